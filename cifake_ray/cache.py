@@ -1,0 +1,120 @@
+"""The cache folder: checksummed array entries, built under a lock and put in place whole. Safe for several processes.
+
+An entry is a folder `<root>/<kind>/<key>/` of `.npy` files and an `entry.json` with their digests. It is written
+beside its place and renamed, so that a reader sees all of it or none of it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import platformdirs
+
+from cifake_ray.errors import InputError
+
+_CHUNK = 1 << 24  # bytes hashed at a time: large enough for sha256 to run outside the interpreter lock in every thread
+META = "entry.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Arrays of one entry, memory-mapped copy-on-write (writes never reach the file), and what was noted with them."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+
+def cache_root() -> Path:
+    """`CIFAKE_RAY_CACHE`, or the platform's cache folder for this program."""
+    return Path(os.environ.get("CIFAKE_RAY_CACHE") or platformdirs.user_cache_dir("cifake-ray")).expanduser().absolute()
+
+
+def array_digest(*arrays: np.ndarray) -> str:
+    """SHA-256 (hex) over dtype, shape and the SHA-256 of every 16 MiB of the arrays; the same for any thread count."""
+    total = hashlib.sha256()
+    with ThreadPoolExecutor() as pool:
+        for array in arrays:
+            data = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
+            total.update(f"{array.dtype.str}{array.shape}".encode())
+            chunks = (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK))
+            for digest in pool.map(lambda chunk: hashlib.sha256(chunk).digest(), chunks):
+                total.update(digest)
+    return total.hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the entry's lock: whoever comes second waits, then finds the entry built. Freed when the process dies.
+
+    Raises InputError when the cache folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path.with_name(path.name + ".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise InputError(
+            f"cache folder {cache_root()} cannot be written ({error.strerror or error}); set CIFAKE_RAY_CACHE"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_entry(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Entry:
+    """Write `arrays` and `meta` as the entry at `path`, replacing a damaged one; returns it memory-mapped."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        for name, array in arrays.items():
+            np.save(staging / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        digests = {name: array_digest(array) for name, array in arrays.items()}
+        (staging / META).write_text(json.dumps({"digests": digests, "meta": dict(meta)}))
+        shutil.rmtree(path, ignore_errors=True)
+        staging.rename(path)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    entry = read_entry(path, verify=False)
+    if entry is None:
+        raise OSError(f"{path}: the entry just written cannot be read back")
+    return entry
+
+
+def read_entry(path: Path, *, verify: bool = True) -> Entry | None:
+    """The entry at `path`, or None when it is missing, half-written or (with `verify`) its digests do not match."""
+    try:
+        note = json.loads((path / META).read_text())
+        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="c") for name in note["digests"]}
+        if verify and any(array_digest(arrays[name]) != digest for name, digest in note["digests"].items()):
+            return None
+        return Entry(path, arrays, note["meta"])
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def list_entries() -> Iterator[tuple[str, Path, int]]:
+    """(kind, path, bytes) of every finished entry under the cache root."""
+    for note in sorted(cache_root().rglob(META)):
+        size = sum(file.stat().st_size for file in note.parent.iterdir() if file.is_file())
+        yield note.relative_to(cache_root()).parts[0], note.parent, size
+
+
+def clear_entries(kind: str | None = None) -> int:
+    """Remove all entries, or those of one kind; returns the bytes freed. Open memory maps stay readable."""
+    freed = sum(size for found, _, size in list_entries() if kind in (None, found))
+    for folder in cache_root().glob(kind or "*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return freed

@@ -1,0 +1,54 @@
+"""What a person sees while waiting: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LINE_SECONDS = 10.0
+
+
+@contextmanager
+def progress(label: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
+    """Yields a callable (done, total) that shows count, rate and time left on stderr. Silent if never called."""
+    shown = _bar(label, unit) if sys.stderr.isatty() else _lines(label, unit)
+    with shown as update:
+        yield update
+
+
+@contextmanager
+def _bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task, start = None, time.monotonic()
+
+        def update(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task(label, total=total, rate="")
+            rate = done / max(time.monotonic() - start, 1e-9)
+            bar.update(task, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s")
+
+        yield update
+
+
+@contextmanager
+def _lines(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    start = last = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < LINE_SECONDS:
+            return
+        last = now
+        print(
+            f"{label}: {done:,} of {total:,} {unit}, {done / max(now - start, 1e-9):,.0f}/s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    yield update

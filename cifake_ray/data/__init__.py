@@ -1,0 +1,19 @@
+"""Images: where they come from, how they are held, how they are split."""
+
+from cifake_ray.data.decode import load_image_file
+from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
+from cifake_ray.data.splits import Split, split_train, train_duplicates
+from cifake_ray.data.workers import Progress
+
+__all__ = [
+    "ImageSet",
+    "Part",
+    "Progress",
+    "Skipped",
+    "Split",
+    "load_image_file",
+    "load_images",
+    "open_images",
+    "split_train",
+    "train_duplicates",
+]

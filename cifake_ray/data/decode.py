@@ -1,0 +1,148 @@
+"""One encoded picture becomes 32x32 RGB, or a reason why not. Batches of them are what a decoding process works on."""
+
+import contextlib
+import io
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from cifake_ray.errors import InputError
+
+SIZE = 32
+PIXELS = SIZE * SIZE * 3  # bytes of a decoded image
+MAX_SOURCE_PIXELS = 1 << 25  # above 33 megapixels a "photo" is more likely a decompression bomb
+RESIZED = "resized from another size"
+# Named, because Pillow would otherwise also try formats that start other programs (EPS) or are no photographs.
+FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF",
+    ".tiff": "TIFF",
+}  # fmt: skip
+_FORMATS = tuple(dict.fromkeys(FORMATS.values()))
+_CONVERTED = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "RGBA": "transparency"}
+_DEEP = re.compile(r"^[IF]|;16")  # modes and raw modes of more than 8 bits a channel
+
+
+class UnreadableError(Exception):
+    """Why a picture is left out, in a few words."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded pictures in the order given. `pixels`: uint8 bytes [n, 32, 32, 3], zeros where one is left out."""
+
+    pixels: bytes
+    skipped: dict[int, str] = field(default_factory=dict)  # position -> reason
+    converted: Counter[str] = field(default_factory=Counter)
+
+
+def decode_batch(items: Sequence[bytes | str]) -> Batch:
+    """Decode encoded pictures (bytes) or files (paths as str). Never raises for a bad picture."""
+    pixels: list[bytes] = []
+    skipped: dict[int, str] = {}
+    converted: Counter[str] = Counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of what is counted here
+        for position, item in enumerate(items):
+            try:
+                decoded, conversions = decode_image(item if isinstance(item, bytes) else _read(item))
+                converted.update(conversions)
+            except UnreadableError as error:
+                decoded, skipped[position] = bytes(PIXELS), str(error)
+            pixels.append(decoded)
+    return Batch(b"".join(pixels), skipped, converted)
+
+
+def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The picture in `data` as uint8 bytes [32, 32, 3], and what had to be converted for that.
+
+    Raises UnreadableError: no picture, truncated, several frames, more than 8 bits a channel, too many pixels.
+    """
+    if not data:
+        raise UnreadableError("empty")
+    if _is_plain_jpeg(data):
+        # Past Pillow's format plugin: half its time, the same pixels. What it cannot decode, the plugin gets to judge.
+        with contextlib.suppress(ValueError, OSError):
+            return Image.frombytes("RGB", (SIZE, SIZE), data, "jpeg", "RGB", "").tobytes(), ()
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            _refuse(image)
+            return _to_rgb(image)
+    except UnreadableError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableError("not an image") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableError("too many pixels") from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, …
+        raise UnreadableError("truncated or damaged") from error
+
+
+def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A picture of the user's own: uint8 [32, 32, 3], 0..255, and what was converted (grey, resized from another size).
+
+    Raises InputError when it cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pixels, conversions = decode_image(_read(os.fspath(path)))
+    except UnreadableError as error:
+        kinds = ", ".join(_FORMATS)
+        raise InputError(f"{path}: {error}; expected one still picture of 8 bits a channel ({kinds})") from error
+    return np.frombuffer(pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), conversions
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Whether these are the bytes of a baseline JPEG of 32x32 pixels, three channels of 8 bits, as all of CIFAKE."""
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xEE:  # APP14 may name another colour space
+        if data[at + 1] == 0xC0:  # the frame header: length, then bits, height, width, channels
+            return data[at + 4 : at + 10] == b"\x08\x00\x20\x00\x20\x03"
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return False
+
+
+def _refuse(image: Image.Image) -> None:
+    """Raise UnreadableError for what must not be converted; looks at the header only, decodes nothing."""
+    width, height = image.size
+    if width * height > MAX_SOURCE_PIXELS:
+        raise UnreadableError(f"too many pixels ({width}x{height})")
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # an MPO is a photo with a preview behind it
+        raise UnreadableError("animated or of several pages")
+    # Pillow reads 16-bit colour PNG and TIFF as 8-bit "RGB"; only the raw mode tells.
+    raw_modes = [image.mode, *(str(part) for tile in getattr(image, "tile", ()) for part in _arguments(tile))]
+    if any(_DEEP.search(mode) for mode in raw_modes):
+        raise UnreadableError("more than 8 bits a channel")
+
+
+def _arguments(tile: tuple[object, ...]) -> tuple[object, ...]:
+    arguments = tile[3] if len(tile) > 3 else ()
+    return arguments if isinstance(arguments, tuple) else (arguments,)
+
+
+def _to_rgb(image: Image.Image) -> tuple[bytes, tuple[str, ...]]:
+    conversions: tuple[str, ...] = ()
+    rgb = image
+    if image.mode != "RGB":
+        conversions = (_CONVERTED.get(image.mode, image.mode),)
+        rgb = image.convert("RGB")
+    if image.size != (SIZE, SIZE):
+        conversions += (RESIZED,)
+        rgb = rgb.resize((SIZE, SIZE), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking: antialiased
+    return rgb.tobytes(), conversions

@@ -1,0 +1,62 @@
+"""Which images of the train part train and which validate; and which test images are copies of train images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cifake_ray.data.images import ImageSet, Part
+from cifake_ray.data.strata import Indices, copies_of, quotas, row_hashes, strata_of
+from cifake_ray.errors import InputError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sorted positions in a part: int64 [n]. Together they are the whole part, each image once."""
+
+    train: Indices
+    validation: Indices
+
+
+def split_train(part: Part, val_fraction: float, seed: int) -> Split:
+    """Split `part` into train and validation, stratified by label and subject; copies stay on one side.
+
+    The same part, fraction and seed give the same split. Raises InputError when a side would lack a class.
+    """
+    validating = _choose_validation(copies_of(part.images), strata_of(part.labels, part.names), val_fraction, seed)
+    split = Split(np.flatnonzero(~validating), np.flatnonzero(validating))
+    for side in (split.train, split.validation):
+        if len(np.unique(part.labels[side])) < 2:
+            raise InputError(
+                f"data.val_fraction: {val_fraction:g} of {len(part):,} train images leaves a side of the split without "
+                "one of the classes; give more images or a fraction nearer to 0.5"
+            )
+    return split
+
+
+def _choose_validation(first: Indices, strata: Indices, fraction: float, seed: int) -> np.ndarray:
+    """Which images validate: bool [n]. Copies (same `first`) are drawn as one, with the stratum of the first of them.
+
+    In each stratum the units come in random order; one validates if the middle of its place in the running count lies
+    below the stratum's quota.
+    """
+    weights = np.bincount(first, minlength=len(first))
+    units = np.flatnonzero(weights)
+    _, stratum = np.unique(strata[units], return_inverse=True)
+    order = np.lexsort((np.random.default_rng(seed).random(len(first))[units], stratum))
+    weights, stratum = weights[units][order], stratum[order]
+    sizes = np.bincount(stratum, weights=weights).astype(np.int64)
+    quota = quotas(sizes, round(fraction * len(first)))
+    middle = np.cumsum(weights) - weights / 2 - (np.cumsum(sizes) - sizes)[stratum]
+    validating = np.zeros(len(first), dtype=bool)
+    validating[units[order]] = middle < quota[stratum]
+    return validating[first]
+
+
+def train_duplicates(images: ImageSet) -> np.ndarray:
+    """Which test images have exactly the pixels of some train image: bool [n_test]."""
+    train, test = row_hashes(images.train.images), row_hashes(images.test.images)
+    known = {images.train.images[i].tobytes() for i in np.flatnonzero(np.isin(train, test)).tolist()}
+    duplicates = np.zeros(len(test), dtype=bool)
+    for i in np.flatnonzero(np.isin(test, train)).tolist():  # the hashes find candidates; the pixels decide
+        duplicates[i] = images.test.images[i].tobytes() in known
+    return duplicates

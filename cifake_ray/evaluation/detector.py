@@ -1,0 +1,149 @@
+"""A trained detector: images in, probability of FAKE out. Saved as one safetensors and one JSON file."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from cifake_ray.data import Part
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import STAGES, Experiment, Model, ResNet50Model
+from cifake_ray.features import FeatureSpec, ensure_features
+from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.registry import backbone_parameters, build_network, count_parameters
+from cifake_ray.models.weights import Weights, resolve_weights
+from cifake_ray.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
+from cifake_ray.training.extract import extract_shard
+from cifake_ray.training.fit import EVALUATION_BATCH
+
+WEIGHTS_FILE, NOTE_FILE = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network with what turns images into its inputs."""
+
+    model: Model
+    network: nn.Module
+    weights: Weights | None
+
+    def p_fake(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [n, 32, 32, 3] -> float32 [n], the probability of FAKE; the backbone runs on every image."""
+        return self._probabilities(images if self.weights is None else self._extract(images))
+
+    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
+        """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
+        if self.weights is None or not isinstance(self.model, ResNet50Model):
+            return self.p_fake(part.images)
+        spec = FeatureSpec(self.weights, self.model.image_size, deepest(self.model.stages))
+        return self._probabilities(
+            ensure_features(part, spec, progress=progress).columns(self.model.stages, self.model.pool)
+        )
+
+    def _extract(self, images: np.ndarray) -> np.ndarray:
+        assert isinstance(self.model, ResNet50Model)
+        assert self.weights is not None
+        backbone = build_backbone(self.weights, deepest(self.model.stages))
+        shard = extract_shard(images, backbone, image_size=self.model.image_size, stages=self.model.stages)
+        return np.concatenate(
+            [shard[f"{stage}.{stat}"] for stage in self.model.stages for stat in self.model.pool], axis=1
+        )
+
+    @torch.inference_mode()
+    def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        self.network.eval()
+        logits = [self.network(_prepare(batch)) for batch in torch.from_numpy(inputs).split(EVALUATION_BATCH)]
+        return torch.sigmoid(-torch.cat(logits).double()).float().numpy()  # the logit is that of REAL
+
+
+def deepest(stages: Sequence[str]) -> str:
+    """The last stage that a backbone needs."""
+    return max(stages, key=STAGES.index)
+
+
+def _prepare(batch: Tensor) -> Tensor:
+    return normalise_images(batch) if batch.dtype == torch.uint8 else batch.float()
+
+
+def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
+    """The network in a trial's `best` checkpoint, for the model section of its experiment. Raises InputError."""
+    stored = load_checkpoint(file)
+    if stored is None:
+        raise InputError(f"{file}: no readable checkpoint; retrain with `cifake-ray tune --resume`")
+    tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
+    return _build(experiment.model, tensors, None, file)
+
+
+def _build(model: Model, tensors: dict[str, Tensor], expected_sha256: str | None, file: Path) -> Detector:
+    network = build_network(model, inputs=len(tensors.get("mean", ())))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{file}: not the tensors of a {model.kind} of these settings; train it again") from error
+    weights = resolve_weights(model.weights, model.stages) if isinstance(model, ResNet50Model) else None
+    if weights is not None and expected_sha256 not in (None, weights.sha256):
+        raise InputError(
+            f"backbone weights {model.weights}: found a file with SHA-256 {weights.sha256[:12]}…, but the head was "  # type: ignore[union-attr]
+            f"trained on {str(expected_sha256)[:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
+        )
+    return Detector(model, network.to(memory_format=torch.channels_last), weights)
+
+
+def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> None:
+    """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = None
+    if detector.weights is not None and isinstance(detector.model, ResNet50Model):
+        backbone = {
+            "weights": detector.weights.name,
+            "sha256": detector.weights.sha256,
+            "licence": detector.weights.licence,
+            "image_size": detector.model.image_size,
+            "stages": list(detector.model.stages),
+            "pool": list(detector.model.pool),
+            "normalisation": "imagenet",
+        }
+    save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
+    described = {
+        "schema": 1,
+        "model": detector.model.model_dump(mode="json"),
+        "backbone": backbone,
+        "input": "RGB, 32 x 32 pixels, 0..255",
+        "labels": list(LABELS),
+        "positive_class": POSITIVE,
+    }
+    write_json(folder / NOTE_FILE, described | note)
+
+
+def load_detector(run: Run) -> Detector:
+    """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights are not to be had."""
+    stored = load_checkpoint(run.best / WEIGHTS_FILE)
+    try:
+        note = json.loads((run.best / NOTE_FILE).read_text())
+        model: Model = TypeAdapter(Model).validate_python(note["model"])
+    except (OSError, ValueError, KeyError, ValidationError):
+        stored = None
+    if stored is None:
+        run.experiment()
+        raise InputError(
+            f"{run.best}: no trained model there; finish the study with `cifake-ray tune --resume {run.name}`"
+        )
+    return _build(model, stored[0], (note.get("backbone") or {}).get("sha256"), run.best / WEIGHTS_FILE)
+
+
+def parameter_counts(detector: Detector) -> tuple[int, int]:
+    """Parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
+    trained = count_parameters(detector.network)
+    if detector.weights is None or not isinstance(detector.model, ResNet50Model):
+        return trained, trained
+    return trained, trained + backbone_parameters(detector.model.stages)

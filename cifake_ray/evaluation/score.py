@@ -1,0 +1,141 @@
+"""The test part, touched once for each retrained winner and baseline; the median winner becomes `best/`."""
+
+import io
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cifake_ray.console import progress
+from cifake_ray.data import ImageSet, load_images, train_duplicates
+from cifake_ray.errors import InputError
+from cifake_ray.evaluation.detector import (
+    Detector,
+    detector_from_checkpoint,
+    load_detector,
+    parameter_counts,
+    save_detector,
+)
+from cifake_ray.evaluation.metrics import METHOD, score_seeds
+from cifake_ray.experiment import Experiment
+from cifake_ray.run import POSITIVE, Run, write_bytes, write_json, writing
+from cifake_ray.training.checkpoint import BEST
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One role's detectors with their predictions on the test part, seed by seed."""
+
+    detectors: list[Detector]
+    p_fake: list[np.ndarray]
+
+
+def score_winners(run: Run) -> None:
+    """Score what `winners.json` lists on the test part; writes test.json, test_predictions.npz and best/.
+
+    Does nothing when there is nothing new to score. Raises InputError when images or weights are not to be had.
+    """
+    if not run.winners_file.exists():
+        return
+    experiment = run.experiment()
+    with writing(run):
+        images = open_run_images(run, experiment)
+        winners = run.read_json(run.winners_file)["winners"]
+        duplicate = train_duplicates(images)
+        arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
+        for winner in winners:
+            scored = _score_role(run, experiment, winner, images)
+            _describe(winner, scored, images.test.labels, ~duplicate)
+            for seed, p_fake in zip(winner["seeds"], scored.p_fake, strict=True):
+                arrays[f"{winner['role']}_{seed['seed']}"] = p_fake
+            if winner["role"] == "tuned":
+                _keep_best(run, winner, scored, images)
+        _write(run, winners, arrays, int(duplicate.sum()))
+
+
+def open_run_images(run: Run, experiment: Experiment) -> ImageSet:
+    """The run's own images, from the cache or their source. Raises InputError when they are not the same any more."""
+    with progress("decoding images") as update:
+        images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
+    noted = run.read_json(run.environment_file).get("data", {}).get("fingerprint")
+    if noted not in (None, images.fingerprint):
+        raise InputError(f"{experiment.data.source}: the images are not those of {run.path} any more; restore them")
+    return images
+
+
+def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images: ImageSet) -> _Scored:
+    detectors, p_fake = [], []
+    for seed in winner["seeds"]:
+        resolved = experiment.with_params(winner["params"], seed=seed["seed"])
+        detector = detector_from_checkpoint(run.path / seed["folder"] / BEST, resolved)
+        with progress("features of the test part") as update:
+            p_fake.append(detector.p_fake_of_part(images.test, update))
+        detectors.append(detector)
+    return _Scored(detectors, p_fake)
+
+
+def _describe(winner: dict[str, Any], scored: _Scored, labels: np.ndarray, fresh: np.ndarray) -> None:
+    """Add scores (all test images, and those that no train image equals), parameters and weights to the entry."""
+    if not scored.detectors:
+        return
+    each, mean = score_seeds(labels, scored.p_fake)
+    each_fresh, mean_fresh = score_seeds(labels[fresh], [p_fake[fresh] for p_fake in scored.p_fake])
+    for seed, test, test_dedup in zip(winner["seeds"], each, each_fresh, strict=True):
+        seed |= {"test": test, "test_dedup": test_dedup}
+    reached = {
+        key: float(np.mean([seed[key] for seed in winner["seeds"]])) for key in ("train_accuracy", "val_accuracy")
+    }
+    detector = scored.detectors[0]
+    trained, total = parameter_counts(detector)
+    winner |= {"params_trained": trained, "params_total": total}
+    winner["weights"] = detector.weights.name if detector.weights else "none"
+    winner["mean"] = reached | {"test": mean, "test_dedup": mean_fresh}
+
+
+def _keep_best(run: Run, winner: dict[str, Any], scored: _Scored, images: ImageSet) -> None:
+    """`best/` is the seed with the median validation accuracy (the lower one of an even number)."""
+    order = sorted(range(len(winner["seeds"])), key=lambda index: winner["seeds"][index]["val_accuracy"])
+    index = order[(len(order) - 1) // 2]
+    seed = winner["seeds"][index]
+    note = {"study": run.name, "seed": seed["seed"], "epoch": seed["best_epoch"], "val_accuracy": seed["val_accuracy"]}
+    save_detector(scored.detectors[index], run.best, note | {"data_fingerprint": images.fingerprint})
+
+
+def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray], duplicates: int) -> None:
+    """Predictions first, test.json last: it is what says that scoring is done; then the checkpoints go."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    write_bytes(run.predictions_file, stream.getvalue())
+    for winner in winners:
+        for seed in winner["seeds"]:
+            seed.pop("folder", None)
+    test = {"schema": 1, "positive_class": POSITIVE, "method": METHOD, "test_images": len(arrays["labels"])}
+    write_json(run.test_file, test | {"duplicates_removed": duplicates, "winners": winners})
+    run.winners_file.unlink()  # before its checkpoints, which it would name in vain if we died in between
+    shutil.rmtree(run.winners, ignore_errors=True)
+
+
+def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
+    """Score `best/` on the test part of its own images, or of another labelled source; nothing is written."""
+    experiment = run.experiment()
+    detector = load_detector(run)
+    if source is None:
+        images = open_run_images(run, experiment)
+    else:
+        with progress("decoding images") as update:
+            images = load_images(source, progress=update)
+    with progress("features of the test part") as update:
+        p_fake = detector.p_fake_of_part(images.test, update)
+    fresh = ~train_duplicates(images)
+    return {
+        "run": str(run.path),
+        "data": images.source,
+        "generated": images.generated,
+        "test_images": len(p_fake),
+        "test": score_seeds(images.test.labels, [p_fake])[1],
+        "test_dedup": score_seeds(images.test.labels[fresh], [p_fake[fresh]])[1],
+        "duplicates_removed": int((~fresh).sum()),
+        "weights": detector.weights.name if detector.weights else "none",
+        "method": METHOD,
+    }

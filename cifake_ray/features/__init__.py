@@ -1,0 +1,7 @@
+"""The feature cache: a frozen backbone sees each image once."""
+
+from cifake_ray.features.shards import RunShards, local_shards, ray_shards
+from cifake_ray.features.specs import FeatureSpec, feature_specs
+from cifake_ray.features.store import FeatureSet, ensure_features
+
+__all__ = ["FeatureSet", "FeatureSpec", "RunShards", "ensure_features", "feature_specs", "local_shards", "ray_shards"]

@@ -1,0 +1,207 @@
+"""Run directories as values: `load` is the one way to read a run. A half-finished run gives what is there."""
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import CategoricalDimension, Experiment, IntDimension
+from cifake_ray.run import CURVE_COLUMNS, FINISHED, STATUSES, Run, list_runs, trial_columns
+
+Role = Literal["tuned", "baseline"]
+ROLES: tuple[Role, ...] = ("tuned", "baseline")
+_WHOLE = ("trial_id", "epochs", "best_epoch")  # whole numbers that may be missing
+_TEXT = ("status", "error")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One run as read: every part may be empty, as the files of a half-finished run are.
+
+    trials: one row a trial, the columns of trials.csv (accuracies 0..1, seconds); curves: one row an epoch;
+    environment and test: the JSON objects of environment.json and test.json, {} when not written yet; before the test,
+    `test` is what winners.json holds. retested: False while a retraining newer than test.json waits for its test.
+    """
+
+    name: str
+    path: Path
+    experiment: Experiment
+    environment: dict[str, Any]
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    test: dict[str, Any]
+    retested: bool = True
+
+    @property
+    def dimensions(self) -> list[str]:
+        """The searched names, in the experiment's order."""
+        return list(self.experiment.search_space)
+
+    @property
+    def generated(self) -> bool:
+        """Whether the images are the built-in sample, which was drawn by a program and is not CIFAKE."""
+        return bool(self.data.get("generated", self.experiment.data.source == "sample"))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What environment.json notes about the images; {} when it is not written yet."""
+        return section(self.environment, "data")
+
+    def counts(self) -> dict[str, int]:
+        """Number of trials of every status, zeros included."""
+        found = self.trials["status"].value_counts()
+        return {status: int(found.get(status, 0)) for status in STATUSES}
+
+    def finished(self) -> int:
+        """Trials that count against `--trials`: completed, stopped or failed."""
+        return sum(self.counts()[status] for status in FINISHED)
+
+    def winner(self, role: Role) -> dict[str, Any]:
+        """What test.json holds for this role; {} before the retraining.
+
+        A baseline that won is retrained once: the tuned entry of trial 0 then serves both roles.
+        """
+        winners: dict[str, dict[str, Any]] = {winner.get("role"): winner for winner in self.test.get("winners") or []}
+        tuned = winners.get("tuned", {})
+        if role == "baseline" and tuned.get("trial_id") == 0:
+            return {**tuned, **winners.get("baseline", {}), "role": "baseline"}
+        return winners.get(role, {})
+
+    def trial(self, role: Role) -> dict[str, Any]:
+        """The row of trials.csv behind this role: the retrained one, else the best so far; trial 0 for the baseline."""
+        if role == "baseline":
+            chosen = self.trials[self.trials["trial_id"] == 0]
+        elif (number := self.winner("tuned").get("trial_id")) is not None:
+            chosen = self.trials[self.trials["trial_id"] == number]
+        else:
+            chosen = self.ranked().head(1)
+        return {str(key): value for key, value in chosen.iloc[0].items()} if len(chosen) else {}
+
+    def ranked(self) -> pd.DataFrame:
+        """Trials that have a result and did not fail, best first by the study's metric; ties to the earlier trial."""
+        metric = self.experiment.search.metric
+        usable = self.trials[self.trials[metric].notna() & (self.trials["status"] != "failed")]
+        return usable.sort_values([metric, "trial_id"], ascending=[metric == "val_loss", True])
+
+
+def section(tree: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """The object under these keys of a JSON tree, or {} where any of them is missing or null."""
+    node: Any = tree
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else {}
+
+
+def number(tree: Mapping[str, Any], *keys: str) -> float:
+    """The number under these keys, or NaN."""
+    value = section(tree, *keys[:-1]).get(keys[-1]) if len(keys) > 1 else tree.get(keys[0])
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def load(run_path: Path | str) -> Study:
+    """The run in this directory. Files that are not written yet are empty.
+
+    Raises InputError (one line) when the path is no run directory, or a file in it is damaged or unreadable.
+    """
+    run = Run(Path(run_path).expanduser().resolve())
+    experiment = run.experiment()
+    try:
+        return Study(
+            name=run.name,
+            path=run.path,
+            experiment=experiment,
+            environment=run.read_json(run.environment_file),
+            trials=_read_trials(run.trials_file, experiment),
+            curves=_read_curves(run.curves_file),
+            test=run.read_json(run.test_file) or _retrained(run),
+            retested=not (run.test_file.exists() and run.winners_file.exists()),
+        )
+    except OSError as error:
+        raise InputError(f"{error.filename or run.path}: cannot be read ({error.strerror or error})") from error
+
+
+def summarise_runs(storage: Path) -> pd.DataFrame:
+    """One row for every run under `storage`: name, model, data, trials by status, best val_accuracy (0..1), state.
+
+    A run that cannot be read keeps its row; its state says why.
+    """
+    columns = ["name", "model", "data", "trials", "running", "completed", "stopped", "failed", "interrupted"]
+    rows = [_summary(run) for run in list_runs(storage)]
+    return pd.DataFrame(rows, columns=[*columns, "best_val_accuracy", "state"])
+
+
+def state_of(study: Study) -> str:
+    """Where the study stands, as its files tell: tested, searched, running, unfinished, failed or empty.
+
+    A killed study reads `running` until it is resumed: only its writer can mark its trials as interrupted.
+    """
+    counts = study.counts()
+    if study.trials.empty:
+        return "empty"
+    if counts["running"]:
+        return "running"
+    if any(section(study.winner(role), "mean", "test") for role in ROLES):
+        return "tested"
+    if counts["failed"] == len(study.trials):
+        return "failed"
+    unfinished = counts["interrupted"] or study.finished() < study.experiment.search.trials
+    return "unfinished" if unfinished else "searched"
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    try:
+        study = load(run.path)
+    except InputError as error:
+        return {"name": run.name, "trials": 0, "state": f"damaged: {error}"}
+    best = study.trial("tuned")
+    return {
+        "name": study.name,
+        "model": study.experiment.model.kind,
+        "data": study.data.get("source") or study.experiment.data.source,
+        "trials": study.finished(),
+        **study.counts(),
+        "best_val_accuracy": best.get("val_accuracy", math.nan),
+        "state": state_of(study),
+    }
+
+
+def _retrained(run: Run) -> dict[str, Any]:
+    """winners.json where it has the shape of test.json: retrained, not tested yet."""
+    noted = run.read_json(run.winners_file)
+    return noted if isinstance(noted.get("winners"), list) else {}
+
+
+def _read_table(file: Path, columns: list[str]) -> pd.DataFrame:
+    """The CSV as text cells, columns that are not there added empty. Raises InputError when it is no CSV."""
+    try:
+        text = file.read_text()
+        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame(columns=columns, dtype=str)
+    except ValueError as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
+        raise InputError(f"{file}: not a valid CSV ({error}); `tune --resume` writes it anew") from error
+    return frame.reindex(columns=columns, fill_value="")
+
+
+def _read_trials(file: Path, experiment: Experiment) -> pd.DataFrame:
+    """trials.csv with numbers as numbers; categorical dimensions stay text, as the choices are written."""
+    frame = _read_table(file, trial_columns(list(experiment.search_space)))
+    space = experiment.search_space
+    text = {*_TEXT, *(name for name, dimension in space.items() if isinstance(dimension, CategoricalDimension))}
+    whole = {*_WHOLE, *(name for name, dimension in space.items() if isinstance(dimension, IntDimension))}
+    for column in frame.columns.difference(list(text)):
+        numbers = pd.to_numeric(frame[column], errors="coerce").replace([math.inf, -math.inf], math.nan)
+        frame[column] = numbers.round().astype("Int64") if column in whole else numbers.astype(float)
+    return frame[frame["trial_id"].notna()].sort_values("trial_id").reset_index(drop=True)
+
+
+def _read_curves(file: Path) -> pd.DataFrame:
+    cells = _read_table(file, list(CURVE_COLUMNS))
+    frame = pd.DataFrame({name: pd.to_numeric(cells[name], errors="coerce").astype(float) for name in CURVE_COLUMNS})
+    frame = frame.dropna(subset=["trial_id", "epoch"]).replace([math.inf, -math.inf], math.nan)
+    return frame.astype({"trial_id": int, "epoch": int}).sort_values(["trial_id", "epoch"]).reset_index(drop=True)

@@ -1,0 +1,218 @@
+"""The report as one HTML page that loads nothing: what it shows, gathered as plain values for the template."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+
+from cifake_ray.experiment import CategoricalDimension, Dimension, join_plus, save_experiment
+from cifake_ray.reporting import text
+from cifake_ray.reporting.figures import Plot, inline_svg
+from cifake_ray.reporting.load import Role, Study, section
+from cifake_ray.reporting.tables import RANDOM_NOTE, SAMPLE_NOTE
+
+LIMITS = (
+    "CIFAKE is narrow: its REAL images are CIFAR-10 photographs saved again as JPEG, its FAKE images were made with "
+    "Stable Diffusion 1.4 and reduced to 32 by 32 pixels. A detector may learn traces of either process.",
+    "378 FAKE images of the published test part are exact copies of train images. The headline leaves such copies out.",
+    "A detector at 32 pixels says nothing about other generators, larger images, or images that were edited, cropped "
+    "or compressed again. Do not use it to accuse anyone.",
+    "Winners are chosen on validation images, so their validation accuracy is a little too good; the test part is used "
+    "once, for winners.",
+)
+_SHOWN = 10  # trials shown before the rest is folded away
+
+
+def render(studies: Sequence[Study], frame: pd.DataFrame, plots: Sequence[tuple[Plot, str]]) -> str:
+    """report.html. plots: each with its SVG text."""
+    figures = [(plot.study, _figure(place, plot, svg)) for place, (plot, svg) in enumerate(plots)]
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        headlines=text.headlines(studies, frame),
+        rows=[_comparison_row(row) for row in text.rows_of(frame)],
+        notes=text.notes(studies, frame),
+        limits=LIMITS,
+        overview=[figure for owner, figure in figures if not owner],
+        studies=[_study(study, [figure for owner, figure in figures if owner == study.name]) for study in studies],
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("cifake_ray.reporting", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def _figure(place: int, plot: Plot, svg: str) -> dict[str, Any]:
+    # matplotlib escapes the text it draws; the label is escaped here
+    return {"svg": Markup(inline_svg(svg, f"f{place}", str(escape(plot.caption)))), "caption": plot.caption}
+
+
+def _comparison_row(row: text.Row) -> dict[str, Any]:
+    cells = text.accuracy_cells(row) | text.cost_cells(row)
+    return {
+        "cells": cells,
+        "role": row["role"],
+        "train": (text.percent(row["train_accuracy"]), text.interval(row["train_low"], row["train_high"])),
+        "val": (text.percent(row["val_accuracy"]), text.interval(row["val_low"], row["val_high"])),
+        "test": (text.percent(text.headline_test(row)), text.interval(row["test_low"], row["test_high"])),
+        "test_all": text.percent(row["test_accuracy"]),
+        "params": (text.whole(row["params_trained"]), text.whole(row["params_total"])),
+        "trials": (
+            text.whole(row["trials"]),
+            f"{text.whole(row['stopped'])} stopped",
+            f"{text.whole(row['failed'])} failed",
+        ),
+        "reason": row["verdict_reason"] if text.known(row["verdict_reason"]) else "",
+        "weights": RANDOM_NOTE if row["weights"] == "random" else "" if row["weights"] == "none" else row["weights"],
+        "source": row["source"],
+    }
+
+
+def _study(study: Study, figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "model": study.experiment.model.kind,
+        "missing": text.missing(study),
+        "search": _search_sentence(study),
+        "space": [_space_row(study, name, dimension) for name, dimension in study.experiment.search_space.items()],
+        "best_trials": _trial_table(study.ranked().head(_SHOWN)),
+        "trials": _trial_table(study.trials),
+        "figures": figures,
+        "data": _data_facts(study),
+        "skipped": [
+            f"{file.get('name', '?')}: {file.get('reason', '?')}" for file in _listed(study.data.get("skipped"))
+        ],
+        "environment": _environment_facts(study),
+        "command": study.environment.get("command") or "",
+        "yaml": save_experiment(study.experiment),
+    }
+
+
+def _search_sentence(study: Study) -> str:
+    search, counts = study.experiment.search, study.counts()
+    ended = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
+    return (
+        f"{search.sampler.upper()} proposed configurations for {search.metric}; scheduler: {search.scheduler}. "
+        f"Trials asked for: {search.trials}; so far: {ended}. Trial 0 is the baseline."
+    )
+
+
+def _space_row(study: Study, name: str, dimension: Dimension) -> dict[str, str]:
+    return {
+        "name": name,
+        "range": _range(dimension),
+        "baseline": _value(study.experiment.baseline_params().get(name)),
+        "tuned": _value(_params(study, "tuned").get(name)),
+    }
+
+
+def _params(study: Study, role: Role) -> dict[str, Any]:
+    return section(study.winner(role), "params") or study.trial(role)
+
+
+def _range(dimension: Dimension) -> str:
+    if isinstance(dimension, CategoricalDimension):
+        return ", ".join(map(str, dimension.choices))
+    scale = ", log scale" if dimension.log else ""
+    step = f", step {dimension.step:g}" if dimension.step not in (None, 1) else ""
+    return f"{dimension.low:g} to {dimension.high:g}{scale}{step}"
+
+
+def _value(value: Any) -> str:
+    value = join_plus(value)
+    if not text.known(value):
+        return text.NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _trial_table(trials: pd.DataFrame) -> dict[str, Any]:
+    """Columns in which any trial has something, and their cells: accuracies in percent, seconds with one decimal."""
+    cells = {str(name): [_trial_cell(str(name), value) for value in trials[name].tolist()] for name in trials.columns}
+    cells = {name: column for name, column in cells.items() if any(column)}
+    return {"columns": [name.replace("_", " ") for name in cells], "rows": list(zip(*cells.values(), strict=True))}
+
+
+def _trial_cell(name: str, value: Any) -> str:
+    if not text.known(value):
+        return ""
+    if name.endswith("accuracy"):
+        return text.percent(value)
+    if name in ("seconds", "cpu_seconds"):
+        return f"{value:.1f}"
+    return _value(value)
+
+
+def _data_facts(study: Study) -> list[tuple[str, str]]:
+    data = study.data
+    if not data:
+        return []
+    split = section(data, "split")
+    return [
+        ("Source", f"{data.get('source', '?')} ({data.get('kind', '?')})"),
+        ("What it is", SAMPLE_NOTE if study.generated else "given by the user"),
+        ("Fingerprint (SHA-256)", str(data.get("fingerprint", "?"))),
+        ("Train part", _counted(section(data, "train"))),
+        ("Split", f"{text.whole(split.get('train'))} train, {text.whole(split.get('validation'))} validation"),
+        ("Test part", _counted(section(data, "test"))),
+        ("Test images that are also in train", text.whole(data.get("duplicates_in_test"))),
+        ("Files skipped", text.whole(len(data.get("skipped") or []))),
+        ("Images converted", _counted(section(data, "converted")) or "none"),
+    ]
+
+
+def _counted(counts: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{text.whole(count) if isinstance(count, int) else count} {name}" for name, count in counts.items()
+    )
+
+
+def _environment_facts(study: Study) -> list[tuple[str, str]]:
+    environment = study.environment
+    if not environment:
+        return []
+    versions = ", ".join(f"{name} {version}" for name, version in section(environment, "versions").items())
+    features = section(environment, "features")
+    facts = [
+        ("Started", str(environment.get("created", "?"))),
+        ("Versions", versions),
+        ("Git commit", str(environment.get("git_commit") or "not in a git checkout")),
+        *[(f"Node {node.get('node', '?')}", _node(node)) for node in _listed(environment.get("hardware"))],
+        *[("Weights", _weights(weights)) for weights in _listed(environment.get("weights"))],
+        ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
+        ("Trials at once", text.whole(environment.get("max_concurrent"))),
+        ("Wall time", f"{text.whole(environment.get('seconds'))} s"),
+    ]
+    if features:
+        facts.append(
+            (
+                "Features extracted",
+                f"{text.whole(features.get('extracted'))} in {text.whole(features.get('seconds'))} s",
+            )
+        )
+    return facts
+
+
+def _listed(value: Any) -> list[dict[str, Any]]:
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
+
+
+def _node(node: dict[str, Any]) -> str:
+    gpus = ", ".join(map(str, node.get("gpus") or [])) or "none"
+    return (
+        f"{node.get('cpus', '?')} CPUs ({node.get('cpu_model', '?')}), GPUs: {gpus}, {node.get('memory_gib', '?')} GiB"
+    )
+
+
+def _weights(weights: dict[str, Any]) -> str:
+    stages = ", ".join(map(str, weights.get("stages") or []))
+    return (
+        f"{weights.get('name', '?')}, SHA-256 {weights.get('sha256', '?')}, licence {weights.get('licence', '?')}, "
+        f"stages {stages or '?'}"
+    )

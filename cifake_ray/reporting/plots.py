@@ -1,0 +1,171 @@
+"""Plots of one study: learning curves of winner and baseline, of all trials, and the best so far."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cifake_ray.reporting.figures import (
+    BLUE,
+    CARD,
+    GREEN,
+    INK,
+    MANY,
+    MUTED,
+    VERMILLION,
+    legend_above,
+    new_figure,
+    robust_limits,
+    styled,
+    whole_ticks,
+)
+from cifake_ray.reporting.load import ROLES, Study
+from cifake_ray.reporting.tables import model_curve
+
+ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
+ACCURACY, LOSS = "accuracy (%)", "cross-entropy loss (nats)"
+
+
+def scale_of(metric: str) -> float:
+    """Accuracies are stored 0..1 and drawn in percent; losses are drawn as they are."""
+    return 100.0 if metric.endswith("accuracy") else 1.0
+
+
+@styled
+def learning_curves(study: Study) -> Figure | None:
+    """Winner and baseline: accuracy and loss by epoch, mean over seeds, their range shaded. None without curves."""
+    curves = {role: model_curve(study, role) for role in _distinct_roles(study)}
+    curves = {role: curve for role, curve in curves.items() if not curve.empty}
+    if not curves:
+        return None
+    figure, axes = new_figure(5.4, rows=2, sharex=True)
+    for panel, quantity in zip(axes[:, 0], ("accuracy", "loss"), strict=True):
+        for role, curve in curves.items():
+            _draw_role(panel, role, curve, quantity)
+        whole_ticks(panel)
+    axes[0, 0].set_ylabel(ACCURACY)
+    axes[1, 0].set(ylabel=LOSS, xlabel="epoch")
+    legend_above(axes[0, 0], 2)
+    figure.subplots_adjust(top=1 - 0.48 / 5.4, hspace=0.1)
+    return figure
+
+
+def _distinct_roles(study: Study) -> list[Any]:
+    same = study.trial("tuned").get("trial_id") == 0
+    return ["baseline"] if same else list(ROLES)
+
+
+def _draw_role(axes: Axes, role: str, curve: pd.DataFrame, quantity: str) -> None:
+    for part, dashes in (("val", "-"), ("train", (0, (3, 1.5)))):
+        metric = f"{part}_{quantity}"
+        if metric not in curve:
+            continue
+        by_epoch = (curve[metric] * scale_of(metric)).groupby(curve["epoch"]).agg(["mean", "min", "max"])
+        name = f"{role}, {'validation' if part == 'val' else 'training'}"
+        colour = ROLE_COLOURS[role]
+        marker = "o" if len(by_epoch) == 1 else ""
+        axes.plot(by_epoch.index, by_epoch["mean"], color=colour, linestyle=dashes, label=name, marker=marker)
+        if (by_epoch["max"] > by_epoch["min"]).any():
+            axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.16, linewidth=0)
+
+
+@styled
+def trial_curves(study: Study) -> Figure | None:
+    """Validation accuracy and loss of every trial by epoch: stopped ones grey, the best in front; None without any."""
+    curves = study.curves
+    if curves.empty:
+        return None
+    status = curves["trial_id"].map(study.trials.set_index("trial_id")["status"].astype(str).to_dict())
+    best = study.trial("tuned").get("trial_id")
+    ran_through = (status == "completed").to_numpy()
+    figure, axes = new_figure(5.4, rows=2, sharex=True)
+    for panel, metric in zip(axes[:, 0], ("val_accuracy", "val_loss"), strict=True):
+        _draw_lines(panel, curves[~ran_through], metric, MUTED, "not completed", 0.45)
+        _draw_lines(panel, curves[ran_through], metric, BLUE, "completed", 0.55)
+        _draw_best(panel, curves[curves["trial_id"] == best], metric, f"best: trial {best}")
+        panel.autoscale_view()
+        shown = (curves[metric] * scale_of(metric)).tolist()
+        robust_limits(panel, shown, keep="high" if metric == "val_accuracy" else "low")
+        whole_ticks(panel)
+    axes[0, 0].set_ylabel("validation " + ACCURACY)
+    axes[1, 0].set(ylabel="validation loss (nats)", xlabel="epoch")
+    legend_above(axes[0, 0], 3)
+    figure.subplots_adjust(hspace=0.1)
+    return figure
+
+
+def _draw_lines(axes: Axes, curves: pd.DataFrame, metric: str, colour: str, label: str, alpha: float) -> None:
+    """One collection for all trials: 500 separate lines take seconds. A dot marks where each trial ended."""
+    curves = curves[curves[metric].notna()]
+    if curves.empty:
+        return
+    points = np.column_stack([curves["epoch"], curves[metric] * scale_of(metric)])
+    trials = curves["trial_id"].to_numpy()
+    ends = np.flatnonzero(np.append(trials[1:] != trials[:-1], True))
+    many = len(points) > MANY
+    lines = LineCollection(np.split(points, ends[:-1] + 1), colors=colour, linewidths=0.9, alpha=alpha, rasterized=many)
+    lines.set_label(label)
+    axes.add_collection(lines)
+    axes.plot(*points[ends].T, linestyle="", marker="o", markersize=2.4, color=colour, alpha=alpha, rasterized=many)
+
+
+def _draw_best(axes: Axes, curve: pd.DataFrame, metric: str, label: str) -> None:
+    if curve.empty:
+        return
+    values = curve[metric] * scale_of(metric)
+    axes.plot(curve["epoch"], values, color=VERMILLION, linewidth=2.2, label=label)
+    axes.plot(curve["epoch"].iloc[-1:], values.iloc[-1:], marker="o", markersize=4, color=VERMILLION)
+
+
+@styled
+def best_so_far(study: Study) -> Figure | None:
+    """The study's metric of each trial in the order of proposal, and the best until then. None without results."""
+    metric = study.experiment.search.metric
+    trials = study.trials[study.trials[metric].notna() & (study.trials["status"] != "failed")]
+    if trials.empty:
+        return None
+    values = trials[metric].to_numpy(float) * scale_of(metric)
+    best = np.minimum.accumulate(values) if metric == "val_loss" else np.maximum.accumulate(values)
+    numbers = trials["trial_id"].to_numpy(float)
+    figure, axes = new_figure(3.0)
+    panel = axes[0, 0]
+    draw_statuses(panel, numbers, values, trials["status"], many=len(trials) > MANY)
+    panel.step(numbers, best, where="post", color=VERMILLION, label="best so far")
+    if (own := study.trial("baseline").get(metric, math.nan)) == own:
+        panel.axhline(own * scale_of(metric), color=GREEN, linestyle=(0, (4, 2)), linewidth=1.3, label="baseline")
+    robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
+    panel.set(xlabel="trial, in the order of proposal", ylabel=metric_label(metric))
+    whole_ticks(panel)
+    legend_above(panel, 4)
+    return figure
+
+
+def metric_label(metric: str) -> str:
+    return "validation accuracy (%)" if metric == "val_accuracy" else "validation loss (nats)"
+
+
+def draw_statuses(axes: Axes, x: Any, y: Any, status: pd.Series, *, many: bool = False) -> None:
+    """One dot a trial: filled where it ran all its epochs, hollow and grey where it was stopped before."""
+    full = (status == "completed").to_numpy()
+    for chosen, face, edge, label in ((~full, CARD, MUTED, "not completed"), (full, BLUE, BLUE, "completed")):
+        if chosen.any():
+            axes.plot(np.asarray(x)[chosen], np.asarray(y)[chosen], linestyle="", marker="o", markersize=4.2,
+                      label=label, color=edge, markerfacecolor=face, rasterized=many)  # fmt: skip
+
+
+def status_legend(axes: Axes) -> None:
+    """The same entries whichever statuses a panel happens to hold."""
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.2}
+    handles = [
+        Line2D([], [], markerfacecolor=BLUE, markeredgecolor=BLUE, label="completed", **dot),
+        Line2D([], [], markerfacecolor=CARD, markeredgecolor=MUTED, label="not completed", **dot),
+        Line2D([], [], linestyle="", marker="*", markersize=9, color=VERMILLION, label="best"),
+        Line2D([], [], linestyle="", marker="D", markersize=5, color=GREEN, label="baseline"),
+    ]
+    axes.figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.1, 1.0), ncols=4, handletextpad=0.2,
+                       columnspacing=1.1, labelcolor=INK)  # fmt: skip

@@ -1,0 +1,83 @@
+"""Intervals and the generalisation verdict: how sure the accuracies are, and what the gap between them means."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
+GAP_POINTS = 2.0  # a frozen backbone's head stays below it, a CNN without augmentation does not
+LOW_TRAIN = 0.90  # the plainest published CIFAKE networks fit more than 92 % of their training images
+RISE_POINTS = 0.5
+TRAIN_CHECK_IMAGES = 10_000  # trials.csv measures train accuracy on at most so many images
+
+VERDICT_RULE = (
+    f"Overfitting: training accuracy is more than {GAP_POINTS:g} points above validation accuracy and the 95 % "
+    f"interval of that gap excludes zero. Otherwise underfitting: training accuracy is below {100 * LOW_TRAIN:g} %, "
+    f"or the last epoch was the best and raised validation accuracy by more than {RISE_POINTS:g} points, the interval "
+    "of that rise excluding zero. Otherwise neither."
+)
+
+Word = Literal["overfitting", "underfitting", "neither", "unknown"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The word, and the reason in plain words."""
+
+    word: Word
+    reason: str
+
+
+def wilson(accuracy: float, images: int | None) -> tuple[float, float]:
+    """95 % Wilson score interval of a proportion measured on `images`; (nan, nan) when either is unknown.
+
+    E. B. Wilson (1927), J. Am. Stat. Assoc. 22, 209-212. `accuracy` may be a mean over seeds: the interval then
+    covers the choice of images, not the choice of seeds.
+    """
+    if not images or math.isnan(accuracy):
+        return math.nan, math.nan
+    z2 = Z95**2 / images
+    centre = (accuracy + z2 / 2) / (1 + z2)
+    half = Z95 / (1 + z2) * math.sqrt(accuracy * (1 - accuracy) / images + z2 / (4 * images))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def difference_interval(first: float, images_1: int | None, second: float, images_2: int | None) -> tuple[float, float]:
+    """95 % interval of `first - second`, two accuracies on different images.
+
+    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890, method 10: Wilson intervals combined in squares.
+    """
+    low_1, high_1 = wilson(first, images_1)
+    low_2, high_2 = wilson(second, images_2)
+    gap = first - second
+    return gap - math.hypot(first - low_1, high_2 - second), gap + math.hypot(high_1 - first, second - low_2)
+
+
+def verdict(
+    train: float, val: float, train_images: int | None, val_images: int | None, val_curve: Sequence[float] = ()
+) -> Verdict:
+    """Over-, underfitting or neither by VERDICT_RULE. Accuracies 0..1; `val_curve`: validation accuracy by epoch."""
+    if math.isnan(train) or math.isnan(val):
+        return Verdict("unknown", "training or validation accuracy is not measured yet")
+    if not train_images or not val_images:
+        return Verdict("unknown", "the number of images is not recorded")
+    points = round(100 * (train - val), 6)  # rounded: 0.98 - 0.96 is a hair above 0.02 in binary
+    chance = difference_interval(train, train_images, val, val_images)[0] <= 0
+    if points > GAP_POINTS and not chance:
+        return Verdict("overfitting", f"training accuracy is {points:.1f} points above validation accuracy")
+    if train < LOW_TRAIN:
+        return Verdict("underfitting", f"training accuracy is below {100 * LOW_TRAIN:.0f} %")
+    if (rise := _last_rise(val_curve, val_images)) > RISE_POINTS:
+        return Verdict("underfitting", f"the last epoch still raised validation accuracy by {rise:.1f} points")
+    if points > GAP_POINTS:
+        return Verdict("neither", f"the gap of {points:.1f} points may be chance on so few images")
+    return Verdict("neither", f"the gap of {points:.1f} points is within {GAP_POINTS:g}")
+
+
+def _last_rise(curve: Sequence[float], images: int) -> float:
+    """Points by which the last epoch, being the best, rose above the one before; 0 where that may be chance."""
+    if len(curve) < 2 or math.isnan(curve[-1] + curve[-2]) or curve[-1] < max(c for c in curve if not math.isnan(c)):
+        return 0.0
+    beyond_chance = difference_interval(curve[-1], images, curve[-2], images)[0] > 0
+    return round(100 * (curve[-1] - curve[-2]), 6) if beyond_chance else 0.0

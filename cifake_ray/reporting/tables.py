@@ -1,0 +1,190 @@
+"""Studies -> the comparison table: one row for each study's tuned and baseline model, then what others claim."""
+
+import math
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+
+from cifake_ray.reporting.load import ROLES, Role, Study, number, section
+from cifake_ray.reporting.stats import TRAIN_CHECK_IMAGES, difference_interval, verdict, wilson
+
+COLUMNS = (
+    "study", "model", "role", "weights", "trials", "stopped", "failed", "epochs", "params_trained", "params_total",
+    "train_accuracy", "val_accuracy", "gap", "test_accuracy", "test_accuracy_dedup", "test_low", "test_high", "auc",
+    "f1_fake", "ece", "core_seconds", "seeds", "data", "source",
+)  # fmt: skip
+EXTRA_COLUMNS = (
+    "train_low", "train_high", "val_low", "val_high", "gap_low", "gap_high", "test_all_low", "test_all_high",
+    "verdict", "verdict_reason", "trial_id", "feature_core_seconds", "retrain_core_seconds", "note",
+)  # fmt: skip
+_WHOLE = ["trials", "stopped", "failed", "epochs", "params_trained", "params_total", "seeds", "trial_id"]
+
+CLAIM = "claim of others, not measured here"
+SAMPLE_NOTE = "generated sample, no measure of CIFAKE"
+RANDOM_NOTE = "random weights (untrained backbone)"
+COURSE = "course report this project started from (Adam, batch 32, 10 epochs)"
+PAPER = "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126"
+PAPER_TEST = 0.9298
+
+# What others report, as they report it: the course report gives rounded training and validation accuracy only.
+REFERENCES: tuple[dict[str, Any], ...] = (
+    {"study": "course report", "model": "custom CNN", "weights": "none", "epochs": 10,
+     "train_accuracy": 0.92, "val_accuracy": 0.88, "gap": 0.04, "source": COURSE},
+    {"study": "course report", "model": "ResNet50 transfer", "weights": "pretrained", "epochs": 10,
+     "train_accuracy": 0.98, "val_accuracy": 0.96, "gap": 0.02, "source": COURSE},
+    {"study": "CIFAKE paper", "model": "CNN", "weights": "none", "test_accuracy": PAPER_TEST, "source": PAPER},
+)  # fmt: skip
+_REFERENCE = {"role": "reference", "data": "CIFAKE", "verdict": "not judged", "note": CLAIM}
+
+
+def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
+    """Rows tuned, baseline of each study, then the references. Columns: COLUMNS, then EXTRA_COLUMNS.
+
+    Accuracies, gap, AUC, F1 (positive class FAKE) and ECE are 0..1; what is not measured is empty (NaN).
+    test_low, test_high, auc, f1_fake and ece belong to the headline: test images without duplicates of train images.
+    """
+    rows = [_measured(study, role) for study in studies for role in ROLES]
+    rows += [reference | _REFERENCE for reference in REFERENCES]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS])
+    return frame.astype(dict.fromkeys(_WHOLE, "Int64"))
+
+
+def image_counts(study: Study) -> tuple[int | None, int | None]:
+    """Images on which the training and the validation accuracy were measured; None where not recorded."""
+    split = section(study.data, "split")
+    train, val = split.get("train"), split.get("validation")
+    return min(int(train), TRAIN_CHECK_IMAGES) if train else None, int(val) if val else None
+
+
+def data_name(study: Study) -> str:
+    """The images in a few words: what they are, which subset, and the fingerprint's first 8 digits."""
+    source = str(study.data.get("source") or study.experiment.data.source)
+    name = "generated sample" if study.generated else PurePath(source).name or source
+    limit = study.experiment.data.limit
+    parts = [name, f"{limit:,} images of train" if limit else "", str(study.data.get("fingerprint") or "")[:8]]
+    return ", ".join(part for part in parts if part)
+
+
+def seed_curve(winner: dict[str, Any]) -> pd.DataFrame:
+    """The learning curves of a retrained model: one row an epoch and seed, columns of curves.csv and `seed`."""
+    rows = [
+        {"seed": seed.get("seed"), **epoch} for seed in winner.get("seeds") or [] for epoch in seed.get("curve") or []
+    ]
+    return pd.DataFrame(rows)
+
+
+def model_curve(study: Study, role: Role) -> pd.DataFrame:
+    """Learning curves behind a row: every seed of the retraining, else the trial's own (seed 0)."""
+    retrained = seed_curve(study.winner(role))
+    if not retrained.empty:
+        return retrained
+    trial = study.trial(role).get("trial_id", -1)
+    own: pd.DataFrame = study.curves[study.curves["trial_id"] == trial]
+    return own.assign(seed=0)
+
+
+def _measured(study: Study, role: Role) -> dict[str, Any]:
+    winner, trial = study.winner(role), study.trial(role)
+    weights = str(winner.get("weights") or trial.get("weights") or getattr(study.experiment.model, "weights", "none"))
+    return {
+        "study": study.name,
+        "model": study.experiment.model.kind,
+        "role": role,
+        "weights": weights,
+        "epochs": winner.get("epochs", trial.get("epochs")),
+        "params_trained": winner.get("params_trained"),
+        "params_total": winner.get("params_total"),
+        "seeds": len(winner.get("seeds") or []),
+        "data": data_name(study),
+        "source": f"measured, run {study.name}",
+        "trial_id": winner.get("trial_id", trial.get("trial_id")),
+        "note": "; ".join(_notes(study, role, weights)),
+        **_counts(study, role, trial),
+        **_costs(study, role, winner, trial),
+        **_accuracies(study, role, winner, trial),
+        **_test_scores(winner),
+    }
+
+
+def _counts(study: Study, role: Role, trial: dict[str, Any]) -> dict[str, int]:
+    if role == "tuned":
+        counts = study.counts()
+        return {"trials": study.finished(), "stopped": counts["stopped"], "failed": counts["failed"]}
+    status = trial.get("status")
+    ended = status in ("completed", "stopped", "failed")
+    return {"trials": int(ended), "stopped": int(status == "stopped"), "failed": int(status == "failed")}
+
+
+def _costs(study: Study, role: Role, winner: dict[str, Any], trial: dict[str, Any]) -> dict[str, float]:
+    """Core-seconds: all trials for the tuned model, its own trial for the baseline; features and retraining apart."""
+    spent = study.trials["cpu_seconds"]
+    own = trial.get("cpu_seconds", math.nan)
+    return {
+        "core_seconds": float(spent.sum(min_count=1)) if role == "tuned" else float(own),
+        "feature_core_seconds": number(study.environment, "features", "cpu_seconds"),
+        "retrain_core_seconds": number(winner, "cpu_seconds"),
+    }
+
+
+def _accuracies(study: Study, role: Role, winner: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+    measured = _reached(winner) or trial
+    train, val = (float(measured.get(key, math.nan)) for key in ("train_accuracy", "val_accuracy"))
+    train_images, val_images = image_counts(study)
+    judged = verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
+    train_low, train_high = wilson(train, train_images)
+    val_low, val_high = wilson(val, val_images)
+    gap_low, gap_high = difference_interval(train, train_images, val, val_images)
+    return {
+        "train_accuracy": train, "train_low": train_low, "train_high": train_high,
+        "val_accuracy": val, "val_low": val_low, "val_high": val_high,
+        "gap": train - val, "gap_low": gap_low, "gap_high": gap_high,
+        "verdict": judged.word, "verdict_reason": judged.reason,
+    }  # fmt: skip
+
+
+def _reached(winner: dict[str, Any]) -> dict[str, Any]:
+    """Mean training and validation accuracy over seeds: as noted by the test, else of the retrainings so far."""
+    if mean := section(winner, "mean"):
+        return mean
+    seeds = winner.get("seeds") or []
+    keys = ("train_accuracy", "val_accuracy") if seeds else ()
+    return {key: sum(number(seed, key) for seed in seeds) / len(seeds) for key in keys}
+
+
+def _test_scores(winner: dict[str, Any]) -> dict[str, float]:
+    """Means over seeds; interval, AUC, F1 and ECE without duplicates, or of all images where those are not recorded."""
+    everything = section(winner, "mean", "test")
+    headline = section(winner, "mean", "test_dedup") or everything
+    return {
+        "test_accuracy": number(everything, "accuracy", "value"),
+        "test_all_low": number(everything, "accuracy", "low"),
+        "test_all_high": number(everything, "accuracy", "high"),
+        "test_accuracy_dedup": number(winner, "mean", "test_dedup", "accuracy", "value"),
+        "test_low": number(headline, "accuracy", "low"),
+        "test_high": number(headline, "accuracy", "high"),
+        **{key: number(headline, key, "value") for key in ("auc", "f1_fake", "ece")},
+    }
+
+
+def _val_by_epoch(curve: pd.DataFrame) -> list[float]:
+    """Validation accuracy by epoch, mean over seeds."""
+    if curve.empty:
+        return []
+    return [float(value) for value in curve.groupby("epoch")["val_accuracy"].mean()]
+
+
+def _notes(study: Study, role: Role, weights: str) -> list[str]:
+    notes = [SAMPLE_NOTE] if study.generated else []
+    if weights == "random":
+        notes.append(RANDOM_NOTE)
+    if not study.winner(role) and study.trial(role).get("val_accuracy", math.nan) != study.trial(role).get(
+        "val_accuracy"
+    ):
+        notes.append("no result yet")
+    elif not section(study.winner(role), "mean", "test"):
+        notes.append("not tested" if _reached(study.winner(role)) else "not tested; accuracies of one trial")
+    elif role == "tuned" and study.winner("tuned").get("trial_id") == 0:
+        notes.append("the baseline was the best configuration")
+    return notes

@@ -1,0 +1,267 @@
+"""The comparison in words and cells: Markdown, the terminal's table, headline sentences, what is missing."""
+
+import html
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from cifake_ray.reporting.load import ROLES, Study, section, state_of
+from cifake_ray.reporting.stats import VERDICT_RULE
+from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
+
+Row = dict[str, Any]
+NOTHING = "–"
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def known(value: Any) -> bool:
+    """Whether a cell holds anything: not None, NA, NaN or an empty text."""
+    return value is not None and value is not pd.NA and value == value and value != ""
+
+
+def percent(value: Any, digits: int = 2) -> str:
+    """0.9787 as `97.87`; unknown as a dash."""
+    return f"{100 * value:.{digits}f}" if known(value) else NOTHING
+
+
+def interval(low: Any, high: Any) -> str:
+    """`[97.66, 98.06]`, in percent; empty when unknown."""
+    return f"[{percent(low)}, {percent(high)}]" if known(low) and known(high) else ""
+
+
+def whole(value: Any) -> str:
+    return f"{round(value):,}" if known(value) else NOTHING
+
+
+def decimal(value: Any, digits: int = 4) -> str:
+    return f"{value:.{digits}f}" if known(value) else NOTHING
+
+
+def headline_test(row: Row) -> float:
+    """Test accuracy without duplicates of train images, or of all images where only that is known; NaN without."""
+    value = row["test_accuracy_dedup"] if known(row["test_accuracy_dedup"]) else row["test_accuracy"]
+    return float(value) if known(value) else math.nan
+
+
+def _role(row: Row) -> str:
+    return "reference (claim)" if row["role"] == "reference" else str(row["role"])
+
+
+def _with_interval(value: Any, low: Any, high: Any) -> str:
+    return f"{percent(value)} {interval(low, high)}".strip()
+
+
+def accuracy_cells(row: Row) -> dict[str, str]:
+    """What the row reached, as text cells."""
+    return {
+        "Study": str(row["study"]),
+        "Model": str(row["model"]),
+        "Role": _role(row),
+        "Train %": _with_interval(row["train_accuracy"], row["train_low"], row["train_high"]),
+        "Validation %": _with_interval(row["val_accuracy"], row["val_low"], row["val_high"]),
+        "Gap, points": percent(row["gap"], 1),
+        "Verdict": str(row["verdict"]),
+        "Test %": _with_interval(headline_test(row), row["test_low"], row["test_high"]),
+        "Test %, all images": percent(row["test_accuracy"]),
+        "AUC": decimal(row["auc"]),
+        "F1 (FAKE)": decimal(row["f1_fake"]),
+        "ECE": decimal(row["ece"]),
+    }
+
+
+def cost_cells(row: Row) -> dict[str, str]:
+    """What the row took and on what it was measured, as text cells."""
+    return {
+        "Study": str(row["study"]),
+        "Role": _role(row),
+        "Weights": str(row["weights"]),
+        "Params trained / total": f"{whole(row['params_trained'])} / {whole(row['params_total'])}",
+        "Trials run / stopped / failed": " / ".join(whole(row[key]) for key in ("trials", "stopped", "failed")),
+        "Epochs": whole(row["epochs"]),
+        "Seeds": whole(row["seeds"]),
+        "Core-seconds": whole(row["core_seconds"]),
+        "Data": str(row["data"]),
+        "Note": str(row["note"]) if known(row["note"]) else "",
+    }
+
+
+def terminal_table(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """(columns, rows) of a compact table for the terminal; percent, test without duplicates of train images."""
+    rows = []
+    for row in rows_of(frame):
+        cells = accuracy_cells(row)
+        model = cells["Model"] + ("" if row["weights"] in ("none", "pretrained") else f" ({row['weights']})")
+        kept = [cells[name] for name in ("Gap, points", "Verdict", "Test %", "AUC")]
+        rows.append([cells["Study"], model, cells["Role"], percent(row["train_accuracy"]),
+                     percent(row["val_accuracy"]), *kept, whole(row["core_seconds"])])  # fmt: skip
+    columns = ["study", "model", "role", "train %", "val %", "gap", "verdict", "test % [95 %]", "AUC", "core-s"]
+    return columns, rows
+
+
+def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
+    """comparison.md: what was reached, what it took, the notes that make the numbers readable."""
+    rows = rows_of(frame)
+    parts = [
+        "# Detectors of generated images on CIFAKE",
+        "\n".join(f"- {_md(sentence)}" for sentence in headlines(studies, frame)),
+        "## Accuracy",
+        _pipe_table([accuracy_cells(row) for row in rows]),
+        "## Cost and data",
+        _pipe_table([cost_cells(row) for row in rows]),
+        "## How to read it",
+        "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
+    ]
+    gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
+    if gaps:
+        parts += ["## What is missing", "\n".join(gaps)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipe_table(rows: Sequence[dict[str, str]]) -> str:
+    """A Markdown table whose columns also line up in a terminal."""
+    names = list(rows[0])
+    cells = [names, *[[_md(row[name]) for name in names] for row in rows]]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is: one line, no tag, no column of its own."""
+    return re.sub(r"([|`*$\\])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def headlines(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """The result in plain sentences: the best tested model, then what tuning gained in each study."""
+    measured = [row for row in rows_of(frame) if row["role"] != "reference"]
+    tested = [row for row in measured if known(headline_test(row))]
+    real = [row for row in tested if SAMPLE_NOTE not in row["note"]]
+    sentences = [_best_sentence(max(real or tested, key=headline_test), bool(real))] if tested else []
+    if not tested:
+        sentences.append("No model has been tested yet; what follows are the accuracies of trials so far.")
+    return sentences + [sentence for study in studies if (sentence := _gain_sentence(study, measured))]
+
+
+def _best_sentence(row: Row, real: bool) -> str:
+    sure = (
+        f" (95 % interval {percent(row['test_low'])} to {percent(row['test_high'])})" if known(row["test_low"]) else ""
+    )
+    sentence = (
+        f"Best tested: {row['model']} of study {row['study']}, {row['role']}: {percent(headline_test(row))} %{sure}"
+    )
+    if not real:
+        return f"{sentence} of the generated sample's test images; the sample is no measure of CIFAKE."
+    what = "test images that are not also in train" if known(row["test_accuracy_dedup"]) else "test images"
+    difference = 100 * (headline_test(row) - PAPER_TEST)
+    than = f"{abs(difference):.1f} points {'above' if difference >= 0 else 'below'}"
+    return f"{sentence} of the {what}. The CIFAKE paper claims {percent(PAPER_TEST)} %: this is {than} it."
+
+
+def _gain_sentence(study: Study, measured: Sequence[Row]) -> str:
+    tuned, baseline = (
+        next(row for row in measured if row["study"] == study.name and row["role"] == role) for role in ROLES
+    )
+    if known(headline_test(tuned)) and known(headline_test(baseline)):
+        kind, gain = "test", headline_test(tuned) - headline_test(baseline)
+        apart = tuned["test_low"] > baseline["test_high"] or tuned["test_high"] < baseline["test_low"]
+    elif known(tuned["val_accuracy"]) and known(baseline["val_accuracy"]):
+        kind, gain = "validation", tuned["val_accuracy"] - baseline["val_accuracy"]
+        apart = tuned["val_low"] > baseline["val_high"] or tuned["val_high"] < baseline["val_low"]
+    else:
+        return ""
+    if tuned["trial_id"] == baseline["trial_id"]:
+        return f"{study.name}: no configuration did better than the hand-picked baseline."
+    sure = "the intervals do not overlap" if apart else "the intervals overlap, so this may be chance"
+    word = "gained" if gain >= 0 else "lost"
+    return f"{study.name}: tuning {word} {abs(100 * gain):.2f} points of {kind} accuracy over the baseline; {sure}."
+
+
+def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """What a reader must know to read the table."""
+    found = [
+        "Test % is the headline: the mean over seeds on test images that are not exact duplicates of train images; "
+        "AUC, F1 (positive class FAKE) and ECE belong to the same images. Beside it, the accuracy on all test images.",
+        "Intervals are 95 %. Training and validation: Wilson score intervals over images (training accuracy is "
+        "measured on at most 10,000 of them). They cover the choice of images, not the choice of seeds. "
+        + " ".join(f"Test: {text}." for text in _methods(studies)),
+        f"Verdict. {VERDICT_RULE}",
+        "Rows with the role reference are claims of others, repeated as published and not measured here: the course "
+        "report this project started from (custom CNN about 92 / 88 %, ResNet50 transfer about 98 / 96 % training / "
+        "validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; Bird and Lotfi 2024, IEEE "
+        "Access 12, arXiv 2303.14126; on all test images).",
+        "Core-seconds: CPU time of all trials of the study for the tuned model, of its own trial for the baseline; "
+        "feature extraction and the retraining of winners are apart, in comparison.csv.",
+    ]
+    return found + _warnings(studies, frame)
+
+
+def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """What a reader of the table in a terminal must know at least."""
+    found = [
+        "Test %: mean over seeds, without test images that equal a train image; intervals 95 %.",
+        "Reference rows are claims of others, not measured here.",
+    ]
+    return found + _warnings(studies, frame)
+
+
+def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """What forbids reading some rows as results."""
+    found = []
+    if any(study.generated for study in studies):
+        found.append("Rows on the generated sample: generated sample, no measure of CIFAKE.")
+    if (frame["weights"] == "random").any():
+        found.append("Rows with random weights use an untrained backbone: they say nothing of pretrained ones.")
+    if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:
+        found.append("The studies did not use the same images (see the column Data): compare within one data set only.")
+    return found
+
+
+def _methods(studies: Sequence[Study]) -> list[str]:
+    """How evaluation made its intervals, in its own words, each once."""
+    return list(dict.fromkeys(str(study.test["method"]).rstrip(".") for study in studies if study.test.get("method")))
+
+
+def missing(study: Study) -> list[str]:
+    """Plain sentences on what a half-finished run does not have yet; empty for a complete one."""
+    counts, found = study.counts(), []
+    if study.trials.empty:
+        found.append("No trial has been recorded yet.")
+    elif state_of(study) == "failed":
+        found.append(f"All {counts['failed']} trials failed; the trial table gives the reasons.")
+    if counts["running"]:
+        found.append(f"Trials marked as running: {counts['running']}; the numbers are those so far.")
+    if counts["interrupted"]:
+        found.append(f"Trials interrupted: {counts['interrupted']}; tune --resume {study.name} goes on with them.")
+    if len(study.trials) and study.curves.empty:
+        found.append("There are no learning curves (curves.csv is missing or empty).")
+    if not study.environment:
+        found.append(
+            "environment.json is missing: data, versions and hardware are not recorded, intervals are left out."
+        )
+    return found + _missing_test(study)
+
+
+def _missing_test(study: Study) -> list[str]:
+    found = [] if study.retested else ["A newer retraining is not tested yet; the test scores are the older ones."]
+    for role in ROLES:
+        if reasons := study.winner(role).get("failed"):
+            found.append(f"Retrainings of the {role} model that failed: {len(reasons)} ({reasons[0]}).")
+    tested = [role for role in ROLES if section(study.winner(role), "mean", "test")]
+    if len(tested) == len(ROLES) or (study.ranked().empty and not study.winner("tuned")):
+        return found
+    if study.experiment.search.winner_seeds == 0:
+        return [*found, "search.winner_seeds is 0: nothing was retrained, and the baseline is not tested."]
+    if any(study.winner(role) for role in ROLES):
+        return [*found, "Not every winner has been tested yet; cifake-ray evaluate does it."]
+    return [
+        *found,
+        "Winner and baseline have not been retrained and tested yet; accuracies are those of single trials.",
+    ]

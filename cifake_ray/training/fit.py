@@ -1,0 +1,232 @@
+"""The fit loop: plain PyTorch, one for every model, alone or as one of several data-parallel workers.
+
+It takes a `report` callable and never sees Ray. An epoch's shuffling, augmentation and dropout follow from the seed and
+the epoch's number alone, so that a resumed trial goes on exactly as an uninterrupted one would have.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.parallel import DistributedDataParallel
+
+from cifake_ray.experiment import Metric, Training
+from cifake_ray.training.batches import TrainingSet, draw, epoch_rows
+from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint, optimizer_tensors, restore, save_checkpoint
+from cifake_ray.training.precision import autocast_dtype
+
+EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
+CLEAN_TRAIN_IMAGES = 10_000  # of which the best epoch's training accuracy is measured, without augmentation
+
+
+class TrialFailed(Exception):
+    """Training cannot go on, for a reason that belongs to the configuration (NaN, out of memory)."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of curves.csv. Losses are mean binary cross-entropy in nats, accuracies fractions; `seconds` wall."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A trial so far: every epoch, the best one, its clean training accuracy, and the time spent over all resumes."""
+
+    curve: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+    train_accuracy: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @property
+    def best(self) -> Epoch:
+        return self.curve[self.best_epoch - 1]
+
+    def row(self, epoch: int) -> dict[str, float]:
+        """What is reported at `epoch` (1 = the first): that epoch and the trial's best so far."""
+        best = {f"best_{key}": getattr(self.best, key) for key in ("epoch", "val_accuracy", "val_loss")}
+        spent = {"total_seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        return asdict(self.curve[epoch - 1]) | best | spent | {"best_train_accuracy": self.train_accuracy}
+
+    @classmethod
+    def from_note(cls, note: dict[str, Any]) -> "Progress":
+        return cls(**note | {"curve": tuple(Epoch(**row) for row in note["curve"])})
+
+
+@dataclass
+class Fit:
+    """Everything the loop works on. `threads` are torch's; `folder` holds `last` and `best` (None keeps nothing)."""
+
+    network: nn.Module
+    data: TrainingSet
+    training: Training
+    metric: Metric = "val_accuracy"
+    folder: Path | None = None
+    threads: int = 1
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(self.threads)
+        self.device = self.data.inputs.device
+        self.network.to(self.device).to(memory_format=torch.channels_last)
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        self.optimizer = kinds[self.training.optimizer](
+            self.network.parameters(), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
+        )
+        self.dtype = autocast_dtype(self.device, self.training.precision)
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
+
+
+def fit(work: Fit, report: Callable[[dict[str, float]], None]) -> Progress:
+    """Train to the last epoch, from `folder/last` if it is there; `report` is called once an epoch, all ranks alike.
+
+    Epochs already in the checkpoint are reported again (they may not have reached the reader). Raises TrialFailed.
+    """
+    _resume(work)
+    for done in range(1, len(work.progress.curve) + 1):
+        report(_as_reported_at(work, done))
+    wrapped = DistributedDataParallel(work.network) if work.world > 1 else work.network
+    for number in range(len(work.progress.curve) + 1, work.training.epochs + 1):
+        _advance(work, wrapped, number)
+        report(work.progress.row(number))
+    return work.progress
+
+
+def _as_reported_at(work: Fit, number: int) -> dict[str, float]:
+    """The row of an epoch that a checkpoint holds, with the best epoch as it stood then."""
+    known = work.progress.curve[:number]
+    best = max(known, key=lambda epoch: (_score(epoch, work.metric), -epoch.epoch))
+    return replace(work.progress, best_epoch=best.epoch).row(number)
+
+
+def _advance(work: Fit, wrapped: nn.Module, number: int) -> None:
+    """Train one epoch, validate, note the best, write the checkpoints."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    train_loss, train_accuracy = _train_epoch(work, wrapped, number)
+    val_loss, val_accuracy = evaluate(work, work.data.validation)
+    for name, loss in (("training", train_loss), ("validation", val_loss)):
+        if not math.isfinite(loss):
+            raise TrialFailed(f"the {name} loss is {loss} in epoch {number}; lower the learning rate")
+    rate = learning_rate(work.training, number - 1)
+    epoch = Epoch(number, train_loss, train_accuracy, val_loss, val_accuracy, rate, time.perf_counter() - wall)
+    before = work.progress
+    improved = not before.curve or _score(epoch, work.metric) > _score(before.best, work.metric)
+    progress = replace(before, curve=(*before.curve, epoch), best_epoch=number if improved else before.best_epoch)
+    if improved:
+        progress = replace(progress, train_accuracy=evaluate(work, sample_rows(work.data.train))[1])
+    work.progress = replace(
+        progress,
+        seconds=before.seconds + time.perf_counter() - wall,
+        cpu_seconds=before.cpu_seconds + time.process_time() - cpu,
+    )
+    if work.rank == 0 and work.folder is not None:
+        _save(work, work.folder, improved)
+
+
+def _train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, float]:
+    """One pass over the training rows; returns mean loss and accuracy under augmentation, over all ranks.
+
+    Each rank takes every world-th row of each global batch; its loss is divided by the global batch, so that the
+    averaged gradients are those of one worker at the same batch. No value leaves the device before the epoch ends.
+    """
+    training, data = work.training, work.data
+    generator = torch.Generator().manual_seed(training.seed * 1_000_003 + number)
+    torch.manual_seed(training.seed * 1_000_003 + number)  # dropout
+    work.network.train()
+    sums = torch.zeros(3, dtype=torch.float64, device=work.device)  # loss, correct, images
+    steps = max(len(data.train) // training.batch_size, 1)
+    for step, batch in enumerate(epoch_rows(data.train, training.batch_size, generator)):
+        inputs = draw(data.inputs, batch, training.augment, generator)[work.rank :: work.world]
+        labels = data.labels[batch[work.rank :: work.world]]
+        for group in work.optimizer.param_groups:
+            group["lr"] = learning_rate(training, number - 1 + step / steps)
+        with work.autocast():
+            logits = wrapped(data.prepare(inputs))
+        loss = binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
+        work.optimizer.zero_grad(set_to_none=True)
+        (loss * (work.world / len(batch))).backward()
+        work.optimizer.step()
+        with torch.no_grad():
+            sums += torch.stack((loss, ((logits > 0) == (labels > 0.5)).sum(), torch.ones_like(loss) * len(labels)))
+    return _means(sums)
+
+
+@torch.inference_mode()
+def evaluate(work: Fit, rows: Tensor) -> tuple[float, float]:
+    """Mean loss and accuracy on `rows`, without augmentation, shared among the ranks."""
+    sums = torch.zeros(3, dtype=torch.float64, device=work.device)
+    for batch in rows[work.rank :: work.world].split(EVALUATION_BATCH):
+        logits, labels = predict_batch(work, batch), work.data.labels[batch]
+        loss = binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        sums += torch.stack((loss, ((logits > 0) == (labels > 0.5)).sum(), torch.ones_like(loss) * len(batch)))
+    return _means(sums)
+
+
+@torch.inference_mode()
+def predict_batch(work: Fit, rows: Tensor) -> Tensor:
+    """Logits float32 [len(rows)] of label 1 (REAL), in evaluation mode."""
+    work.network.eval()
+    with work.autocast():
+        logits: Tensor = work.network(work.data.prepare(work.data.inputs[rows]))
+    return logits.float()
+
+
+def learning_rate(training: Training, progress: float) -> float:
+    """The rate after `progress` epochs. Cosine: lr (1 + cos(pi progress / epochs)) / 2 (Loshchilov and Hutter 2017)."""
+    if training.lr_schedule == "constant":
+        return training.lr
+    return training.lr * 0.5 * (1 + math.cos(math.pi * progress / training.epochs))
+
+
+def _score(epoch: Epoch, metric: Metric) -> float:
+    """Larger is better."""
+    return epoch.val_accuracy if metric == "val_accuracy" else -epoch.val_loss
+
+
+def _means(sums: Tensor) -> tuple[float, float]:
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(sums)
+    loss, correct, images = sums.tolist()
+    return loss / images, correct / images
+
+
+def sample_rows(rows: Tensor) -> Tensor:
+    """At most 10,000 of the rows, drawn over all of them (they lie sorted by class), the same ones at every call."""
+    if len(rows) <= CLEAN_TRAIN_IMAGES:
+        return rows
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:CLEAN_TRAIN_IMAGES]
+    return rows[chosen.to(rows.device)]
+
+
+def _resume(work: Fit) -> None:
+    stored = load_checkpoint(work.folder / LAST) if work.folder is not None else None
+    if stored is not None:
+        tensors, note = stored
+        restore(work.network, work.optimizer, tensors)
+        work.progress = Progress.from_note(note)
+
+
+def _save(work: Fit, folder: Path, improved: bool) -> None:
+    note = asdict(work.progress)
+    model = {f"model.{name}": tensor for name, tensor in work.network.state_dict().items()}
+    if improved:
+        save_checkpoint(folder / BEST, model, note)
+    save_checkpoint(folder / LAST, model | optimizer_tensors(work.optimizer), note)

@@ -1,0 +1,132 @@
+"""Everything a study needs before its first trial: images, split, weights, features, and the note of all of them."""
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cifake_ray import __version__
+from cifake_ray.console import progress
+from cifake_ray.data import ImageSet, Split, load_images, split_train, train_duplicates
+from cifake_ray.experiment import Experiment
+from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
+from cifake_ray.run import LABELS, Run
+from cifake_ray.tuning.trial import Materials
+
+_VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What can be checked before anything is written: the images, their split, and the weights that are asked for."""
+
+    images: ImageSet
+    split: Split
+    specs: list[FeatureSpec]
+
+
+def gather_inputs(experiment: Experiment) -> Inputs:
+    """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable."""
+    with progress("downloading weights", "bytes") as update:
+        specs = feature_specs(experiment, progress=update)
+    with progress("decoding images") as update:
+        images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
+    split = split_train(images.train, experiment.data.val_fraction, experiment.data.split_seed)
+    return Inputs(images, split, specs)
+
+
+def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[Materials, dict[str, Any] | None]:
+    """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost."""
+    spent: dict[str, Any] = {"extracted": 0, "seconds": 0.0, "cpu_seconds": 0.0}
+    features = {}
+    for spec in inputs.specs:
+        with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px)") as update:
+            found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=update)
+        features[spec.asked, spec.image_size] = found
+        spent = {key: spent[key] + getattr(found, key) for key in spent}
+    materials = Materials(experiment, run.path.absolute(), inputs.images.path, inputs.split, features)
+    return materials, spent if inputs.specs else None
+
+
+def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent: int) -> dict[str, Any]:
+    """environment.json: what a figure of this run depends on besides the experiment."""
+    weights = [
+        {"name": w.name, "sha256": w.sha256, "licence": w.licence, "stages": list(w.stages)}
+        for w in dict.fromkeys(spec.weights for spec in inputs.specs)
+    ]
+    return {
+        "schema": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), "cifake_ray": __version__}
+        | {name: version(name) for name in _VERSIONS},
+        "git_commit": _git_commit(),
+        "hardware": _hardware(),
+        "data": _describe_data(inputs),
+        "weights": weights or None,
+        "features": None,
+        "seeds": {"training": experiment.training.seed, "split": experiment.data.split_seed},
+        "max_concurrent": max_concurrent,
+        "seconds": 0.0,
+    }
+
+
+def _describe_data(inputs: Inputs) -> dict[str, Any]:
+    images = inputs.images
+    return {
+        "source": images.source,
+        "kind": images.kind,
+        "generated": images.generated,
+        "fingerprint": images.fingerprint,
+        **{
+            part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
+            for part in ("train", "test")
+        },
+        "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
+        "duplicates_in_test": int(train_duplicates(images).sum()),
+        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
+        "converted": dict(images.converted),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, None for an installed one."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _hardware() -> list[dict[str, Any]]:
+    """This machine, then every other node of the Ray cluster."""
+    import ray
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    here = {"node": "local", "cpus": len(os.sched_getaffinity(0)), "cpu_model": _cpu_model(), "gpus": gpus}
+    nodes: list[dict[str, Any]] = [here | {"memory_gib": round(memory, 1)}]
+    mine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
+    for node in ray.nodes() if ray.is_initialized() else []:
+        if node["Alive"] and node["NodeID"] != mine:
+            resources = node["Resources"]
+            nodes.append(
+                {"node": node["NodeID"][:8], "cpus": resources.get("CPU", 0), "cpu_model": "", "gpus": []}
+                | {"memory_gib": round(resources.get("memory", 0) / 2**30, 1)}
+            )
+    return nodes
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,190 @@
+"""A study while it runs: what is shown, and what ends it early (budget, target, signal)."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import tune
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cifake_ray.experiment import Search
+from cifake_ray.tuning.record import StudyRecord, TrialRow
+
+_REFRESH_SECONDS = 0.5
+_TABLE_ROWS = 12
+_STOP_SECONDS = 180.0  # for the workers of running trials to finish their epoch
+
+
+class StudyStopped(BaseException):
+    """Raised inside Tune's loop to leave it at once; not an Exception, so that Tune does not wait for the trials."""
+
+
+@dataclass
+class Guard:
+    """Says when and why a study ends before its trials are done."""
+
+    search: Search
+    started: float = field(default_factory=time.monotonic)
+    signalled: bool = False
+
+    def reason(self, record: StudyRecord | None) -> str | None:
+        """`interrupted`, `time budget`, `target`, or None to go on."""
+        if self.signalled:
+            return "interrupted"
+        if record is None:
+            return None
+        if self.search.time_budget_s is not None and time.monotonic() - self.started >= self.search.time_budget_s:
+            return "time budget"
+        best = record.best()
+        value = best.value(self.search.metric) if best else None
+        if value is None or self.search.target is None:
+            return None
+        reached = value >= self.search.target if self.search.metric == "val_accuracy" else value <= self.search.target
+        return "target" if reached else None
+
+
+@contextmanager
+def catching_signals(guard: Guard) -> Iterator[None]:
+    """SIGINT or SIGTERM once: end in order. Twice: end now (what was reported is on disk already)."""
+
+    def handle(number: int, frame: Any) -> None:  # noqa: ARG001
+        if guard.signalled:
+            os._exit(130)
+        guard.signalled = True
+        print("stopping and saving; once more to stop now", file=sys.stderr, flush=True)
+
+    before = {kind: signal.signal(kind, handle) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+class Watch(tune.Callback):  # type: ignore[misc]
+    """Tune's callback: shows the study, and leaves Tune's loop when the guard says so. Ends every trial's process."""
+
+    def __init__(
+        self, guard: Guard, record: StudyRecord | None, display: "Display | Quiet", deaths: dict[str, str]
+    ) -> None:
+        self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks; this one lives and ends with the process
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        lines = str(trial.get_error() or "").strip().splitlines()
+        self.deaths[trial.trial_id] = lines[-1].strip()[:200] if lines else "no reason was given"
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
+        self.display.update()
+        if self.record is not None:
+            self.record.flush()
+        if (reason := self.guard.reason(self.record)) is not None:
+            actors = [actor for trial in trials if (actor := trial.temporary_state.ray_actor) is not None]
+            if (
+                reason != "interrupted"
+                and self.record is not None
+                and self.record.experiment.resources.workers_per_trial
+            ):
+                # the study goes on with its winners: the trials' workers must leave their places
+                ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
+            for actor in actors:
+                ray.kill(actor)
+            raise StudyStopped(reason)
+
+    def _has_workers(self) -> bool:
+        return self.record is not None and self.record.experiment.resources.workers_per_trial > 0
+
+
+class Display:
+    """A live table on a terminal, else one line for each trial that ends. Everything goes to stderr."""
+
+    def __init__(self, record: StudyRecord, guard: Guard) -> None:
+        self.record, self.guard = record, guard
+        self.done_before = record.finished
+        self.shown: set[int] = {row.trial_id for row in record.rows.values() if row.status != "interrupted"}
+        self.console = Console(stderr=True)
+        self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self.last = 0.0
+
+    def __enter__(self) -> "Display":
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.update(force=True)
+        if self.live is not None:
+            self.live.stop()
+
+    def update(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.last < _REFRESH_SECONDS:
+            return
+        self.last = now
+        if self.live is not None:
+            self.live.update(self.table(), refresh=True)
+            return
+        for row in list(self.record.rows.values()):
+            if row.trial_id not in self.shown and row.status not in ("running", "interrupted"):
+                self.shown.add(row.trial_id)
+                print(f"{self.line(row)} · {self.summary()}", file=sys.stderr, flush=True)
+
+    def summary(self) -> str:
+        """`8/20 done · best 0.9341 (trial 2) · about 3 min left`."""
+        done, total = self.record.finished, self.guard.search.trials
+        parts = [f"{done}/{total} done"]
+        if (best := self.record.best()) is not None:
+            parts.append(f"best {best.value(self.guard.search.metric):.4f} (trial {best.trial_id})")
+        if (new := done - self.done_before) > 0 and done < total:
+            seconds = (time.monotonic() - self.guard.started) / new * (total - done)
+            parts.append(f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left")
+        return " · ".join(parts)
+
+    def line(self, row: TrialRow) -> str:
+        value = row.value(self.guard.search.metric)
+        outcome = row.error if row.status == "failed" else f"{self.guard.search.metric} {value or 0:.4f}"
+        return f"trial {row.trial_id} {row.status} after {len(row.curve)} epochs: {outcome} ({_settings(row.params)})"
+
+    def table(self) -> Table:
+        """The last trials, running ones below, best so far in the title."""
+        table = Table(title=self.summary(), title_justify="left", expand=False)
+        for column in ("trial", "status", *self.record.experiment.search_space, "epochs", "val acc", "best"):
+            table.add_column(column, justify="right" if column not in ("status",) else "left", no_wrap=True)
+        best = self.record.best()
+        for row in sorted(self.record.rows.values(), key=lambda row: (row.status == "running", row.trial_id))[
+            -_TABLE_ROWS:
+        ]:
+            last = row.curve[max(row.curve)]["val_accuracy"] if row.curve else None
+            settings = [_short(row.params.get(name)) for name in self.record.experiment.search_space]
+            values = (
+                f"{last:.4f}" if last is not None else "",
+                f"{row.best['best_val_accuracy']:.4f}" if row.best else "",
+            )
+            style = "bold green" if best is row else "dim" if row.status in ("stopped", "failed") else ""
+            table.add_row(str(row.trial_id), row.status, *settings, str(len(row.curve)), *values, style=style)
+        return table
+
+
+class Quiet:
+    """A display that shows nothing."""
+
+    def update(self) -> None:
+        """Nothing to show."""
+
+
+def _settings(params: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in params.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

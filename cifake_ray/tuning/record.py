@@ -1,0 +1,215 @@
+"""The record of a study: the Optuna journal is the truth, trials.csv and curves.csv are derived from it.
+
+Every proposal, every epoch and every end is appended to the journal as it happens, so that a killed study loses nothing
+it has reported. The tables are rewritten in one step, at most every few seconds.
+"""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from cifake_ray.experiment import Experiment, Metric
+from cifake_ray.run import CURVE_COLUMNS, FINISHED, Run, Status, trial_columns, write_text
+from cifake_ray.tuning.space import distributions
+
+FLUSH_SECONDS = 3.0
+_FLUSH_SHARE = 20.0  # rewriting may take a twentieth of the time: 5,000 trials of 50 epochs are 250,000 rows
+_EPOCH_ATTRIBUTE = "epoch:"
+_DISCARDED = "discarded"
+
+
+@dataclass
+class TrialRow:
+    """One row of trials.csv and its rows of curves.csv, by epoch."""
+
+    trial_id: int
+    params: dict[str, Any]
+    status: Status = "running"
+    error: str = ""
+    best: dict[str, float] = field(default_factory=dict)
+    curve: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def value(self, metric: Metric) -> float | None:
+        """The best epoch's metric, or None before the first epoch."""
+        return self.best.get(f"best_{metric}")
+
+
+class StudyRecord:
+    """The only writer of a run's journal and tables."""
+
+    def __init__(self, run: Run, experiment: Experiment) -> None:
+        self.run, self.experiment = run, experiment
+        self.rows: dict[int, TrialRow] = {}
+        mend_journal(run)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.storage = JournalStorage(JournalFileBackend(str(run.journal)))
+        self.study = self._open_study()
+        for trial in self.study.get_trials(deepcopy=False):
+            if _DISCARDED in trial.user_attrs or trial.state == TrialState.WAITING:
+                continue
+            whole = trial.state != TrialState.RUNNING or trial.params.keys() == experiment.search_space.keys()
+            if whole:
+                self.rows[trial.number] = _row_of(trial)
+            elif trial.number == 0:
+                self.rows[0] = _row_of(self._complete_baseline(trial))
+            else:
+                self.discard(trial.number, "its proposal was cut short")
+        self._flushed, self._flush_cost = 0.0, 0.0
+
+    def _open_study(self) -> optuna.Study:
+        """The run's study, made if the journal holds none (`load_if_exists` would write to it every time)."""
+        try:
+            return optuna.load_study(storage=self.storage, study_name=self.run.name)
+        except KeyError:
+            largest = self.experiment.search.metric == "val_accuracy"
+            direction = StudyDirection.MAXIMIZE if largest else StudyDirection.MINIMIZE
+            return optuna.create_study(storage=self.storage, study_name=self.run.name, direction=direction)
+
+    @property
+    def finished(self) -> int:
+        """How many trials count towards `search.trials`."""
+        return sum(row.status in FINISHED for row in self.rows.values())
+
+    def with_status(self, *statuses: Status) -> list[TrialRow]:
+        return [row for row in self.rows.values() if row.status in statuses]
+
+    def best(self) -> TrialRow | None:
+        """The trial with the best epoch so far, failed ones left out; the earlier one of equals."""
+        metric = self.experiment.search.metric
+        sign = 1 if metric == "val_accuracy" else -1
+        rows = [row for row in self.rows.values() if row.status != "failed" and row.value(metric) is not None]
+        return max(rows, key=lambda row: (sign * (row.value(metric) or 0.0), -row.trial_id), default=None)
+
+    def start(self, number: int, params: dict[str, Any]) -> TrialRow:
+        """A trial begins, or an interrupted one goes on."""
+        row = self.rows.setdefault(number, TrialRow(number, params))
+        row.status = "running"
+        self.flush()
+        return row
+
+    def add_epoch(self, number: int, result: Mapping[str, Any]) -> None:
+        """Note one reported epoch; an epoch known already (reported again after a resume) is left as it is."""
+        row, epoch = self.rows[number], int(result["epoch"])
+        if epoch in row.curve:
+            return
+        row.curve[epoch] = {key: result[key] for key in CURVE_COLUMNS[1:]}
+        row.best = {key: value for key, value in result.items() if key.startswith("best_") or key in _SPENT}
+        trial = self._trial_id(number)
+        metric = float(result[self.experiment.search.metric])
+        self.storage.set_trial_intermediate_value(trial, epoch, metric)
+        self.storage.set_trial_user_attr(trial, f"{_EPOCH_ATTRIBUTE}{epoch}", row.curve[epoch] | row.best)
+        self.flush()
+
+    def finish(self, number: int, status: Status, error: str = "") -> None:
+        """A trial ends: COMPLETE, PRUNED (stopped) or FAIL for Optuna; an interrupted one stays RUNNING, to go on."""
+        row = self.rows[number]
+        row.status, row.error = status, error
+        trial = self._trial_id(number)
+        self.storage.set_trial_user_attr(trial, "status", status)
+        if error:
+            self.storage.set_trial_user_attr(trial, "error", error)
+        if status == "completed":
+            self.study.tell(number, row.value(self.experiment.search.metric))
+        elif status in FINISHED:
+            self.study.tell(number, state=TrialState.PRUNED if status == "stopped" else TrialState.FAIL)
+        self.flush()
+
+    def discard(self, number: int, reason: str) -> None:
+        """A proposal that is not trained (made before, say): kept in the journal under its number, in no table."""
+        self.storage.set_trial_user_attr(self._trial_id(number), _DISCARDED, reason)
+        self.study.tell(number, state=TrialState.FAIL)
+
+    def flush(self, *, force: bool = False) -> None:
+        """Rewrite both tables if the last time is long enough ago."""
+        now = time.monotonic()
+        if not force and now - self._flushed < max(FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost):
+            return
+        rows = sorted(self.rows.values(), key=lambda row: row.trial_id)
+        columns = trial_columns(list(self.experiment.search_space))
+        write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
+        curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
+        write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
+        self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
+
+    def _complete_baseline(self, trial: FrozenTrial) -> FrozenTrial:
+        """Trial 0 is the baseline, also when its proposal was cut short: its values are known."""
+        baseline, space = self.experiment.baseline_params(), distributions(self.experiment)
+        for name in [name for name in space if name not in trial.params]:
+            internal = space[name].to_internal_repr(baseline[name])
+            self.storage.set_trial_param(trial._trial_id, name, internal, space[name])
+        return self.storage.get_trial(trial._trial_id)
+
+    def _trial_id(self, number: int) -> int:
+        return int(self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number))
+
+
+_SPENT = ("total_seconds", "cpu_seconds")
+
+
+def mend_journal(run: Run) -> None:
+    """Drop what a killed writer left: its lock, and a last line without an end. The caller holds the run's lock."""
+    for lock in run.path.glob(run.journal.name + ".lock*"):
+        lock.unlink(missing_ok=True)
+    if run.journal.exists():
+        with run.journal.open("r+b") as stream:
+            text = stream.read()
+            stream.truncate(text.rfind(b"\n") + 1)
+
+
+def _row_of(trial: FrozenTrial) -> TrialRow:
+    """A trial as the journal knows it."""
+    row = TrialRow(trial.number, dict(trial.params))
+    row.status = trial.user_attrs.get("status", "interrupted")
+    if not trial.state.is_finished():
+        row.status = "interrupted"  # its writer is gone, or it would hold the run's lock
+    row.error = trial.user_attrs.get("error", "") if row.status == "failed" else ""
+    for key, values in trial.user_attrs.items():
+        if key.startswith(_EPOCH_ATTRIBUTE):
+            row.curve[int(values["epoch"])] = {name: values[name] for name in CURVE_COLUMNS[1:]}
+    if row.curve:
+        last = trial.user_attrs[f"{_EPOCH_ATTRIBUTE}{max(row.curve)}"]
+        row.best = {key: value for key, value in last.items() if key.startswith("best_") or key in _SPENT}
+    return row
+
+
+def _table_row(row: TrialRow) -> dict[str, Any]:
+    best = row.best
+    return {
+        "trial_id": row.trial_id,
+        "status": row.status,
+        **row.params,
+        "epochs": len(row.curve),
+        "best_epoch": best.get("best_epoch"),
+        "train_accuracy": best.get("best_train_accuracy"),
+        "val_accuracy": best.get("best_val_accuracy"),
+        "val_loss": best.get("best_val_loss"),
+        "seconds": best.get("total_seconds"),
+        "cpu_seconds": best.get("cpu_seconds"),
+        "error": row.error,
+    }
+
+
+def _csv(columns: Any, rows: Any) -> str:
+    """Rows as CSV text; floats keep six significant digits, which is more than any of them carries."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _short(row.get(key)) for key in columns})
+    return text.getvalue()
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return f"{value:.8g}" if isinstance(value, float) else value

@@ -1,0 +1,140 @@
+"""Ray Tune's searcher over an Optuna study: `suggest` asks, `on_trial_complete` tells.
+
+Ray's own `OptunaSearch` enqueues the baseline again on a resumed study, tells stopped trials as complete, and has no
+hook for duplicates or for trials that a killed driver left running; hence this one.
+"""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from cifake_ray.tuning.record import StudyRecord
+from cifake_ray.tuning.space import all_configurations, build_sampler, distributions, space_size
+
+_DUPLICATES_IN_A_ROW = 20  # proposals, before the rest of a finite space is looked at directly
+_ENUMERATED = 100_000  # configurations; a larger finite space is never nearly used up
+
+
+class JournalSearch(Searcher):  # type: ignore[misc]
+    """A searcher that Tune need not save: the journal holds everything. (Tune pickles it and writes it to a folder.)"""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+
+class StudySearch(JournalSearch):
+    """Hands out interrupted trials first, then new proposals, until `search.trials` are finished or under way."""
+
+    def __init__(self, record: StudyRecord, max_concurrent: int) -> None:
+        super().__init__()
+        self.record, self.max_concurrent = record, max_concurrent
+        self.experiment = record.experiment
+        self.space = distributions(self.experiment)
+        self.live: dict[str, int] = {}  # Ray's trial name -> trial_id
+        self.deaths: dict[str, str] = {}  # Ray's trial name -> how its process died last
+        self.exhausted = False
+        self._interrupted = [row.trial_id for row in record.with_status("interrupted")]
+        study = record.study
+        study.sampler = build_sampler(self.experiment, len(study.get_trials(deepcopy=False)))
+        if not study.get_trials(deepcopy=False):
+            study.enqueue_trial(self.experiment.baseline_params())
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's config; None while all places are taken; FINISHED when no trial is left to start."""
+        if len(self.live) >= self.max_concurrent:
+            return None
+        if self._interrupted:
+            number = self._interrupted.pop(0)
+        elif self.record.finished + len(self.live) >= self.experiment.search.trials:
+            return str(self.FINISHED)
+        elif (proposed := self._propose()) is None:
+            self.exhausted = True
+            return str(self.FINISHED)
+        else:
+            number = proposed
+        row = self.record.start(number, self.record.study.get_trials(deepcopy=False)[number].params)
+        self.live[trial_id] = number
+        seed = self.experiment.training.seed + number
+        return {"trial_id": number, "params": row.params, "seed": seed, "folder": f"trials/{number}"}
+
+    def _propose(self) -> int | None:
+        """A new configuration's number; None when every configuration of the space was tried."""
+        for _ in range(_DUPLICATES_IN_A_ROW):
+            number, known = self._ask()
+            if known is None:
+                return number
+            self.record.discard(number, f"duplicate of trial {known}")
+        if space_size(self.space) > _ENUMERATED:
+            return None
+        tried = {_rounded(row.params) for row in self.record.rows.values()}
+        untried = [params for params in all_configurations(self.space) if _rounded(params) not in tried]
+        if not untried:
+            return None
+        self.record.study.enqueue_trial(random.Random(len(tried)).choice(untried))
+        return self._ask()[0]
+
+    def _ask(self) -> tuple[int, int | None]:
+        """A proposal's number, and the number of the earlier trial that it repeats."""
+        trial = self.record.study.ask(self.space)
+        asked = _rounded(trial.params)
+        known = (row.trial_id for row in self.record.rows.values() if _rounded(row.params) == asked)
+        return trial.number, next(known, None)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if trial_id in self.live and "val_loss" in result:
+            self.record.add_epoch(self.live[trial_id], result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        number = self.live.pop(trial_id, None)
+        if number is None:
+            return
+        result = result or {}
+        if "val_loss" in result:
+            self.record.add_epoch(number, result)
+        if error:
+            reason = self.deaths.get(trial_id, "the system may be short of memory")
+            self.record.finish(number, "failed", f"its process died again and again: {reason}")
+        elif "failed" in result:
+            self.record.finish(number, "failed", str(result["failed"]))
+        else:
+            done = len(self.record.rows[number].curve) >= self.experiment.training.epochs
+            self.record.finish(number, "completed" if done else "stopped")
+
+
+def _rounded(params: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    """Equal for equal configurations: a step reaches 0.30000000000000004 where the baseline says 0.3."""
+    return frozenset((name, f"{v:.12g}" if isinstance(v, float) else repr(v)) for name, v in params.items())
+
+
+class ListSearch(JournalSearch):
+    """Hands out the given configs one after the other and collects how each ended (`None`: well)."""
+
+    def __init__(self, configs: list[dict[str, Any]], max_concurrent: int, on_end: Callable[[str, str | None], None]):
+        super().__init__()
+        self.waiting, self.max_concurrent, self.on_end = list(configs), max_concurrent, on_end
+        self.live: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if not self.waiting:
+            return str(self.FINISHED)
+        if len(self.live) >= self.max_concurrent:
+            return None
+        config = self.waiting.pop(0)
+        self.live[trial_id] = Path(config["folder"]).name
+        return config
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if (name := self.live.pop(trial_id, None)) is not None:
+            self.on_end(name, "its process died" if error else (result or {}).get("failed"))

@@ -1,0 +1,245 @@
+"""One trial: what runs in a trial's process, and the Tune trainable around it, in local or data-parallel mode."""
+
+import contextlib
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+import torch.distributed as dist
+from ray import train, tune
+from ray.train._internal.session import get_session
+from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.trainable.function_trainable import wrap_function
+
+from cifake_ray.data import Split, open_images
+from cifake_ray.experiment import CnnModel, Experiment, Model
+from cifake_ray.features import FeatureSet
+from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.head import Head
+from cifake_ray.models.registry import build_network
+from cifake_ray.training.batches import TrainingSet
+from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
+from cifake_ray.tuning.resources import trial_bundle
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
+
+    `features`: the train part's feature set by (weights, image size); empty for models that take images.
+    """
+
+    experiment: Experiment
+    run: Path
+    images: Path
+    split: Split
+    features: Mapping[tuple[str, int], FeatureSet]
+
+
+def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -> None:
+    """Train one configuration; failures that belong to it are reported (`failed`: reason), not raised.
+
+    config: `params` (search-space values), `seed`, `folder` (for checkpoints, under the run), `trial_id` or None.
+    """
+    folder = materials.run / config["folder"]
+    try:
+        experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
+        fit(_prepare(materials, experiment, folder), lambda row: report(row | {"trial_id": config["trial_id"]}))
+    except _Stopped:
+        raise
+    except TrialFailed as failure:
+        report({"failed": str(failure)})
+    except Exception as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(traceback.format_exc())
+        report({"failed": _reason(error)})
+
+
+def _reason(error: Exception) -> str:
+    """One line for trials.csv; the traceback lies in the trial's error.txt."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"out of memory; lower batch_size or max_concurrent ({text[:120]})"
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
+    """The network, seeded, and its data, on the trial's device."""
+    device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
+    data = _training_set(_Inputs.of(materials, experiment.model), device)
+    torch.manual_seed(experiment.training.seed)
+    network = build_network(experiment.model, inputs=data.inputs.shape[-1])
+    if isinstance(network, Head):
+        network.standardise_by(data.inputs[sample_rows(data.train)].cpu())
+    return Fit(
+        network,
+        data,
+        experiment.training,
+        metric=experiment.search.metric,
+        folder=folder,
+        threads=experiment.resources.cpus_per_trial,
+        progress=Progress(),
+    )
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a training set is made from; equal for trials that can share one. Compared by `key` alone."""
+
+    key: tuple[Any, ...]
+    materials: Materials
+    columns: tuple[tuple[str, ...], tuple[str, ...]] | None
+    features: FeatureSet | None
+
+    @classmethod
+    def of(cls, materials: Materials, model: Model) -> "_Inputs":
+        if isinstance(model, CnnModel):
+            return cls((materials.images,), materials, None, None)
+        features = materials.features[model.weights, model.image_size]
+        return cls((materials.images, model.weights, model.image_size, model.stages, model.pool), materials,
+                   (model.stages, model.pool), features)  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.materials.run))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Inputs) and (self.key, self.materials.run) == (other.key, other.materials.run)
+
+
+@lru_cache(maxsize=1)  # a reused actor keeps the last one: features take 0.4 s to put together
+def _training_set(source: _Inputs, device: str) -> TrainingSet:
+    part = open_images(source.materials.images).train
+    prepare: Callable[[torch.Tensor], torch.Tensor]
+    if source.features is None or source.columns is None:
+        inputs, prepare = torch.from_numpy(part.images), normalise_images
+    else:
+        inputs, prepare = torch.from_numpy(source.features.columns(*source.columns)), _as_float
+    labels = torch.from_numpy(part.labels.astype(np.float32))
+    split = source.materials.split
+    rows = (torch.from_numpy(split.train), torch.from_numpy(split.validation))
+    return TrainingSet(inputs.to(device), labels.to(device), rows[0].to(device), rows[1].to(device), prepare)
+
+
+def _as_float(features: torch.Tensor) -> torch.Tensor:
+    return features.float()
+
+
+# --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------
+
+
+def build_trainable(materials: Materials) -> type[tune.Trainable]:
+    """The Tune trainable of a study: `TorchTrainer` in the trial's own process, or with workers of its own.
+
+    It is named after the model, because that is the name its actors have in the dashboard.
+    """
+    resources = materials.experiment.resources
+    reference = ray.put(materials)
+    run = _run_distributed if resources.workers_per_trial else _run_local
+    kind = materials.experiment.model.kind
+
+    def trial(config: dict[str, Any]) -> None:
+        run(ray.get(reference), config)
+
+    class ModelTrial(_EndsWorkers, wrap_function(trial, name=kind)):  # type: ignore[misc]
+        @classmethod
+        def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:  # noqa: ARG003
+            return tune.PlacementGroupFactory([trial_bundle(resources)])
+
+    ModelTrial.__name__ = ModelTrial.__qualname__ = f"{kind.replace('-', ' ').title().replace(' ', '')}Trial"
+    return ModelTrial
+
+
+def _run_local(materials: Materials, config: dict[str, Any]) -> None:
+    """Ray Train's local mode. Its own `report` keeps only the last value, hence `tune.report`."""
+    trainer = TorchTrainer(
+        lambda: run_trial(materials, config, tune.report),
+        scaling_config=train.ScalingConfig(num_workers=0),
+    )
+    trainer.fit()
+
+
+# --- a trial with data-parallel workers --------------------------------------------------------------------------
+#
+# Tune ends a trial by ending its process, and then the workers' placement group is never freed and every later trial
+# waits for ever (ray-project/ray#54305; Ray's own remedy, #58515, needs the dashboard). So the trial's process asks its
+# workers to stop, by a file beside their checkpoints, and lets `TorchTrainer.fit` return before it ends.
+
+_WORKERS_END_SECONDS = 120  # an epoch and the workers' shutdown; a trial that takes longer is ended by force
+_stop_file: Path | None = None  # of the trial that this process runs
+
+
+class _EndsWorkers:
+    """Mixed into the trainable: before the process ends or takes the next trial, the workers of this one finish."""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        _end_workers()
+        return bool(super().reset_config(new_config))  # type: ignore[misc]
+
+    def cleanup(self) -> None:
+        _end_workers()
+        super().cleanup()  # type: ignore[misc]
+
+
+def _end_workers() -> None:
+    session = get_session()
+    if _stop_file is not None and session is not None:
+        _stop_file.parent.mkdir(parents=True, exist_ok=True)
+        _stop_file.touch()
+        session.finish(timeout=_WORKERS_END_SECONDS)
+
+
+class _Stopped(Exception):
+    """Tune has ended this trial."""
+
+
+def _stop_asked(stop_file: Path) -> bool:
+    """Whether any rank sees the file; all ranks get the same answer, or they would wait for each other."""
+    seen = torch.tensor(float(stop_file.exists()))
+    if dist.is_initialized():
+        seen = seen.to("cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(seen, op=dist.ReduceOp.MAX)
+    return bool(seen.item())
+
+
+def _run_distributed(materials: Materials, config: dict[str, Any]) -> None:
+    """Data-parallel workers; rank 0's reports reach Tune through the callback."""
+    global _stop_file  # noqa: PLW0603 (one trial a process, and its end comes from outside the function)
+    stop_file = _stop_file = materials.run / config["folder"] / "stop"
+    stop_file.unlink(missing_ok=True)
+    resources = materials.experiment.resources
+    per_worker = {"CPU": float(resources.cpus_per_trial)}
+    if resources.gpus_per_trial:
+        per_worker["GPU"] = resources.gpus_per_trial
+
+    def loop() -> None:
+        def report(row: dict[str, Any]) -> None:
+            train.report(row)
+            if _stop_asked(stop_file):
+                raise _Stopped
+
+        with contextlib.suppress(_Stopped):
+            run_trial(materials, config, report)
+
+    with tempfile.TemporaryDirectory(prefix="cifake-ray-") as storage:
+        trainer = TorchTrainer(
+            loop,
+            scaling_config=train.ScalingConfig(
+                num_workers=resources.workers_per_trial,
+                use_gpu=resources.gpus_per_trial > 0,
+                resources_per_worker=per_worker,
+            ),
+            run_config=train.RunConfig(
+                name=Path(config["folder"]).name, storage_path=storage, callbacks=[TuneReportCallback()]
+            ),
+        )
+        trainer.fit()

@@ -1,0 +1,97 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cifake_ray import run
+from cifake_ray.data import load_images, sources
+from cifake_ray.errors import InputError
+
+from .conftest import Files
+
+Write = Callable[..., Path]
+
+
+def refused(source: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load_images(str(source))
+    message = str(caught.value)
+    assert str(source) in message
+    assert "\n" not in message
+    return message
+
+
+def test_missing_folder_is_an_error_that_says_what_is_expected(tmp_path: Path) -> None:
+    message = refused(tmp_path / "none")
+    assert "no such data folder; expected a folder with train/FAKE" in message
+    assert "the word sample" in message
+
+
+def test_label_numbers_are_those_of_the_run_directory() -> None:
+    assert sources.LABELS == run.LABELS
+
+
+def test_single_file_is_refused(tmp_path: Path, files: Files, write_parquet: Write) -> None:
+    assert "a single file; expected a folder" in refused(next(write_parquet(files).iterdir()))
+    (tmp_path / "archive.zip").touch()
+    assert "unpack it first" in refused(tmp_path / "archive.zip")
+
+
+@pytest.mark.parametrize("missing", ["test", "train/REAL", "test/FAKE"])
+def test_missing_part_or_class_folder_is_named(missing: str, files: Files, write_folder: Write) -> None:
+    folder = write_folder(files)
+    shutil.rmtree(folder / missing)
+    assert f"no folder {missing}" in refused(folder)
+
+
+def test_empty_class_folder_is_only_one_class(files: Files, write_folder: Write) -> None:
+    assert "no image labelled FAKE in test" in refused(write_folder(files | {("test", "FAKE"): {}}))
+
+
+def test_class_without_a_readable_image_is_only_one_class(files: Files, write_folder: Write) -> None:
+    files["test", "FAKE"] = {"bad.jpg": b"broken"}
+    assert "no readable image labelled FAKE in test" in refused(write_folder(files))
+
+
+def test_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    assert "no folder train/FAKE; expected" in refused(tmp_path / "photos")
+
+
+def test_parquet_without_a_test_part_is_refused(files: Files, write_parquet: Write) -> None:
+    folder = write_parquet(files)
+    for file in folder.glob("*test*"):
+        file.unlink()
+    assert "no *test*.parquet" in refused(folder)
+
+
+def test_parquet_with_one_class_is_refused(files: Files, write_parquet: Write) -> None:
+    only = {key: named for key, named in files.items() if key[1] == "REAL"}
+    assert "no image labelled FAKE in train" in refused(write_parquet(only))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"image": [b"x"], "label": [0]}, "no column name"),
+        ({"image": ["x"], "label": [0], "name": ["a"]}, "column image holds string"),
+        ({"image": [b"x"], "label": [2], "name": ["a"]}, "label 2; expected 0"),
+        ({"image": [b"x"], "label": pa.array([None], pa.int8()), "name": ["a"]}, "label None; expected 0"),
+    ],
+)
+def test_parquet_of_another_schema_is_refused(
+    columns: dict[str, object], message: str, files: Files, write_parquet: Write
+) -> None:
+    folder = write_parquet(files)
+    pq.write_table(pa.table(columns), folder / "more-train.parquet")
+    assert message in refused(folder)
+
+
+def test_damaged_parquet_is_refused(files: Files, write_parquet: Write) -> None:
+    folder = write_parquet(files)
+    file = next(folder.glob("*train*"))
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "cannot be read as parquet" in refused(folder)

@@ -1,0 +1,115 @@
+"""The program as processes of its own: workers, signals, kills, two at once."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.e2e.conftest import Command, start
+
+pytestmark = pytest.mark.timeout(500)
+WAIT = 400  # seconds; a process that imports torch and starts Ray takes about 15 on two quiet cores
+
+
+def finish(process: "subprocess.Popen[str]", seconds: float) -> str:
+    """Wait for the process; returns what it wrote to stderr. One that takes too long is killed."""
+    try:
+        return process.communicate(timeout=seconds)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+WORKERS = """
+name: workers
+model: {kind: cnn, head_width: 32, channels: 8}
+training: {epochs: 4, lr: 3e-3, batch_size: 16, precision: fp32}
+search_space: {lr: {type: categorical, choices: [3e-3, 1e-9, 1e-3]}}
+search: {trials: 3, winner_seeds: 0, reduction_factor: 2}
+resources: {workers_per_trial: 2}
+data: {source: sample, limit: 600}
+"""
+
+
+def test_trials_with_two_workers_are_stopped_by_asha_and_leave_their_places(tmp_path: Path) -> None:
+    """A rate of 1e-9 learns nothing, so that trial is stopped; the one after it needs the places of its workers."""
+    (tmp_path / "workers.yaml").write_text(WORKERS)
+    process = start("tune", tmp_path / "workers.yaml", "--storage", tmp_path)
+    error = finish(process, WAIT)
+    assert process.returncode == 0, error
+    trials, curves = (pd.read_csv(tmp_path / "workers" / name) for name in ("trials.csv", "curves.csv"))
+    assert trials["trial_id"].tolist() == [0, 1, 2]
+    assert trials.set_index("lr")["status"][1e-9] == "stopped"
+    assert trials["status"][0] == "completed"
+    assert not curves.duplicated(["trial_id", "epoch"]).any()
+    assert (tmp_path / "workers" / "test.json").exists()
+
+
+def epochs_recorded(run: Path) -> int:
+    """How many epochs the journal of a running study holds."""
+    journal = run / "study.journal"
+    return journal.read_text().count('"epoch:') if journal.exists() else 0
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_killed_study_resumes_without_losing_or_repeating_a_trial(
+    cifake_ray: Command, small: Path, tmp_path: Path
+) -> None:
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=12", "--set=search.scheduler=none")
+    run = tmp_path / "small"
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(run) < 30 and time.monotonic() < deadline:  # two trials are done, two are under way
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = epochs_recorded(run)
+    assert 30 <= reached < 72
+    before = pd.read_json((run / "study.journal").open(), lines=True)
+    assert cifake_ray("tune", "--resume", "small", "--storage", tmp_path) == 0
+    trials, curves = (pd.read_csv(run / name) for name in ("trials.csv", "curves.csv"))
+    assert trials["trial_id"].tolist() == list(range(6))
+    assert set(trials["status"]) == {"completed"}
+    assert not curves.duplicated(["trial_id", "epoch"]).any()
+    assert len(curves) == 72
+    assert len(trials[["lr", "batch_size", "head_width"]].drop_duplicates()) == 6
+    journal = (run / "study.journal").read_text()
+    assert journal.count('"epoch:') == 72  # no epoch was recorded a second time
+    assert len(before) >= reached
+
+
+def test_one_ctrl_c_saves_and_says_how_to_resume(small: Path, tmp_path: Path) -> None:
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=400", "--set=search.scheduler=none")
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(tmp_path / "small") < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    error = finish(process, 90)
+    assert process.returncode == 130, error
+    assert "go on with: cifake-ray tune --resume small" in error.splitlines()[-1]
+    trials = pd.read_csv(tmp_path / "small" / "trials.csv")
+    assert set(trials["status"]) == {"interrupted"}
+    assert (trials["epochs"] >= 1).any()
+
+
+def test_two_studies_at_once_extract_their_features_once(tmp_path: Path) -> None:
+    experiment = tmp_path / "frozen.yaml"
+    experiment.write_text(
+        """
+name: frozen
+model: {kind: resnet50, weights: random, image_size: 32, stages: [stem], head_width: 4}
+training: {epochs: 1, batch_size: 32}
+search_space: {head_width: {type: int, low: 2, high: 8}}
+search: {trials: 1, winner_seeds: 0}
+data: {source: sample, limit: 240}
+"""
+    )
+    both = [start("tune", experiment, "--storage", tmp_path, "--name", name) for name in ("a", "b")]
+    for process in both:
+        error = finish(process, WAIT)
+        assert process.returncode == 0, error
+    noted = [json.loads((tmp_path / name / "environment.json").read_text())["features"] for name in ("a", "b")]
+    assert sorted(spent["extracted"] if spent else 0 for spent in noted) == [0, 240]

@@ -1,0 +1,159 @@
+"""Whole studies on the session's Ray: what is recorded, stopped, resumed, repeated."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from cifake_ray.run import CURVE_COLUMNS, Run, trial_columns
+from tests.e2e.conftest import Command
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def tables(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return pd.read_csv(run / "trials.csv"), pd.read_csv(run / "curves.csv")
+
+
+def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
+    cifake_ray: Command, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "runs" / "small"
+    assert cifake_ray("tune", small, "--storage", tmp_path / "runs") == 0
+    assert "generated" in capsys.readouterr().out
+    trials, curves = tables(run)
+    assert list(trials.columns) == trial_columns(["lr", "batch_size", "head_width"])
+    assert list(curves.columns) == list(CURVE_COLUMNS)
+    assert trials["trial_id"].tolist() == list(range(6))
+    assert set(trials["status"]) == {"completed", "stopped"}  # ASHA stopped some
+    assert trials.loc[0, ["lr", "batch_size", "head_width"]].tolist() == [1e-3, 32, 8]  # the baseline
+    assert not curves.duplicated(["trial_id", "epoch"]).any()
+    assert (curves.groupby("trial_id").size() == trials.set_index("trial_id")["epochs"]).all()
+    assert (trials.loc[trials["status"] == "completed", "epochs"] == 3).all()
+    best = curves.groupby("trial_id")["val_accuracy"].max()
+    assert np.allclose(best, trials.set_index("trial_id")["val_accuracy"])
+    assert (trials["cpu_seconds"] > 0).all()
+
+    test = json.loads((run / "test.json").read_text())
+    assert {winner["role"] for winner in test["winners"]} <= {"tuned", "baseline"}
+    assert all([seed["seed"] for seed in winner["seeds"]] == [1, 2] for winner in test["winners"])
+    predictions = np.load(run / "test_predictions.npz")
+    assert set(predictions["labels"]) == {0, 1}
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["data"]["generated"] is True
+    assert environment["ended"] == "trials"
+    assert (run / "best" / "model.safetensors").stat().st_size > 0
+    kept = {path.name for path in (run / "trials").iterdir()}
+    assert kept == {str(trials.loc[trials["val_accuracy"].idxmax(), "trial_id"])}
+    assert not (run / "winners").exists()
+
+    assert cifake_ray("tune", "--resume", "small", "--storage", tmp_path / "runs", "--trials", "8") == 0
+    more_trials, more_curves = tables(run)
+    assert more_trials["trial_id"].tolist() == list(range(8))
+    pd.testing.assert_frame_equal(more_trials.iloc[:6], trials)
+    pd.testing.assert_frame_equal(more_curves[more_curves["trial_id"] < 6].reset_index(drop=True), curves)
+    assert len(more_trials[["lr", "batch_size", "head_width"]].drop_duplicates()) == 8
+
+    before = (run / "study.journal").read_bytes()
+    assert cifake_ray("tune", "--resume", "small", "--storage", tmp_path / "runs") == 0  # nothing is left to do
+    assert (run / "study.journal").read_bytes() == before
+
+
+def test_the_journal_is_an_optuna_study(cifake_ray: Command, small: Path, tmp_path: Path) -> None:
+    options = ("--trials", "3", "--set", "search.winner_seeds=0", "--set", "search.scheduler=none")
+    assert cifake_ray("tune", small, "--storage", tmp_path / "runs", *options) == 0
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "runs" / "small" / "study.journal")))
+    study = optuna.load_study(study_name="small", storage=storage)
+    trials, curves = tables(tmp_path / "runs" / "small")
+    assert study.best_value == pytest.approx(trials["val_accuracy"].max())
+    assert [len(trial.intermediate_values) for trial in study.trials] == [3, 3, 3]
+    assert study.trials[0].intermediate_values[2] == pytest.approx(
+        curves.query("trial_id == 0 and epoch == 2")["val_accuracy"].item()
+    )
+
+
+def test_the_same_seed_gives_the_same_study_one_trial_at_a_time(
+    cifake_ray: Command, small: Path, tmp_path: Path
+) -> None:
+    options = ("--trials", "3", "--set", "resources.max_concurrent=1", "--set", "search.winner_seeds=0")
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        assert cifake_ray("tune", small, "--storage", tmp_path, "--name", name, "--seed", seed, *options) == 0
+    first, second, other = (
+        [table.drop(columns=["seconds", "cpu_seconds"], errors="ignore") for table in tables(tmp_path / name)]
+        for name in "abc"
+    )
+    pd.testing.assert_frame_equal(first[0], second[0])
+    pd.testing.assert_frame_equal(first[1], second[1])
+    assert not first[1].equals(other[1])
+
+
+def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_study_goes_on(
+    cifake_ray: Command, small: Path, tmp_path: Path
+) -> None:
+    text = small.read_text().replace(
+        "lr: {type: float, low: 1e-5, high: 3e-2, log: true}", "lr: {type: categorical, choices: [1e-3, 10.0]}"
+    )
+    text = text.replace(
+        "batch_size: {type: categorical, choices: [16, 32]}", "weight_decay: {type: categorical, choices: [0.0, 10.0]}"
+    )
+    small.write_text(text.replace("  head_width: {type: int, low: 4, high: 32, log: true}\n", ""))
+    # weight decay 10 at lr 10 multiplies every weight by -99 a step: overflow within the first epoch
+    options = (
+        "--set",
+        "training.lr_schedule=constant",
+        "--set",
+        "search.scheduler=none",
+        "--set",
+        "search.winner_seeds=1",
+    )
+    assert cifake_ray("tune", small, "--storage", tmp_path, *options) == 0
+    trials, _ = tables(tmp_path / "small")
+    failed = trials[trials["status"] == "failed"]
+    assert len(trials) == 4  # the whole space of 2 x 2; then the study ends, although 6 were asked for
+    assert len(failed) == 1
+    assert "loss is" in failed["error"].item()
+    assert json.loads((tmp_path / "small" / "environment.json").read_text())["ended"] == "space exhausted"
+
+
+def test_a_study_whose_trials_all_fail_ends_with_code_1_and_one_line(
+    cifake_ray: Command, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = small.read_text().replace(
+        "lr: {type: float, low: 1e-5, high: 3e-2, log: true}", "lr: {type: float, low: 9, high: 10}"
+    )
+    small.write_text(text.replace("lr: 1e-3", "lr: 10, weight_decay: 10, lr_schedule: constant"))
+    assert cifake_ray("tune", small, "--storage", tmp_path, "--trials", "2") == 1
+    assert "all trials failed: the training loss is" in capsys.readouterr().err.splitlines()[-1]
+    assert set(tables(tmp_path / "small")[0]["status"]) == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"), [("search.target=0.3", "target"), ("search.time_budget_s=0.2", "time budget")]
+)
+def test_a_budget_ends_the_study_and_what_ran_can_go_on(
+    cifake_ray: Command, small: Path, tmp_path: Path, setting: str, reason: str
+) -> None:
+    options = ("--trials", "200", "--set", "search.winner_seeds=0", "--set", setting, "--set", "training.epochs=30")
+    code = cifake_ray("tune", small, "--storage", tmp_path, *options)
+    environment = json.loads((tmp_path / "small" / "environment.json").read_text())
+    assert environment["ended"] == reason
+    trials, _ = tables(tmp_path / "small")
+    assert "interrupted" in set(trials["status"])
+    assert "running" not in set(trials["status"])
+    assert code == (0 if trials["epochs"].max() > 0 else 1)
+
+
+def test_train_runs_one_configuration_and_the_best_of_a_run(cifake_ray: Command, small: Path, tmp_path: Path) -> None:
+    assert cifake_ray("train", small, "--storage", tmp_path, "--name", "one", "--set", "training.lr=2e-3") == 0
+    trials, curves = tables(tmp_path / "one")
+    assert len(trials) == 1
+    assert len(curves) == 3
+    assert cifake_ray("train", tmp_path / "one", "--storage", tmp_path, "--name", "again", "--seed", "9") == 0
+    again = Run(tmp_path / "again").experiment()
+    assert again.training.lr == 2e-3
+    assert again.training.seed == 9

@@ -1,0 +1,145 @@
+"""Test metrics against scikit-learn and numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import f1_score, roc_auc_score
+
+from cifake_ray.errors import InputError
+from cifake_ray.evaluation import metrics
+from cifake_ray.evaluation.metrics import expected_calibration_error, score_seeds, wilson
+
+KEYS = ("accuracy", "auc", "f1_fake", "ece")
+
+
+def predictions(images: int, seed: int = 0, decimals: int = 9) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of FAKE that are right about four times of five; few decimals make ties."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, images).astype(np.uint8)
+    p_fake = 1 / (1 + np.exp(-rng.normal(np.where(labels == 0, 1.0, -1.0), 1.2)))
+    return labels, p_fake.round(decimals)
+
+
+@pytest.mark.parametrize("decimals", [9, 1])
+def test_auc_f1_and_accuracy_are_those_of_scikit_learn_with_fake_as_the_positive_class(decimals: int) -> None:
+    labels, p_fake = predictions(500, decimals=decimals)
+    _, mean = score_seeds(labels, [p_fake])
+    assert mean["auc"]["value"] == pytest.approx(roc_auc_score(labels == 0, p_fake))
+    assert mean["f1_fake"]["value"] == pytest.approx(f1_score(labels == 0, p_fake > 0.5))
+    assert mean["accuracy"]["value"] == pytest.approx(((labels == 0) == (p_fake > 0.5)).mean())
+
+
+def test_metrics_worked_out_by_hand() -> None:
+    labels = np.array([0, 0, 0, 1, 1], np.uint8)  # three FAKE, two REAL
+    p_fake = np.array([0.9, 0.6, 0.3, 0.6, 0.2])
+    _, mean = score_seeds(labels, [p_fake])
+    assert mean["accuracy"]["value"] == pytest.approx(3 / 5)
+    assert mean["f1_fake"]["value"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))  # 2 found, 1 wrong alarm, 1 missed
+    assert mean["auc"]["value"] == pytest.approx((2 + 1.5 + 1) / 6)  # wins of each FAKE over the REAL; a tie is half
+
+
+def test_every_resample_has_the_weighted_auc_f1_and_ece_of_scikit_learn() -> None:
+    labels, p_fake = predictions(200, decimals=1)
+    draws = metrics._resample(labels, p_fake)
+    weights = np.concatenate(list(metrics._poisson_weights(len(labels))))
+    assert len(weights) == metrics.RESAMPLES
+    for row in (0, 49, 50, 999):
+        weight, fake = weights[row], labels == 0
+        assert draws["auc"][row] == pytest.approx(roc_auc_score(fake, p_fake, sample_weight=weight), rel=1e-5)
+        assert draws["f1_fake"][row] == pytest.approx(f1_score(fake, p_fake > 0.5, sample_weight=weight), rel=1e-5)
+        repeated = np.repeat(np.arange(len(labels)), weight.astype(int))
+        expected = expected_calibration_error(labels[repeated], p_fake[repeated])
+        assert draws["ece"][row] == pytest.approx(expected, abs=1e-6)
+
+
+def test_ece_of_constructed_bins() -> None:
+    labels = np.zeros(10, np.uint8)
+    labels[8:] = 1  # with confidence 0.9, eight of ten are right: a gap of 0.1
+    assert expected_calibration_error(labels, np.full(10, 0.9)) == pytest.approx(0.1)
+    assert expected_calibration_error(1 - labels, np.full(10, 0.1)) == pytest.approx(0.1)  # the same, said of REAL
+    sure = np.where(labels == 0, 1.0, 0.0)
+    assert expected_calibration_error(labels, sure) == 0
+    assert expected_calibration_error(labels, 1 - sure) == 1
+    two_bins = np.array([0.9] * 10 + [0.6] * 10)  # and half of ten right at 0.6: a gap of 0.1 too, in another bin
+    both = np.concatenate([labels, np.array([0] * 5 + [1] * 5, np.uint8)])
+    assert expected_calibration_error(both, two_bins) == pytest.approx(0.1)
+
+
+def test_gaps_of_opposite_sign_cancel_within_a_bin_and_add_up_between_bins() -> None:
+    over, under = [0.99] * 10, [0.76] * 10
+    labels = np.array([0] * 9 + [1] + [0] * 10, np.uint8)  # 90 % right at 0.99, 100 % right at 0.76
+    assert expected_calibration_error(labels, np.array(over + under)) == pytest.approx((0.09 + 0.24) / 2)
+    assert expected_calibration_error(labels, np.array([0.95] * 20)) == pytest.approx(0.0)
+
+
+def test_wilson_is_the_formula_of_1927() -> None:
+    z = norm.ppf(0.975)
+    for right, images in ((0, 10), (57, 60), (500, 1000), (1000, 1000)):
+        share = right / images
+        centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+        half = z / (1 + z**2 / images) * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
+        assert wilson(share, images) == pytest.approx((centre - half, centre + half))
+
+
+def test_intervals_contain_their_value() -> None:
+    labels, p_fake = predictions(400)
+    each, mean = score_seeds(labels, [p_fake, predictions(400)[1] ** 2])
+    for scores in (*each, mean):
+        for key in KEYS:
+            assert scores[key]["low"] <= scores[key]["value"] <= scores[key]["high"], key
+            assert scores[key]["low"] < scores[key]["high"], key
+
+
+def test_intervals_narrow_with_the_number_of_images() -> None:
+    few, many = (score_seeds(labels, [p_fake])[1] for labels, p_fake in map(predictions, (200, 5000)))
+    for key in KEYS:
+        assert (many[key]["high"] - many[key]["low"]) < 0.5 * (few[key]["high"] - few[key]["low"]), key
+
+
+def test_the_bootstrap_covers_the_spread_of_repeated_samples() -> None:
+    """Of 20 samples from one model, the intervals of most contain the AUC of a very large sample (19 expected)."""
+    labels, p_fake = predictions(50_000, seed=99)
+    truth = roc_auc_score(labels == 0, p_fake)
+    scores = [score_seeds(labels, [p])[1]["auc"] for labels, p in (predictions(150, seed) for seed in range(20))]
+    assert sum(score["low"] <= truth <= score["high"] for score in scores) >= 16
+    assert max(score["high"] - score["low"] for score in scores) < 0.2
+
+
+def test_equal_predictions_get_equal_intervals() -> None:
+    labels, p_fake = predictions(300)
+    (first, second), mean = score_seeds(labels, [p_fake, p_fake.copy()])
+    assert first == second
+    for key in KEYS:
+        assert mean[key] == pytest.approx(first[key]), key
+
+
+def test_the_mean_is_over_seeds() -> None:
+    labels, p_fake = predictions(300)
+    worse = predictions(300, seed=5)[1]
+    (first, second), mean = score_seeds(labels, [p_fake, worse])
+    for key in KEYS:
+        assert mean[key]["value"] == pytest.approx((first[key]["value"] + second[key]["value"]) / 2), key
+    assert first["auc"]["value"] > second["auc"]["value"]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_labels_of_one_class_have_no_auc_but_all_other_metrics(label: int) -> None:
+    labels = np.full(50, label, np.uint8)
+    _, mean = score_seeds(labels, [np.full(50, 0.9)])
+    assert mean["auc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert mean["accuracy"]["value"] == 1 - label
+    assert mean["f1_fake"]["value"] == 1 - label
+    assert mean["ece"]["value"] == pytest.approx(0.1 if label == 0 else 0.9)
+
+
+def test_a_handful_of_images_gives_wide_and_finite_intervals() -> None:
+    _, mean = score_seeds(np.array([0, 1, 1], np.uint8), [np.array([0.9, 0.2, 0.6])])
+    for key in KEYS:
+        assert 0 <= mean[key]["low"] <= mean[key]["value"] <= mean[key]["high"] <= 1, key
+
+
+def test_no_image_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="none is left to test on"):
+        score_seeds(np.zeros(0, np.uint8), [np.zeros(0)])

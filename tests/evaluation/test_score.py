@@ -1,0 +1,275 @@
+"""The test part: touched once for each winner; what test.json, test_predictions.npz and best/ then hold."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cifake_ray.data import load_images
+from cifake_ray.errors import InputError
+from cifake_ray.evaluation import score
+from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation.metrics import score_seeds
+from cifake_ray.evaluation.score import evaluate_run, score_winners
+from cifake_ray.experiment import CnnModel, ResNet50Model
+from cifake_ray.models.registry import build_network, count_parameters
+from cifake_ray.reporting.load import load
+from cifake_ray.run import Run, write_bytes, write_json, writing
+
+CopyOf = Callable[..., Run]
+KINDS = ("cnn", "resnet50")
+METRICS = {"accuracy", "auc", "f1_fake", "ece"}
+
+
+def files_of(run: Run) -> dict[str, bytes]:
+    return {str(p.relative_to(run.path)): p.read_bytes() for p in sorted(run.path.rglob("*")) if p.is_file()}
+
+
+def fake_accuracies(run: Run, accuracies: list[float]) -> None:
+    """Put these validation accuracies into the tuned entry of winners.json."""
+    noted = json.loads(run.winners_file.read_text())
+    for seed, accuracy in zip(noted["winners"][0]["seeds"], accuracies, strict=True):
+        seed["val_accuracy"] = accuracy
+    run.winners_file.write_text(json.dumps(noted))
+
+
+@pytest.fixture(params=KINDS)
+def scored(request: pytest.FixtureRequest, copy_of: CopyOf) -> Run:
+    return copy_of(request.param, scored=True)
+
+
+def test_test_json_holds_winner_and_baseline_with_every_seed_and_their_mean(scored: Run) -> None:
+    test = json.loads(scored.test_file.read_text())
+    assert test["schema"] == 1
+    assert test["positive_class"] == "FAKE"
+    assert "Wilson" in test["method"]
+    assert "bootstrap" in test["method"]
+    assert test["test_images"] == 50
+    assert test["duplicates_removed"] == 0
+    assert [(winner["role"], winner["trial_id"]) for winner in test["winners"]] == [("tuned", 3), ("baseline", 0)]
+    for winner in test["winners"]:
+        assert winner["epochs"] == 1
+        assert winner["seconds"] > 0
+        assert winner["cpu_seconds"] > 0
+        assert [seed["seed"] for seed in winner["seeds"]] == [1, 2, 3]
+        for entry in (*winner["seeds"], winner["mean"]):
+            assert {"train_accuracy", "val_accuracy"} <= set(entry)
+            for part in ("test", "test_dedup"):
+                assert set(entry[part]) == METRICS
+                assert all(s["low"] <= s["value"] <= s["high"] for s in entry[part].values())
+        for seed in winner["seeds"]:
+            assert seed["best_epoch"] == 1
+            assert [row["epoch"] for row in seed["curve"]] == [1]
+            assert "folder" not in seed
+        for key in ("train_accuracy", "val_accuracy"):
+            assert winner["mean"][key] == pytest.approx(np.mean([seed[key] for seed in winner["seeds"]]))
+
+
+def test_parameters_and_weights_are_named(copy_of: CopyOf) -> None:
+    for kind, model, inputs, weights, frozen in (
+        ("cnn", CnnModel(channels=4, head_width=12), 0, "none", 0),
+        ("resnet50", ResNet50Model(head_width=12), 128, "random", 9408 + 128),  # conv1: 7*7*3*64; bn1: 2*64
+    ):
+        run = copy_of(kind, scored=True)
+        tuned = json.loads(run.test_file.read_text())["winners"][0]
+        assert tuned["params_trained"] == count_parameters(build_network(model, inputs))
+        assert tuned["params_total"] == tuned["params_trained"] + frozen
+        assert tuned["weights"] == weights
+
+
+def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
+    test = json.loads(scored.test_file.read_text())
+    with np.load(scored.predictions_file, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    roles = {f"{role}_{seed}" for role in ("tuned", "baseline") for seed in (1, 2, 3)}
+    assert set(arrays) == {"labels", "names", "duplicate", *roles}
+    images = load_images("sample", limit=200)
+    assert np.array_equal(arrays["labels"], images.test.labels)
+    assert np.array_equal(arrays["names"], images.test.names)
+    assert not arrays["duplicate"].any()
+    for winner in test["winners"]:
+        p_fake = [arrays[f"{winner['role']}_{seed}"] for seed in (1, 2, 3)]
+        assert all(((p >= 0) & (p <= 1)).all() for p in p_fake)
+        each, mean = score_seeds(arrays["labels"], p_fake)
+        assert [seed["test"] for seed in winner["seeds"]] == each
+        assert winner["mean"]["test"] == mean
+    assert not np.array_equal(arrays["tuned_1"], arrays["tuned_2"])
+
+
+def test_a_report_reads_what_was_scored(scored: Run) -> None:
+    study = load(scored.path)
+    assert study.retested
+    assert study.winner("tuned")["mean"]["test"]["accuracy"]["value"] > 0
+
+
+def test_best_predicts_as_the_winner_that_it_is(scored: Run) -> None:
+    note = json.loads((scored.best / "model.json").read_text())
+    images = load_images("sample", limit=200)
+    assert note["study"] == scored.name
+    assert note["epoch"] == 1
+    assert note["labels"] == ["FAKE", "REAL"]
+    assert note["positive_class"] == "FAKE"
+    assert note["data_fingerprint"] == images.fingerprint
+    assert note["model"]["head_width"] == 12
+    with np.load(scored.predictions_file) as stored:
+        expected = stored[f"tuned_{note['seed']}"]
+    np.testing.assert_allclose(load_detector(scored).p_fake(images.test.images), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("accuracies", "chosen"), [([0.9, 0.7, 0.8], 3), ([0.7, 0.8, 0.9], 2), ([0.8, 0.8, 0.1], 1)])
+def test_best_is_the_seed_with_the_median_validation_accuracy(
+    copy_of: CopyOf, accuracies: list[float], chosen: int
+) -> None:
+    run = copy_of("cnn")
+    fake_accuracies(run, accuracies)
+    score_winners(run)
+    assert json.loads((run.best / "model.json").read_text())["seed"] == chosen
+
+
+def test_the_lower_one_of_two_seeds_is_kept(copy_of: CopyOf) -> None:
+    run = copy_of("cnn")
+    noted = json.loads(run.winners_file.read_text())
+    noted["winners"][0]["seeds"].pop()
+    run.winners_file.write_text(json.dumps(noted))
+    fake_accuracies(run, [0.9, 0.8])
+    score_winners(run)
+    assert json.loads((run.best / "model.json").read_text())["seed"] == 2
+
+
+def test_after_scoring_the_checkpoints_are_gone_and_a_second_time_does_nothing(scored: Run) -> None:
+    assert not scored.winners.exists()
+    assert not scored.winners_file.exists()
+    before = files_of(scored)
+    score_winners(scored)
+    assert files_of(scored) == before
+
+
+def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:
+    run = copy_of("cnn")
+    run.winners_file.unlink()
+    before = files_of(run)
+    score_winners(run)
+    assert files_of(run) == before
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", ["write_bytes", "write_json", "shutil.rmtree"])
+def test_scoring_that_is_killed_is_done_by_the_next_call(
+    copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    run = copy_of("cnn")
+    steps: dict[str, Callable[..., None]] = {
+        "write_bytes": write_bytes, "write_json": write_json, "shutil.rmtree": shutil.rmtree
+    }  # fmt: skip
+
+    def killed(*values: Any, **options: Any) -> None:
+        if after:
+            steps[step](*values, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(f"{score.__name__}.{step}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            score_winners(run)
+    score_winners(run)
+    assert len(json.loads(run.test_file.read_text())["winners"]) == 2
+    assert not run.winners_file.exists()
+    assert evaluate_run(run)["test_images"] == 50
+
+
+def test_scoring_waits_for_no_other_writer(copy_of: CopyOf) -> None:
+    run = copy_of("cnn")
+    with writing(run), pytest.raises(InputError, match="another process is writing this run"):
+        score_winners(run)
+    assert not run.test_file.exists()
+
+
+def test_a_baseline_whose_retrainings_all_failed_leaves_the_winner_scored(copy_of: CopyOf) -> None:
+    run = copy_of("cnn")
+    noted = json.loads(run.winners_file.read_text())
+    noted["winners"][1] |= {"seeds": [], "failed": ["the training loss is nan"]}
+    run.winners_file.write_text(json.dumps(noted))
+    score_winners(run)
+    tuned, baseline = json.loads(run.test_file.read_text())["winners"]
+    assert set(tuned["mean"]["test"]) == METRICS
+    assert "mean" not in baseline
+    assert baseline["failed"] == ["the training loss is nan"]
+
+
+def test_images_that_changed_since_are_refused(copy_of: CopyOf) -> None:
+    run = copy_of("cnn")
+    run.environment_file.write_text(json.dumps({"data": {"fingerprint": "of other images"}}))
+    with pytest.raises(InputError, match="not those of"):
+        score_winners(run)
+    assert run.winners.is_dir()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80\x04cposix\nsystem\n", None])
+def test_a_damaged_winner_is_one_line_and_nothing_is_written(copy_of: CopyOf, damage: bytes | None) -> None:
+    run = copy_of("cnn")
+    file = next(run.winners.glob("baseline-*3/best.safetensors"))
+    file.unlink() if damage is None else file.write_bytes(damage)
+    with pytest.raises(InputError, match=r"best\.safetensors: no readable checkpoint"):
+        score_winners(run)
+    assert not run.test_file.exists()
+
+
+# --- evaluate ----------------------------------------------------------------------------------------------------
+
+
+def write_folder(folder: Path, train: np.ndarray, test: np.ndarray) -> Path:
+    """A data folder whose FAKE and REAL images are these, alternately."""
+    from PIL import Image
+
+    for part, images in (("train", train), ("test", test)):
+        for index, pixels in enumerate(images):
+            place = folder / part / ("FAKE", "REAL")[index % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(place / f"{index:04d}.png")
+    return folder
+
+
+def test_evaluate_on_its_own_data_gives_the_score_of_best_and_writes_nothing(scored: Run) -> None:
+    before = files_of(scored)
+    result = evaluate_run(scored)
+    assert files_of(scored) == before
+    note = json.loads((scored.best / "model.json").read_text())
+    tuned = json.loads(scored.test_file.read_text())["winners"][0]
+    expected = next(seed["test"] for seed in tuned["seeds"] if seed["seed"] == note["seed"])
+    for key in METRICS:
+        assert result["test"][key]["value"] == pytest.approx(expected[key]["value"], abs=1e-6)
+    assert result["generated"] is True
+    assert result["data"] == "sample"
+    json.dumps(result, allow_nan=False)
+
+
+def test_evaluate_on_other_images_counts_copies_of_their_train_images(scored: Run, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    folder = write_folder(tmp_path / "other", images[:20], images[12:])
+    result: dict[str, Any] = evaluate_run(scored, str(folder))
+    assert result["data"] == str(folder)
+    assert result["generated"] is False
+    assert result["test_images"] == 28
+    assert result["duplicates_removed"] == 8
+    assert result["test"]["accuracy"] != result["test_dedup"]["accuracy"]
+
+
+def test_evaluate_on_nothing_but_copies_is_refused(copy_of: CopyOf, tmp_path: Path) -> None:
+    run = copy_of("cnn", scored=True)
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    with pytest.raises(InputError, match="every image of it equals a train image"):
+        evaluate_run(run, str(write_folder(tmp_path / "other", images, images)))
+
+
+def test_evaluate_without_a_model_says_how_to_get_one(copy_of: CopyOf) -> None:
+    with pytest.raises(InputError, match="no trained model there; finish the study with `cifake-ray tune --resume cnn"):
+        evaluate_run(copy_of("cnn"))
+
+
+def test_evaluate_of_no_run_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run directory"):
+        evaluate_run(Run(tmp_path / "nothing"))

@@ -1,0 +1,67 @@
+"""Shards run in threads or as Ray tasks, with the same results, and report their failures in one line."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cifake_ray.errors import WorkError
+from cifake_ray.features import FeatureSpec, ensure_features, local_shards, ray_shards
+from cifake_ray.features.shards import Extraction
+from cifake_ray.models.backbone import build_backbone
+
+
+@pytest.fixture
+def extraction(stem: FeatureSpec) -> Extraction:
+    return Extraction(build_backbone(stem.weights, "stem"), 32, ("stem",))
+
+
+@pytest.fixture
+def damaged(extraction: Extraction) -> Extraction:
+    """A backbone that yields NaN."""
+    for parameter in extraction.backbone.parameters():
+        parameter.fill_(float("nan"))
+    return extraction
+
+
+def test_local_shards_leave_the_number_of_torch_threads_as_it_was(part: Any, extraction: Extraction) -> None:
+    before = torch.get_num_threads()
+    results = list(local_shards(part.images, [(0, 50), (50, 90)], extraction))
+    assert sorted((result.start, len(result.columns["stem.mean"])) for result in results) == [(0, 50), (50, 40)]
+    assert torch.get_num_threads() == before
+
+
+def test_local_shards_stop_when_the_caller_stops(part: Any, extraction: Extraction) -> None:
+    shards = local_shards(part.images, [(start, start + 1) for start in range(200)], extraction)
+    next(shards)
+    shards.close()
+
+
+def test_failure_of_a_shard_reaches_the_caller(part: Any, damaged: Extraction) -> None:
+    with pytest.raises(WorkError, match="NaN"):
+        list(local_shards(part.images, [(0, 10), (10, 20)], damaged))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_ray_tasks_give_the_same_features_as_this_process(
+    part: Any, stem: FeatureSpec, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = ensure_features(part, stem, run_shards=ray_shards)
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "other"))
+    here = ensure_features(part, stem)
+    assert (there.extracted, here.extracted) == (200, 200)
+    assert there.cpu_seconds > 0
+    np.testing.assert_allclose(
+        there.columns(["stem"], ["mean", "std"]).astype(float),
+        here.columns(["stem"], ["mean", "std"]).astype(float),
+        atol=1e-3,
+    )
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_failure_on_a_ray_worker_is_one_line(part: Any, damaged: Extraction) -> None:
+    with pytest.raises(WorkError) as failed:
+        list(ray_shards(part.images, [(0, 10), (10, 20)], damaged))
+    assert "NaN" in str(failed.value)
+    assert "\n" not in str(failed.value)

@@ -1,0 +1,57 @@
+"""Which backbone passes an experiment needs."""
+
+from typing import Any
+
+import pytest
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.features import FeatureSpec, feature_specs
+
+
+def experiment(space: dict[str, Any] | None = None, **model: Any) -> Experiment:
+    defaults = {"kind": "resnet50", "weights": "random", "image_size": 64, "stages": ["stem"]}
+    return Experiment.model_validate({"name": "t", "model": {**defaults, **model}, "search_space": space or {}})
+
+
+def choices(*values: Any) -> dict[str, Any]:
+    return {"type": "categorical", "choices": list(values)}
+
+
+def shown(specs: list[FeatureSpec]) -> list[tuple[str, int, str]]:
+    return [(spec.weights.name, spec.image_size, spec.last_stage) for spec in specs]
+
+
+def test_cnn_needs_no_features() -> None:
+    assert feature_specs(Experiment.model_validate({"name": "t", "model": {"kind": "cnn"}})) == []
+
+
+def test_fixed_backbone_is_one_pass_to_its_deepest_stage_in_whatever_order() -> None:
+    assert shown(feature_specs(experiment(stages=["layer2", "stem"]))) == [("random", 64, "layer2")]
+
+
+def test_every_searched_size_is_a_pass_to_the_deepest_stage_of_any_trial() -> None:
+    space = {"image_size": choices(32, 64), "stages": choices("stem", "stem+layer3", "layer1")}
+    assert shown(feature_specs(experiment(space))) == [("random", 64, "layer3"), ("random", 32, "layer3")]
+
+
+def test_integer_range_of_sizes_is_walked_by_its_step() -> None:
+    space = {"image_size": {"type": "int", "low": 32, "high": 128, "step": 32}}
+    assert [size for _, size, _ in shown(feature_specs(experiment(space)))] == [64, 32, 96, 128]
+
+
+def test_every_searched_weights_is_a_pass_and_keeps_the_name_it_was_asked_by(weights: Any) -> None:
+    specs = feature_specs(experiment({"weights": choices("random", str(weights.path))}))
+    assert [spec.key for spec in specs] == [("random", 64), (str(weights.path), 64)]
+    assert specs[1].weights == weights
+
+
+def test_weights_that_lack_a_searched_stage_are_refused_before_any_trial(weights: Any) -> None:
+    space = {"stages": choices("stem", "layer1", "layer2")}
+    with pytest.raises(InputError, match=r"layer2\.0\.conv1\.weight"):
+        feature_specs(experiment(space, weights=str(weights.path)))
+
+
+def test_range_without_a_step_is_refused_with_the_cure() -> None:
+    with pytest.raises(InputError, match=r"193 sizes.*step"):
+        feature_specs(experiment({"image_size": {"type": "int", "low": 32, "high": 224}}))

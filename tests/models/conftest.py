@@ -1,0 +1,40 @@
+"""Small stand-ins for backbone weight files: torchvision's own random initialisation, cut after a stage."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.models import ResNet, resnet50
+
+from cifake_ray.models.weights import expected_shapes
+
+SaveWeights = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def full_network() -> ResNet:
+    """torchvision's resnet50 in eval mode, its batch norm statistics set so that ignoring them is noticed."""
+    torch.manual_seed(1)
+    network = resnet50()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+    return network.eval()
+
+
+@pytest.fixture
+def save_weights(full_network: ResNet) -> SaveWeights:
+    """save_weights(path, *stages): that network's tensors of these stages, as .safetensors or .pth."""
+
+    def save(path: Path, *stages: str) -> Path:
+        state = full_network.state_dict()
+        tensors = {name: state[name].clone() for stage in stages for name in expected_shapes(stage)}
+        save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
+        return path
+
+    return save

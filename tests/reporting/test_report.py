@@ -1,0 +1,140 @@
+"""The written report: which files, a page that loads nothing and shows text as text, and clear refusals."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from cifake_ray.errors import InputError
+from cifake_ray.reporting.report import load_all, write_report
+
+from .conftest import MakeRun, make_run_in
+
+EVIL = "<script>alert(1)</script>"
+LOADING = {"src", "srcset", "data", "poster", "action", "background"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes that load something, ids, and the visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.loads: list[str] = []
+        self.ids: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in LOADING or (name in ("href", "xlink:href") and not str(value).startswith("#")):
+                self.loads.append(str(value))
+            if name == "id":
+                self.ids.append(str(value))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report over one complete CIFAKE run, one run with hostile text, and one with nothing in it."""
+    folder = tmp_path_factory.mktemp("report")
+    make: MakeRun = make_run_in(folder)
+
+    def fail(rows: list[dict[str, Any]]) -> None:
+        rows[1].update(status="failed", val_accuracy=None, error=f"{EVIL} | line 1\nline 2 | `x`")
+
+    runs = [make("cnn", trials=8), make(f"a$b$ {EVIL.replace('/', '_')}", change=fail), make("empty", parts="")]
+    write_report(runs, folder / "out")
+    return folder / "out"
+
+
+def test_report_writes_table_page_and_plots_in_both_formats(report: Path) -> None:
+    names = {file.name for file in report.iterdir()}
+    assert names == {"comparison.md", "comparison.csv", "report.html", "plots"}
+    for plot in ("learning-curves", "trial-curves", "best-so-far", "hyperparameters"):
+        assert (report / "plots" / f"cnn-{plot}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<text" in (report / "plots" / f"cnn-{plot}.svg").read_text()  # text as text, to select and search
+    assert (report / "plots" / "comparison.svg").exists()
+
+
+def test_csv_reads_back_with_whole_numbers(report: Path) -> None:
+    lines = (report / "comparison.csv").read_text().splitlines()
+    assert lines[1].startswith("cnn,cnn,tuned,none,8,")
+    assert len(pd.read_csv(report / "comparison.csv")) == 3 * 2 + 3
+
+
+def test_page_loads_nothing_and_runs_nothing(report: Path) -> None:
+    html = (report / "report.html").read_text()
+    page = Page(html)
+    assert all(value.startswith("data:") for value in page.loads)
+    assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed"})
+    assert not re.search(r"url\(\s*['\"]?(?!#)", html)
+    assert "@import" not in html
+
+
+def test_page_shows_hostile_text_as_text(report: Path) -> None:
+    html = (report / "report.html").read_text()
+    assert EVIL not in html
+    assert EVIL in Page(html).text  # the error of the failed trial is there, to read
+    assert "<script" not in (report / "comparison.md").read_text()
+
+
+def test_ids_on_the_page_are_unique_so_that_figures_do_not_mix(report: Path) -> None:
+    ids = Page((report / "report.html").read_text()).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_page_has_light_and_dark_and_fits_a_phone(report: Path) -> None:
+    html = (report / "report.html").read_text()
+    assert "prefers-color-scheme: dark" in html
+    assert 'name="viewport"' in html
+    assert "var(--ink)" in html  # figures take the page's colours
+    assert "#1b1f24" not in html.split("</style>", 1)[1]
+
+
+def test_page_tells_limits_and_what_is_missing(report: Path) -> None:
+    text = " ".join(Page((report / "report.html").read_text()).text.split())
+    for part in (
+        "No trial has been recorded yet.", "Stable Diffusion 1.4", "CIFAR-10", "378", "claims of others",
+        "cifake-ray tune search_spaces/cnn.yaml", "Overfitting:", "broken.jpg",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_same_runs_give_the_same_bytes(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(trials=3)
+    first, second = write_report([run], tmp_path / "a"), write_report([run], tmp_path / "b")
+    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
+
+
+@pytest.mark.parametrize("parts", ["trials", "curves", "environment test"])
+def test_half_finished_run_still_gives_a_page(make_run: MakeRun, tmp_path: Path, parts: str) -> None:
+    written = write_report([make_run(parts=parts)], tmp_path / "out")
+    assert written[-1].name == "report.html"
+
+
+def test_run_given_twice_counts_once_and_equal_names_are_told_apart(make_run: MakeRun, tmp_path: Path) -> None:
+    first = make_run("cnn", parts="trials")
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (first.parent / "x").mkdir()
+    (other / "cnn").symlink_to(first)
+    assert [study.name for study in load_all([first, first, other / "cnn"])] == ["cnn"]
+    (other / "cnn").unlink()
+    (other / "cnn").mkdir()
+    (other / "cnn" / "experiment.yaml").write_text((first / "experiment.yaml").read_text())
+    assert [study.name for study in load_all([first, other / "cnn"])] == ["cnn", "cnn-2"]
+
+
+def test_no_run_and_unwritable_folder_are_refused_in_one_line(make_run: MakeRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run given"):
+        write_report([], tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report([make_run(parts="")], tmp_path / "file" / "out")

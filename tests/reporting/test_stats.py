@@ -1,0 +1,75 @@
+"""Intervals against numbers computed by hand, and the verdict at its boundaries."""
+
+import math
+
+import pytest
+
+from cifake_ray.reporting.stats import VERDICT_RULE, difference_interval, verdict, wilson
+
+MANY = 1_000_000
+
+
+def test_wilson_interval_of_half() -> None:
+    # p = 1/2, n = 100: centre 1/2, half width 1.959964 / (1 + 0.0384146) * sqrt(0.0025 + 0.0000960365) = 0.0961698
+    assert wilson(0.5, 100) == pytest.approx((0.403832, 0.596168), abs=1e-6)
+
+
+def test_wilson_interval_of_all_right_does_not_pass_one() -> None:
+    # p = 1: low = n / (n + z^2) = 10 / 13.8414588
+    assert wilson(1.0, 10) == pytest.approx((0.722467, 1.0), abs=1e-6)
+
+
+def test_wilson_interval_agrees_with_newcombes_example() -> None:
+    # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662
+    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_difference_agrees_with_newcombes_example() -> None:
+    # Newcombe 1998, table II, method 10: 56/70 - 48/80 gives 0.0524 to 0.3339
+    assert difference_interval(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_unknown_number_of_images_gives_no_interval() -> None:
+    assert all(math.isnan(limit) for limit in (*wilson(0.9, None), *wilson(math.nan, 10)))
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "word"),
+    [
+        (0.98, 0.96, "neither"),  # a gap of exactly 2 points is not above it
+        (0.98, 0.959, "overfitting"),
+        (0.90, 0.89, "neither"),  # training accuracy of exactly 90 % is not below it
+        (0.899, 0.89, "underfitting"),
+        (0.85, 0.80, "overfitting"),  # a gap weighs more than a low training accuracy
+        (0.95, 0.97, "neither"),
+        (math.nan, 0.9, "unknown"),
+    ],
+)
+def test_verdict_follows_its_rule_at_the_boundaries(train: float, val: float, word: str) -> None:
+    assert verdict(train, val, MANY, MANY).word == word
+
+
+def test_gap_that_may_be_chance_is_no_overfitting() -> None:
+    assert verdict(0.96, 0.93, 100, 100).word == "neither"
+    assert "chance" in verdict(0.96, 0.93, 100, 100).reason
+
+
+def test_verdict_is_unknown_without_the_number_of_images() -> None:
+    assert verdict(0.99, 0.90, None, None).word == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("curve", "word"),
+    [
+        ([0.90, 0.93, 0.95], "underfitting"),  # the last epoch was the best and rose by 2 points
+        ([0.90, 0.946, 0.95], "neither"),  # it rose by 0.4 points
+        ([0.96, 0.93, 0.95], "neither"),  # it was not the best
+        ([0.95], "neither"),
+    ],
+)
+def test_still_rising_at_the_end_is_underfitting(curve: list[float], word: str) -> None:
+    assert verdict(0.96, 0.95, MANY, MANY, curve).word == word
+
+
+def test_rule_states_its_thresholds() -> None:
+    assert all(part in VERDICT_RULE for part in ("more than 2 points", "below 90 %", "0.5 points"))

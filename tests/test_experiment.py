@@ -1,0 +1,135 @@
+"""The YAML: what is accepted, what is refused, and in which words."""
+
+from pathlib import Path
+
+import pytest
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment, load_experiment, parse_yaml, save_experiment, validate_experiment
+
+CNN = """
+name: cnn
+model: {kind: cnn, head_width: 64}
+training: {epochs: 3, lr: 1e-3, batch_size: 32}
+search_space:
+  lr: {type: float, low: 1e-4, high: 1e-2, log: true}
+  batch_size: {type: categorical, choices: [32, 64]}
+"""
+RESNET = """
+name: r
+model: {kind: resnet50}
+search_space: {stages: {type: categorical, choices: [[stem], [stem, layer1, layer2]]}}
+"""
+SHIPPED = sorted((Path(__file__).parent.parent / "search_spaces").rglob("*.yaml"))
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> Experiment:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(text)
+    return load_experiment(file, overrides)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_shipped_experiment_is_valid_and_searches_the_three_that_are_always_searched(path: Path) -> None:
+    experiment = load_experiment(path)
+    assert {"lr", "batch_size", "head_width"} <= set(experiment.search_space)
+    assert path.read_text().startswith("# cifake-ray ")
+
+
+def test_there_are_shipped_experiments() -> None:
+    assert {path.stem for path in SHIPPED} == {"cnn", "resnet50"}
+
+
+def test_numbers_in_scientific_notation_are_numbers() -> None:
+    assert parse_yaml("[1e-4, 1.5e3, -2E-2, 1e+4, 3, text]", "here") == [1e-4, 1500.0, -0.02, 1e4, 3, "text"]
+
+
+def test_saved_experiment_loads_as_the_same_experiment(tmp_path: Path) -> None:
+    for text in (CNN, RESNET):
+        experiment = load(tmp_path, text)
+        assert validate_experiment(parse_yaml(save_experiment(experiment), "saved"), "saved") == experiment
+
+
+def test_baseline_is_the_experiments_own_values(tmp_path: Path) -> None:
+    assert load(tmp_path, CNN).baseline_params() == {"lr": 1e-3, "batch_size": 32}
+    assert load(tmp_path, RESNET).baseline_params() == {"stages": "stem+layer1+layer2"}
+
+
+def test_params_of_a_trial_are_put_where_they_belong(tmp_path: Path) -> None:
+    trial = load(tmp_path, RESNET).with_params({"stages": "stem"}, seed=7)
+    assert trial.model.stages == ("stem",)
+    assert trial.training.seed == 7
+
+
+def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
+    assert load(tmp_path, CNN, "training.epochs=5", "training.epochs=7", "data.limit=100").training.epochs == 7
+    with pytest.raises(InputError, match="expected key=value"):
+        load(tmp_path, CNN, "training.epochs")
+    with pytest.raises(InputError, match="holds a value"):
+        load(tmp_path, CNN, "name.x=3")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("trainin.lr=3", "trainin: unknown key; did you mean training"),
+        ("training.lrr=3", r"training\.lrr: unknown key; did you mean lr"),
+        ("model.head_widht=3", r"model\.head_widht: unknown key; did you mean head_width"),
+        ("model.kind=vgg", "'vgg'; expected 'cnn', 'resnet50'"),
+        ("training.lr=fast", r"training\.lr: .*number.*'fast'"),
+        ("training.epochs=2.5", r"training\.epochs: .*integer"),
+        ("training.epochs=0", r"training\.epochs: .*greater"),
+        ("search_space.lr.lo=3", r"search_space\.lr\.lo: unknown key; did you mean low"),
+        ("search_space.lr.low=3", "low 3 is above high 0.01; swap them"),
+        ("search_space.lr.step=0.1", "log and step cannot be combined"),
+        ("search_space.lr.low=0", "low > 0"),
+        ("search_space.head_width={type: float, low: 8, high: 90}", "head_width is a whole number; use type int"),
+        ("search_space.lrate={type: float, low: 1, high: 2}", "not a key that can be searched; did you mean lr"),
+        ("search_space.batch_size.choices=[64]", "starting value 32 is not among the choices"),
+        ("search_space.batch_size.choices=[]", "at least 1 item"),
+        ("search_space.batch_size.choices=[32, 0]", "batch_size = 0 is not allowed"),
+        ("search_space.batch_size.choices=[32, 32]", "given twice"),
+        ("training.lr=0.5", "starting value 0.5 lies outside"),
+        ("search_space.head_width={type: int, low: 60, high: 90, step: 3}", "not low \\+ a multiple of step"),
+        ("resources.max_concurrent=all", r"max_concurrent: input should be 'auto'"),
+        ("data.limit=3", r"data\.limit"),
+        ("name=a/b", "name: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_one_line_that_names_file_key_and_cure(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        load(tmp_path, CNN, override)
+    assert "\n" not in str(refused.value)
+    assert "experiment.yaml" in str(refused.value)
+
+
+def test_augmentation_can_be_searched_none_included(tmp_path: Path) -> None:
+    choice = "search_space.augment={type: categorical, choices: [[], [flip], [flip, crop]]}"
+    experiment = load(tmp_path, CNN, choice)
+    assert experiment.baseline_params()["augment"] == ""
+    assert experiment.with_params({"augment": ""}).training.augment == ()
+    assert experiment.with_params({"augment": "flip+crop"}).training.augment == ("flip", "crop")
+
+
+def test_images_of_a_frozen_backbone_cannot_be_augmented(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cached features"):
+        load(tmp_path, RESNET, "training.augment=[flip]")
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("name: [", "line 1: not valid YAML"),
+    ("- a\n- b", "expected keys"),
+    ("name: x\nname: y\nmodel: {kind: cnn}", "given twice"),
+    ("name: x", "model: this key is missing"),
+    ("name: x\nmodel: {head_width: 3}", "kind is missing|'kind' is missing"),
+])  # fmt: skip
+def test_a_damaged_file_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        load_experiment(tmp_path / "nothing.yaml")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_experiment(tmp_path)

@@ -1,0 +1,151 @@
+"""The run directory: what a crash, a second writer or a wrong name does to it."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.run import (
+    Run,
+    create_run,
+    free_name,
+    list_runs,
+    open_run,
+    trial_columns,
+    write_bytes,
+    write_json,
+    write_text,
+    writing,
+)
+
+EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
+_HOLD = """
+import sys, filelock
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_writer(run: Run) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the run's lock."""
+    command = [sys.executable, "-c", _HOLD, str(run.path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_created_run_holds_its_experiment(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "runs", "first", EXPERIMENT)
+    assert run.experiment() == EXPERIMENT
+    assert open_run(tmp_path / "runs", "first") == run
+
+
+def test_a_taken_name_is_refused_with_the_way_to_go_on(tmp_path: Path) -> None:
+    create_run(tmp_path, "first", EXPERIMENT)
+    with pytest.raises(InputError, match=f"tune --resume first --storage {tmp_path}`, or choose another --name"):
+        create_run(tmp_path, "first", EXPERIMENT)
+
+
+def test_a_storage_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written .* choose another --storage"):
+        create_run(tmp_path / "runs", "first", EXPERIMENT)
+
+
+def test_free_name_counts_on_from_the_names_that_are_taken(tmp_path: Path) -> None:
+    assert free_name(tmp_path, "cnn") == "cnn"
+    create_run(tmp_path, "cnn", EXPERIMENT)
+    create_run(tmp_path, "cnn-2", EXPERIMENT)
+    assert free_name(tmp_path, "cnn") == "cnn-3"
+
+
+def test_an_unknown_run_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such run; .*: none"):
+        open_run(tmp_path, "ccn")
+    for name in ("cnn", "resnet50"):
+        create_run(tmp_path, name, EXPERIMENT)
+    (tmp_path / "no-run").mkdir()
+    with pytest.raises(InputError, match=r"no such run; .*: cnn, resnet50$"):
+        open_run(tmp_path, "ccn")
+    assert [run.name for run in list_runs(tmp_path)] == ["cnn", "resnet50"]
+
+
+def test_a_run_is_also_found_by_its_path(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "elsewhere", "cnn", EXPERIMENT)
+    assert open_run(tmp_path / "runs", str(run.path)) == run
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run directory"):
+        Run(tmp_path).experiment()
+
+
+def test_json_that_is_not_written_yet_is_empty_and_damaged_json_is_one_line(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.read_json(run.test_file) == {}
+    run.test_file.write_text('{"schema": ')
+    with pytest.raises(InputError, match=r"test\.json: not valid JSON"):
+        run.read_json(run.test_file)
+
+
+def test_only_one_process_writes_a_run_and_a_dead_one_no_longer_counts(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "cnn", EXPERIMENT)
+    with another_writer(run) as other:
+        with pytest.raises(InputError, match="another process is writing this run"), writing(run):
+            pytest.fail("two writers")
+        other.kill()
+        other.wait()
+        with writing(run):
+            pass
+    with writing(run):
+        pass
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    file = tmp_path / "trials.csv"
+    write_text(file, "old")
+
+    def disk_full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, step, disk_full)
+        with pytest.raises(OSError, match="No space left"):
+            write_text(file, "new and longer")
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
+
+
+def test_a_written_file_can_be_read_by_everybody(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "model", b"\x00\x01")
+    assert (tmp_path / "model").read_bytes() == b"\x00\x01"
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o644
+
+
+def test_json_never_holds_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "test.json", {"auc": math.nan})
+    write_json(tmp_path / "test.json", {"auc": 0.5})
+    assert json.loads((tmp_path / "test.json").read_text()) == {"auc": 0.5}
+
+
+def test_the_columns_of_trials_csv_are_as_documented() -> None:
+    assert ",".join(trial_columns(["lr", "batch_size"])) == (
+        "trial_id,status,lr,batch_size,epochs,best_epoch,train_accuracy,val_accuracy,val_loss,seconds,cpu_seconds,error"
+    )

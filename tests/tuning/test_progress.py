@@ -1,0 +1,117 @@
+"""What ends a study early, and what is shown of it."""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from cifake_ray.tuning.progress import Display, Guard, StudyStopped, catching_signals
+from cifake_ray.tuning.record import StudyRecord
+
+from .conftest import OpenRecord, epoch_result, experiment_of
+
+
+def record_with(
+    open_record: OpenRecord, accuracy: float | None, into: StudyRecord | None = None, **search: Any
+) -> StudyRecord:
+    """A record of one running trial that reached this accuracy (validation loss: the rest to 1)."""
+    record = into or open_record(experiment_of(search=search))
+    record.study.ask()
+    record.start(0, {"lr": 1e-3, "batch_size": 32, "head_width": 64})
+    if accuracy is not None:
+        record.add_epoch(0, epoch_result(1, accuracy))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "search", "reason"),
+    [
+        (0.9, {"target": 0.9}, "target"),
+        (0.89, {"target": 0.9}, None),
+        (None, {"target": 0.9}, None),
+        (0.9, {"target": 0.1, "metric": "val_loss"}, "target"),
+        (0.89, {"target": 0.1, "metric": "val_loss"}, None),
+        (0.99, {}, None),
+        (0.1, {"time_budget_s": 1e-9}, "time budget"),
+        (0.1, {"time_budget_s": 1e6}, None),
+    ],
+)
+def test_a_study_ends_at_its_target_or_budget_and_not_before(
+    open_record: OpenRecord, accuracy: float | None, search: dict[str, Any], reason: str | None
+) -> None:
+    record = record_with(open_record, accuracy, **search)
+    if search.get("metric") == "val_loss" and reason:
+        record.rows[0].best["best_val_loss"] = 0.1  # 1 - 0.9 is a little less in binary
+    assert Guard(record.experiment.search).reason(record) == reason
+
+
+def test_a_signal_comes_before_every_other_reason(open_record: OpenRecord) -> None:
+    record = record_with(open_record, 0.9, target=0.5, time_budget_s=1e-9)
+    guard = Guard(record.experiment.search)
+    guard.signalled = True
+    assert guard.reason(record) == "interrupted"
+    assert guard.reason(None) == "interrupted"
+
+
+def test_a_retraining_ends_at_a_signal_only(open_record: OpenRecord) -> None:
+    search = record_with(open_record, 0.9, target=0.5, time_budget_s=1e-9).experiment.search
+    assert Guard(search).reason(None) is None
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_is_noted_and_the_handlers_are_put_back(
+    kind: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(kind)
+    guard = Guard(experiment_of().search)
+    with catching_signals(guard):
+        os.kill(os.getpid(), kind)
+        assert guard.signalled
+    assert signal.getsignal(kind) is before
+    assert "once more to stop now" in capsys.readouterr().err
+
+
+def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with catching_signals(Guard(experiment_of().search)):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert ended == []
+        os.kill(os.getpid(), signal.SIGINT)
+    assert ended == [130]
+
+
+def test_tune_cannot_mistake_the_stop_for_a_failed_trial() -> None:
+    assert not issubclass(StudyStopped, Exception)
+
+
+def test_off_a_terminal_every_trial_that_ends_is_one_line(
+    open_record: OpenRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = open_record()
+    with Display(record, Guard(record.experiment.search)) as display:
+        record_with(open_record, 0.85, into=record)
+        display.update(force=True)
+        assert capsys.readouterr().err == ""
+        record.finish(0, "stopped")
+        display.update(force=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "trial 0 stopped after 1 epochs: val_accuracy 0.8500 (lr 0.001, batch_size 32, head_width 64)" in lines[0]
+    assert "1/6 done · best 0.8500 (trial 0)" in lines[0]
+
+
+def test_a_failed_trial_is_shown_with_its_reason(open_record: OpenRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    record = open_record()
+    with Display(record, Guard(record.experiment.search)):
+        record_with(open_record, None, into=record)
+        record.finish(0, "failed", "the training loss is nan")
+    assert "trial 0 failed after 0 epochs: the training loss is nan" in capsys.readouterr().err
+
+
+def test_the_table_on_a_terminal_has_a_row_for_every_trial_and_the_best_in_its_title(open_record: OpenRecord) -> None:
+    record = record_with(open_record, 0.85)
+    table = Display(record, Guard(record.experiment.search)).table()
+    assert table.row_count == 1
+    assert "best 0.8500 (trial 0)" in str(table.title)
