@@ -23,8 +23,8 @@ _TABLE_ROWS = 12
 _STOP_SECONDS = 180.0  # for the workers of running trials to finish their epoch
 
 
-class StudyStopped(BaseException):
-    """Raised inside Tune's loop to leave it at once; not an Exception, so that Tune does not wait for the trials."""
+class StudyStopped(Exception):
+    """Raised inside Tune's loop to leave it; Tune then frees what its trials hold, also those only asked for."""
 
 
 @dataclass
@@ -89,20 +89,20 @@ class Watch(tune.Callback):  # type: ignore[misc]
         if self.record is not None:
             self.record.flush()
         if (reason := self.guard.reason(self.record)) is not None:
-            actors = [actor for trial in trials if (actor := trial.temporary_state.ray_actor) is not None]
-            if (
-                reason != "interrupted"
-                and self.record is not None
-                and self.record.experiment.resources.workers_per_trial
-            ):
-                # the study goes on with its winners: the trials' workers must leave their places
-                ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
-            for actor in actors:
-                ray.kill(actor)
+            self._end_trials([actor for trial in trials if (actor := trial.temporary_state.ray_actor) is not None])
             raise StudyStopped(reason)
 
-    def _has_workers(self) -> bool:
-        return self.record is not None and self.record.experiment.resources.workers_per_trial > 0
+    def _end_trials(self, actors: list[Any]) -> None:
+        """Save first: after SIGTERM a Ray job has 3 s. Then end the processes, which else train on to their next epoch.
+
+        If the study goes on with its winners, the trials' workers must leave their places; a signal ends Ray anyway.
+        """
+        if self.record is not None:
+            self.record.interrupt()
+            if self.record.experiment.resources.workers_per_trial and not self.guard.signalled:
+                ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
+        for actor in actors:
+            ray.kill(actor)
 
 
 class Display:

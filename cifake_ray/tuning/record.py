@@ -124,6 +124,12 @@ class StudyRecord:
             self.study.tell(number, state=TrialState.PRUNED if status == "stopped" else TrialState.FAIL)
         self.flush()
 
+    def interrupt(self) -> None:
+        """The running trials end where they are, to go on in a resumed study; afterwards all of it is on disk."""
+        for row in self.with_status("running"):
+            self.finish(row.trial_id, "interrupted")
+        self.flush(force=True)
+
     def discard(self, number: int, reason: str) -> None:
         """A proposal that is not trained (made before, say): kept in the journal under its number, in no table."""
         self.storage.set_trial_user_attr(self._trial_id(number), _DISCARDED, reason)

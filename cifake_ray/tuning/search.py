@@ -98,8 +98,8 @@ class StudySearch(JournalSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.live.pop(trial_id, None)
-        if number is None:
-            return
+        if number is None or self.record.rows[number].status != "running":
+            return  # it was interrupted, and Tune saw its process end
         result = result or {}
         if "val_loss" in result:
             self.record.add_epoch(number, result)

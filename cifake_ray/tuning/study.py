@@ -194,8 +194,7 @@ def _tune(
             raise
         return str(stop)
     finally:
-        for row in record.with_status("running"):
-            record.finish(row.trial_id, "interrupted")
+        record.interrupt()
     return "space exhausted" if search.exhausted else "trials"
 
 

@@ -1,7 +1,9 @@
 """One trial: what runs in a trial's process, and the Tune trainable around it, in local or data-parallel mode."""
 
 import contextlib
+import queue
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -191,11 +193,17 @@ class _EndsWorkers:
 
 
 def _end_workers() -> None:
+    """Ask the workers to stop and wait for them, taking the reports they still send: their queue holds one."""
     session = get_session()
-    if _stop_file is not None and session is not None:
-        _stop_file.parent.mkdir(parents=True, exist_ok=True)
-        _stop_file.touch()
-        session.finish(timeout=_WORKERS_END_SECONDS)
+    if _stop_file is None or session is None:
+        return
+    _stop_file.parent.mkdir(parents=True, exist_ok=True)
+    _stop_file.touch()
+    session.finish(timeout=0)  # says to the training thread that the trial is over, and does not wait
+    deadline = time.monotonic() + _WORKERS_END_SECONDS
+    while session.training_thread.is_alive() and time.monotonic() < deadline:
+        with contextlib.suppress(queue.Empty):
+            session._get_or_create_inter_actor_queue().get(timeout=0.2)
 
 
 class _Stopped(Exception):

@@ -1,12 +1,14 @@
 """Whole studies on the session's Ray: what is recorded, stopped, resumed, repeated."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import ray
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -146,6 +148,10 @@ def test_a_budget_ends_the_study_and_what_ran_can_go_on(
     assert "interrupted" in set(trials["status"])
     assert "running" not in set(trials["status"])
     assert code == (0 if trials["epochs"].max() > 0 else 1)
+    deadline = time.monotonic() + 30
+    while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert ray.available_resources()["CPU"] == 2  # a trial that was about to start holds no place either
 
 
 def test_train_runs_one_configuration_and_the_best_of_a_run(cifake_ray: Command, small: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.tuning.progress import Display, Guard, StudyStopped, catching_signals
+from cifake_ray.tuning.progress import Display, Guard, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, epoch_result, experiment_of
@@ -80,10 +80,6 @@ def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPa
         assert ended == []
         os.kill(os.getpid(), signal.SIGINT)
     assert ended == [130]
-
-
-def test_tune_cannot_mistake_the_stop_for_a_failed_trial() -> None:
-    assert not issubclass(StudyStopped, Exception)
 
 
 def test_off_a_terminal_every_trial_that_ends_is_one_line(
