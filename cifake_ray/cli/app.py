@@ -1,0 +1,53 @@
+"""The program and the options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cifake_ray import __version__
+
+app = typer.Typer(
+    name="cifake-ray",
+    help="Tune detectors of AI-generated images on CIFAKE (a custom CNN, a frozen ResNet50), on a laptop or a cluster.",
+    epilog="First steps: `cifake-ray demo`, then `cifake-ray spaces`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ExperimentArgument = Annotated[
+    str | None, typer.Argument(help="YAML file, or the name of a shipped one.", metavar="EXPERIMENT")
+]
+StorageOption = Annotated[Path, typer.Option(help="Folder that holds the run directories.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(help="Images: a folder (train/REAL, train/FAKE, test/…), a folder of parquet files, or `sample`."),
+]
+NameOption = Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one key, as training.epochs=3. Repeatable.")
+]
+TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over all resumes.", min=1)]
+SeedOption = Annotated[int | None, typer.Option(help="training.seed; the split of the data stays.", min=0)]
+AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; a Ray of its own by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_STORAGE = Path("results/runs")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"cifake-ray {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Options of every command."""

@@ -1,0 +1,31 @@
+"""Experiments by file or name, with what the command line and the environment say over them."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cifake_ray.errors import InputError
+
+
+def load_named(name: str | None, *, data: str | None, trials: int | None, seed: int | None, settings: list[str]) -> Any:
+    """The experiment with, in rising precedence: YAML, environment, --set, options."""
+    from cifake_ray.experiment import load_experiment
+
+    if name is None:
+        raise InputError("an EXPERIMENT is missing; `cifake-ray spaces` lists the ones that ship with the program")
+    environment = os.environ.get("CIFAKE_RAY_DATA")
+    options = {"data.source": data, "search.trials": trials, "training.seed": seed}
+    overrides = [f"data.source={json.dumps(environment)}"] if environment else []
+    overrides += [*settings, *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
+    path = Path(name)
+    if not path.exists():
+        path = next((shipped for shipped in shipped_experiments() if name in (shipped.stem, str(shipped.name))), path)
+    return load_experiment(path, overrides)
+
+
+def shipped_experiments() -> list[Path]:
+    """The YAML files that ship with the program: inside the wheel, or beside the package in a checkout."""
+    here = Path(__file__).parent.parent
+    folder = here / "search_spaces" if (here / "search_spaces").is_dir() else here.parent / "search_spaces"
+    return sorted(folder.rglob("*.yaml"), key=lambda path: (len(path.parts), path))

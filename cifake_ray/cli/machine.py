@@ -1,0 +1,59 @@
+"""Commands about this machine: doctor, cache."""
+
+import json
+import os
+from typing import Annotated
+
+import typer
+
+from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, StorageOption, app
+from cifake_ray.cli.show import print_rows
+from cifake_ray.errors import InputError, WorkError
+
+cache_app = typer.Typer(
+    help="List or empty the cache of decoded images, feature sets and weights.", no_args_is_help=True
+)
+app.add_typer(cache_app, name="cache")
+
+
+@app.command(epilog="Example: cifake-ray doctor --data ~/cifake")
+def doctor(storage: StorageOption = DEFAULT_STORAGE, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Check this machine: versions, cores, threads, memory, cache, storage, data; each problem with its cure."""
+    from dataclasses import asdict
+
+    from cifake_ray.doctor import run_checks
+
+    checks = run_checks(storage, data or os.environ.get("CIFAKE_RAY_DATA"))
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=1))
+    else:
+        for check in checks:
+            print(f"{check.level:5}  {check.name}: {check.found}{f'; {check.cure}' if check.level != 'green' else ''}")
+    if any(check.level == "red" for check in checks):
+        raise WorkError("a check is red")
+
+
+@cache_app.command("ls", epilog="Example: cifake-ray cache ls")
+def cache_ls(as_json: JsonOption = False) -> None:
+    """List what is cached: decoded images, feature sets, weights."""
+    from cifake_ray.cache import cache_root, list_entries
+
+    rows = [
+        {"kind": kind, "MB": round(size / 1e6, 1), "entry": str(path.relative_to(cache_root()))}
+        for kind, path, size in list_entries()
+    ]
+    print_rows(rows, as_json)
+    if not as_json:
+        print(f"{cache_root()}: {sum(row['MB'] for row in rows):,.1f} MB")  # type: ignore[misc]
+
+
+@cache_app.command("clear", epilog="Example: cifake-ray cache clear --kind features")
+def cache_clear(
+    kind: Annotated[str | None, typer.Option(help="images, features or weights; all by default.")] = None,
+) -> None:
+    """Empty the cache; everything in it is made again when it is needed."""
+    from cifake_ray.cache import cache_root, clear_entries
+
+    if kind not in (None, "images", "features", "weights"):
+        raise InputError(f"--kind {kind}: expected images, features or weights")
+    print(f"{cache_root()}: freed {clear_entries(kind) / 1e6:,.1f} MB")

@@ -1,0 +1,93 @@
+"""Commands that read what is there: report, evaluate, predict, spaces, runs."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, StorageOption, app
+from cifake_ray.cli.find import shipped_experiments
+from cifake_ray.cli.show import interval, print_comparison, print_rows
+
+
+@app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
+) -> None:
+    """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
+    from cifake_ray.reporting.report import write_report
+
+    written = write_report(runs, out)
+    print_comparison(runs)
+    print(f"report: {next(path for path in written if path.suffix == '.html')}")
+
+
+@app.command(epilog="Example: cifake-ray evaluate results/runs/cnn --data ~/other-generator")
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a run's best model on the test part of its own images, or of other labelled ones."""
+    from cifake_ray.evaluation.score import evaluate_run
+    from cifake_ray.run import Run
+
+    result = evaluate_run(Run(run), data)
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    generated = ", generated: no measure of CIFAKE" if result["generated"] else ""
+    about = f"{result['test_images']:,} test images{generated}; weights {result['weights']}"
+    print(f"{result['run']} on {result['data']} ({about})")
+    for key, label in (("accuracy", "accuracy"), ("auc", "AUC"), ("f1_fake", "F1 (FAKE)"), ("ece", "ECE")):
+        whole, fresh = result["test"][key], result["test_dedup"][key]
+        print(f"  {label:10} {interval(whole)}   without train duplicates {interval(fresh)}")
+    print(f"  {result['duplicates_removed']} test images equal a train image. {result['method']}")
+
+
+@app.command(epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png")
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say REAL or FAKE of image files, with the probability of FAKE and how far they are from CIFAKE's images."""
+    from cifake_ray.evaluation.predict import predict_files
+    from cifake_ray.run import Run
+
+    results = predict_files(Run(run), images)
+    if as_json:
+        print(json.dumps(results, indent=1))
+        return
+    for result in results:
+        remarks = f"  ({'; '.join(result['remarks'])})" if result["remarks"] else ""
+        print(f"{result['label']}  p(FAKE) {result['p_fake']:.3f}  {result['file']}{remarks}")
+
+
+@app.command(epilog="Example: cifake-ray spaces")
+def spaces(as_json: JsonOption = False) -> None:
+    """List the experiments that ship with the program."""
+    from cifake_ray.experiment import load_experiment
+
+    found = [(path, load_experiment(path)) for path in shipped_experiments()]
+    rows = [
+        {"name": loaded.name, "model": loaded.model.kind, "searched": list(loaded.search_space)}
+        | {"trials": loaded.search.trials, "file": os.path.relpath(path)}
+        for path, loaded in found
+    ]
+    print_rows(rows, as_json)
+
+
+@app.command(epilog="Example: cifake-ray runs --storage results/runs")
+def runs(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:
+    """List the runs in a storage folder with their trials and best validation accuracy."""
+    from cifake_ray.reporting.load import summarise_runs
+
+    rows = json.loads(summarise_runs(storage).to_json(orient="records"))
+    if not rows and not as_json:
+        print(f"no runs in {storage}")
+        return
+    print_rows(rows, as_json)

@@ -1,0 +1,141 @@
+"""Commands that train: demo, tune, train."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifake_ray.cli.app import (
+    DEFAULT_STORAGE,
+    AddressOption,
+    DataOption,
+    ExperimentArgument,
+    NameOption,
+    SeedOption,
+    SetOption,
+    StorageOption,
+    TrialsOption,
+    app,
+)
+from cifake_ray.cli.find import load_named, shipped_experiments
+from cifake_ray.cli.show import print_comparison
+from cifake_ray.errors import InputError
+
+
+@app.command(epilog="Example: cifake-ray demo")
+def demo(
+    storage: StorageOption = DEFAULT_STORAGE,
+    trials: TrialsOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/demo"),
+) -> None:
+    """Tune both models on the built-in generated sample, then report. Nothing is downloaded; about two minutes."""
+    from cifake_ray.experiment import load_experiment
+    from cifake_ray.run import free_name
+    from cifake_ray.tuning.study import StudyRequest, check_new_study, ray_session, run_study
+
+    settings = [] if trials is None else [f"search.trials={trials}"]
+    experiments = [load_experiment(path, settings) for path in shipped_experiments() if path.parent.name == "demo"]
+    requests = [StudyRequest(loaded, storage, free_name(storage, loaded.name)) for loaded in experiments]
+    for request in requests:
+        check_new_study(request)
+    print("The sample is generated: its figures show that the program works and are no measure of CIFAKE.", flush=True)
+    with ray_session(None, experiments[0]):
+        runs = [run_study(request) for request in requests]
+    _finish(runs, out)
+
+
+@app.command(
+    epilog="Example: cifake-ray tune search_spaces/cnn.yaml --data ~/cifake --trials 10 --set training.epochs=5"
+)
+def tune(
+    experiment: ExperimentArgument = None,
+    name: NameOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    data: DataOption = None,
+    trials: TrialsOption = None,
+    seed: SeedOption = None,
+    set_: SetOption = None,
+    address: AddressOption = None,
+    resume: Annotated[str | None, typer.Option(metavar="STUDY", help="Go on with this study, or extend it.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")
+    ] = False,
+) -> None:
+    """Tune a model: run the trials of an experiment, retrain the winner and the baseline, test both.
+
+    Ctrl-C once saves and says how to resume; twice stops at once.
+    """
+    from cifake_ray.evaluation.score import score_winners
+    from cifake_ray.tuning.study import StudyRequest, check_new_study, resumed_request, run_study
+
+    if resume is not None:
+        if experiment is not None or any(option is not None for option in (name, data, seed, set_)):
+            raise InputError(
+                "tune --resume takes --storage, --trials and --address only: the run has its own experiment"
+            )
+        request = resumed_request(storage, resume, trials, address)
+    else:
+        loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [])
+        request = StudyRequest(loaded, storage, name or loaded.name, address=address)
+        check_new_study(request)
+    if dry_run:
+        _print_plan(request)
+        return
+    run = run_study(request)
+    score_winners(run)
+    print_comparison([run.path])
+
+
+@app.command(epilog="Example: cifake-ray train search_spaces/cnn.yaml --set training.lr=3e-3 --workers 2")
+def train(
+    what: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT|RUN", help="An experiment's own values, or a run's best trial.")
+    ],
+    workers: Annotated[int, typer.Option(help="Data-parallel workers; 0 trains in one process.", min=0)] = 0,
+    name: NameOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    data: DataOption = None,
+    seed: SeedOption = None,
+    set_: SetOption = None,
+    address: AddressOption = None,
+) -> None:
+    """Train one configuration and test it: a run like any other, with one trial."""
+    from cifake_ray.evaluation.score import score_winners
+    from cifake_ray.tuning.single import best_of_run, single_trial
+    from cifake_ray.tuning.study import StudyRequest, check_new_study, run_study
+
+    is_run = (Path(what) / "experiment.yaml").is_file()
+    loaded = (
+        best_of_run(Path(what), data=data, seed=seed, settings=set_ or [])
+        if is_run
+        else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [])
+    )
+    loaded = single_trial(loaded, workers)
+    request = StudyRequest(loaded, storage, name or f"{loaded.name}-train", address=address)
+    check_new_study(request, searching=False)
+    run = run_study(request)
+    score_winners(run)
+    print_comparison([run.path])
+
+
+def _print_plan(request: Any) -> None:
+    from cifake_ray.data.sources import find_source
+    from cifake_ray.experiment import save_experiment
+    from cifake_ray.tuning.study import planned_concurrency
+
+    find_source(request.experiment.data.source)
+    places = planned_concurrency(request.experiment)
+    print(save_experiment(request.experiment), end="")
+    trials = request.experiment.search.trials
+    print(f"# valid; would run {trials} trials, {places} at once, in {request.storage / request.name}")
+
+
+def _finish(runs: list[Any], out: Path) -> None:
+    from cifake_ray.evaluation.score import score_winners
+    from cifake_ray.reporting.report import write_report
+
+    for run in runs:
+        score_winners(run)
+    written = write_report([run.path for run in runs], out)
+    print_comparison([run.path for run in runs])
+    print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
