@@ -5,9 +5,12 @@ import signal
 import sys
 from typing import Any
 
-from cifake_ray.cli import study, read, machine  # noqa: F401, I001 (in the order of --help)
 from cifake_ray.cli.app import app
 from cifake_ray.errors import InputError, Interrupted, WorkError
+
+# isort: off
+from cifake_ray.cli import study, read, machine  # noqa: F401 (their order is that of --help)
+# isort: on
 
 
 def main() -> None:
