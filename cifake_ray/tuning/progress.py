@@ -34,12 +34,13 @@ class Guard:
     search: Search
     started: float = field(default_factory=time.monotonic)
     signalled: bool = False
+    searching: bool = True  # budgets are the search's; a retraining ends at a signal only
 
     def reason(self, record: StudyRecord | None) -> str | None:
         """`interrupted`, `time budget`, `target`, or None to go on."""
         if self.signalled:
             return "interrupted"
-        if record is None:
+        if record is None or not self.searching:
             return None
         if self.search.time_budget_s is not None and time.monotonic() - self.started >= self.search.time_budget_s:
             return "time budget"
