@@ -97,6 +97,7 @@ def test_one_ctrl_c_saves_and_says_how_to_resume(small: Path, tmp_path: Path) ->
     assert (trials["epochs"] >= 1).any()
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("ray_session")
 def test_two_studies_at_once_on_one_cluster_extract_their_features_once(tmp_path: Path) -> None:
     address = ray.get_runtime_context().gcs_address
