@@ -1,25 +1,34 @@
-"""The run directory: names, columns, atomic writes, the writer's lock. Tuning and evaluation write it, all read it."""
+"""The run directory, in a folder or object storage: names, columns, atomic writes, the writer's lock."""
 
 import json
 import os
+import shutil
 import tempfile
+import threading
+import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import filelock
 
+from cifake_ray import remote
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
 
-DEFAULT_STORAGE = Path("results/runs")
+DEFAULT_STORAGE = "results/runs"
+Storage = str | Path  # a folder, or the address of object storage: s3://bucket/prefix
 Status = Literal["running", "completed", "stopped", "failed", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
 FINISHED = ("completed", "stopped", "failed")  # what `--trials` counts
 LABELS = ("FAKE", "REAL")  # label 0, label 1: the order in which an image-folder loader names them
 POSITIVE = "FAKE"  # the positive class of F1, AUC and every probability that is stored
+
+_CHECKPOINTS = ("trials", "winners")  # folders that trials put and fetch themselves
+_CLAIM, _CLAIM_SECONDS = ".writer.json", 60.0
 
 _TRIAL_TAIL = (
     "epochs", "best_epoch", "train_accuracy", "val_accuracy", "val_loss", "seconds", "cpu_seconds", "error",
@@ -36,9 +45,68 @@ def trial_columns(dimensions: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. The properties name its files; none of them needs to exist yet."""
+    """One run directory. The properties name its files; none of them needs to exist yet.
+
+    A run in object storage has its `url` there, and `path` is its mirror on this machine: `pull` before reading, `push`
+    after writing. Both do nothing for a run that is a folder.
+    """
 
     path: Path
+    url: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The run for people: its address, or its folder."""
+        return self.url or str(self.path)
+
+    @property
+    def storage(self) -> str:
+        """What holds this run: the user's `--storage`."""
+        return self.url.rpartition("/")[0] if self.url else str(self.path.parent)
+
+    def here(self) -> "Run":
+        """The same run in a process that may run on another machine, whose mirror lies elsewhere."""
+        return self if self.url is None else run_at(self.storage, self.name)
+
+    def exists(self) -> bool:
+        return self.experiment_file.is_file() if self.url is None else remote.exists(f"{self.url}/experiment.yaml")
+
+    def push(self, folder: str | None = None) -> None:
+        """Put what has changed: of one folder, or of all but the checkpoints of trials and retrainings."""
+        if self.url is not None and folder is not None:
+            remote.put(f"{self.url}/{folder}", self.path / folder)
+        elif self.url is not None:
+            remote.put(self.url, self.path, leave=_CHECKPOINTS)
+
+    def pull(self, folder: str | None = None) -> None:
+        """Fetch what is newer: of one folder, or of all but the checkpoints of trials and retrainings."""
+        if self.url is not None and folder is not None:
+            remote.fetch(f"{self.url}/{folder}", self.path / folder)
+        elif self.url is not None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            remote.fetch(self.url, self.path, leave=_CHECKPOINTS)
+
+    def mark(self, name: str) -> None:
+        """Make an empty file of the run that processes on every node see."""
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        if self.url is not None:
+            remote.write_bytes(f"{self.url}/{name}", b"")
+
+    def marked(self, name: str) -> bool:
+        """Whether any node has made this file."""
+        return (self.path / name).exists() or (self.url is not None and remote.exists(f"{self.url}/{name}"))
+
+    def remove(self, name: str) -> None:
+        """Remove a file or folder of the run, wherever it lies."""
+        place = self.path / name
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+        if self.url is not None:
+            remote.remove(f"{self.url}/{name}")
 
     @property
     def name(self) -> str:
@@ -96,7 +164,7 @@ class Run:
             text = self.experiment_file.read_text()
         except OSError as error:
             raise InputError(
-                f"{self.path}: not a run directory (no {self.experiment_file.name}); `cifake-ray runs` lists them"
+                f"{self.where}: not a run directory (no {self.experiment_file.name}); `cifake-ray runs` lists them"
             ) from error
         return validate_experiment(parse_yaml(text, str(self.experiment_file)), str(self.experiment_file))
 
@@ -111,43 +179,70 @@ class Run:
         return loaded if isinstance(loaded, dict) else {}
 
 
-def create_run(storage: Path, name: str, experiment: Experiment) -> Run:
-    """A new run directory with its experiment.yaml.
+def run_at(storage: Storage, name: str) -> Run:
+    """The run of this name in `storage`, whether it exists or not; nothing is fetched."""
+    if remote.is_remote(str(storage)):
+        url = str(storage).rstrip("/")
+        return Run(remote.mirror(url) / name, f"{url}/{name}")
+    return Run(Path(storage) / name)
+
+
+def find_run(place: str | Path) -> Run:
+    """The run that a command line names: a folder, or an address, whose files are fetched."""
+    if not remote.is_remote(str(place)):
+        return Run(Path(place))
+    storage, _, name = str(place).rstrip("/").rpartition("/")
+    run = run_at(storage, name)
+    run.pull()
+    return run
+
+
+def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
+    """A new run with its experiment.yaml.
 
     Raises InputError when a run of this name exists, or the storage cannot be written.
     """
-    run = Run(storage / name)
-    if run.experiment_file.exists():
+    run = run_at(storage, name)
+    if run.exists():
         raise InputError(
-            f"{run.path}: a run of this name exists; go on with `cifake-ray tune --resume {name}"
+            f"{run.where}: a run of this name exists; go on with `cifake-ray tune --resume {name}"
             f"{'' if storage == DEFAULT_STORAGE else f' --storage {storage}'}`, or choose another --name"
         )
     try:
+        if run.url is not None:
+            shutil.rmtree(run.path, ignore_errors=True)  # the mirror of a run that is gone
         run.path.mkdir(parents=True, exist_ok=True)
         write_text(run.experiment_file, save_experiment(experiment))
     except OSError as error:
         raise InputError(f"{storage}: cannot be written ({error.strerror}); choose another --storage") from error
+    run.push()
     return run
 
 
-def open_run(storage: Path, name: str) -> Run:
-    """The existing run of this name, or of this path. Raises InputError when there is none."""
-    for path in (storage / name, Path(name)):
-        if (path / "experiment.yaml").is_file():
-            return Run(path)
+def open_run(storage: Storage, name: str) -> Run:
+    """The existing run of this name, or of this path, fetched. Raises InputError when there is none."""
+    for run in (run_at(storage, name), Run(Path(name))):
+        if run.exists():
+            run.pull()
+            return run
     known = ", ".join(run.name for run in list_runs(storage)) or "none"
-    raise InputError(f"{storage / name}: no such run; runs in {storage}: {known}")
+    raise InputError(f"{run_at(storage, name).where}: no such run; runs in {storage}: {known}")
 
 
-def list_runs(storage: Path) -> list[Run]:
-    """Every run directory directly under `storage`, by name."""
-    return [Run(file.parent) for file in sorted(storage.glob("*/experiment.yaml"))]
+def list_runs(storage: Storage) -> list[Run]:
+    """Every run directly under `storage`, by name; those in object storage are fetched."""
+    if not remote.is_remote(str(storage)):
+        return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
+    runs = [run_at(storage, name) for name in remote.children(str(storage))]
+    for run in runs:
+        run.pull()
+    return [run for run in runs if run.experiment_file.is_file()]
 
 
-def free_name(storage: Path, name: str) -> str:
+def free_name(storage: Storage, name: str) -> str:
     """`name`, or `name-2`, `name-3`, …: the first that no run in `storage` has."""
     names = (name if i == 1 else f"{name}-{i}" for i in range(1, 1_000_000))
-    return next(free for free in names if not (storage / free / "experiment.yaml").exists())
+    return next(free for free in names if not run_at(storage, free).exists())
 
 
 @contextmanager
@@ -157,13 +252,46 @@ def writing(run: Run) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise InputError(
-            f"{run.path}: another process is writing this run; wait for it or choose another --name"
-        ) from error
+        raise InputError(_taken(run)) from error
+    try:
+        with _claimed(run) if run.url is not None else nullcontext():
+            yield
+    finally:
+        lock.release()
+
+
+def _taken(run: Run) -> str:
+    return f"{run.where}: another process is writing this run; wait for it or choose another --name"
+
+
+@contextmanager
+def _claimed(run: Run) -> Iterator[None]:
+    """Be the only writer of a run in object storage: an object that says who, written again while we live."""
+    address, owner = f"{run.url}/{_CLAIM}", uuid.uuid4().hex
+    claim = json.loads(remote.read_bytes(address) or b"{}")
+    if time.time() - claim.get("time", 0) < _CLAIM_SECONDS:
+        raise InputError(f"{_taken(run)} (a killed writer is forgotten after {_CLAIM_SECONDS:.0f} s)")
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(_CLAIM_SECONDS / 4):
+            with suppress(InputError):  # the storage is away for a moment; what matters is written by others
+                write()
+
+    def write() -> None:
+        remote.write_bytes(address, json.dumps({"owner": owner, "time": time.time()}).encode())
+
+    write()
+    if json.loads(remote.read_bytes(address) or b"{}").get("owner") != owner:
+        raise InputError(_taken(run))
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        lock.release()
+        ended.set()
+        thread.join()
+        remote.write_bytes(address, b"{}")
 
 
 def write_text(file: Path, text: str) -> None:

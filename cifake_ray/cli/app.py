@@ -1,6 +1,5 @@
 """The program and the options that several commands take."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +20,8 @@ app = typer.Typer(
 ExperimentArgument = Annotated[
     str | None, typer.Argument(help="YAML file, or the name of a shipped one.", metavar="EXPERIMENT")
 ]
-StorageOption = Annotated[Path, typer.Option(help="Folder that holds the run directories.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or its address.")]
+StorageOption = Annotated[str, typer.Option(help="Where the runs are: a folder, s3://bucket/prefix or gs://….")]
 DataOption = Annotated[
     str | None,
     typer.Option(help="Images: a folder (train/REAL, train/FAKE, test/…), a folder of parquet files, or `sample`."),
@@ -34,7 +34,7 @@ TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over al
 SeedOption = Annotated[int | None, typer.Option(help="training.seed; the split of the data stays.", min=0)]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; a Ray of its own by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_STORAGE = Path("results/runs")
+DEFAULT_STORAGE = "results/runs"
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ def doctor(storage: StorageOption = DEFAULT_STORAGE, data: DataOption = None, as
 
     from cifake_ray.doctor import run_checks
 
-    checks = run_checks(storage, data or os.environ.get("CIFAKE_RAY_DATA"))
+    checks = run_checks(Path(storage), data or os.environ.get("CIFAKE_RAY_DATA"))
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
     else:

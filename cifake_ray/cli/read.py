@@ -7,35 +7,37 @@ from typing import Annotated
 
 import typer
 
-from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, StorageOption, app
+from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
 from cifake_ray.cli.find import shipped_experiments
 from cifake_ray.cli.show import interval, print_comparison, print_rows
 
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, or their addresses.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
 ) -> None:
     """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
     from cifake_ray.reporting.report import write_report
+    from cifake_ray.run import find_run
 
-    written = write_report(runs, out)
-    print_comparison(runs)
+    paths = [find_run(run).path for run in runs]
+    written = write_report(paths, out)
+    print_comparison(paths)
     print(f"report: {next(path for path in written if path.suffix == '.html')}")
 
 
 @app.command(epilog="Example: cifake-ray evaluate results/runs/cnn --data ~/other-generator")
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: RunArgument,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's best model on the test part of its own images, or of other labelled ones."""
     from cifake_ray.evaluation.score import evaluate_run
-    from cifake_ray.run import Run
+    from cifake_ray.run import find_run
 
-    result = evaluate_run(Run(run), data)
+    result = evaluate_run(find_run(run), data)
     if as_json:
         print(json.dumps(result, indent=1))
         return
@@ -50,15 +52,15 @@ def evaluate(
 
 @app.command(epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png")
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: RunArgument,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     as_json: JsonOption = False,
 ) -> None:
     """Say REAL or FAKE of image files, with the probability of FAKE and how far they are from CIFAKE's images."""
     from cifake_ray.evaluation.predict import predict_files
-    from cifake_ray.run import Run
+    from cifake_ray.run import find_run
 
-    results = predict_files(Run(run), images)
+    results = predict_files(find_run(run), images)
     if as_json:
         print(json.dumps(results, indent=1))
         return

@@ -101,12 +101,14 @@ def train(
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
     from cifake_ray.evaluation.score import score_winners
+    from cifake_ray.remote import is_remote
+    from cifake_ray.run import find_run
     from cifake_ray.tuning.single import best_of_run, single_trial
     from cifake_ray.tuning.study import StudyRequest, check_new_study, run_study
 
-    is_run = (Path(what) / "experiment.yaml").is_file()
+    is_run = is_remote(what) or (Path(what) / "experiment.yaml").is_file()
     loaded = (
-        best_of_run(Path(what), data=data, seed=seed, settings=set_ or [])
+        best_of_run(find_run(what).path, data=data, seed=seed, settings=set_ or [])
         if is_run
         else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [])
     )
@@ -121,13 +123,14 @@ def train(
 def _print_plan(request: Any) -> None:
     from cifake_ray.data.sources import find_source
     from cifake_ray.experiment import save_experiment
+    from cifake_ray.run import run_at
     from cifake_ray.tuning.study import planned_concurrency
 
     find_source(request.experiment.data.source)
     places = planned_concurrency(request.experiment)
     print(save_experiment(request.experiment), end="")
     trials = request.experiment.search.trials
-    print(f"# valid; would run {trials} trials, {places} at once, in {request.storage / request.name}")
+    print(f"# valid; would run {trials} trials, {places} at once, in {run_at(request.storage, request.name).where}")
 
 
 def _finish(runs: list[Any], out: Path) -> None:

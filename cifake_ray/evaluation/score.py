@@ -1,7 +1,6 @@
 """The test part, touched once for each retrained winner and baseline; the median winner becomes `best/`."""
 
 import io
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +59,7 @@ def open_run_images(run: Run, experiment: Experiment) -> ImageSet:
         images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
     noted = run.read_json(run.environment_file).get("data", {}).get("fingerprint")
     if noted not in (None, images.fingerprint):
-        raise InputError(f"{experiment.data.source}: the images are not those of {run.path} any more; restore them")
+        raise InputError(f"{experiment.data.source}: the images are not those of {run.where} any more; restore them")
     return images
 
 
@@ -68,6 +67,7 @@ def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images
     detectors, p_fake = [], []
     for seed in winner["seeds"]:
         resolved = experiment.with_params(winner["params"], seed=seed["seed"])
+        run.pull(seed["folder"])
         detector = detector_from_checkpoint(run.path / seed["folder"] / BEST, resolved)
         with progress("features of the test part") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
@@ -112,8 +112,9 @@ def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray
             seed.pop("folder", None)
     test = {"schema": 1, "positive_class": POSITIVE, "method": METHOD, "test_images": len(arrays["labels"])}
     write_json(run.test_file, test | {"duplicates_removed": duplicates, "winners": winners})
-    run.winners_file.unlink()  # before its checkpoints, which it would name in vain if we died in between
-    shutil.rmtree(run.winners, ignore_errors=True)
+    run.push()
+    run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
+    run.remove(run.winners.name)
 
 
 def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
         p_fake = detector.p_fake_of_part(images.test, update)
     fresh = ~train_duplicates(images)
     return {
-        "run": str(run.path),
+        "run": run.where,
         "data": images.source,
         "generated": images.generated,
         "test_images": len(p_fake),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import CategoricalDimension, Experiment, IntDimension
-from cifake_ray.run import CURVE_COLUMNS, FINISHED, STATUSES, Run, list_runs, trial_columns
+from cifake_ray.run import CURVE_COLUMNS, FINISHED, STATUSES, Run, Storage, list_runs, trial_columns
 
 Role = Literal["tuned", "baseline"]
 ROLES: tuple[Role, ...] = ("tuned", "baseline")
@@ -125,7 +125,7 @@ def load(run_path: Path | str) -> Study:
         raise InputError(f"{error.filename or run.path}: cannot be read ({error.strerror or error})") from error
 
 
-def summarise_runs(storage: Path) -> pd.DataFrame:
+def summarise_runs(storage: Storage) -> pd.DataFrame:
     """One row for every run under `storage`: name, model, data, trials by status, best val_accuracy (0..1), state.
 
     A run that cannot be read keeps its row; its state says why.

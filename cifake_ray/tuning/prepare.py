@@ -16,6 +16,7 @@ from cifake_ray.data import ImageSet, Split, load_images, split_train, train_dup
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
 from cifake_ray.run import LABELS, Run
+from cifake_ray.tuning.spread import home_here
 from cifake_ray.tuning.trial import Materials
 
 _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
@@ -49,7 +50,9 @@ def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[
             found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=update)
         features[spec.asked, spec.image_size] = found
         spent = {key: spent[key] + getattr(found, key) for key in spent}
-    materials = Materials(experiment, run.path.absolute(), inputs.images.path, inputs.split, features)
+    materials = Materials(
+        experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
+    )
     return materials, spent if inputs.specs else None
 
 

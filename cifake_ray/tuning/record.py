@@ -122,7 +122,7 @@ class StudyRecord:
             self.study.tell(number, row.value(self.experiment.search.metric))
         elif status in FINISHED:
             self.study.tell(number, state=TrialState.PRUNED if status == "stopped" else TrialState.FAIL)
-        self.flush()
+        self.flush(force=self.run.url is not None)
 
     def interrupt(self) -> None:
         """The running trials end where they are, to go on in a resumed study; afterwards all of it is on disk."""
@@ -136,7 +136,7 @@ class StudyRecord:
         self.study.tell(number, state=TrialState.FAIL)
 
     def flush(self, *, force: bool = False) -> None:
-        """Rewrite both tables if the last time is long enough ago."""
+        """Rewrite both tables if the last time is long enough ago; in object storage, put them and the journal."""
         now = time.monotonic()
         if not force and now - self._flushed < max(FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost):
             return
@@ -145,6 +145,7 @@ class StudyRecord:
         write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
         curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
         write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
+        self.run.push()  # the journal with them
         self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
 
     def _complete_baseline(self, trial: FrozenTrial) -> FrozenTrial:

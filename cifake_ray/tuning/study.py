@@ -1,14 +1,12 @@
 """One study from its experiment to its retrained winners: start Ray, propose, train, stop early, resume, retrain."""
 
 import os
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +17,8 @@ from ray.tune.search import Searcher
 
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
-from cifake_ray.run import Run, create_run, open_run, write_json, write_text, writing
+from cifake_ray.remote import check_writable
+from cifake_ray.run import Run, Storage, create_run, open_run, run_at, write_json, write_text, writing
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
 from cifake_ray.tuning.progress import Display, Guard, Quiet, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.record import StudyRecord
@@ -50,13 +49,13 @@ class StudyRequest:
     """What to run: a new study of this name, or (`resume`) the experiment of the run that has it."""
 
     experiment: Experiment
-    storage: Path
+    storage: Storage
     name: str
     resume: bool = False
     address: str | None = None
 
 
-def resumed_request(storage: Path, name: str, trials: int | None, address: str | None) -> StudyRequest:
+def resumed_request(storage: Storage, name: str, trials: int | None, address: str | None) -> StudyRequest:
     """The request that goes on with an existing run; `trials` may raise its number.
 
     Raises InputError for an unknown run, or fewer trials than asked for before.
@@ -66,11 +65,11 @@ def resumed_request(storage: Path, name: str, trials: int | None, address: str |
     if trials is not None:
         if trials < experiment.search.trials:
             raise InputError(
-                f"--trials {trials}: {run.path} has {experiment.search.trials} already; the number can only grow"
+                f"--trials {trials}: {run.where} has {experiment.search.trials} already; the number can only grow"
             )
         search = experiment.search.model_copy(update={"trials": trials})
         experiment = experiment.model_copy(update={"search": search})
-    return StudyRequest(experiment, run.path.parent, run.name, resume=True, address=address)
+    return StudyRequest(experiment, run.storage, run.name, resume=True, address=address)
 
 
 def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
@@ -86,10 +85,13 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
             "experiment's own values with `cifake-ray train`"
         )
     validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": request.name}, "--name")
-    if (request.storage / request.name / "experiment.yaml").exists():
+    run = run_at(request.storage, request.name)
+    if run.exists():
         create_run(request.storage, request.name, experiment)
-    path = request.storage / request.name
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if run.url is not None:
+        check_writable(str(request.storage))
+        return
+    existing = next(folder for folder in (run.path, *run.path.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         why = "no right to write there" if existing.is_dir() else "a file is in the way"
         raise InputError(f"{request.storage}: cannot be written ({existing}: {why}); choose another --storage")
@@ -111,7 +113,7 @@ def run_study(request: StudyRequest) -> Run:
     if request.address is None:
         planned_concurrency(experiment)
     if request.resume:
-        with writing(Run(request.storage / request.name)):
+        with writing(run_at(request.storage, request.name)):
             pass  # refused now if another process holds the run, not after Ray is up
     else:
         check_new_study(request, searching=False)
@@ -120,7 +122,7 @@ def run_study(request: StudyRequest) -> Run:
     with ray_session(request.address, experiment) as own, catching_signals(guard):  # in this order: Ray sets handlers
         places = planned_concurrency(experiment) if own else max_concurrent(experiment, cluster_capacity(experiment))
         run = (
-            Run(request.storage / request.name)
+            run_at(request.storage, request.name)
             if request.resume
             else create_run(request.storage, request.name, experiment)
         )
@@ -149,6 +151,7 @@ def _run(experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places:
         environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
         write_json(run.environment_file, environment)
         record.flush(force=True)
+        run.push()
     _remove_losers(run, record)
 
 
@@ -165,7 +168,7 @@ def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: 
             ("backbone weights", _hashes(environment["weights"]), _hashes(before["weights"])),
         ):
             if now != then:
-                raise InputError(f"{run.path}: the {what} are not those that this study began with; start a new one")
+                raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
         environment |= {key: before[key] for key in ("created", "command", "features", "seconds")}
         environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
     write_text(run.experiment_file, save_experiment(experiment))
@@ -223,7 +226,7 @@ class _Retrainings:
         self.plan, run = planned_retrainings(self.record), self.record.run
         waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
         if waiting:
-            run.test_file.unlink(missing_ok=True)
+            run.remove(run.test_file.name)
         self.left = len(waiting)
         return ListSearch(waiting, self.places, self._on_end)
 
@@ -245,10 +248,13 @@ class _Retrainings:
 
 
 class _SearchASHA(ASHAScheduler):  # type: ignore[misc]
-    """ASHA over the trials of the search; retrainings, which carry no trial_id, run to their end."""
+    """ASHA over the trials of the search; retrainings, whose config has no trial_id, run to their end.
+
+    (A result always has one: Tune puts its own name of the trial in.)
+    """
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if result.get("trial_id") is None:
+        if trial.config["trial_id"] is None:
             return str(self.CONTINUE)
         return str(super().on_trial_result(controller, trial, result))
 
@@ -267,14 +273,14 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
         reduction_factor=search.reduction_factor,
     )
     for row in record.with_status("completed", "stopped") if record else []:
-        trial = SimpleNamespace(trial_id=f"finished-{row.trial_id}")
+        trial = SimpleNamespace(trial_id=f"finished-{row.trial_id}", config={"trial_id": row.trial_id})
         scheduler.on_trial_add(None, trial)
         best = None
         for _, epoch in sorted(row.curve.items()):
             value = epoch[search.metric]
             better = max if search.metric == "val_accuracy" else min
             best = value if best is None else better(best, value)
-            scheduler.on_trial_result(None, trial, epoch | {"trial_id": row.trial_id, f"best_{search.metric}": best})
+            scheduler.on_trial_result(None, trial, epoch | {f"best_{search.metric}": best})
     return scheduler
 
 
@@ -342,10 +348,10 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
 
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
-    cli = f"cifake-ray tune --resume {run.name} --storage {run.path.parent}"
+    cli = f"cifake-ray tune --resume {run.name} --storage {run.storage}"
     return Interrupted(
         f"interrupted with {record.finished} of {record.experiment.search.trials} trials done; everything is in "
-        f"{run.path}; go on with: {cli}"
+        f"{run.where}; go on with: {cli}"
     )
 
 
@@ -353,6 +359,6 @@ def _remove_losers(run: Run, record: StudyRecord) -> None:
     """Keep the checkpoints of the best trial and of interrupted ones."""
     best = record.best()
     kept = {str(row.trial_id) for row in record.with_status("interrupted")} | {str(best.trial_id) if best else ""}
-    for folder in run.trials.iterdir() if run.trials.is_dir() else ():
-        if folder.name not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+    for trial in record.rows:
+        if str(trial) not in kept:
+            run.remove(f"trials/{trial}")

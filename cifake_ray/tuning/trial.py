@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from cifake_ray.features import FeatureSet
 from cifake_ray.models.cnn import normalise_images
 from cifake_ray.models.head import Head
 from cifake_ray.models.registry import build_network
+from cifake_ray.run import Run
 from cifake_ray.training.batches import TrainingSet
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
 from cifake_ray.tuning.resources import trial_bundle
+from cifake_ray.tuning.spread import Home, entry_here
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -38,14 +40,16 @@ Report = Callable[[dict[str, Any]], None]
 class Materials:
     """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
 
-    `features`: the train part's feature set by (weights, image size); empty for models that take images.
+    `features`: the train part's feature set by (weights, image size); empty for models that take images. `home`: the
+    node whose cache holds them, from which others copy what they need; None: every process can read them.
     """
 
     experiment: Experiment
-    run: Path
+    run: Run
     images: Path
     split: Split
     features: Mapping[tuple[str, int], FeatureSet]
+    home: Home | None = None
 
 
 def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -> None:
@@ -53,10 +57,17 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
 
     config: `params` (search-space values), `seed`, `folder` (for checkpoints, under the run), `trial_id` or None.
     """
-    folder = materials.run / config["folder"]
+    run = materials.run.here()
+    folder = run.path / config["folder"]
+
+    def report_epoch(row: dict[str, Any]) -> None:
+        run.push(config["folder"])  # its checkpoint, before anybody hears of the epoch
+        report(row | {"trial_id": config["trial_id"]})
+
     try:
+        run.pull(config["folder"])
         experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
-        fit(_prepare(materials, experiment, folder), lambda row: report(row | {"trial_id": config["trial_id"]}))
+        fit(_prepare(materials, experiment, folder), report_epoch)
     except _Stopped:
         raise
     except TrialFailed as failure:
@@ -120,12 +131,17 @@ class _Inputs:
 
 @lru_cache(maxsize=1)  # a reused actor keeps the last one: features take 0.4 s to put together
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
-    part = open_images(source.materials.images).train
+    home = source.materials.home
+    part = open_images(entry_here(source.materials.images, home)).train
     prepare: Callable[[torch.Tensor], torch.Tensor]
     if source.features is None or source.columns is None:
         inputs, prepare = torch.from_numpy(part.images), normalise_images
     else:
-        inputs, prepare = torch.from_numpy(source.features.columns(*source.columns)), _as_float
+        stages, pool = source.columns
+        entries = source.features.entries
+        here = {name: entry_here(entries[name], home) for name in (f"{s}.{stat}" for s in stages for stat in pool)}
+        inputs = torch.from_numpy(replace(source.features, entries=here).columns(stages, pool))
+        prepare = _as_float
     labels = torch.from_numpy(part.labels.astype(np.float32))
     split = source.materials.split
     rows = (torch.from_numpy(split.train), torch.from_numpy(split.validation))
@@ -177,7 +193,7 @@ def _run_local(materials: Materials, config: dict[str, Any]) -> None:
 # workers to stop, by a file beside their checkpoints, and lets `TorchTrainer.fit` return before it ends.
 
 _WORKERS_END_SECONDS = 120  # an epoch and the workers' shutdown; a trial that takes longer is ended by force
-_stop_file: Path | None = None  # of the trial that this process runs
+_stop: tuple[Run, str] | None = None  # the file of the trial that this process runs
 
 
 class _EndsWorkers:
@@ -195,10 +211,10 @@ class _EndsWorkers:
 def _end_workers() -> None:
     """Ask the workers to stop and wait for them, taking the reports they still send: their queue holds one."""
     session = get_session()
-    if _stop_file is None or session is None:
+    if _stop is None or session is None:
         return
-    _stop_file.parent.mkdir(parents=True, exist_ok=True)
-    _stop_file.touch()
+    run, name = _stop
+    run.mark(name)
     session.finish(timeout=0)  # says to the training thread that the trial is over, and does not wait
     deadline = time.monotonic() + _WORKERS_END_SECONDS
     while session.training_thread.is_alive() and time.monotonic() < deadline:
@@ -210,9 +226,9 @@ class _Stopped(Exception):
     """Tune has ended this trial."""
 
 
-def _stop_asked(stop_file: Path) -> bool:
+def _stop_asked(run: Run, name: str) -> bool:
     """Whether any rank sees the file; all ranks get the same answer, or they would wait for each other."""
-    seen = torch.tensor(float(stop_file.exists()))
+    seen = torch.tensor(float(run.marked(name)))
     if dist.is_initialized():
         seen = seen.to("cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(seen, op=dist.ReduceOp.MAX)
@@ -221,9 +237,10 @@ def _stop_asked(stop_file: Path) -> bool:
 
 def _run_distributed(materials: Materials, config: dict[str, Any]) -> None:
     """Data-parallel workers; rank 0's reports reach Tune through the callback."""
-    global _stop_file  # noqa: PLW0603 (one trial a process, and its end comes from outside the function)
-    stop_file = _stop_file = materials.run / config["folder"] / "stop"
-    stop_file.unlink(missing_ok=True)
+    global _stop  # noqa: PLW0603 (one trial a process, and its end comes from outside the function)
+    stop = f"{config['folder']}/stop"
+    _stop = (materials.run.here(), stop)
+    _stop[0].remove(stop)
     resources = materials.experiment.resources
     per_worker = {"CPU": float(resources.cpus_per_trial)}
     if resources.gpus_per_trial:
@@ -232,7 +249,7 @@ def _run_distributed(materials: Materials, config: dict[str, Any]) -> None:
     def loop() -> None:
         def report(row: dict[str, Any]) -> None:
             train.report(row)
-            if _stop_asked(stop_file):
+            if _stop_asked(materials.run.here(), stop):
                 raise _Stopped
 
         with contextlib.suppress(_Stopped):

@@ -39,7 +39,7 @@ def planned_retrainings(record: StudyRecord) -> list[Retraining]:
     best = record.best()
     if best is None:
         reasons = sorted({row.error for row in record.rows.values() if row.error})
-        raise WorkError(f"{record.run.path}: all trials failed: {'; '.join(reasons)[:300] or 'no epoch was finished'}")
+        raise WorkError(f"{record.run.where}: all trials failed: {'; '.join(reasons)[:300] or 'no epoch was finished'}")
     roles: list[tuple[str, TrialRow]] = [("tuned", best)]
     if best.trial_id != 0:
         roles.append(("baseline", record.rows[0]))
@@ -65,6 +65,7 @@ def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epo
     Raises WorkError when none of the winner's own retrainings came through.
     """
     winners: list[dict[str, Any]] = []
+    run.pull("winners")
     for role in dict.fromkeys(retraining.role for retraining in plan):
         members = [retraining for retraining in plan if retraining.role == role]
         seeds = [entry for member in members if (entry := _seed_entry(run.path / member.folder, member.seed))]
@@ -76,7 +77,7 @@ def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epo
             | {"cpu_seconds": sum(seed["cpu_seconds"] for seed in seeds)}
         )
     if plan and not winners[0]["seeds"]:
-        raise WorkError(f"{run.path}: every retraining of the winner failed: {'; '.join(winners[0]['failed'])[:300]}")
+        raise WorkError(f"{run.where}: every retraining of the winner failed: {'; '.join(winners[0]['failed'])[:300]}")
     write_json(run.winners_file, {"schema": 1, "winners": winners})
 
 
@@ -87,9 +88,10 @@ def promote_trial(run: Run, record: StudyRecord) -> None:
         planned_retrainings(record)
         return
     seed = record.experiment.training.seed + best.trial_id
+    run.pull(f"trials/{best.trial_id}")
     entry = _seed_entry(run.trials / str(best.trial_id), seed)
     if entry is None:
-        raise WorkError(f"{run.trials / str(best.trial_id)}: the best trial left no checkpoint; train it again")
+        raise WorkError(f"{run.where}: the best trial ({best.trial_id}) left no checkpoint; train it again")
     winner = {"role": "tuned", "trial_id": best.trial_id, "params": best.params, "seeds": [entry], "failed": []}
     spent = {"epochs": len(entry["curve"]), "seconds": entry["seconds"], "cpu_seconds": entry["cpu_seconds"]}
     write_json(run.winners_file, {"schema": 1, "winners": [winner | spent]})

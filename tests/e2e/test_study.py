@@ -50,6 +50,7 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     test = json.loads((run / "test.json").read_text())
     assert {winner["role"] for winner in test["winners"]} <= {"tuned", "baseline"}
     assert all([seed["seed"] for seed in winner["seeds"]] == [1, 2] for winner in test["winners"])
+    assert {len(seed["curve"]) for winner in test["winners"] for seed in winner["seeds"]} == {3}  # ASHA let them be
     predictions = np.load(run / "test_predictions.npz")
     assert set(predictions["labels"]) == {0, 1}
     environment = json.loads((run / "environment.json").read_text())

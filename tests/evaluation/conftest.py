@@ -46,7 +46,7 @@ def make_run(folder: Path, model: dict[str, Any], seeds: Sequence[int] = (1, 2, 
     run = create_run(folder, experiment.name, experiment)
     images = load_images("sample", limit=200)
     features = {spec.key: ensure_features(images.train, spec) for spec in feature_specs(experiment)}
-    materials = Materials(experiment, run.path, images.path, split_train(images.train, 0.2, 0), features)
+    materials = Materials(experiment, run, images.path, split_train(images.train, 0.2, 0), features)
     about = {"fingerprint": images.fingerprint, "generated": True}
     run.environment_file.write_text(json.dumps({"data": about}))
     roles = (("tuned", 3, {"head_width": 12}), ("baseline", 0, {"head_width": 8}))

@@ -1,7 +1,6 @@
 """The test part: touched once for each winner; what test.json, test_predictions.npz and best/ then hold."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,13 +156,13 @@ def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", ["write_bytes", "write_json", "shutil.rmtree"])
+@pytest.mark.parametrize("step", ["write_bytes", "write_json", "Run.remove"])
 def test_scoring_that_is_killed_is_done_by_the_next_call(
     copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
     run = copy_of("cnn")
     steps: dict[str, Callable[..., None]] = {
-        "write_bytes": write_bytes, "write_json": write_json, "shutil.rmtree": shutil.rmtree
+        "write_bytes": write_bytes, "write_json": write_json, "Run.remove": Run.remove
     }  # fmt: skip
 
     def killed(*values: Any, **options: Any) -> None:

@@ -1,0 +1,178 @@
+"""Object storage (`s3://bucket/prefix`, `gs://…`): files put, fetched and listed beside a local mirror of them.
+
+Programs work on the files of a folder. What lies in object storage has its mirror in the cache: a file is fetched when
+the mirror lacks it or the stored one is newer, and put when it has changed since it was put. Credentials are found as
+the vendors' own tools find them; `AWS_ENDPOINT_URL` names another S3 server.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cifake_ray.cache import cache_root
+from cifake_ray.errors import InputError
+
+SCHEMES = ("s3://", "gs://")
+_PUT = ".put.json"  # beside mirrored files: size and time of each as it was put last
+_SECONDS = 30.0  # for a server to answer
+
+
+def is_remote(place: str) -> bool:
+    return place.startswith(SCHEMES)
+
+
+def mirror(url: str) -> Path:
+    """The folder in this machine's cache that mirrors `url`."""
+    return cache_root() / "mirror" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+
+
+def exists(url: str) -> bool:
+    """Whether there is an object at `url`. Raises InputError when the storage cannot be read."""
+    system, path = _open(url)
+    with _told(url):
+        return bool(system.get_file_info(path).is_file)
+
+
+def children(url: str) -> list[str]:
+    """The names directly under `url`, sorted."""
+    system, path = _open(url)
+    with _told(url):
+        return sorted(info.base_name for info in system.get_file_info(_selector(path, recursive=False)))
+
+
+def put(url: str, folder: Path, *, leave: Collection[str] = ()) -> None:
+    """Put the files under `folder` that have changed since they were put; `leave`: names of sub-folders left out.
+
+    Names that begin with a dot stay local.
+    """
+    noted = _read_noted(folder)
+    changed = {name: stamp for name, stamp in _stamps(folder, leave) if noted.get(name) != stamp}
+    system, path = _open(url)
+    for name in changed:
+        with _told(url), (folder / name).open("rb") as source, system.open_output_stream(f"{path}/{name}") as target:
+            shutil.copyfileobj(source, target, 1 << 22)
+    if changed:
+        (folder / _PUT).write_text(json.dumps(noted | changed))
+
+
+def fetch(url: str, folder: Path, *, leave: Collection[str] = ()) -> None:
+    """Fetch into `folder` what it lacks or what is newer at `url`; `leave`: names of sub-folders left out."""
+    system, path = _open(url)
+    with _told(url):
+        for info in system.get_file_info(_selector(path, recursive=True)):
+            name = info.path.removeprefix(path).lstrip("/")
+            if not info.is_file or name.split("/")[0] in leave or name.startswith("."):
+                continue
+            file, time = folder / name, info.mtime.timestamp()
+            if not file.exists() or file.stat().st_mtime < time:
+                _fetch_file(system, info.path, file, time)
+
+
+def check_writable(url: str) -> None:
+    """Put an object under `url` and remove it. Raises InputError when the storage refuses."""
+    system, path = _open(url)
+    write_bytes(f"{url.rstrip('/')}/.cifake-ray", b"")
+    with _told(url):
+        system.delete_file(f"{path}/.cifake-ray")
+
+
+def remove(url: str) -> None:
+    """Remove the object at `url`, or every object under it."""
+    system, path = _open(url)
+    with _told(url):
+        if system.get_file_info(path).is_file:
+            system.delete_file(path)
+        else:
+            system.delete_dir_contents(path, missing_dir_ok=True)
+
+
+def read_bytes(url: str) -> bytes | None:
+    """The object at `url`, None when there is none."""
+    system, path = _open(url)
+    try:
+        with system.open_input_stream(path) as stream:
+            return bytes(stream.read())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refused(url, error) from error
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Replace the object at `url`, in one step. Raises InputError when the storage cannot be written."""
+    system, path = _open(url)
+    with _told(url), system.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+def _fetch_file(system: Any, source: str, file: Path, time: float) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}-{os.getpid()}")
+    with system.open_input_stream(source) as stream, part.open("wb") as target:
+        shutil.copyfileobj(stream, target, 1 << 22)
+    os.utime(part, (time, time))
+    part.replace(file)
+
+
+def _stamps(folder: Path, leave: Collection[str]) -> Iterator[tuple[str, list[int]]]:
+    """Every file under `folder` with its size and time of change."""
+    for file in sorted(folder.rglob("*")):
+        parts = file.relative_to(folder).parts
+        if parts[0] in leave or any(part.startswith(".") for part in parts) or not file.is_file():
+            continue
+        status = file.stat()
+        yield "/".join(parts), [status.st_size, status.st_mtime_ns]
+
+
+def _read_noted(folder: Path) -> dict[str, list[int]]:
+    try:
+        return dict(json.loads((folder / _PUT).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _selector(path: str, *, recursive: bool) -> Any:
+    from pyarrow.fs import FileSelector
+
+    return FileSelector(path, recursive=recursive, allow_not_found=True)
+
+
+def _open(url: str) -> tuple[Any, str]:
+    """The file system of `url`, and the path in it."""
+    return _system(url.split("://", maxsplit=1)[0]), url.split("://", 1)[1].rstrip("/")
+
+
+@lru_cache
+def _system(scheme: str) -> Any:
+    from pyarrow import fs
+
+    if scheme == "gs":
+        return fs.GcsFileSystem()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return fs.S3FileSystem(
+        endpoint_override=endpoint,
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        connect_timeout=_SECONDS,
+        request_timeout=_SECONDS,
+        background_writes=False,
+    )
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turns what the storage refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise _refused(url, error) from error
+
+
+def _refused(url: str, error: OSError) -> InputError:
+    reason = " ".join(str(error).split())[:240]
+    return InputError(f"{url}: {reason}; check the bucket, the credentials and AWS_ENDPOINT_URL")
