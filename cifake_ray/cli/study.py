@@ -31,7 +31,8 @@ def demo(
     """Tune both models on the built-in generated sample, then report. Nothing is downloaded; about two minutes."""
     from cifake_ray.experiment import load_experiment
     from cifake_ray.run import free_name
-    from cifake_ray.tuning.study import StudyRequest, check_new_study, ray_session, run_study
+    from cifake_ray.tuning.session import ray_session
+    from cifake_ray.tuning.study import StudyRequest, check_new_study, run_study
 
     settings = [] if trials is None else [f"search.trials={trials}"]
     experiments = [load_experiment(path, settings) for path in shipped_experiments() if path.parent.name == "demo"]

@@ -16,10 +16,13 @@ from rich.live import Live
 from rich.table import Table
 
 from cifake_ray.experiment import Search
+from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.record import StudyRecord, TrialRow
+from cifake_ray.tuning.trial import OUT_OF_MEMORY
 
 _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
+_LOST_NODE, _SHORT_OF_MEMORY = "its node has died", "low on memory"  # in Ray's words
 _STOP_SECONDS = 180.0  # for the workers of running trials to finish their epoch
 
 
@@ -36,11 +39,11 @@ class Guard:
     signalled: bool = False
     searching: bool = True  # budgets are the search's; a retraining ends at a signal only
 
-    def reason(self, record: StudyRecord | None) -> str | None:
+    def reason(self, record: StudyRecord) -> str | None:
         """`interrupted`, `time budget`, `target`, or None to go on."""
         if self.signalled:
             return "interrupted"
-        if record is None or not self.searching:
+        if not self.searching:
             return None
         if self.search.time_budget_s is not None and time.monotonic() - self.started >= self.search.time_budget_s:
             return "time budget"
@@ -74,21 +77,32 @@ class Watch(tune.Callback):  # type: ignore[misc]
     """Tune's callback: shows the study, and leaves Tune's loop when the guard says so. Ends every trial's process."""
 
     def __init__(
-        self, guard: Guard, record: StudyRecord | None, display: "Display | Quiet", deaths: dict[str, str]
+        self,
+        guard: Guard,
+        record: StudyRecord,
+        display: "Display | Quiet",
+        deaths: dict[str, str],
+        nodes: SharedStorage | None = None,
     ) -> None:
-        self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
+        self.guard, self.record, self.display, self.deaths, self.nodes = guard, record, display, deaths, nodes
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one lives and ends with the process
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        lines = str(trial.get_error() or "").strip().splitlines()
-        self.deaths[trial.trial_id] = lines[-1].strip()[:200] if lines else "no reason was given"
+        error = str(trial.get_error() or "").strip()
+        self.deaths[trial.trial_id] = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
+        if _LOST_NODE in error:
+            trial.run_metadata.num_failures -= 1  # it was not the trial's fault
+            print(f"{trial.config['folder']}: its node was lost; it goes on from its last epoch", file=sys.stderr)
+        elif _SHORT_OF_MEMORY in error:
+            self.record.run.mark(f"{trial.config['folder']}/{OUT_OF_MEMORY}")  # started again, it reports that
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         self.display.update()
-        if self.record is not None:
-            self.record.flush()
+        self.record.flush()
+        if self.nodes is not None:
+            self.nodes.check_new()
         if (reason := self.guard.reason(self.record)) is not None:
             self._end_trials([actor for trial in trials if (actor := trial.temporary_state.ray_actor) is not None])
             raise StudyStopped(reason)
@@ -98,10 +112,9 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
         If the study goes on with its winners, the trials' workers must leave their places; a signal ends Ray anyway.
         """
-        if self.record is not None:
-            self.record.interrupt()
-            if self.record.experiment.resources.workers_per_trial and not self.guard.signalled:
-                ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
+        self.record.interrupt()
+        if self.record.experiment.resources.workers_per_trial and not self.guard.signalled:
+            ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
         for actor in actors:
             ray.kill(actor)
 

@@ -1,10 +1,13 @@
 """What a study asks of the machine or cluster: trials at once, and requests that cannot be met."""
 
+import contextlib
 import os
+import time
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, Resources
 
+_LOOK_SECONDS = 5.0  # between two looks at what the cluster has
 DRIVER_CPUS = 0.001  # of the process that waits for a trial's workers; Ray 2.60 raises at 0
 
 
@@ -55,6 +58,23 @@ def max_concurrent(experiment: Experiment, capacity: dict[str, float]) -> int:
     if asked > fitting:
         raise InputError(f"resources.max_concurrent: {asked} trials at once do not fit, {fitting} do; set auto or less")
     return asked
+
+
+class Places:
+    """How many trials run at once. On a cluster with `max_concurrent: auto` that follows nodes that join and leave."""
+
+    def __init__(self, experiment: Experiment, *, own: bool) -> None:
+        self.experiment = experiment
+        self.fixed = own or experiment.resources.max_concurrent != "auto"
+        self.number = max_concurrent(experiment, local_capacity() if own else cluster_capacity(experiment))
+        self._looked = time.monotonic()
+
+    def __call__(self) -> int:
+        if not self.fixed and time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            with contextlib.suppress(InputError):  # not one fits now: those that run wait for a node, as Tune does
+                self.number = max_concurrent(self.experiment, cluster_capacity(self.experiment))
+        return self.number
 
 
 def check_workers(experiment: Experiment) -> None:

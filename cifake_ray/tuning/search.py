@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import all_configurations, build_sampler, distributions, space_size
 
+OnEnd = Callable[[str, str | None], None]  # the name of a retraining, and why it failed
 _DUPLICATES_IN_A_ROW = 20  # proposals, before the rest of a finite space is looked at directly
 _ENUMERATED = 100_000  # configurations; a larger finite space is never nearly used up
 
@@ -37,9 +38,9 @@ class JournalSearch(Searcher):  # type: ignore[misc]
 class StudySearch(JournalSearch):
     """Hands out interrupted trials first, then new proposals, until `search.trials` are finished or under way."""
 
-    def __init__(self, record: StudyRecord, max_concurrent: int) -> None:
+    def __init__(self, record: StudyRecord, places: Callable[[], int]) -> None:
         super().__init__()
-        self.record, self.max_concurrent = record, max_concurrent
+        self.record, self.places = record, places
         self.experiment = record.experiment
         self.space = distributions(self.experiment)
         self.live: dict[str, int] = {}  # Ray's trial name -> trial_id
@@ -53,7 +54,7 @@ class StudySearch(JournalSearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None while all places are taken; FINISHED when no trial is left to start."""
-        if len(self.live) >= self.max_concurrent:
+        if len(self.live) >= self.places():
             return None
         if self._interrupted:
             number = self._interrupted.pop(0)
@@ -148,15 +149,17 @@ class ChainedSearch(JournalSearch):
 class ListSearch(JournalSearch):
     """Hands out the given configs one after the other and collects how each ended (`None`: well)."""
 
-    def __init__(self, configs: list[dict[str, Any]], max_concurrent: int, on_end: Callable[[str, str | None], None]):
+    def __init__(
+        self, configs: list[dict[str, Any]], places: Callable[[], int], on_end: Callable[[str, str | None], None]
+    ):
         super().__init__()
-        self.waiting, self.max_concurrent, self.on_end = list(configs), max_concurrent, on_end
+        self.waiting, self.places, self.on_end = list(configs), places, on_end
         self.live: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self.waiting:
             return str(self.FINISHED)
-        if len(self.live) >= self.max_concurrent:
+        if len(self.live) >= self.places():
             return None
         config = self.waiting.pop(0)
         self.live[trial_id] = Path(config["folder"]).name

@@ -4,26 +4,25 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-import ray
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from cifake_ray.errors import InputError, Interrupted, WorkError
+from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
 from cifake_ray.remote import check_writable
 from cifake_ray.run import Run, Storage, create_run, open_run, run_at, write_json, write_text, writing
+from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
 from cifake_ray.tuning.progress import Display, Guard, Quiet, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.record import StudyRecord
-from cifake_ray.tuning.resources import check_workers, cluster_capacity, local_capacity, max_concurrent
+from cifake_ray.tuning.resources import Places, check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning.scheduler import build_scheduler
 from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
+from cifake_ray.tuning.session import ray_session
 from cifake_ray.tuning.trial import build_trainable
 from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
 
@@ -41,7 +40,6 @@ _TUNE_SETTINGS = {
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
 
 
 @dataclass(frozen=True)
@@ -120,30 +118,34 @@ def run_study(request: StudyRequest) -> Run:
     inputs = gather_inputs(experiment)
     guard = Guard(experiment.search)
     with ray_session(request.address, experiment) as own, catching_signals(guard):  # in this order: Ray sets handlers
-        places = planned_concurrency(experiment) if own else max_concurrent(experiment, cluster_capacity(experiment))
+        places = Places(experiment, own=own)
+        nodes = None if own else SharedStorage(request.storage)
+        if nodes is not None:
+            nodes.check_all()
         run = (
             run_at(request.storage, request.name)
             if request.resume
             else create_run(request.storage, request.name, experiment)
         )
         with writing(run):
-            _run(experiment, run, inputs, guard, places)
+            _run(experiment, run, inputs, guard, places, nodes)
     return run
 
 
-def _run(experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: int) -> None:
+def _run(
+    experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None
+) -> None:
     """The study proper, as the run's only writer."""
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
     materials, spent = gather_materials(experiment, run, inputs)
     if spent and spent["extracted"]:
         environment["features"] = spent
-    trainable = build_trainable(materials)
     record = StudyRecord(run, experiment)
+    study = _Study(record, build_trainable(materials), guard, places, nodes)
     try:
-        retrainings = _Retrainings(record, guard, places)
-        environment["ended"] = _tune(record, trainable, guard, places, retrainings)
-        _retrain(retrainings, trainable)
+        environment["ended"] = study.tune()
+        study.retrain()
     except StudyStopped as stop:
         environment["ended"] = str(stop)
         raise _interrupted(run, record) from stop
@@ -155,12 +157,12 @@ def _run(experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places:
     _remove_losers(run, record)
 
 
-def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: int) -> dict[str, Any]:
+def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: Places) -> dict[str, Any]:
     """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
 
     Raises InputError when the images or the weights are not those of the run.
     """
-    environment = describe_environment(experiment, inputs, places)
+    environment = describe_environment(experiment, inputs, places())
     before = run.read_json(run.environment_file)
     if before:
         for what, now, then in (
@@ -180,47 +182,52 @@ def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
     return sorted(weight["sha256"] for weight in weights or [])
 
 
-def _tune(
-    record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int, retrainings: "_Retrainings"
-) -> str:
-    """Run the trials that are left, then the retrainings; returns why the trials ended. Raises StudyStopped."""
-    guard.started = time.monotonic()
-    if record.finished >= record.experiment.search.trials and not record.with_status("interrupted"):
-        return "trials"
-    search = StudySearch(record, places)
-    scheduler = build_scheduler(record.experiment, record)
-    try:
-        with Display(record, guard) as display:
-            watch = Watch(guard, record, display, search.deaths)
-            _fit(trainable, ChainedSearch(search, retrainings.search), scheduler, watch)
-    except StudyStopped as stop:
-        if str(stop) == "interrupted":
-            raise
-        return str(stop)
-    finally:
-        record.interrupt()
-    return "space exhausted" if search.exhausted else "trials"
+class _Study:
+    """A study under way: the trials that are left, then winner and baseline with fresh seeds."""
 
-
-def _retrain(retrainings: "_Retrainings", trainable: type[tune.Trainable]) -> None:
-    """Train winner and baseline again if that did not follow the trials (a budget ended them, none were left)."""
-    if retrainings.plan is None:
-        search = retrainings.search()
-        if search.waiting:
-            _fit(trainable, search, FIFOScheduler(), Watch(retrainings.guard, None, Quiet(), {}))
-    retrainings.note()
-
-
-class _Retrainings:
-    """Winner and baseline with fresh seeds: planned when no trial is left, noted when they are through."""
-
-    def __init__(self, record: StudyRecord, guard: Guard, places: int) -> None:
-        self.record, self.guard, self.places = record, guard, places
-        self.plan: list[Retraining] | None = None
+    def __init__(
+        self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
+        nodes: SharedStorage | None,
+    ) -> None:  # fmt: skip
+        self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
+        self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
         self.failures: dict[str, str] = {}
         self.left = 0
 
-    def search(self) -> ListSearch:
+    def tune(self) -> str:
+        """Run trials and retrainings; returns why the trials ended. Raises StudyStopped at a signal."""
+        self.guard.started = time.monotonic()
+        if self.record.finished >= self.record.experiment.search.trials and not self.record.with_status("interrupted"):
+            return "trials"
+        search = StudySearch(self.record, self.places)
+        try:
+            with Display(self.record, self.guard) as display:
+                self._fit(ChainedSearch(search, self._retrainings), display, search.deaths)
+        except StudyStopped as stop:
+            if str(stop) == "interrupted":
+                raise
+            return str(stop)
+        finally:
+            self.record.interrupt()
+        return "space exhausted" if search.exhausted else "trials"
+
+    def retrain(self) -> None:
+        """Retrain if that did not follow the trials (a budget ended them, none were left), and note the winners."""
+        if self.plan is None:
+            retrainings = self._retrainings()
+            if retrainings.waiting:
+                self._fit(retrainings, Quiet(), {})
+        run, search = self.record.run, self.record.experiment.search
+        if search.winner_seeds == 0:
+            promote_trial(run, self.record)
+        elif not already_retrained(run, self.plan or []):
+            note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
+
+    def _fit(self, search: Searcher, display: Display | Quiet, deaths: dict[str, str]) -> None:
+        watch = Watch(self.guard, self.record, display, deaths, self.nodes)
+        _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
+
+    def _retrainings(self) -> ListSearch:
         """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
         self.guard.searching = False
         self.plan, run = planned_retrainings(self.record), self.record.run
@@ -237,51 +244,6 @@ class _Retrainings:
         outcome = f": failed, {failure}" if failure else ""
         total = len(self.plan or ())
         print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
-
-    def note(self) -> None:
-        """Write winners.json, unless it was there before."""
-        run, search = self.record.run, self.record.experiment.search
-        if search.winner_seeds == 0:
-            promote_trial(run, self.record)
-        elif not already_retrained(run, self.plan or []):
-            note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
-
-
-class _SearchASHA(ASHAScheduler):  # type: ignore[misc]
-    """ASHA over the trials of the search; retrainings, whose config has no trial_id, run to their end.
-
-    (A result always has one: Tune puts its own name of the trial in.)
-    """
-
-    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if trial.config["trial_id"] is None:
-            return str(self.CONTINUE)
-        return str(super().on_trial_result(controller, trial, result))
-
-
-def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -> TrialScheduler:
-    """ASHA on the best metric so far, told what the finished trials of a resumed study had reached; or none."""
-    search = experiment.search
-    if search.scheduler == "none":
-        return FIFOScheduler()
-    scheduler = _SearchASHA(
-        time_attr="epoch",
-        metric=f"best_{search.metric}",
-        mode="max" if search.metric == "val_accuracy" else "min",
-        max_t=experiment.training.epochs,
-        grace_period=min(search.grace_epochs, experiment.training.epochs),
-        reduction_factor=search.reduction_factor,
-    )
-    for row in record.with_status("completed", "stopped") if record else []:
-        trial = SimpleNamespace(trial_id=f"finished-{row.trial_id}", config={"trial_id": row.trial_id})
-        scheduler.on_trial_add(None, trial)
-        best = None
-        for _, epoch in sorted(row.curve.items()):
-            value = epoch[search.metric]
-            better = max if search.metric == "val_accuracy" else min
-            best = value if best is None else better(best, value)
-            scheduler.on_trial_result(None, trial, epoch | {f"best_{search.metric}": best})
-    return scheduler
 
 
 def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:
@@ -306,45 +268,6 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
             ),
         )
         tuner.fit()
-
-
-@contextmanager
-def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
-    """A Ray of our own (yields True), the one at `address`, of the job we run in, or one that is connected already."""
-    if ray.is_initialized():
-        yield False
-        return
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    quiet = {"log_to_driver": False, "logging_level": "error"}
-    try:
-        if address is not None or in_job:
-            ray.init(address=address or "auto", **quiet)
-        else:
-            _start_local(experiment, quiet)
-    except ConnectionError as error:
-        raise InputError(
-            f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
-        ) from error
-    try:
-        yield address is None and not in_job
-    finally:
-        ray.shutdown()
-
-
-def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
-    """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
-    cpus = int(local_capacity()["CPU"]) + (experiment.resources.workers_per_trial > 0)
-    for left in reversed(range(_STARTS)):
-        try:
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
-            return
-        except Exception as error:
-            ray.shutdown()
-            if not left:
-                reason = " ".join(str(error).split())[:200]
-                raise WorkError(
-                    f"Ray did not start on this machine: {reason}; try again when it is less busy"
-                ) from error
 
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:

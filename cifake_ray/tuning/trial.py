@@ -34,6 +34,7 @@ from cifake_ray.tuning.resources import trial_bundle
 from cifake_ray.tuning.spread import Home, entry_here
 
 Report = Callable[[dict[str, Any]], None]
+OUT_OF_MEMORY = "out-of-memory"  # file in a trial's folder: Ray ended its process for want of memory
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
 
     try:
         run.pull(config["folder"])
+        if (folder / OUT_OF_MEMORY).exists():
+            raise TrialFailed("out of memory: its node ended the process; lower batch_size or max_concurrent")
         experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
         fit(_prepare(materials, experiment, folder), report_epoch)
     except _Stopped:

@@ -51,7 +51,6 @@ def test_a_signal_comes_before_every_other_reason(open_record: OpenRecord) -> No
     guard = Guard(record.experiment.search)
     guard.signalled = True
     assert guard.reason(record) == "interrupted"
-    assert guard.reason(None) == "interrupted"
 
 
 def test_a_retraining_ends_at_a_signal_only(open_record: OpenRecord) -> None:

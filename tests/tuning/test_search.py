@@ -48,14 +48,14 @@ def distinct(configs: list[dict[str, Any]]) -> int:
 
 def test_trial_0_is_the_baseline(open_record: OpenRecord) -> None:
     record = open_record()
-    first = take(StudySearch(record, 2), "a")
+    first = take(StudySearch(record, lambda: 2), "a")
     assert first["params"] == record.experiment.baseline_params()
     assert first["trial_id"] == 0
     assert first["folder"] == "trials/0"
 
 
 def test_a_study_hands_out_so_many_different_trials_with_seeds_counted_from_its_own(open_record: OpenRecord) -> None:
-    configs = run_all(StudySearch(open_record(experiment_of(training={"seed": 40})), 2))
+    configs = run_all(StudySearch(open_record(experiment_of(training={"seed": 40})), lambda: 2))
     assert [config["trial_id"] for config in configs] == list(range(6))
     assert [config["seed"] for config in configs] == [40, 41, 42, 43, 44, 45]
     assert distinct(configs) == 6
@@ -64,12 +64,12 @@ def test_a_study_hands_out_so_many_different_trials_with_seeds_counted_from_its_
 def test_the_same_seed_proposes_the_same_configurations(open_record: OpenRecord) -> None:
     records = [open_record(Experiment.model_validate(experiment_of().model_dump(by_alias=True) | {"name": name}))
                for name in ("first", "second")]  # fmt: skip
-    first, second = (run_all(StudySearch(record, 1)) for record in records)
+    first, second = (run_all(StudySearch(record, lambda: 1)) for record in records)
     assert first == second
 
 
 def test_places_are_respected(open_record: OpenRecord) -> None:
-    search = StudySearch(open_record(), 2)
+    search = StudySearch(open_record(), lambda: 2)
     take(search, "a")
     take(search, "b")
     assert search.suggest("c") is None
@@ -79,7 +79,7 @@ def test_places_are_respected(open_record: OpenRecord) -> None:
 
 
 def test_no_more_trials_are_started_than_asked_for_while_the_last_ones_run(open_record: OpenRecord) -> None:
-    search = StudySearch(open_record(experiment_of(search={"trials": 2})), 8)
+    search = StudySearch(open_record(experiment_of(search={"trials": 2})), lambda: 8)
     take(search, "a")
     take(search, "b")
     assert search.suggest("c") == FINISHED
@@ -97,7 +97,7 @@ def test_how_a_trial_ended_is_recorded_and_counts(
     open_record: OpenRecord, epochs: int, last: dict[str, Any], error: bool, status: str
 ) -> None:
     record = open_record(experiment_of(search={"trials": 1}))
-    search = StudySearch(record, 1)
+    search = StudySearch(record, lambda: 1)
     take(search, "a")
     search.deaths["a"] = "killed by signal 9"
     for epoch in range(1, epochs + 1):
@@ -113,7 +113,7 @@ def test_how_a_trial_ended_is_recorded_and_counts(
 
 
 def test_a_trial_that_fails_before_its_first_epoch_is_recorded(open_record: OpenRecord) -> None:
-    search = StudySearch(open_record(), 1)
+    search = StudySearch(open_record(), lambda: 1)
     take(search, "a")
     search.on_trial_result("a", {"failed": "out of memory"})
     search.on_trial_complete("a", {"failed": "out of memory"})
@@ -122,7 +122,7 @@ def test_a_trial_that_fails_before_its_first_epoch_is_recorded(open_record: Open
 
 
 def test_results_of_unknown_trials_are_ignored(open_record: OpenRecord) -> None:
-    search = StudySearch(open_record(), 1)
+    search = StudySearch(open_record(), lambda: 1)
     search.on_trial_result("stranger", epoch_result(1))
     search.on_trial_complete("stranger", epoch_result(1))
     assert search.record.rows == {}
@@ -139,7 +139,7 @@ def test_a_finite_space_is_tried_whole_without_a_duplicate_and_then_ends_the_stu
     open_record: OpenRecord, sampler: str, places: int
 ) -> None:
     record = open_record(experiment_of(GRID, search={"trials": 50, "sampler": sampler}))
-    search = StudySearch(record, places)
+    search = StudySearch(record, lambda: places)
     configs: list[dict[str, Any]] = []
     live: list[str] = []
     for step in range(100):
@@ -161,7 +161,7 @@ def test_a_finite_space_is_tried_whole_without_a_duplicate_and_then_ends_the_stu
 
 def test_duplicates_are_kept_in_the_journal_and_do_not_count(open_record: OpenRecord) -> None:
     record = open_record(experiment_of(GRID, search={"trials": 6, "sampler": "random"}))
-    configs = run_all(StudySearch(record, 1))
+    configs = run_all(StudySearch(record, lambda: 1))
     assert record.finished == len(configs) == 6
     discarded = [trial for trial in record.study.trials if "discarded" in trial.user_attrs]
     assert discarded  # random draws of six do repeat
@@ -173,7 +173,7 @@ def test_a_baseline_between_the_decimals_of_a_step_is_not_trained_twice(open_rec
     """A grid reaches 0.3 as 0.30000000000000004."""
     space = {"dropout": {"type": "float", "low": 0.0, "high": 0.6, "step": 0.1}}
     record = open_record(experiment_of(space, model={"dropout": 0.3}, search={"trials": 20}))
-    configs = run_all(StudySearch(record, 1))
+    configs = run_all(StudySearch(record, lambda: 1))
     assert sorted(round(config["params"]["dropout"], 6) for config in configs) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 
 
@@ -181,18 +181,18 @@ def test_a_baseline_between_the_decimals_of_a_step_is_not_trained_twice(open_rec
 
 
 def test_a_resumed_study_goes_on_without_a_second_baseline_or_a_proposal_again(open_record: OpenRecord) -> None:
-    first = run_all(StudySearch(open_record(experiment_of(search={"trials": 4})), 1))
-    more = run_all(StudySearch(open_record(experiment_of(search={"trials": 9})), 1))
+    first = run_all(StudySearch(open_record(experiment_of(search={"trials": 4})), lambda: 1))
+    more = run_all(StudySearch(open_record(experiment_of(search={"trials": 9})), lambda: 1))
     assert [config["trial_id"] for config in more] == [4, 5, 6, 7, 8]
     assert distinct(first + more) == 9
 
 
 def test_interrupted_trials_are_handed_out_first_under_their_own_id(open_record: OpenRecord) -> None:
-    search = StudySearch(open_record(), 3)
+    search = StudySearch(open_record(), lambda: 3)
     handed = [take(search, name) for name in "abc"]
     complete(search, "b")
     search.on_trial_result("c", epoch_result(1))
-    resumed = StudySearch(open_record(), 3)
+    resumed = StudySearch(open_record(), lambda: 3)
     assert [take(resumed, name) for name in "xy"] == [handed[0], handed[2]]
     assert resumed.record.rows[2].status == "running"
     assert list(resumed.record.rows[2].curve) == [1]
@@ -205,17 +205,17 @@ def test_interrupted_trials_are_handed_out_first_under_their_own_id(open_record:
 
 
 def test_interrupted_trials_are_finished_also_when_enough_others_are(open_record: OpenRecord) -> None:
-    search = StudySearch(open_record(experiment_of(search={"trials": 2})), 2)
+    search = StudySearch(open_record(experiment_of(search={"trials": 2})), lambda: 2)
     take(search, "a")
     take(search, "b")
     complete(search, "b")
-    resumed = StudySearch(open_record(experiment_of(search={"trials": 1})), 2)
+    resumed = StudySearch(open_record(experiment_of(search={"trials": 1})), lambda: 2)
     assert [config["trial_id"] for config in run_all(resumed)] == [0]
 
 
 def test_a_study_killed_before_its_first_trial_begins_with_the_baseline(open_record: OpenRecord) -> None:
-    StudySearch(open_record(), 1)
-    resumed = StudySearch(open_record(), 1)
+    StudySearch(open_record(), lambda: 1)
+    resumed = StudySearch(open_record(), lambda: 1)
     first = take(resumed, "a")
     complete(resumed, "a")
     second = take(resumed, "b")
@@ -226,8 +226,8 @@ def test_a_study_killed_before_its_first_trial_begins_with_the_baseline(open_rec
 
 def test_an_exhausted_space_stays_exhausted(open_record: OpenRecord) -> None:
     experiment = experiment_of(GRID, search={"trials": 50})
-    run_all(StudySearch(open_record(experiment), 1))
-    again = StudySearch(open_record(experiment), 1)
+    run_all(StudySearch(open_record(experiment), lambda: 1))
+    again = StudySearch(open_record(experiment), lambda: 1)
     assert run_all(again) == []
     assert again.exhausted
 
@@ -238,7 +238,7 @@ def test_an_exhausted_space_stays_exhausted(open_record: OpenRecord) -> None:
 def test_retrainings_are_handed_out_in_order_and_each_end_is_told() -> None:
     ends: list[tuple[str, str | None]] = []
     configs = [{"folder": f"winners/{name}", "seed": 1} for name in ("tuned", "baseline", "third")]
-    search = ListSearch(configs, 2, lambda name, failure: ends.append((name, failure)))
+    search = ListSearch(configs, lambda: 2, lambda name, failure: ends.append((name, failure)))
     assert [search.suggest("a"), search.suggest("b")] == configs[:2]
     assert search.suggest("c") is None
     search.on_trial_complete("b", {"failed": "NaN"})
@@ -271,9 +271,11 @@ def test_what_was_left_of_another_winners_retraining_is_no_start_for_this_ones(o
 
 
 def test_the_second_search_begins_when_no_trial_of_the_first_is_left(open_record: OpenRecord) -> None:
-    first = StudySearch(open_record(experiment_of(search={"trials": 2})), 2)
+    first = StudySearch(open_record(experiment_of(search={"trials": 2})), lambda: 2)
     ends: list[str] = []
-    search = ChainedSearch(first, lambda: ListSearch([{"folder": "winners/x"}], 2, lambda name, _: ends.append(name)))
+    search = ChainedSearch(
+        first, lambda: ListSearch([{"folder": "winners/x"}], lambda: 2, lambda name, _: ends.append(name))
+    )
     assert [search.suggest(name)["folder"] for name in "ab"] == ["trials/0", "trials/1"]
     search.on_trial_complete("b", epoch_result(3))
     assert search.suggest("c") is None  # trial 0 may still win

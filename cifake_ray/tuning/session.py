@@ -1,0 +1,53 @@
+"""The Ray that a study runs on: one of its own, a cluster at an address, or that of the job it runs in."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from cifake_ray.errors import InputError, WorkError
+from cifake_ray.experiment import Experiment
+from cifake_ray.tuning.resources import local_capacity
+
+_STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
+
+
+@contextmanager
+def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
+    """A Ray of our own (yields True), the one at `address`, of the job we run in, or one that is connected already."""
+    if ray.is_initialized():
+        yield False
+        return
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address is not None or in_job:
+            ray.init(address=address or "auto", **quiet)
+        else:
+            _start_local(experiment, quiet)
+    except ConnectionError as error:
+        raise InputError(
+            f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
+        ) from error
+    try:
+        yield address is None and not in_job
+    finally:
+        ray.shutdown()
+
+
+def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
+    """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
+    cpus = int(local_capacity()["CPU"]) + (experiment.resources.workers_per_trial > 0)
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if not left:
+                reason = " ".join(str(error).split())[:200]
+                raise WorkError(
+                    f"Ray did not start on this machine: {reason}; try again when it is less busy"
+                ) from error

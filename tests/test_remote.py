@@ -1,0 +1,112 @@
+"""Runs in object storage, against a real S3 API on localhost."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from cifake_ray import remote
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.run import Run, create_run, find_run, free_name, list_runs, open_run, run_at, write_text, writing
+
+EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
+
+
+@pytest.fixture
+def elsewhere(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same storage as another machine sees it: nothing is mirrored there."""
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
+    return bucket
+
+
+def test_a_run_made_here_is_read_and_listed_elsewhere(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = create_run(bucket, "cnn", EXPERIMENT)
+    write_text(run.trials_file, "trial_id\n0\n")
+    (run.path / "trials" / "0").mkdir(parents=True)
+    (run.path / "trials" / "0" / "last").write_text("checkpoint")
+    run.push()
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
+    there = open_run(bucket, "cnn")
+    assert there.path != run.path
+    assert there.experiment() == EXPERIMENT
+    assert there.trials_file.read_text() == "trial_id\n0\n"
+    assert not there.trials.exists()  # checkpoints are fetched by those who need them
+    run.push("trials/0")
+    there.pull("trials/0")
+    assert (there.trials / "0" / "last").read_text() == "checkpoint"
+    assert [found.name for found in list_runs(bucket)] == ["cnn"]
+    assert find_run(f"{bucket}/cnn") == there
+    assert free_name(bucket, "cnn") == "cnn-2"
+    with pytest.raises(InputError, match=f"{bucket}/cnn: a run of this name exists"):
+        create_run(bucket, "cnn", EXPERIMENT)
+
+
+def test_the_newer_side_wins_and_nothing_goes_twice(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(bucket, "cnn", EXPERIMENT)
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
+    there = open_run(bucket, "cnn")
+    time.sleep(1.1)  # S3 keeps whole seconds
+    write_text(there.trials_file, "there")
+    there.push()
+    run.pull()
+    assert run.trials_file.read_text() == "there"
+    before = run.trials_file.stat().st_mtime_ns
+    run.pull()
+    assert run.trials_file.stat().st_mtime_ns == before
+    time.sleep(1.1)
+    write_text(run.trials_file, "here, not put yet")
+    run.pull()
+    assert run.trials_file.read_text() == "here, not put yet"
+
+
+def test_what_is_removed_here_is_gone_there(bucket: str) -> None:
+    run = create_run(bucket, "cnn", EXPERIMENT)
+    for name in ("trials/0/last", "test.json"):
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(run.path / name, "{}")
+    run.push()
+    run.push("trials/0")
+    assert remote.exists(f"{run.url}/trials/0/last")
+    run.remove("trials/0")
+    run.remove("test.json")
+    assert not remote.exists(f"{run.url}/trials/0/last")
+    assert not remote.exists(f"{run.url}/test.json")
+    assert not run.test_file.exists()
+
+
+def test_a_second_writer_elsewhere_is_refused(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(bucket, "cnn", EXPERIMENT)
+    with writing(run):
+        monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
+        with pytest.raises(InputError, match="another process is writing this run"), writing(open_run(bucket, "cnn")):
+            pass
+    with writing(open_run(bucket, "cnn")):
+        pass
+
+
+def test_a_mark_is_seen_on_every_node(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(bucket, "cnn", EXPERIMENT)
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
+    there = run_at(bucket, "cnn")
+    assert not there.marked("trials/3/stop")
+    run.mark("trials/3/stop")
+    assert there.marked("trials/3/stop")
+
+
+def test_a_missing_bucket_and_a_missing_run_are_one_line(bucket: str) -> None:
+    with pytest.raises(InputError, match=r"s3://nowhere/runs.*check the bucket"):
+        remote.check_writable("s3://nowhere/runs")
+    with pytest.raises(InputError, match="no such run; runs in"):
+        open_run(bucket, "cnn")
+
+
+def test_a_folder_is_no_object_storage(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "cnn", EXPERIMENT)
+    assert run == Run(tmp_path / "cnn")
+    assert run.here() == run
+    assert run.where == str(tmp_path / "cnn")
