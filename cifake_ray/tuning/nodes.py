@@ -98,9 +98,7 @@ def _answer(probe: Run, node: str) -> str:
     here = probe.here()
     try:
         if not here.marked("driver"):
-            return (
-                f"does not see what the driver wrote to {Path(here.where).parent if here.url is None else here.where}"
-            )
+            return "does not see what the driver wrote"
         here.mark(node)
     except (OSError, InputError) as error:
         return f"cannot write there ({error})"
