@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -269,7 +270,8 @@ def _claimed(run: Run) -> Iterator[None]:
     """Be the only writer of a run in object storage: an object that says who, written again while we live."""
     address, owner = f"{run.url}/{_CLAIM}", uuid.uuid4().hex
     claim = json.loads(remote.read_bytes(address) or b"{}")
-    if time.time() - claim.get("time", 0) < _CLAIM_SECONDS:
+    gone = claim.get("host") == socket.gethostname() and not Path(f"/proc/{claim.get('pid')}").exists()
+    if not gone and time.time() - claim.get("time", 0) < _CLAIM_SECONDS:
         raise InputError(f"{_taken(run)} (a killed writer is forgotten after {_CLAIM_SECONDS:.0f} s)")
     ended = threading.Event()
 
@@ -279,7 +281,8 @@ def _claimed(run: Run) -> Iterator[None]:
                 write()
 
     def write() -> None:
-        remote.write_bytes(address, json.dumps({"owner": owner, "time": time.time()}).encode())
+        claim = {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
+        remote.write_bytes(address, json.dumps(claim).encode())
 
     write()
     if json.loads(remote.read_bytes(address) or b"{}").get("owner") != owner:
