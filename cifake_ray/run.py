@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
 
 DEFAULT_STORAGE = Path("results/runs")
+COMMIT_VARIABLE = "CIFAKE_RAY_COMMIT"  # tells a job the commit of the checkout that it was submitted from
 Status = Literal["running", "completed", "stopped", "failed", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
 FINISHED = ("completed", "stopped", "failed")  # what `--trials` counts
@@ -111,6 +114,28 @@ class Run:
         return loaded if isinstance(loaded, dict) else {}
 
 
+def in_job() -> bool:
+    """Whether this process was started as a Ray job, by Ray itself."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def resume_command(name: str, storage: Path | str) -> str:
+    """What goes on with a run, to be typed by its owner: as a job again, if it was one."""
+    place = [] if Path(storage) == DEFAULT_STORAGE else ["--storage", str(storage)]
+    return shlex.join(["cifake-ray", "submit" if in_job() else "tune", "--resume", name, *place])
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, or was submitted from; None for an installed one."""
+    if (submitted := os.environ.get(COMMIT_VARIABLE)) is not None:
+        return submitted or None
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def create_run(storage: Path, name: str, experiment: Experiment) -> Run:
     """A new run directory with its experiment.yaml.
 
@@ -119,8 +144,8 @@ def create_run(storage: Path, name: str, experiment: Experiment) -> Run:
     run = Run(storage / name)
     if run.experiment_file.exists():
         raise InputError(
-            f"{run.path}: a run of this name exists; go on with `cifake-ray tune --resume {name}"
-            f"{'' if storage == DEFAULT_STORAGE else f' --storage {storage}'}`, or choose another --name"
+            f"{run.path}: a run of this name exists; go on with `{resume_command(name, storage)}`, "
+            "or choose another --name"
         )
     try:
         run.path.mkdir(parents=True, exist_ok=True)

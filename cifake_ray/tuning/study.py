@@ -17,11 +17,12 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from cifake_ray.console import print_note
 from cifake_ray.errors import InputError, Interrupted, WorkError
-from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
-from cifake_ray.run import Run, create_run, open_run, write_json, write_text, writing
+from cifake_ray.experiment import Experiment, check_study, save_experiment
+from cifake_ray.run import Run, create_run, in_job, open_run, resume_command, write_json, write_text, writing
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
-from cifake_ray.tuning.progress import Display, Guard, Quiet, StudyStopped, Watch, catching_signals
+from cifake_ray.tuning.progress import Display, Guard, JobDisplay, Quiet, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import check_workers, cluster_capacity, local_capacity, max_concurrent
 from cifake_ray.tuning.search import ListSearch, StudySearch
@@ -79,15 +80,9 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
     That is: nothing to search (unless `searching` is False), a name that is none or taken, a storage that cannot be
     written.
     """
-    experiment = request.experiment
-    if searching and not experiment.search_space:
-        raise InputError(
-            f"{experiment.name}: search_space is empty, so there is nothing to tune; name a dimension, or train the "
-            "experiment's own values with `cifake-ray train`"
-        )
-    validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": request.name}, "--name")
+    check_study(request.experiment, request.name, searching=searching)
     if (request.storage / request.name / "experiment.yaml").exists():
-        create_run(request.storage, request.name, experiment)
+        create_run(request.storage, request.name, request.experiment)
     path = request.storage / request.name
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -108,7 +103,7 @@ def run_study(request: StudyRequest) -> Run:
     """
     experiment = request.experiment
     check_workers(experiment)
-    if request.address is None:
+    if request.address is None and not in_job():  # a job's own machine may have no places at all
         planned_concurrency(experiment)
     if request.resume:
         with writing(Run(request.storage / request.name)):
@@ -181,13 +176,12 @@ def _tune(
 ) -> str:
     """Run the trials that are left; returns why it ended. Raises StudyStopped on a signal."""
     guard.started = time.monotonic()
-    interrupted = record.with_status("interrupted")
-    if record.finished >= experiment.search.trials and not interrupted:
-        return "trials"
-    search = StudySearch(record, places)
-    scheduler = build_scheduler(experiment, record)
     try:
-        with Display(record, guard) as display:
+        with (JobDisplay if in_job() else Display)(record, guard) as display:
+            if record.finished >= experiment.search.trials and not record.with_status("interrupted"):
+                return "trials"
+            search = StudySearch(record, places)
+            scheduler = build_scheduler(experiment, record)
             _fit(trainable, search, scheduler, Watch(guard, record, display, search.deaths))
     except StudyStopped as stop:
         if str(stop) == "interrupted":
@@ -217,6 +211,8 @@ def _retrain(run: Run, record: StudyRecord, trainable: type[tune.Trainable], gua
         outcome = f": failed, {failure}" if failure else ""
         print(f"retrained {name} ({len(done)}/{len(plan)}){outcome}", file=sys.stderr, flush=True)
 
+    if in_job():
+        print_note({"phase": "retraining"})
     search = ListSearch([retraining.config() for retraining in plan], places, on_end)
     _fit(trainable, search, FIFOScheduler(), Watch(guard, None, Quiet(), {}))
     note_winners(run, plan, failures, record.experiment.training.epochs)
@@ -277,10 +273,10 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    elsewhere = address is not None or in_job()
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
-        if address is not None or in_job:
+        if elsewhere:
             ray.init(address=address or "auto", **quiet)
         else:
             _start_local(experiment, quiet)
@@ -289,7 +285,7 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
             f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
         ) from error
     try:
-        yield address is None and not in_job
+        yield not elsewhere
     finally:
         ray.shutdown()
 
@@ -311,10 +307,9 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
 
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
-    cli = f"cifake-ray tune --resume {run.name} --storage {run.path.parent}"
     return Interrupted(
         f"interrupted with {record.finished} of {record.experiment.search.trials} trials done; everything is in "
-        f"{run.path}; go on with: {cli}"
+        f"{run.path}; go on with: {resume_command(run.name, run.path.parent)}"
     )
 
 
