@@ -200,5 +200,6 @@ def _job_row(job: Any) -> dict[str, Any]:
 
 
 def _trial_row(trial: dict[str, Any]) -> dict[str, Any]:
-    about = {"trial": trial["trial_id"], "status": trial["status"], **trial["params"], "epochs": trial["epochs"]}
+    params = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in trial["params"].items()}
+    about = {"trial": trial["trial_id"], "status": trial["status"], **params, "epochs": trial["epochs"]}
     return about | {"best": trial["best"], "error": trial["error"]}

@@ -9,7 +9,8 @@ from typing import Any
 
 import requests
 from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray._private.ray_constants import DASHBOARD_ADDRESS, KV_NAMESPACE_DASHBOARD
+from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
 from ray.dashboard.utils import ray_address_to_api_server_url
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
@@ -17,8 +18,13 @@ from ray.job_submission import JobSubmissionClient
 from cifake_ray.errors import InputError, WorkError
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # in Ray's own order
-_CONNECT_SECONDS, _ANSWER_SECONDS, _LOOKUP_SECONDS = 5.0, 60.0, 20.0
+_CONNECT_SECONDS, _ANSWER_SECONDS, _LOOKUP_SECONDS = 5.0, 60.0, 4.0
 _LIKE = "http://HOST:8265"
+_TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 
 
 class Cluster(JobSubmissionClient):  # type: ignore[misc]
@@ -40,7 +46,7 @@ class Cluster(JobSubmissionClient):  # type: ignore[misc]
             raise InputError(_refused(self.url, "401" in str(error) or "required" in str(error))) from error
         except requests.Timeout as error:
             raise InputError(
-                f"{self.url}: no answer within {_ANSWER_SECONDS:.0f} s; see whether the cluster is up and can be reached"
+                f"{self.url}: no answer in time; see whether the cluster is up and can be reached from here"
             ) from error
         except requests.RequestException as error:
             raise InputError(
@@ -62,13 +68,15 @@ def connect(address: str | None) -> Cluster:
         raise InputError(
             f"no cluster was named; give its dashboard as --address {_LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
         )
-    for name in ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
+    for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     _use_token()
     url = _dashboard_url(named)
     os.environ[ADDRESS_VARIABLES[0]] = url  # Ray's client lets the environment win over its own argument
     try:
         return Cluster(url)
+    except AuthenticationError as error:
+        raise InputError(_refused(url, missing=True)) from error
     except (RuntimeError, ValueError, KeyError, requests.RequestException) as error:
         raise InputError(f"{url}: what answers there is no Ray dashboard; give it as --address {_LIKE}") from error
 
@@ -88,20 +96,30 @@ def _refused(url: str, missing: bool) -> str:
 
 def _dashboard_url(named: str) -> str:
     """`http(s)://HOST:PORT` as it is; for HOST:PORT or `auto` the dashboard that is there, or that Ray names there."""
-    scheme, separator, rest = named.rpartition("://")
+    scheme, separator, _ = named.rpartition("://")
     if scheme in ("http", "https"):
         return named.rstrip("/")
     if separator:
         raise InputError(f"{named}: not the address of a dashboard; give it as --address {_LIKE}")
-    if named != "auto":
-        _check_port(named, rest)
-        if _is_http(rest):
-            return f"http://{rest}"
-    return str(_limited(lambda: ray_address_to_api_server_url(named), named))
+    if named == "auto":
+        return str(_limited(lambda: ray_address_to_api_server_url(named), named))
+    _check_port(named)
+    if _is_http(named):
+        return f"http://{named}"
+    return f"http://{_limited(lambda: _ask_head(named), named)}"
 
 
-def _check_port(named: str, rest: str) -> None:
-    host, _, port = rest.rpartition(":")
+def _ask_head(place: str) -> str:
+    """HOST:PORT of the dashboard, as the head's GCS knows it. (Ray's own way to ask would replace 127.0.0.1.)"""
+    head = GcsClient(address=place)
+    found = head.internal_kv_get(DASHBOARD_ADDRESS.encode(), KV_NAMESPACE_DASHBOARD, timeout=_LOOKUP_SECONDS)
+    if found is None:
+        raise ValueError("it runs without one")
+    return str(found.decode())
+
+
+def _check_port(named: str) -> None:
+    host, _, port = named.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
