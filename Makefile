@@ -1,9 +1,9 @@
-# make demo | make test | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
+# make demo | make test | make test-cluster | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test lint pins clean
+.PHONY: install demo test test-cluster lint pins clean
 install: $(STAMP)
 
 $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
@@ -20,6 +20,9 @@ demo: install
 
 test: install
 	$(BIN)/pytest
+
+test-cluster: install
+	$(BIN)/pytest -m cluster
 
 lint: install
 	$(BIN)/ruff check .

@@ -149,6 +149,8 @@ def _limited(work: Callable[[], Any], named: str) -> Any:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(_LOOKUP_SECONDS)
+    if outcome and "InvalidAuthToken" in str(outcome[0]):
+        raise InputError(_refused(named, missing=False))
     if not outcome or isinstance(outcome[0], Exception):
         why = " ".join(str(outcome[0]).split())[:200] if outcome else f"nothing within {_LOOKUP_SECONDS:.0f} s"
         raise InputError(f"{named}: the head there names no dashboard ({why}); give it as --address {_LIKE}")

@@ -172,6 +172,7 @@ def _job(details: Any) -> Job:
 
 
 def _noted(job: Job, lines: Iterable[str]) -> Job:
+    """The job with what these lines of its log note of it."""
     progress: dict[str, Any] = {}
     trials: dict[int, dict[str, Any]] = {}
     for note in filter(None, map(read_note, lines)):
@@ -179,8 +180,12 @@ def _noted(job: Job, lines: Iterable[str]) -> Job:
             trials[note["trial"]["trial_id"]] = note["trial"]
         else:
             progress |= note
-    rows = [trials[number] for number in sorted(trials)]
-    return replace(job, progress=progress, trials=rows)
+    if job.ended and (counts := progress.get("trials")):  # a killed driver notes nothing any more
+        counts["interrupted"] += counts["running"]
+        counts["running"] = 0
+        for row in trials.values():
+            row["status"] = "interrupted" if row["status"] == "running" else row["status"]
+    return replace(job, progress=progress, trials=[trials[number] for number in sorted(trials)])
 
 
 def _log_tail(cluster: Cluster, job: Job) -> str:

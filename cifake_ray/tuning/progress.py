@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import ray
 from ray import tune
@@ -17,7 +17,7 @@ from rich.table import Table
 
 from cifake_ray.console import print_note
 from cifake_ray.experiment import Search
-from cifake_ray.run import Status
+from cifake_ray.run import STATUSES, in_job
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
 _REFRESH_SECONDS = 0.5
@@ -38,12 +38,13 @@ class Guard:
     search: Search
     started: float = field(default_factory=time.monotonic)
     signalled: bool = False
+    searching: bool = True  # budgets are the search's; a retraining ends at a signal only
 
     def reason(self, record: StudyRecord | None) -> str | None:
         """`interrupted`, `time budget`, `target`, or None to go on."""
         if self.signalled:
             return "interrupted"
-        if record is None:
+        if record is None or not self.searching:
             return None
         if self.search.time_budget_s is not None and time.monotonic() - self.started >= self.search.time_budget_s:
             return "time budget"
@@ -216,12 +217,12 @@ class JobDisplay(Display):
         search, best = self.guard.search, self.record.best()
         found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
         return {
-            "phase": "tuning",
+            "phase": "tuning" if self.guard.searching else "retraining",
             "experiment": self.record.experiment.name,
             "model": self.record.experiment.model.kind,
             "total": search.trials,
             "finished": self.record.finished,
-            "trials": {status: len(self.record.with_status(status)) for status in get_args(Status)},
+            "trials": {status: len(self.record.with_status(status)) for status in STATUSES},
             "metric": search.metric,
             "best": found,
         }
@@ -230,6 +231,11 @@ class JobDisplay(Display):
         value = row.value(self.guard.search.metric)
         about = {"trial_id": row.trial_id, "status": row.status, "epochs": len(row.curve), "best": value}
         return about | {"params": row.params, "error": row.error}
+
+
+def display_of(record: StudyRecord, guard: Guard) -> Display:
+    """How this process shows a study."""
+    return (JobDisplay if in_job() else Display)(record, guard)
 
 
 class Quiet:

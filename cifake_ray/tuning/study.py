@@ -17,17 +17,16 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from cifake_ray.console import print_note
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.experiment import Experiment, check_study, save_experiment
 from cifake_ray.run import Run, create_run, in_job, open_run, resume_command, write_json, write_text, writing
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
-from cifake_ray.tuning.progress import Display, Guard, JobDisplay, Quiet, StudyStopped, Watch, catching_signals
+from cifake_ray.tuning.progress import Guard, Quiet, StudyStopped, Watch, catching_signals, display_of
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import check_workers, cluster_capacity, local_capacity, max_concurrent
-from cifake_ray.tuning.search import ListSearch, StudySearch
+from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
 from cifake_ray.tuning.trial import build_trainable
-from cifake_ray.tuning.winners import already_retrained, note_winners, planned_retrainings, promote_trial
+from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
 
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
 
@@ -134,8 +133,9 @@ def _run(experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places:
     trainable = build_trainable(materials)
     record = StudyRecord(run, experiment)
     try:
-        environment["ended"] = _tune(experiment, record, trainable, guard, places)
-        _retrain(run, record, trainable, guard, places)
+        retrainings = _Retrainings(record, guard, places)
+        environment["ended"] = _tune(record, trainable, guard, places, retrainings)
+        _retrain(retrainings, trainable)
     except StudyStopped as stop:
         environment["ended"] = str(stop)
         raise _interrupted(run, record) from stop
@@ -172,17 +172,18 @@ def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
 
 
 def _tune(
-    experiment: Experiment, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int
+    record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int, retrainings: "_Retrainings"
 ) -> str:
-    """Run the trials that are left; returns why it ended. Raises StudyStopped on a signal."""
+    """Run the trials that are left, then the retrainings; returns why the trials ended. Raises StudyStopped."""
     guard.started = time.monotonic()
     try:
-        with (JobDisplay if in_job() else Display)(record, guard) as display:
-            if record.finished >= experiment.search.trials and not record.with_status("interrupted"):
+        with display_of(record, guard) as display:
+            if record.finished >= record.experiment.search.trials and not record.with_status("interrupted"):
                 return "trials"
             search = StudySearch(record, places)
-            scheduler = build_scheduler(experiment, record)
-            _fit(trainable, search, scheduler, Watch(guard, record, display, search.deaths))
+            scheduler = build_scheduler(record.experiment, record)
+            watch = Watch(guard, record, display, search.deaths)
+            _fit(trainable, ChainedSearch(search, retrainings.search), scheduler, watch)
     except StudyStopped as stop:
         if str(stop) == "interrupted":
             raise
@@ -192,30 +193,50 @@ def _tune(
     return "space exhausted" if search.exhausted else "trials"
 
 
-def _retrain(run: Run, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int) -> None:
-    """Train winner and baseline again with fresh seeds, unless that is done."""
-    if record.experiment.search.winner_seeds == 0:
-        promote_trial(run, record)
-        return
-    plan = planned_retrainings(record)
-    if already_retrained(run, plan):
-        return
-    run.test_file.unlink(missing_ok=True)
-    failures: dict[str, str] = {}
-    done = []
+def _retrain(retrainings: "_Retrainings", trainable: type[tune.Trainable]) -> None:
+    """Train winner and baseline again if that did not follow the trials (a budget ended them, none were left)."""
+    if retrainings.plan is None:
+        search = retrainings.search()
+        if search.waiting:
+            _fit(trainable, search, FIFOScheduler(), Watch(retrainings.guard, None, Quiet(), {}))
+    retrainings.note()
 
-    def on_end(name: str, failure: str | None) -> None:
-        done.append(name)
+
+class _Retrainings:
+    """Winner and baseline with fresh seeds: planned when no trial is left, noted when they are through."""
+
+    def __init__(self, record: StudyRecord, guard: Guard, places: int) -> None:
+        self.record, self.guard, self.places = record, guard, places
+        self.plan: list[Retraining] | None = None
+        self.failures: dict[str, str] = {}
+        self.left = 0
+
+    def search(self) -> ListSearch:
+        """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
+        self.guard.searching = False
+        self.plan, run = planned_retrainings(self.record), self.record.run
+        waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
+        if waiting:
+            run.test_file.unlink(missing_ok=True)
+        self.left = len(waiting)
+        return ListSearch(waiting, self.places, self._on_end)
+
+    def _on_end(self, name: str, failure: str | None) -> None:
+        self.left -= 1
         if failure:
-            failures[name] = failure
+            self.failures[name] = failure
         outcome = f": failed, {failure}" if failure else ""
-        print(f"retrained {name} ({len(done)}/{len(plan)}){outcome}", file=sys.stderr, flush=True)
+        total = len(self.plan or ())
+        print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
 
-    if in_job():
-        print_note({"phase": "retraining"})
-    search = ListSearch([retraining.config() for retraining in plan], places, on_end)
-    _fit(trainable, search, FIFOScheduler(), Watch(guard, None, Quiet(), {}))
-    note_winners(run, plan, failures, record.experiment.training.epochs)
+    try:
+        with display_of(record, guard) as display:
+            if record.finished >= record.experiment.search.trials and not record.with_status("interrupted"):
+                return "trials"
+            search = StudySearch(record, places)
+            scheduler = build_scheduler(record.experiment, record)
+            watch = Watch(guard, record, display, search.deaths)
+            _fit(trainable, ChainedSearch(search, retrainings.search), scheduler, watch)
 
 
 def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -> TrialScheduler:
@@ -223,7 +244,7 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
     search = experiment.search
     if search.scheduler == "none":
         return FIFOScheduler()
-    scheduler = ASHAScheduler(
+    scheduler = _SearchASHA(
         time_attr="epoch",
         metric=f"best_{search.metric}",
         mode="max" if search.metric == "val_accuracy" else "min",
@@ -239,7 +260,7 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
             value = epoch[search.metric]
             better = max if search.metric == "val_accuracy" else min
             best = value if best is None else better(best, value)
-            scheduler.on_trial_result(None, trial, epoch | {f"best_{search.metric}": best})
+            scheduler.on_trial_result(None, trial, epoch | {"trial_id": row.trial_id, f"best_{search.metric}": best})
     return scheduler
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 
 from tests.e2e.conftest import Command, start
 
@@ -35,6 +36,7 @@ data: {source: sample, limit: 600}
 """
 
 
+@pytest.mark.cluster
 def test_trials_with_two_workers_are_stopped_by_asha_and_leave_their_places(tmp_path: Path) -> None:
     """A rate of 1e-9 learns nothing, so that trial is stopped; the one after it needs the places of its workers."""
     (tmp_path / "workers.yaml").write_text(WORKERS)
@@ -95,7 +97,9 @@ def test_one_ctrl_c_saves_and_says_how_to_resume(small: Path, tmp_path: Path) ->
     assert (trials["epochs"] >= 1).any()
 
 
-def test_two_studies_at_once_extract_their_features_once(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ray_session")
+def test_two_studies_at_once_on_one_cluster_extract_their_features_once(tmp_path: Path) -> None:
+    address = ray.get_runtime_context().gcs_address
     experiment = tmp_path / "frozen.yaml"
     experiment.write_text(
         """
@@ -107,7 +111,8 @@ search: {trials: 1, winner_seeds: 0}
 data: {source: sample, limit: 240}
 """
     )
-    both = [start("tune", experiment, "--storage", tmp_path, "--name", name) for name in ("a", "b")]
+    options = ("--storage", tmp_path, "--address", address)
+    both = [start("tune", experiment, *options, "--name", name) for name in ("a", "b")]
     for process in both:
         error = finish(process, WAIT)
         assert process.returncode == 0, error

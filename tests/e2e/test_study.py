@@ -41,6 +41,12 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     assert np.allclose(best, trials.set_index("trial_id")["val_accuracy"])
     assert (trials["cpu_seconds"] > 0).all()
 
+    storage = JournalStorage(JournalFileBackend(str(run / "study.journal")))
+    study = optuna.load_study(study_name="small", storage=storage)  # as optuna-dashboard reads it
+    assert [len(trial.intermediate_values) for trial in study.trials] == trials["epochs"].tolist()
+    first = curves.query("trial_id == 0").set_index("epoch")["val_accuracy"]
+    assert study.trials[0].intermediate_values == pytest.approx(first.to_dict())
+
     test = json.loads((run / "test.json").read_text())
     assert {winner["role"] for winner in test["winners"]} <= {"tuned", "baseline"}
     assert all([seed["seed"] for seed in winner["seeds"]] == [1, 2] for winner in test["winners"])
@@ -66,32 +72,18 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     assert (run / "study.journal").read_bytes() == before
 
 
-def test_the_journal_is_an_optuna_study(cifake_ray: Command, small: Path, tmp_path: Path) -> None:
-    options = ("--trials", "3", "--set", "search.winner_seeds=0", "--set", "search.scheduler=none")
-    assert cifake_ray("tune", small, "--storage", tmp_path / "runs", *options) == 0
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "runs" / "small" / "study.journal")))
-    study = optuna.load_study(study_name="small", storage=storage)
-    trials, curves = tables(tmp_path / "runs" / "small")
-    assert study.best_value == pytest.approx(trials["val_accuracy"].max())
-    assert [len(trial.intermediate_values) for trial in study.trials] == [3, 3, 3]
-    assert study.trials[0].intermediate_values[2] == pytest.approx(
-        curves.query("trial_id == 0 and epoch == 2")["val_accuracy"].item()
-    )
-
-
 def test_the_same_seed_gives_the_same_study_one_trial_at_a_time(
     cifake_ray: Command, small: Path, tmp_path: Path
 ) -> None:
     options = ("--trials", "3", "--set", "resources.max_concurrent=1", "--set", "search.winner_seeds=0")
-    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
-        assert cifake_ray("tune", small, "--storage", tmp_path, "--name", name, "--seed", seed, *options) == 0
-    first, second, other = (
+    for name in "ab":
+        assert cifake_ray("tune", small, "--storage", tmp_path, "--name", name, "--seed", "5", *options) == 0
+    first, second = (
         [table.drop(columns=["seconds", "cpu_seconds"], errors="ignore") for table in tables(tmp_path / name)]
-        for name in "abc"
+        for name in "ab"
     )
     pd.testing.assert_frame_equal(first[0], second[0])
     pd.testing.assert_frame_equal(first[1], second[1])
-    assert not first[1].equals(other[1])
 
 
 def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_study_goes_on(

@@ -55,8 +55,11 @@ def test_a_signal_comes_before_every_other_reason(open_record: OpenRecord) -> No
 
 
 def test_a_retraining_ends_at_a_signal_only(open_record: OpenRecord) -> None:
-    search = record_with(open_record, 0.9, target=0.5, time_budget_s=1e-9).experiment.search
-    assert Guard(search).reason(None) is None
+    record = record_with(open_record, 0.9, target=0.5, time_budget_s=1e-9)
+    guard = Guard(record.experiment.search, searching=False)
+    assert guard.reason(record) is None
+    guard.signalled = True
+    assert guard.reason(record) == "interrupted"
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

@@ -7,7 +7,7 @@ import pytest
 
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.record import StudyRecord
-from cifake_ray.tuning.search import ListSearch, StudySearch
+from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
 from cifake_ray.tuning.winners import planned_retrainings
 
 from .conftest import OpenRecord, epoch_result, experiment_of
@@ -268,3 +268,18 @@ def test_what_was_left_of_another_winners_retraining_is_no_start_for_this_ones(o
     assert folders[1]["tuned", 1] != folders[2]["tuned", 1]
     assert folders[1]["baseline", 1] == folders[2]["baseline", 1]
     assert len(set(folders[2].values())) == 6
+
+
+def test_the_second_search_begins_when_no_trial_of_the_first_is_left(open_record: OpenRecord) -> None:
+    first = StudySearch(open_record(experiment_of(search={"trials": 2})), 2)
+    ends: list[str] = []
+    search = ChainedSearch(first, lambda: ListSearch([{"folder": "winners/x"}], 2, lambda name, _: ends.append(name)))
+    assert [search.suggest(name)["folder"] for name in "ab"] == ["trials/0", "trials/1"]
+    search.on_trial_complete("b", epoch_result(3))
+    assert search.suggest("c") is None  # trial 0 may still win
+    search.on_trial_complete("a", epoch_result(3))
+    assert search.suggest("c") == {"folder": "winners/x"}
+    assert search.suggest("d") == FINISHED
+    search.on_trial_complete("c", {"epoch": 3})
+    assert ends == ["x"]
+    assert first.record.finished == 2
