@@ -229,14 +229,22 @@ class _Retrainings:
         total = len(self.plan or ())
         print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
 
-    try:
-        with display_of(record, guard) as display:
-            if record.finished >= record.experiment.search.trials and not record.with_status("interrupted"):
-                return "trials"
-            search = StudySearch(record, places)
-            scheduler = build_scheduler(record.experiment, record)
-            watch = Watch(guard, record, display, search.deaths)
-            _fit(trainable, ChainedSearch(search, retrainings.search), scheduler, watch)
+    def note(self) -> None:
+        """Write winners.json, unless it was there before."""
+        run, search = self.record.run, self.record.experiment.search
+        if search.winner_seeds == 0:
+            promote_trial(run, self.record)
+        elif not already_retrained(run, self.plan or []):
+            note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
+
+
+class _SearchASHA(ASHAScheduler):  # type: ignore[misc]
+    """ASHA over the trials of the search; retrainings, which carry no trial_id, run to their end."""
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if result.get("trial_id") is None:
+            return str(self.CONTINUE)
+        return str(super().on_trial_result(controller, trial, result))
 
 
 def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -> TrialScheduler:
