@@ -3,15 +3,17 @@
 import logging
 import os
 import socket
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import requests
 from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
 from ray._private.ray_constants import DASHBOARD_ADDRESS, KV_NAMESPACE_DASHBOARD
 from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
-from ray.dashboard.utils import ray_address_to_api_server_url
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
@@ -95,27 +97,14 @@ def _refused(url: str, missing: bool) -> str:
 
 
 def _dashboard_url(named: str) -> str:
-    """`http(s)://HOST:PORT` as it is; for HOST:PORT or `auto` the dashboard that is there, or that Ray names there."""
+    """`http(s)://HOST:PORT` as it is; for HOST:PORT the dashboard that is there, or that the head there names."""
     scheme, separator, _ = named.rpartition("://")
     if scheme in ("http", "https"):
         return named.rstrip("/")
     if separator:
         raise InputError(f"{named}: not the address of a dashboard; give it as --address {_LIKE}")
-    if named == "auto":
-        return str(_limited(lambda: ray_address_to_api_server_url(named), named))
     _check_port(named)
-    if _is_http(named):
-        return f"http://{named}"
-    return f"http://{_limited(lambda: _ask_head(named), named)}"
-
-
-def _ask_head(place: str) -> str:
-    """HOST:PORT of the dashboard, as the head's GCS knows it. (Ray's own way to ask would replace 127.0.0.1.)"""
-    head = GcsClient(address=place)
-    found = head.internal_kv_get(DASHBOARD_ADDRESS.encode(), KV_NAMESPACE_DASHBOARD, timeout=_LOOKUP_SECONDS)
-    if found is None:
-        raise ValueError("it runs without one")
-    return str(found.decode())
+    return f"http://{named if _is_http(named) else _find_dashboard(named)}"
 
 
 def _check_port(named: str) -> None:
@@ -136,22 +125,39 @@ def _is_http(place: str) -> bool:
     return True
 
 
-def _limited(work: Callable[[], Any], named: str) -> Any:
-    """The result of `work`, which asks the head at `named` and has no time limit of its own."""
+def _find_dashboard(place: str) -> str:
+    """HOST:PORT of the dashboard, as the head's GCS knows it. (Ray's own way to ask would replace 127.0.0.1.)"""
     outcome: list[Any] = []
 
-    def run() -> None:
+    def ask() -> None:
         try:
-            outcome.append(work())
+            found = GcsClient(address=place).internal_kv_get(DASHBOARD_ADDRESS.encode(), KV_NAMESPACE_DASHBOARD)
+            outcome.append(ValueError("it runs without one") if found is None else found.decode())
         except Exception as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(_LOOKUP_SECONDS)
-    if outcome and "InvalidAuthToken" in str(outcome[0]):
-        raise InputError(_refused(named, missing=False))
-    if not outcome or isinstance(outcome[0], Exception):
-        why = " ".join(str(outcome[0]).split())[:200] if outcome else f"nothing within {_LOOKUP_SECONDS:.0f} s"
-        raise InputError(f"{named}: the head there names no dashboard ({why}); give it as --address {_LIKE}")
-    return outcome[0]
+    thread = threading.Thread(target=ask, daemon=True)  # it has no time limit of its own
+    with _silent_core():
+        thread.start()
+        thread.join(_LOOKUP_SECONDS)
+    answer = outcome[0] if outcome else f"nothing within {_LOOKUP_SECONDS:.0f} s"
+    if outcome and isinstance(answer, str):
+        return answer
+    if "InvalidAuthToken" in str(answer):
+        raise InputError(_refused(place, missing=False))
+    why = " ".join(str(answer).split())[:200]
+    raise InputError(f"{place}: the head there names no dashboard ({why}); give it as --address {_LIKE}")
+
+
+@contextmanager
+def _silent_core() -> Iterator[None]:
+    """Ray's core writes its warnings to the standard error by itself, beside our one line."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -51,7 +51,7 @@ def check_submission(submission: Submission) -> None:
     if submission.experiment is None:
         return
     check_study(submission.experiment, submission.study)
-    for source in _local_files(submission.experiment):
+    for source in _files(submission):
         what = "--data" if source == submission.experiment.data.source else "weights"
         _check_place(what, source, "the absolute path that it has on the nodes")
 
@@ -61,8 +61,11 @@ def _check_place(what: str, place: str, cure: str) -> None:
         raise InputError(f"{what} {place}: a relative path, and a job runs elsewhere; name {cure}")
 
 
-def _local_files(experiment: Experiment) -> Iterator[str]:
+def _files(submission: Submission) -> Iterator[str]:
     """Everything that the experiment names by a path: images, files of weights."""
+    experiment = submission.experiment
+    if experiment is None:
+        return
     if experiment.data.source != "sample":
         yield experiment.data.source
     weights = experiment.search_space.get("weights")
@@ -72,23 +75,37 @@ def _local_files(experiment: Experiment) -> Iterator[str]:
 
 
 def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
-    """Raise InputError when the study cannot begin on this cluster: versions, the name, the paths on its head."""
+    """Ask every node for its versions and the head for the paths, and check both.
+
+    Raises InputError when the study cannot run there, or a job runs it already.
+    """
     for job in study_jobs(cluster):
         if not job.ended and (job.study, job.storage) == (submission.study, submission.storage):
             raise InputError(f"{submission.run}: job {job.id} is at it; follow it with `cifake-ray logs {job.id} -f`")
-    noted = f"{submission.run}/experiment.yaml"
-    files = list(_local_files(submission.experiment)) if submission.experiment else []
-    answer = probe_cluster(cluster, [path for path in (noted, *files) if path.startswith("/")])
+    answer = probe_cluster(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
     check_versions(answer.nodes)
-    if submission.experiment is None and answer.exists.get(noted) is False:
+    check_paths(submission, answer.exists)
+    return answer
+
+
+def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
+    """Raise InputError when the head, where the driver runs, lacks the run or the data, or has such a run already.
+
+    Places that `exists` does not know, as those in object storage, are left to the driver.
+    """
+    if submission.experiment is None and exists.get(_noted(submission)) is False:
         raise InputError(f"{submission.run}: no such run on the cluster's head; check --resume and --storage")
-    if submission.experiment is not None and answer.exists.get(noted):
+    if submission.experiment is not None and exists.get(_noted(submission)):
         again = shlex.join(["cifake-ray", "submit", "--resume", submission.study, "--storage", submission.storage])
         raise InputError(f"{submission.run}: a run of this name exists; go on with `{again}`, or choose another --name")
-    for file in files:
-        if answer.exists.get(file) is False:
+    for file in _files(submission):
+        if exists.get(file) is False:
             raise InputError(f"{file}: the cluster's head has no such path; put it there, or name one that nodes share")
-    return answer
+
+
+def _noted(submission: Submission) -> str:
+    """The file that every run has."""
+    return f"{submission.run}/experiment.yaml"
 
 
 def pack(folder: str, submission: Submission) -> Package:

@@ -109,7 +109,7 @@ def _cure(name: str) -> str:
 def _failure(url: str, job: str, code: int | None, log: str) -> str:
     if code == 127:
         return f"{url}: its head has no `python` on the PATH; activate its environment before `ray start`"
-    if "No module named 'ray'" in log:
+    if "No module named 'ray" in log:
         return f"{url}: `python` on its head's PATH is not Ray's; activate Ray's environment before `ray start`"
     last = (log.strip().splitlines() or ["it wrote nothing"])[-1]
     return f"{url}: a small job that asks the nodes for their versions failed: {last[:300]} (job {job})"

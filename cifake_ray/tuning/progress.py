@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -215,6 +216,7 @@ class JobDisplay(Display):
     def note(self) -> dict[str, Any]:
         """The study as a whole; `best` is null before the first epoch."""
         search, best = self.guard.search, self.record.best()
+        counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
         found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
         return {
             "phase": "tuning" if self.guard.searching else "retraining",
@@ -222,7 +224,7 @@ class JobDisplay(Display):
             "model": self.record.experiment.model.kind,
             "total": search.trials,
             "finished": self.record.finished,
-            "trials": {status: len(self.record.with_status(status)) for status in STATUSES},
+            "trials": {status: counts[status] for status in STATUSES},
             "metric": search.metric,
             "best": found,
         }
