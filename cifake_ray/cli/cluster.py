@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,7 +55,8 @@ def submit(
     """
     from cifake_ray.experiment import save_experiment
     from cifake_ray.jobs.cluster import connect
-    from cifake_ray.jobs.submit import Submission, ask_cluster, check_submission, pack, send
+    from cifake_ray.jobs.package import build_package
+    from cifake_ray.jobs.submit import Submission, ask_cluster, check_submission, send
     from cifake_ray.jobs.watch import find_job
     from cifake_ray.tuning.resources import check_workers
 
@@ -70,7 +72,7 @@ def submit(
     versions = ", ".join(f"{key} {(answer.nodes[0].found or {})[key]}" for key in ("python", "ray", "torch", "optuna"))
     print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {versions} (asked in {answer.seconds:.1f} s)")
     with tempfile.TemporaryDirectory(prefix="cifake-ray-") as folder:
-        package = pack(folder, submission)
+        package = build_package(Path(folder), loaded)
         print(f"package: {package.files} files, {package.size / 1e6:.1f} MB", flush=True)
         if dry_run:
             print("" if loaded is None else save_experiment(loaded), end="")
@@ -176,9 +178,10 @@ def _resume(job: Any) -> str:
 
 
 def _how_to_go_on(job: Any) -> str:
-    if not job.progress:
-        return f"the study had not begun; its last words: cifake-ray logs {job.id}"
-    return f"go on with: {_resume(job)}"
+    """A run is there once its driver has noted anything, or if it was to be resumed (jobs then name no experiment)."""
+    if job.progress or not job.experiment:
+        return f"{'' if job.progress else f'{job.reason[:300]}; '}go on with: {_resume(job)}"
+    return f"the study had not begun ({job.reason[:300]})"
 
 
 def _job_row(job: Any) -> dict[str, Any]:

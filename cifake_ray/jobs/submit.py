@@ -4,14 +4,13 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 from cifake_ray import __version__
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import CategoricalDimension, Experiment, check_study
 from cifake_ray.jobs.cluster import Cluster
-from cifake_ray.jobs.package import EXPERIMENT_FILE, Package, build_package
+from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
 from cifake_ray.jobs.versions import Answer, check_versions, probe_cluster
 from cifake_ray.jobs.watch import study_jobs
 from cifake_ray.run import COMMIT_VARIABLE, git_commit
@@ -108,11 +107,6 @@ def _noted(submission: Submission) -> str:
     return f"{submission.run}/experiment.yaml"
 
 
-def pack(folder: str, submission: Submission) -> Package:
-    """The package of this submission, built in `folder`."""
-    return build_package(Path(folder), submission.experiment)
-
-
 def send(cluster: Cluster, submission: Submission, package: Package) -> str:
     """Upload the package and start the job; returns its id."""
     experiment = submission.experiment
@@ -124,9 +118,7 @@ def send(cluster: Cluster, submission: Submission, package: Package) -> str:
             "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), COMMIT_VARIABLE: git_commit() or ""},
         },
         metadata={
-            "job_name": f"tune {experiment.model.kind}: {submission.study}"
-            if experiment
-            else f"tune {submission.study}",
+            "job_name": f"{'tune' if experiment else 'resume'} {submission.study}",
             "experiment": experiment.name if experiment else "",
             "study": submission.study,
             "storage": submission.storage,

@@ -21,7 +21,10 @@ _POLL_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Job:
-    """A study's job. `state` is Ray's word in small letters; times in seconds since 1970; `exit_code` once ended."""
+    """A study's job. `state` is Ray's word in small letters; times in seconds since 1970; `exit_code` once ended.
+
+    `reason`: the last line of what Ray says of it, which for a failed driver is the driver's own last line.
+    """
 
     id: str
     study: str
@@ -32,6 +35,7 @@ class Job:
     finished: float | None
     exit_code: int | None
     node: str | None
+    reason: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
     trials: list[dict[str, Any]] = field(default_factory=list)
 
@@ -168,6 +172,7 @@ def _job(details: Any) -> Job:
         finished=details.end_time / 1000 if details.end_time else None,
         exit_code=details.driver_exit_code,
         node=details.driver_node_id,
+        reason=(details.message or "").strip().rpartition("\n")[2],
     )
 
 

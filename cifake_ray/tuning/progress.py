@@ -185,6 +185,12 @@ class Display:
         return table
 
 
+def note_phase(phase: str) -> None:
+    """In a Ray job: say for `cifake-ray status` what is done before the first trial."""
+    if in_job():
+        print_note({"phase": phase})
+
+
 class JobDisplay(Display):
     """In a Ray job: the same lines, and for `cifake-ray status` notes of what changed (trials, then the whole)."""
 

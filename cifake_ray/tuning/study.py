@@ -21,7 +21,7 @@ from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.experiment import Experiment, check_study, save_experiment
 from cifake_ray.run import Run, create_run, in_job, open_run, resume_command, write_json, write_text, writing
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
-from cifake_ray.tuning.progress import Guard, Quiet, StudyStopped, Watch, catching_signals, display_of
+from cifake_ray.tuning.progress import Guard, Quiet, StudyStopped, Watch, catching_signals, display_of, note_phase
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import check_workers, cluster_capacity, local_capacity, max_concurrent
 from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
@@ -125,6 +125,7 @@ def run_study(request: StudyRequest) -> Run:
 
 def _run(experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: int) -> None:
     """The study proper, as the run's only writer."""
+    note_phase("preparing")
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
     materials, spent = gather_materials(experiment, run, inputs)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cifake_ray.console import read_note
-from cifake_ray.tuning.progress import Display, Guard, JobDisplay, catching_signals, display_of
+from cifake_ray.tuning.progress import Display, Guard, JobDisplay, catching_signals, display_of, note_phase
 from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, epoch_result, experiment_of
@@ -152,9 +152,15 @@ def test_what_did_not_change_is_not_noted_again_nor_is_anything_too_often(
     assert len([line for line in capsys.readouterr().err.splitlines() if read_note(line)]) == 2
 
 
-def test_only_a_ray_job_writes_notes(open_record: OpenRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_ray_job_writes_notes(
+    open_record: OpenRecord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     record = record_with(open_record, 0.75)
     guard = Guard(record.experiment.search)
     assert type(display_of(record, guard)) is Display
+    note_phase("preparing")
+    assert capsys.readouterr().err == ""
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     assert type(display_of(record, guard)) is JobDisplay
+    note_phase("preparing")
+    assert read_note(capsys.readouterr().err) == {"phase": "preparing"}
