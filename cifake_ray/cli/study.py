@@ -9,17 +9,18 @@ from cifake_ray.cli.app import (
     DEFAULT_STORAGE,
     AddressOption,
     DataOption,
+    DryRunOption,
     ExperimentArgument,
     NameOption,
+    ResumeOption,
     SeedOption,
     SetOption,
     StorageOption,
     TrialsOption,
     app,
 )
-from cifake_ray.cli.find import load_named, shipped_experiments
+from cifake_ray.cli.find import load_named, load_new, shipped_experiments
 from cifake_ray.cli.show import print_comparison
-from cifake_ray.errors import InputError
 
 
 @app.command(epilog="Example: cifake-ray demo")
@@ -57,10 +58,8 @@ def tune(
     seed: SeedOption = None,
     set_: SetOption = None,
     address: AddressOption = None,
-    resume: Annotated[str | None, typer.Option(metavar="STUDY", help="Go on with this study, or extend it.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")
-    ] = False,
+    resume: ResumeOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Tune a model: run the trials of an experiment, retrain the winner and the baseline, test both.
 
@@ -69,14 +68,10 @@ def tune(
     from cifake_ray.evaluation.score import score_winners
     from cifake_ray.tuning.study import StudyRequest, check_new_study, resumed_request, run_study
 
+    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     if resume is not None:
-        if experiment is not None or any(option is not None for option in (name, data, seed, set_)):
-            raise InputError(
-                "tune --resume takes --storage, --trials and --address only: the run has its own experiment"
-            )
         request = resumed_request(storage, resume, trials, address)
     else:
-        loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [])
         request = StudyRequest(loaded, storage, name or loaded.name, address=address)
         check_new_study(request)
     if dry_run:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Split, load_images, split_train, train_duplicates
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
-from cifake_ray.run import LABELS, Run
+from cifake_ray.run import LABELS, Run, git_commit
 from cifake_ray.tuning.spread import home_here
 from cifake_ray.tuning.trial import Materials
 
@@ -68,7 +67,7 @@ def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), "cifake_ray": __version__}
         | {name: version(name) for name in _VERSIONS},
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "hardware": _hardware(),
         "data": _describe_data(inputs),
         "weights": weights or None,
@@ -95,16 +94,6 @@ def _describe_data(inputs: Inputs) -> dict[str, Any]:
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
         "converted": dict(images.converted),
     }
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, None for an installed one."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _hardware() -> list[dict[str, Any]]:

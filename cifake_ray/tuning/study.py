@@ -12,12 +12,32 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from cifake_ray.errors import InputError, Interrupted
-from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
+from cifake_ray.experiment import Experiment, check_study, save_experiment
 from cifake_ray.remote import check_writable
-from cifake_ray.run import Run, Storage, create_run, open_run, run_at, write_json, write_text, writing
+from cifake_ray.run import (
+    Run,
+    Storage,
+    create_run,
+    in_job,
+    open_run,
+    resume_command,
+    run_at,
+    write_json,
+    write_text,
+    writing,
+)
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
-from cifake_ray.tuning.progress import Display, Guard, Quiet, StudyStopped, Watch, catching_signals
+from cifake_ray.tuning.progress import (
+    Display,
+    Guard,
+    Quiet,
+    StudyStopped,
+    Watch,
+    catching_signals,
+    display_of,
+    note_phase,
+)
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import Places, check_workers, local_capacity, max_concurrent
 from cifake_ray.tuning.scheduler import build_scheduler
@@ -77,12 +97,7 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
     written.
     """
     experiment = request.experiment
-    if searching and not experiment.search_space:
-        raise InputError(
-            f"{experiment.name}: search_space is empty, so there is nothing to tune; name a dimension, or train the "
-            "experiment's own values with `cifake-ray train`"
-        )
-    validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": request.name}, "--name")
+    check_study(experiment, request.name, searching=searching)
     run = run_at(request.storage, request.name)
     if run.exists():
         create_run(request.storage, request.name, experiment)
@@ -108,7 +123,7 @@ def run_study(request: StudyRequest) -> Run:
     """
     experiment = request.experiment
     check_workers(experiment)
-    if request.address is None:
+    if request.address is None and not in_job():  # a job's own machine may have no places at all
         planned_concurrency(experiment)
     if request.resume:
         with writing(run_at(request.storage, request.name)):
@@ -136,6 +151,7 @@ def _run(
     experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None
 ) -> None:
     """The study proper, as the run's only writer."""
+    note_phase("preparing")
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
     materials, spent = gather_materials(experiment, run, inputs)
@@ -201,7 +217,7 @@ class _Study:
             return "trials"
         search = StudySearch(self.record, self.places)
         try:
-            with Display(self.record, self.guard) as display:
+            with display_of(self.record, self.guard) as display:
                 self._fit(ChainedSearch(search, self._retrainings), display, search.deaths)
         except StudyStopped as stop:
             if str(stop) == "interrupted":
@@ -271,10 +287,9 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
 
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
-    cli = f"cifake-ray tune --resume {run.name} --storage {run.storage}"
     return Interrupted(
         f"interrupted with {record.finished} of {record.experiment.search.trials} trials done; everything is in "
-        f"{run.where}; go on with: {cli}"
+        f"{run.where}; go on with: {resume_command(run.name, run.storage)}"
     )
 
 
