@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cifake_ray.experiment import Search
+from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
 _REFRESH_SECONDS = 0.5
@@ -73,19 +75,34 @@ class Watch(tune.Callback):  # type: ignore[misc]
     """Tune's callback: shows the study, and leaves Tune's loop when the guard says so. Ends every trial's process."""
 
     def __init__(
-        self, guard: Guard, record: StudyRecord | None, display: "Display | Quiet", deaths: dict[str, str]
+        self,
+        guard: Guard,
+        record: StudyRecord | None,
+        display: "Display | Quiet",
+        deaths: dict[str, str],
+        gauges: StudyGauges,
     ) -> None:
-        self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
+        self.guard, self.record, self.display, self.deaths, self.gauges = guard, record, display, deaths, gauges
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one lives and ends with the process
 
+    def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
+        self.gauges.reported(trial.trial_id, Path(trial.config["folder"]).name, result)
+
+    def on_trial_complete(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.ended(trial.trial_id)
+
+    on_trial_error = on_trial_complete
+
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.ended(trial.trial_id)
         lines = str(trial.get_error() or "").strip().splitlines()
         self.deaths[trial.trial_id] = lines[-1].strip()[:200] if lines else "no reason was given"
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         self.display.update()
+        self.gauges.update()
         if self.record is not None:
             self.record.flush()
         if (reason := self.guard.reason(self.record)) is not None:

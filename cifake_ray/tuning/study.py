@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
 from cifake_ray.run import Run, create_run, open_run, write_json, write_text, writing
+from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
 from cifake_ray.tuning.progress import Display, Guard, Quiet, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.record import StudyRecord
@@ -138,9 +139,10 @@ def _run(experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places:
         environment["features"] = spent
     trainable = build_trainable(materials)
     record = StudyRecord(run, experiment)
+    gauges = StudyGauges(record, len(inputs.split.train))
     try:
-        environment["ended"] = _tune(experiment, record, trainable, guard, places)
-        _retrain(run, record, trainable, guard, places)
+        environment["ended"] = _tune(experiment, record, trainable, guard, places, gauges)
+        _retrain(run, record, trainable, guard, places, gauges)
     except StudyStopped as stop:
         environment["ended"] = str(stop)
         raise _interrupted(run, record) from stop
@@ -177,7 +179,12 @@ def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
 
 
 def _tune(
-    experiment: Experiment, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int
+    experiment: Experiment,
+    record: StudyRecord,
+    trainable: type[tune.Trainable],
+    guard: Guard,
+    places: int,
+    gauges: StudyGauges,
 ) -> str:
     """Run the trials that are left; returns why it ended. Raises StudyStopped on a signal."""
     guard.started = time.monotonic()
@@ -188,7 +195,7 @@ def _tune(
     scheduler = build_scheduler(experiment, record)
     try:
         with Display(record, guard) as display:
-            _fit(trainable, search, scheduler, Watch(guard, record, display, search.deaths))
+            _fit(trainable, search, scheduler, Watch(guard, record, display, search.deaths, gauges))
     except StudyStopped as stop:
         if str(stop) == "interrupted":
             raise
@@ -198,7 +205,9 @@ def _tune(
     return "space exhausted" if search.exhausted else "trials"
 
 
-def _retrain(run: Run, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int) -> None:
+def _retrain(
+    run: Run, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: int, gauges: StudyGauges
+) -> None:
     """Train winner and baseline again with fresh seeds, unless that is done."""
     if record.experiment.search.winner_seeds == 0:
         promote_trial(run, record)
@@ -218,7 +227,8 @@ def _retrain(run: Run, record: StudyRecord, trainable: type[tune.Trainable], gua
         print(f"retrained {name} ({len(done)}/{len(plan)}){outcome}", file=sys.stderr, flush=True)
 
     search = ListSearch([retraining.config() for retraining in plan], places, on_end)
-    _fit(trainable, search, FIFOScheduler(), Watch(guard, None, Quiet(), {}))
+    gauges.running.clear()  # of trials that a budget ended
+    _fit(trainable, search, FIFOScheduler(), Watch(guard, None, Quiet(), {}, gauges))
     note_winners(run, plan, failures, record.experiment.training.epochs)
 
 

@@ -29,6 +29,7 @@ from cifake_ray.models.head import Head
 from cifake_ray.models.registry import build_network
 from cifake_ray.training.batches import TrainingSet
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
+from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
 
 Report = Callable[[dict[str, Any]], None]
@@ -56,7 +57,15 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
     folder = materials.run / config["folder"]
     try:
         experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
-        fit(_prepare(materials, experiment, folder), lambda row: report(row | {"trial_id": config["trial_id"]}))
+        name, epochs = trial_name(config), experiment.training.epochs
+
+        def report_epoch(row: dict[str, Any]) -> None:
+            print_epoch(name, row, epochs)
+            report(row | {"trial_id": config["trial_id"]})
+            show_title(name)
+
+        show_title(name)
+        fit(_prepare(materials, experiment, folder), report_epoch)
     except _Stopped:
         raise
     except TrialFailed as failure:
