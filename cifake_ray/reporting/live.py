@@ -1,4 +1,4 @@
-"""The Optuna study of a run in optuna-dashboard, for reading: a running study's journal is neither written nor locked."""
+"""The Optuna study of a run in optuna-dashboard, for reading: its journal is neither written nor locked."""
 
 import logging
 from collections.abc import Callable, Iterable
