@@ -33,6 +33,8 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
     if not _answers(address):
         cure = "start the cluster, or give HOST:PORT of its head, or http://HOST:PORT of its dashboard"
         return [Check("address", "red", f"nothing answers at {address} within {_CONNECT_SECONDS} s", cure)]
+    if url is None and _status(f"http://{address}", None) is not None:
+        return [Check("address", "red", f"{address} is a web server", f"write http://{address}, or give the GCS port")]
     checks = [token_check(url)] if url else []
     if any(check.level == "red" for check in checks):
         return checks
@@ -148,7 +150,8 @@ def _probe_by_job(url: str, options: dict[str, Any]) -> dict[str, Any]:
     """Run the probe as a job: the way for a machine that does not belong to the cluster."""
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of every upload
+    for logger in ("ray", "ray.dashboard.modules.dashboard_sdk"):
+        logging.getLogger(logger).setLevel(logging.ERROR)  # they tell of every upload
     name = f"cifake-ray-doctor-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(probe.__file__, folder)
