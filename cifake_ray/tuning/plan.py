@@ -15,14 +15,21 @@ from cifake_ray.data import ImageSet
 from cifake_ray.experiment import STAGES, CnnModel, Experiment
 from cifake_ray.features import FeatureSpec, missing_features
 from cifake_ray.models.backbone import POOLS, STAGE_CHANNELS
-from cifake_ray.tuning.calibrate import Pace, feature_width, peak_memory, time_extraction, time_training
+from cifake_ray.tuning.calibrate import (
+    Pace,
+    feature_width,
+    forget_peak_memory,
+    peak_memory,
+    time_extraction,
+    time_training,
+)
 from cifake_ray.tuning.prepare import Inputs, gather_inputs
 from cifake_ray.tuning.replay import replay, replay_retraining
 from cifake_ray.tuning.resources import local_capacity
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.study import planned_concurrency
 
-RAY_SECONDS = 8.0  # to start a Ray of our own; two cores
+RAY_SECONDS = 12.0  # to start the program and a Ray of its own; two cores
 _DRAWS = 64  # random configurations, of which the mean is expected
 
 
@@ -85,6 +92,7 @@ def plan_study(experiment: Experiment) -> Plan:
     places = planned_concurrency(experiment)
     inputs = gather_inputs(experiment)
     train, validation = len(inputs.split.train), len(inputs.split.validation)
+    forget_peak_memory()  # that of decoding
     paces = [_time_batch(experiment, size, inputs) for size in calibrated_batches(experiment)]
     epoch_of = epoch_model(paces, train, validation, max(experiment.resources.workers_per_trial, 1))
     sizes = drawn_batches(experiment)
@@ -202,10 +210,10 @@ def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
     """Bytes of one trial's process, and of the images that all of them map together."""
     if isinstance(experiment.model, CnnModel):
         return peak_memory(), images.train.images.nbytes
-    return peak_memory() + 2 * _widest(experiment) * len(images.train), 0
+    return peak_memory() + 2 * widest_features(experiment) * len(images.train), 0
 
 
-def _widest(experiment: Experiment) -> int:
+def widest_features(experiment: Experiment) -> int:
     """The most features that a trial may ask for."""
     asked = {name: experiment.search_space.get(name) for name in ("stages", "pool")}
     choices = {name: getattr(dimension, "choices", ()) for name, dimension in asked.items() if dimension is not None}

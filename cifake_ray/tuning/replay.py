@@ -12,7 +12,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.study import build_scheduler
 
-ACTOR_SECONDS = 2.5  # until the next trial's process runs: they start one by one (16 took 40 s)
+FIRST_SECONDS = 6.0  # until the first trial's process trains; two cores
+ACTOR_SECONDS = 2.5  # until the next one does: they start one by one (16 took 40 s)
 TRIAL_SECONDS = 0.3  # of Tune and Train around a trial in a reused process (0.28 s over 60 trials)
 WORKERS_SECONDS = 11.0  # the same with data-parallel workers, which are started for every trial
 _REPLAYED = 20_000  # epochs that are replayed: about a second
@@ -75,7 +76,7 @@ def _replay_once(
         begun += 1
 
     for place in range(min(places, trials)):
-        begin(ACTOR_SECONDS * (place + 1))
+        begin(FIRST_SECONDS + ACTOR_SECONDS * place)
     while queue:
         last, trial, epoch, seconds, quality = heapq.heappop(queue)
         run += 1
