@@ -1,5 +1,6 @@
 """Checks of a Ray cluster: its address and token from here, its nodes through a probe that runs as its driver."""
 
+import http.client
 import json
 import logging
 import os
@@ -94,7 +95,7 @@ def _status(url: str, token: str | None) -> int | None:
             return int(answer.status) if b"ray_version" in answer.read(10_000) else 404
     except urllib.error.HTTPError as error:
         return error.code
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # the last: it speaks something else
         return None
 
 

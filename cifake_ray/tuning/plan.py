@@ -29,7 +29,7 @@ from cifake_ray.tuning.resources import local_capacity
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.study import planned_concurrency
 
-RAY_SECONDS = 12.0  # to start the program and a Ray of its own; two cores
+RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
 _DRAWS = 64  # random configurations, of which the mean is expected
 
 

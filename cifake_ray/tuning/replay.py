@@ -12,9 +12,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.study import build_scheduler
 
-FIRST_SECONDS = 6.0  # until the first trial's process trains; two cores
+# The next three as measured on two cores, where they matter most (docs/decisions.md).
+FIRST_SECONDS = 10.0  # until the first trial's process trains
 ACTOR_SECONDS = 2.5  # until the next one does: they start one by one (16 took 40 s)
-TRIAL_SECONDS = 0.3  # of Tune and Train around a trial in a reused process (0.28 s over 60 trials)
+TRIAL_SECONDS = 0.6  # of Tune, Train and checkpoints around a trial in a reused process
 WORKERS_SECONDS = 11.0  # the same with data-parallel workers, which are started for every trial
 _REPLAYED = 20_000  # epochs that are replayed: about a second
 
