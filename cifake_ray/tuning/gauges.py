@@ -6,8 +6,9 @@ every second, what has ended is left alone, and a finished trial's series is gon
 
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from typing import Any
 
 from ray.util.metrics import Gauge
@@ -16,6 +17,7 @@ from cifake_ray.run import STATUSES
 from cifake_ray.tuning.record import StudyRecord
 
 _UPDATE_SECONDS = 1.0
+_EPOCHS = 16  # whose mean speed is taken for that of every running trial, also of one in its first epoch
 
 
 class StudyGauges:
@@ -24,6 +26,8 @@ class StudyGauges:
     def __init__(self, record: StudyRecord, images: int) -> None:
         self.record, self.images = record, images
         self.running: dict[str, tuple[str, Mapping[str, Any]]] = {}  # by Tune's name: ours, and the last epoch
+        self.live: set[str] = set()  # Tune's names of what runs, also before its first epoch
+        self.rates: deque[float] = deque(maxlen=_EPOCHS)  # images a second of the last epochs
         self._trials = Gauge("cifake_ray_trials", "Trials of a study by status", ("study", "status"))
         self._best = Gauge("cifake_ray_best_val_accuracy", "Validation accuracy of the best trial so far", ("study",))
         self._accuracy = Gauge(
@@ -32,13 +36,23 @@ class StudyGauges:
         self._rate = _rate_gauge()
         self._updated = 0.0
 
+    def started(self, trial: str) -> None:
+        self.live.add(trial)
+
     def reported(self, trial: str, name: str, result: Mapping[str, Any]) -> None:
         """A running trial, `name` in the record, has finished an epoch."""
         if "val_accuracy" in result:
             self.running[trial] = (name, result)
+            self.rates.append(self.images / max(result["seconds"], 1e-9))
 
     def ended(self, trial: str) -> None:
+        self.live.discard(trial)
         self.running.pop(trial, None)
+
+    def clear(self) -> None:
+        """Nothing runs any more."""
+        self.live.clear()
+        self.running.clear()
 
     def update(self) -> None:
         """Set every gauge, once a second at most. A figure that cannot be shown must never end a study."""
@@ -58,7 +72,7 @@ class StudyGauges:
         self._best.set(best.best.get("best_val_accuracy") if best else None, study)
         for name, result in self.running.values():
             self._accuracy.set(result["val_accuracy"], study | {"trial_id": name})
-        self._rate.set(sum(self.images / result["seconds"] for _, result in self.running.values()), study)
+        self._rate.set(len(self.live) * fmean(self.rates) if self.rates else None, study)
 
 
 def extraction_rate(study: str) -> Callable[[int, int], None]:

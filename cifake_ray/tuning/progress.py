@@ -87,6 +87,9 @@ class Watch(tune.Callback):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one lives and ends with the process
 
+    def on_trial_start(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.started(trial.trial_id)
+
     def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
         self.gauges.reported(trial.trial_id, Path(trial.config["folder"]).name, result)
 

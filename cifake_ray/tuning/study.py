@@ -227,7 +227,7 @@ def _retrain(
         print(f"retrained {name} ({len(done)}/{len(plan)}){outcome}", file=sys.stderr, flush=True)
 
     search = ListSearch([retraining.config() for retraining in plan], places, on_end)
-    gauges.running.clear()  # of trials that a budget ended
+    gauges.clear()  # of trials that a budget ended
     _fit(trainable, search, FIFOScheduler(), Watch(guard, None, Quiet(), {}, gauges))
     note_winners(run, plan, failures, record.experiment.training.epochs)
 

@@ -45,6 +45,8 @@ def test_a_running_trials_accuracy_is_shown_and_that_of_an_ended_one_disappears(
         record.start(number, {"lr": 1e-3, "batch_size": 32, "head_width": 64})
         record.add_epoch(number, epoch_result(1, accuracy))
     gauges = StudyGauges(record, images=100)
+    gauges.started("a")
+    gauges.started("b")
     gauges.reported("a", "0", epoch_result(1, 0.8))
     gauges.reported("b", "1", epoch_result(1, 0.9))
     gauges.reported("c", "2", {"failed": "the training loss is nan"})
@@ -80,5 +82,5 @@ def test_extraction_shows_images_a_second_without_those_from_the_cache() -> None
 
 def test_a_figure_that_cannot_be_shown_ends_no_study(open_record: OpenRecord) -> None:
     gauges = StudyGauges(open_record(), images=100)
-    gauges.reported("a", "0", epoch_result(1) | {"seconds": 0.0})  # nothing can be divided by it
+    gauges.reported("a", "0", epoch_result(1) | {"val_accuracy": "not a number"})
     gauges.update()
