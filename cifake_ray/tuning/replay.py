@@ -2,7 +2,7 @@
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from types import SimpleNamespace
@@ -28,30 +28,39 @@ class Replayed:
     seconds: float
 
 
-def replay(experiment: Experiment, places: int, epoch_seconds: list[float]) -> tuple[Replayed, Replayed]:
+@dataclass(frozen=True)
+class Costs:
+    """Seconds: when the first place is ready, how much later each further one, what a trial costs besides its epochs,
+    and an epoch's, of which each trial draws one."""
+
+    first: float
+    actor: float
+    trial: float
+    epochs: Sequence[float]
+
+
+def replay(experiment: Experiment, places: int, epoch_seconds: Sequence[float]) -> tuple[Replayed, Replayed]:
     """The study without early stopping, and with the experiment's scheduler.
 
     Trials come in random order of quality and keep their rank from the first epoch to the last: of those that reach a
     rung about one in `reduction_factor` goes on. A sampler that learns keeps more, up to the first of the two figures.
     """
     trials, epochs = experiment.search.trials, experiment.training.epochs
-    start = _overhead(experiment)
+    costs = Costs(FIRST_SECONDS, ACTOR_SECONDS, _overhead(experiment), epoch_seconds)
     repeats = max(1, min(20, _REPLAYED // (trials * epochs)))
 
     def mean(build: Callable[[], TrialScheduler]) -> Replayed:
-        runs = [
-            _replay_once(experiment, build(), places, [start, *epoch_seconds], trials, seed) for seed in range(repeats)
-        ]
+        runs = [_replay_once(experiment, build(), places, costs, trials, seed) for seed in range(repeats)]
         return Replayed(fmean(run.epochs for run in runs), fmean(run.seconds for run in runs))
 
     return mean(FIFOScheduler), mean(lambda: build_scheduler(experiment))
 
 
 def replay_retraining(experiment: Experiment, places: int, epoch_seconds: float) -> float:
-    """Seconds of retraining winner and baseline, each with every seed, to the last epoch."""
+    """Seconds of retraining winner and baseline, each with every seed, to the last epoch, in the trials' processes."""
     count = 2 * experiment.search.winner_seeds
-    costs = [_overhead(experiment), epoch_seconds]
-    return _replay_once(experiment, FIFOScheduler(), places, costs, count, 0).seconds if count else 0.0
+    costs = Costs(0.0, 0.0, _overhead(experiment), [epoch_seconds])
+    return _replay_once(experiment, FIFOScheduler(), places, costs, count, 0).seconds
 
 
 def _overhead(experiment: Experiment) -> float:
@@ -59,11 +68,9 @@ def _overhead(experiment: Experiment) -> float:
 
 
 def _replay_once(
-    experiment: Experiment, scheduler: TrialScheduler, places: int, costs: list[float], trials: int, seed: int
+    experiment: Experiment, scheduler: TrialScheduler, places: int, costs: Costs, trials: int, seed: int
 ) -> Replayed:
-    """One study in simulated time. `costs`: seconds to start a trial, then seconds of an epoch, of which each trial
-    draws one."""
-    start, *epoch_seconds = costs
+    """One study in simulated time."""
     draw = random.Random(seed)
     metric = f"best_{experiment.search.metric}"
     queue: list[tuple[float, int, int, float, float]] = []  # when an epoch ends, trial, epoch, its seconds, quality
@@ -71,21 +78,24 @@ def _replay_once(
 
     def begin(now: float) -> None:
         nonlocal begun
-        seconds = draw.choice(epoch_seconds)
-        scheduler.on_trial_add(None, SimpleNamespace(trial_id=str(begun)))
-        heapq.heappush(queue, (now + start + seconds, begun, 1, seconds, draw.random()))
+        seconds = draw.choice(costs.epochs)
+        scheduler.on_trial_add(None, _trial(begun))
+        heapq.heappush(queue, (now + costs.trial + seconds, begun, 1, seconds, draw.random()))
         begun += 1
 
     for place in range(min(places, trials)):
-        begin(FIRST_SECONDS + ACTOR_SECONDS * place)
+        begin(costs.first + costs.actor * place)
     while queue:
-        last, trial, epoch, seconds, quality = heapq.heappop(queue)
+        last, number, epoch, seconds, quality = heapq.heappop(queue)
         run += 1
-        answer = scheduler.on_trial_result(
-            None, SimpleNamespace(trial_id=str(trial)), {"epoch": epoch, metric: quality}
-        )
+        answer = scheduler.on_trial_result(None, _trial(number), {"epoch": epoch, metric: quality})
         if epoch < experiment.training.epochs and answer == TrialScheduler.CONTINUE:
-            heapq.heappush(queue, (last + seconds, trial, epoch + 1, seconds, quality))
+            heapq.heappush(queue, (last + seconds, number, epoch + 1, seconds, quality))
         elif begun < trials:
             begin(last)
     return Replayed(run, last)
+
+
+def _trial(number: int) -> SimpleNamespace:
+    """What a scheduler asks of Tune's trial."""
+    return SimpleNamespace(trial_id=str(number), config={"trial_id": number})

@@ -45,5 +45,5 @@ def test_more_places_take_less_time_and_the_same_epochs() -> None:
 def test_winner_and_baseline_are_retrained_with_every_seed_to_the_last_epoch() -> None:
     search = {"winner_seeds": 3}
     seconds = replay_retraining(experiment_of(training={"epochs": 3}, search=search), 1, 2.0)
-    assert seconds == pytest.approx(FIRST_SECONDS + 6 * (TRIAL_SECONDS + 3 * 2.0))
+    assert seconds == pytest.approx(6 * (TRIAL_SECONDS + 3 * 2.0))
     assert replay_retraining(experiment_of(search={"winner_seeds": 0}), 1, 2.0) == 0
