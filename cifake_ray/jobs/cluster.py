@@ -72,12 +72,12 @@ def connect(address: str | None) -> Cluster:
         )
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    _use_token()
-    url = _dashboard_url(named)
-    os.environ[ADDRESS_VARIABLES[0]] = url  # Ray's client lets the environment win over its own argument
+    url = named
     try:
+        _use_token()
+        url = os.environ[ADDRESS_VARIABLES[0]] = _dashboard_url(named)  # Ray's client prefers it to its own argument
         return Cluster(url)
-    except AuthenticationError as error:
+    except AuthenticationError as error:  # the mode is on, or a file was named, and there is no token
         raise InputError(_refused(url, missing=True)) from error
     except (RuntimeError, ValueError, KeyError, requests.RequestException) as error:
         raise InputError(f"{url}: what answers there is no Ray dashboard; give it as --address {_LIKE}") from error

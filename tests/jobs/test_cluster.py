@@ -1,6 +1,9 @@
 """How a cluster is found, and what is said when it is not, or not ours."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -85,6 +88,20 @@ def test_a_refused_token_is_one_line_with_the_places_for_the_right_one(serve: Se
     line = refusal(f"http://{serve(status, 'Unauthorized')}")
     assert words in line
     assert "~/.ray/auth_token" in line
+
+
+def test_a_token_file_that_is_not_there_is_one_line() -> None:
+    program = "from cifake_ray.jobs.cluster import connect; connect('http://127.0.0.1:9')"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    for mode in ({}, {"RAY_AUTH_MODE": "token"}):
+        ended = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment | {"RAY_AUTH_TOKEN_PATH": "/no/such/token"} | mode,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "InputError: http://127.0.0.1:9: it wants a token and none was sent" in ended.stderr
 
 
 def test_the_option_beats_the_environment_and_a_dashboard_needs_no_scheme(
