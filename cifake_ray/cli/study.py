@@ -1,5 +1,6 @@
-"""Commands that train: demo, tune, train."""
+"""Commands that train: demo, tune, train; and plan, which says what that costs."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from cifake_ray.cli.app import (
     DataOption,
     DryRunOption,
     ExperimentArgument,
+    JsonOption,
     NameOption,
     ResumeOption,
     SeedOption,
@@ -20,7 +22,7 @@ from cifake_ray.cli.app import (
     app,
 )
 from cifake_ray.cli.find import load_named, load_new, shipped_experiments
-from cifake_ray.cli.show import print_comparison
+from cifake_ray.cli.show import plan_lines, print_comparison
 
 
 @app.command(epilog="Example: cifake-ray demo")
@@ -138,3 +140,19 @@ def _finish(runs: list[Any], out: Path) -> None:
     written = write_report([run.path for run in runs], out)
     print_comparison([run.path for run in runs])
     print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
+
+
+@app.command(epilog="Example: cifake-ray plan cnn --data ~/cifake --trials 40")
+def plan(
+    experiment: ExperimentArgument = None,
+    data: DataOption = None,
+    trials: TrialsOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a study would cost on this machine: time a few training steps and reckon with them. Runs no trial."""
+    from cifake_ray.tuning.plan import plan_study
+
+    loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])
+    planned = plan_study(loaded)
+    print(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(plan_lines(planned)))

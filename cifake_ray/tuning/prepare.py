@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from cifake_ray.data import ImageSet, Split, load_images, split_train, train_dup
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
 from cifake_ray.run import LABELS, Run, git_commit
+from cifake_ray.tuning.gauges import extraction_rate
 from cifake_ray.tuning.spread import home_here
 from cifake_ray.tuning.trial import Materials
 
@@ -46,13 +48,22 @@ def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[
     features = {}
     for spec in inputs.specs:
         with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px)") as update:
-            found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=update)
+            told = _both(update, extraction_rate(run.name))
+            found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=told)
         features[spec.asked, spec.image_size] = found
         spent = {key: spent[key] + getattr(found, key) for key in spent}
     materials = Materials(
         experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
     )
     return materials, spent if inputs.specs else None
+
+
+def _both(first: Callable[[int, int], None], second: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def update(done: int, total: int) -> None:
+        first(done, total)
+        second(done, total)
+
+    return update
 
 
 def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,6 +20,7 @@ from rich.table import Table
 from cifake_ray.console import print_note
 from cifake_ray.experiment import Search
 from cifake_ray.run import STATUSES, in_job
+from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 from cifake_ray.tuning.trial import OUT_OF_MEMORY
@@ -87,14 +89,28 @@ class Watch(tune.Callback):  # type: ignore[misc]
         record: StudyRecord,
         display: "Display | Quiet",
         deaths: dict[str, str],
+        gauges: StudyGauges,
         nodes: SharedStorage | None = None,
     ) -> None:
-        self.guard, self.record, self.display, self.deaths, self.nodes = guard, record, display, deaths, nodes
+        self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
+        self.gauges, self.nodes = gauges, nodes
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one lives and ends with the process
 
+    def on_trial_start(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.started(trial.trial_id)
+
+    def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
+        self.gauges.reported(trial.trial_id, Path(trial.config["folder"]).name, result)
+
+    def on_trial_complete(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.ended(trial.trial_id)
+
+    on_trial_error = on_trial_complete
+
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.ended(trial.trial_id)
         error = str(trial.get_error() or "").strip()
         self.deaths[trial.trial_id] = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
         if _LOST_NODE in error:
@@ -105,6 +121,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         self.display.update()
+        self.gauges.update()
         self.record.flush()
         if self.nodes is not None:
             self.nodes.check_new()

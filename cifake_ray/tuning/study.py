@@ -26,6 +26,7 @@ from cifake_ray.run import (
     write_text,
     writing,
 )
+from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
 from cifake_ray.tuning.progress import (
@@ -158,7 +159,7 @@ def _run(
     if spent and spent["extracted"]:
         environment["features"] = spent
     record = StudyRecord(run, experiment)
-    study = _Study(record, build_trainable(materials), guard, places, nodes)
+    study = _Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
     try:
         environment["ended"] = study.tune()
         study.retrain()
@@ -203,8 +204,9 @@ class _Study:
 
     def __init__(
         self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
-        nodes: SharedStorage | None,
+        nodes: SharedStorage | None, images: int,
     ) -> None:  # fmt: skip
+        self.gauges = StudyGauges(record, images)
         self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
         self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
         self.failures: dict[str, str] = {}
@@ -232,6 +234,7 @@ class _Study:
         if self.plan is None:
             retrainings = self._retrainings()
             if retrainings.waiting:
+                self.gauges.clear()  # of trials that a budget ended
                 self._fit(retrainings, Quiet(), {})
         run, search = self.record.run, self.record.experiment.search
         if search.winner_seeds == 0:
@@ -240,7 +243,7 @@ class _Study:
             note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
 
     def _fit(self, search: Searcher, display: Display | Quiet, deaths: dict[str, str]) -> None:
-        watch = Watch(self.guard, self.record, display, deaths, self.nodes)
+        watch = Watch(self.guard, self.record, display, deaths, self.gauges, self.nodes)
         _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
 
     def _retrainings(self) -> ListSearch:
