@@ -1,11 +1,30 @@
 """What a person sees while waiting: a bar on a terminal, a line now and then elsewhere."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 LINE_SECONDS = 10.0
+_NOTE = "cifake-ray-progress "  # begins the lines that a study in a Ray job prints for machines
+
+
+def print_note(note: dict[str, Any]) -> None:
+    """One line of JSON in a Ray job's log, which is all that a shell with the cluster's address can read of it."""
+    sys.stderr.write(f"{_NOTE}{json.dumps(note)}\n")
+    sys.stderr.flush()
+
+
+def read_note(line: str) -> dict[str, Any] | None:
+    """What `print_note` was given; None for any other line (`{}` for a damaged one)."""
+    if not line.startswith(_NOTE):
+        return None
+    try:
+        return dict(json.loads(line.removeprefix(_NOTE)))
+    except ValueError:
+        return {}
 
 
 @contextmanager

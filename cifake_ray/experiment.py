@@ -312,6 +312,16 @@ def validate_experiment(tree: Mapping[str, Any], where: str) -> Experiment:
         raise InputError(f"{where}: {_explain(first)}{more}") from error
 
 
+def check_study(experiment: Experiment, name: str, *, searching: bool = True) -> None:
+    """Raise InputError when there is nothing to search (unless `searching` is False), or `name` is no study's name."""
+    if searching and not experiment.search_space:
+        raise InputError(
+            f"{experiment.name}: search_space is empty, so there is nothing to tune; name a dimension, or train the "
+            "experiment's own values with `cifake-ray train`"
+        )
+    validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": name}, "--name")
+
+
 def save_experiment(experiment: Experiment) -> str:
     """The resolved experiment as YAML text, every key with its value."""
     return yaml.safe_dump(experiment.model_dump(mode="json", by_alias=True), sort_keys=False, width=120)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -22,6 +24,7 @@ from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, valid
 
 DEFAULT_STORAGE = "results/runs"
 Storage = str | Path  # a folder, or the address of object storage: s3://bucket/prefix
+COMMIT_VARIABLE = "CIFAKE_RAY_COMMIT"  # tells a job the commit of the checkout that it was submitted from
 Status = Literal["running", "completed", "stopped", "failed", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
 FINISHED = ("completed", "stopped", "failed")  # what `--trials` counts
@@ -180,6 +183,28 @@ class Run:
         return loaded if isinstance(loaded, dict) else {}
 
 
+def in_job() -> bool:
+    """Whether this process was started as a Ray job, by Ray itself."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def resume_command(name: str, storage: Storage) -> str:
+    """What goes on with a run, to be typed by its owner: as a job again, if it was one."""
+    place = [] if str(storage) == str(DEFAULT_STORAGE) else ["--storage", str(storage)]
+    return shlex.join(["cifake-ray", "submit" if in_job() else "tune", "--resume", name, *place])
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, or was submitted from; None for an installed one."""
+    if (submitted := os.environ.get(COMMIT_VARIABLE)) is not None:
+        return submitted or None
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def run_at(storage: Storage, name: str) -> Run:
     """The run of this name in `storage`, whether it exists or not; nothing is fetched."""
     if remote.is_remote(str(storage)):
@@ -206,8 +231,8 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
     run = run_at(storage, name)
     if run.exists():
         raise InputError(
-            f"{run.where}: a run of this name exists; go on with `cifake-ray tune --resume {name}"
-            f"{'' if storage == DEFAULT_STORAGE else f' --storage {storage}'}`, or choose another --name"
+            f"{run.where}: a run of this name exists; go on with `{resume_command(name, storage)}`, "
+            "or choose another --name"
         )
     try:
         if run.url is not None:

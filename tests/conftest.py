@@ -29,9 +29,10 @@ def ray_session() -> Iterator[None]:
     """A Ray of this test session's own, with 2 CPUs."""
     import ray
 
+    often = {"metrics_report_interval_ms": 1000}  # gauges appear after one such interval and vanish after two
     for _ in range(3):  # as the program does: on a busy machine Ray's processes may miss their 30 s
         with contextlib.suppress(Exception):
-            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _system_config=often)
             break
         ray.shutdown()
     assert ray.is_initialized()

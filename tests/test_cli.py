@@ -307,6 +307,46 @@ def test_what_the_command_line_does_not_know_ends_with_code_2(call: Call, argume
     assert call(*arguments).code == 2
 
 
+# --- what is refused before a cluster is asked --------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None in the environment, and a token is not looked for."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize("command", [["submit", "small.yaml", "--storage", "/runs"],
+                                     ["submit", "--resume", "small", "--storage", "/runs"],
+                                     ["status"], ["status", "a-1"], ["logs", "a-1"], ["stop", "a-1"]])  # fmt: skip
+def test_commands_for_a_cluster_need_its_address(call: Call, yaml_file: Path, command: list[str]) -> None:
+    assert yaml_file.name == "small.yaml"
+    refused(call(*command), "no cluster was named; give its dashboard as --address")
+    refused(call(*command, "--address", "http://127.0.0.1:9"), "http://127.0.0.1:9: no Ray cluster answers there")
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "--storage results/runs: a relative path"),
+        (["--storage", "/runs", "--data", "cifake"], "--data cifake: a relative path"),
+        (["--storage", "/runs", "--set", "training.lrate=1"], "did you mean lr?"),
+        (["--storage", "/runs", "--set", "search_space={}"], "nothing to tune"),
+        (["--storage", "/runs", "--set", "resources.workers_per_trial=17"], "17 workers cannot share a batch of 32"),
+        (["--storage", "/runs", "--resume", "small"], "the run has its own experiment"),
+    ],
+)
+def test_a_submission_is_checked_as_a_study_of_this_machine(
+    call: Call, yaml_file: Path, options: list[str], words: str
+) -> None:
+    refused(call("submit", yaml_file, *options, "--address", "http://127.0.0.1:9"), words)
+
+
 # --- what is printed ---------------------------------------------------------------------------------------------
 
 

@@ -14,11 +14,14 @@ import pytest
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import (
+    DEFAULT_STORAGE,
     Run,
     create_run,
     free_name,
+    git_commit,
     list_runs,
     open_run,
+    resume_command,
     trial_columns,
     write_bytes,
     write_json,
@@ -149,3 +152,18 @@ def test_the_columns_of_trials_csv_are_as_documented() -> None:
     assert ",".join(trial_columns(["lr", "batch_size"])) == (
         "trial_id,status,lr,batch_size,epochs,best_epoch,train_accuracy,val_accuracy,val_loss,seconds,cpu_seconds,error"
     )
+
+
+def test_the_command_that_resumes_is_the_one_that_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resume_command("cnn", DEFAULT_STORAGE) == "cifake-ray tune --resume cnn"
+    assert resume_command("cnn", Path("/my runs")) == "cifake-ray tune --resume cnn --storage '/my runs'"
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert resume_command("cnn", "s3://bucket/runs") == "cifake-ray submit --resume cnn --storage s3://bucket/runs"
+
+
+@pytest.mark.parametrize(("given", "noted"), [("0123abcd", "0123abcd"), ("", None)])
+def test_a_job_notes_the_commit_that_it_was_submitted_from(
+    monkeypatch: pytest.MonkeyPatch, given: str, noted: str | None
+) -> None:
+    monkeypatch.setenv("CIFAKE_RAY_COMMIT", given)
+    assert git_commit() == noted

@@ -9,7 +9,7 @@ from cifake_ray.cli.app import app
 from cifake_ray.errors import InputError, Interrupted, WorkError
 
 # isort: off
-from cifake_ray.cli import study, read, render, machine  # noqa: F401 (their order is that of --help)
+from cifake_ray.cli import study, cluster, read, render, machine  # noqa: F401 (their order is that of --help)
 # isort: on
 
 
@@ -18,6 +18,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     signal.signal(signal.SIGINT, _interrupt)
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` Ray would build it in every worker
     try:
         code = app(arguments, prog_name="cifake-ray", standalone_mode=True)
     except (InputError, WorkError, Interrupted, BrokenPipeError) as error:

@@ -33,6 +33,8 @@ SetOption = Annotated[
 TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over all resumes.", min=1)]
 SeedOption = Annotated[int | None, typer.Option(help="training.seed; the split of the data stays.", min=0)]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; a Ray of its own by default.")]
+ResumeOption = Annotated[str | None, typer.Option(metavar="STUDY", help="Go on with this study, or extend it.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORAGE = "results/runs"
 

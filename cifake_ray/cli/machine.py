@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,13 +17,24 @@ app.add_typer(cache_app, name="cache")
 
 
 @app.command(epilog="Example: cifake-ray doctor --data ~/cifake")
-def doctor(storage: StorageOption = DEFAULT_STORAGE, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Check this machine: versions, cores, threads, memory, cache, storage, data; each problem with its cure."""
+def doctor(
+    storage: StorageOption = DEFAULT_STORAGE,
+    data: DataOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="Check this cluster too: HOST:PORT, or http://HOST:PORT of its dashboard.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check this machine, and a cluster's nodes with --address; each problem with its cure.
+
+    That is: versions, cores, threads, memory, cache, storage, data, token, dashboard, clusters that could be confused.
+    """
     from dataclasses import asdict
 
     from cifake_ray.doctor import run_checks
 
-    checks = run_checks(Path(storage), data or os.environ.get("CIFAKE_RAY_DATA"))
+    source = data or os.environ.get("CIFAKE_RAY_DATA")
+    checks = run_checks(str(storage), source, address)
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
     else:

@@ -1,5 +1,6 @@
 """Commands that read what is there: report, evaluate, predict, spaces, runs."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -93,3 +94,18 @@ def runs(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) 
         print(f"no runs in {storage}")
         return
     print_rows(rows, as_json)
+
+
+@app.command(epilog="Example: cifake-ray dashboard results/runs/cnn")
+def dashboard(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+) -> None:
+    """Show a run's Optuna study in optuna-dashboard, also while it runs. Only reads; Ctrl-C ends it."""
+    from cifake_ray.errors import Interrupted
+    from cifake_ray.reporting.live import dashboard_server
+    from cifake_ray.run import Run
+
+    with contextlib.suppress(Interrupted), dashboard_server(Run(run), port) as server:
+        print(f"http://127.0.0.1:{server.server_port}/dashboard  ({run}; Ctrl-C ends it)", flush=True)
+        server.serve_forever()

@@ -56,3 +56,42 @@ def _cell(value: Any) -> str:
 
 def interval(metric: dict[str, float]) -> str:
     return f"{metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
+
+
+def plan_lines(plan: Any) -> list[str]:
+    """A plan for people; see `tuning.plan.Plan`."""
+    lines = [
+        f"{plan.experiment}: {plan.trials} trials of {plan.epochs} epochs, {plan.places} at once, "
+        f"{plan.train_images:,} training and {plan.validation_images:,} validation images"
+    ]
+    lines += [
+        f"  batch_size {timing.batch_size}: {duration(timing.seconds_per_epoch)} an epoch "
+        f"({timing.images_per_second:,.0f} images/s in training)"
+        for timing in plan.timings
+    ]
+    lines += [
+        f"  expected over the search space: {duration(plan.seconds_per_epoch)} an epoch",
+        f"  feature extraction  {duration(plan.extraction_s)}" if plan.extraction_s else "",
+        f"  tuning              {duration(plan.tuning_full_s)} without early stopping, {duration(plan.tuning_s)} with "
+        f"(it runs {plan.epochs_share:.0%} of the epochs if trials come in random order of quality)",
+        f"  retraining          {duration(plan.retraining_s)}, testing {duration(plan.test_s)}",
+        f"  in all              {duration(plan.total_s)} ({duration(plan.total_full_s)} without early stopping)",
+        f"  memory              {_gib(plan.memory_bytes)} of {_gib(plan.available_bytes)} available"
+        f"{'' if plan.memory_bytes <= plan.available_bytes else ': too little, lower resources.max_concurrent'}",
+        f"  cache               {_gib(plan.cache_bytes)}",
+    ]
+    if plan.budget_s is not None:
+        verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"
+        lines.append(f"  time budget         {duration(plan.budget_s)}: {verdict}")
+    return [line for line in lines if line]
+
+
+def duration(seconds: float) -> str:
+    """`0.42 s`, `37 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,5 +1,6 @@
-"""Commands that train: demo, tune, train."""
+"""Commands that train: demo, tune, train; and plan, which says what that costs."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,17 +10,19 @@ from cifake_ray.cli.app import (
     DEFAULT_STORAGE,
     AddressOption,
     DataOption,
+    DryRunOption,
     ExperimentArgument,
+    JsonOption,
     NameOption,
+    ResumeOption,
     SeedOption,
     SetOption,
     StorageOption,
     TrialsOption,
     app,
 )
-from cifake_ray.cli.find import load_named, shipped_experiments
-from cifake_ray.cli.show import print_comparison
-from cifake_ray.errors import InputError
+from cifake_ray.cli.find import load_named, load_new, shipped_experiments
+from cifake_ray.cli.show import plan_lines, print_comparison
 
 
 @app.command(epilog="Example: cifake-ray demo")
@@ -57,10 +60,8 @@ def tune(
     seed: SeedOption = None,
     set_: SetOption = None,
     address: AddressOption = None,
-    resume: Annotated[str | None, typer.Option(metavar="STUDY", help="Go on with this study, or extend it.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")
-    ] = False,
+    resume: ResumeOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Tune a model: run the trials of an experiment, retrain the winner and the baseline, test both.
 
@@ -69,14 +70,10 @@ def tune(
     from cifake_ray.evaluation.score import score_winners
     from cifake_ray.tuning.study import StudyRequest, check_new_study, resumed_request, run_study
 
+    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     if resume is not None:
-        if experiment is not None or any(option is not None for option in (name, data, seed, set_)):
-            raise InputError(
-                "tune --resume takes --storage, --trials and --address only: the run has its own experiment"
-            )
         request = resumed_request(storage, resume, trials, address)
     else:
-        loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [])
         request = StudyRequest(loaded, storage, name or loaded.name, address=address)
         check_new_study(request)
     if dry_run:
@@ -143,3 +140,19 @@ def _finish(runs: list[Any], out: Path) -> None:
     written = write_report([run.path for run in runs], out)
     print_comparison([run.path for run in runs])
     print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
+
+
+@app.command(epilog="Example: cifake-ray plan cnn --data ~/cifake --trials 40")
+def plan(
+    experiment: ExperimentArgument = None,
+    data: DataOption = None,
+    trials: TrialsOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a study would cost on this machine: time a few training steps and reckon with them. Runs no trial."""
+    from cifake_ray.tuning.plan import plan_study
+
+    loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])
+    planned = plan_study(loaded)
+    print(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(plan_lines(planned)))

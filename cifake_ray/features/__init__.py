@@ -2,6 +2,15 @@
 
 from cifake_ray.features.shards import RunShards, local_shards, ray_shards
 from cifake_ray.features.specs import FeatureSpec, feature_specs
-from cifake_ray.features.store import FeatureSet, ensure_features
+from cifake_ray.features.store import FeatureSet, ensure_features, missing_features
 
-__all__ = ["FeatureSet", "FeatureSpec", "RunShards", "ensure_features", "feature_specs", "local_shards", "ray_shards"]
+__all__ = [
+    "FeatureSet",
+    "FeatureSpec",
+    "RunShards",
+    "ensure_features",
+    "feature_specs",
+    "local_shards",
+    "missing_features",
+    "ray_shards",
+]

@@ -77,8 +77,7 @@ def ensure_features(
     first and extracts nothing. Raises InputError when the cache folder cannot be written.
     """
     began = time.perf_counter()
-    stages = STAGES[: STAGES.index(spec.last_stage) + 1]
-    entries = {name: _entry_path(part, spec, name) for name in (f"{s}.{stat}" for s in stages for stat in POOLS)}
+    entries = _entries(part, spec)
     extracted, cpu_seconds = 0, 0.0
     if _missing(entries, len(part.images)):
         folder = _folder(part, spec)
@@ -89,6 +88,16 @@ def ensure_features(
                 _assemble(part, spec, {name: entries[name] for name in missing}, folder)
     seconds = time.perf_counter() - began
     return FeatureSet(spec, len(part.images), entries, extracted, seconds, cpu_seconds)
+
+
+def missing_features(part: Images, spec: FeatureSpec) -> list[str]:
+    """The `stage.stat` of the pass that the cache does not hold for these images, or holds damaged."""
+    return _missing(_entries(part, spec), len(part.images))
+
+
+def _entries(part: Images, spec: FeatureSpec) -> dict[str, Path]:
+    stages = STAGES[: STAGES.index(spec.last_stage) + 1]
+    return {name: _entry_path(part, spec, name) for name in (f"{s}.{stat}" for s in stages for stat in POOLS)}
 
 
 def shard_bounds(count: int, image_size: int) -> list[tuple[int, int]]:

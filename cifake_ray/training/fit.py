@@ -120,7 +120,7 @@ def _as_reported_at(work: Fit, number: int) -> dict[str, float]:
 def _advance(work: Fit, wrapped: nn.Module, number: int) -> None:
     """Train one epoch, validate, note the best, write the checkpoints."""
     wall, cpu = time.perf_counter(), time.process_time()
-    train_loss, train_accuracy = _train_epoch(work, wrapped, number)
+    train_loss, train_accuracy = train_epoch(work, wrapped, number)
     val_loss, val_accuracy = evaluate(work, work.data.validation)
     for name, loss in (("training", train_loss), ("validation", val_loss)):
         if not math.isfinite(loss):
@@ -141,7 +141,7 @@ def _advance(work: Fit, wrapped: nn.Module, number: int) -> None:
         _save(work, work.folder, improved)
 
 
-def _train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, float]:
+def train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, float]:
     """One pass over the training rows; returns mean loss and accuracy under augmentation, over all ranks.
 
     Each rank takes every world-th row of each global batch; its loss is divided by the global batch, so that the

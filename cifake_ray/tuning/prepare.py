@@ -2,8 +2,8 @@
 
 import os
 import platform
-import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +15,8 @@ from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Split, load_images, split_train, train_duplicates
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
-from cifake_ray.run import LABELS, Run
+from cifake_ray.run import LABELS, Run, git_commit
+from cifake_ray.tuning.gauges import extraction_rate
 from cifake_ray.tuning.spread import home_here
 from cifake_ray.tuning.trial import Materials
 
@@ -47,13 +48,22 @@ def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[
     features = {}
     for spec in inputs.specs:
         with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px)") as update:
-            found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=update)
+            told = _both(update, extraction_rate(run.name))
+            found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=told)
         features[spec.asked, spec.image_size] = found
         spent = {key: spent[key] + getattr(found, key) for key in spent}
     materials = Materials(
         experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
     )
     return materials, spent if inputs.specs else None
+
+
+def _both(first: Callable[[int, int], None], second: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def update(done: int, total: int) -> None:
+        first(done, total)
+        second(done, total)
+
+    return update
 
 
 def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent: int) -> dict[str, Any]:
@@ -68,7 +78,7 @@ def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), "cifake_ray": __version__}
         | {name: version(name) for name in _VERSIONS},
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "hardware": _hardware(),
         "data": _describe_data(inputs),
         "weights": weights or None,
@@ -95,16 +105,6 @@ def _describe_data(inputs: Inputs) -> dict[str, Any]:
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
         "converted": dict(images.converted),
     }
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, None for an installed one."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _hardware() -> list[dict[str, Any]]:

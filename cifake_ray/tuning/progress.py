@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,7 +17,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from cifake_ray.console import print_note
 from cifake_ray.experiment import Search
+from cifake_ray.run import STATUSES, in_job
+from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 from cifake_ray.tuning.trial import OUT_OF_MEMORY
@@ -23,6 +28,8 @@ from cifake_ray.tuning.trial import OUT_OF_MEMORY
 _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
 _LOST_NODE, _SHORT_OF_MEMORY = "its node has died", "low on memory"  # in Ray's words
+_NOTE_SECONDS = 2.0
+_RUNNING_SECONDS = 0.5  # running trials are noted two a second at most: a day of 64 at once is 25 MB of log
 _STOP_SECONDS = 180.0  # for the workers of running trials to finish their epoch
 
 
@@ -82,14 +89,28 @@ class Watch(tune.Callback):  # type: ignore[misc]
         record: StudyRecord,
         display: "Display | Quiet",
         deaths: dict[str, str],
+        gauges: StudyGauges,
         nodes: SharedStorage | None = None,
     ) -> None:
-        self.guard, self.record, self.display, self.deaths, self.nodes = guard, record, display, deaths, nodes
+        self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
+        self.gauges, self.nodes = gauges, nodes
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one lives and ends with the process
 
+    def on_trial_start(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.started(trial.trial_id)
+
+    def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
+        self.gauges.reported(trial.trial_id, Path(trial.config["folder"]).name, result)
+
+    def on_trial_complete(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.ended(trial.trial_id)
+
+    on_trial_error = on_trial_complete
+
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self.gauges.ended(trial.trial_id)
         error = str(trial.get_error() or "").strip()
         self.deaths[trial.trial_id] = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
         if _LOST_NODE in error:
@@ -100,6 +121,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         self.display.update()
+        self.gauges.update()
         self.record.flush()
         if self.nodes is not None:
             self.nodes.check_new()
@@ -159,10 +181,14 @@ class Display:
         parts = [f"{done}/{total} done"]
         if (best := self.record.best()) is not None:
             parts.append(f"best {best.value(self.guard.search.metric):.4f} (trial {best.trial_id})")
-        if (new := done - self.done_before) > 0 and done < total:
-            seconds = (time.monotonic() - self.guard.started) / new * (total - done)
+        if seconds := self.seconds_left():
             parts.append(f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left")
         return " · ".join(parts)
+
+    def seconds_left(self) -> float | None:
+        """At the rate of the trials that ended since the start or resume; None before the first, 0 after the last."""
+        new, missing = self.record.finished - self.done_before, self.guard.search.trials - self.record.finished
+        return (time.monotonic() - self.guard.started) / new * max(missing, 0) if new > 0 else None
 
     def line(self, row: TrialRow) -> str:
         value = row.value(self.guard.search.metric)
@@ -187,6 +213,67 @@ class Display:
             style = "bold green" if best is row else "dim" if row.status in ("stopped", "failed") else ""
             table.add_row(str(row.trial_id), row.status, *settings, str(len(row.curve)), *values, style=style)
         return table
+
+
+def note_phase(phase: str) -> None:
+    """In a Ray job: say for `cifake-ray status` what is done before the first trial."""
+    if in_job():
+        print_note({"phase": phase})
+
+
+class JobDisplay(Display):
+    """In a Ray job: the same lines, and for `cifake-ray status` notes of what changed (trials, then the whole)."""
+
+    def __init__(self, record: StudyRecord, guard: Guard) -> None:
+        super().__init__(record, guard)
+        self.live = None
+        self.noted: dict[int, dict[str, Any]] = {}
+        self.whole: dict[str, Any] = {}
+        self.next_note = self.next_running = 0.0
+
+    def update(self, *, force: bool = False) -> None:
+        super().update(force=force)
+        now = time.monotonic()
+        if not force and now < self.next_note:
+            return
+        running = force or now >= self.next_running
+        for row in list(self.record.rows.values()):
+            note, before = self.trial_note(row), self.noted.get(row.trial_id)
+            if note != before and (running or before is None or note["status"] != before["status"]):
+                self.noted[row.trial_id] = note
+                print_note({"trial": note})
+        if (whole := self.note()) != self.whole:
+            self.whole = whole
+            print_note(whole | {"seconds_left": self.seconds_left()})
+        self.next_note = now + _NOTE_SECONDS
+        if running:
+            self.next_running = now + max(_NOTE_SECONDS, len(self.record.with_status("running")) * _RUNNING_SECONDS)
+
+    def note(self) -> dict[str, Any]:
+        """The study as a whole; `best` is null before the first epoch."""
+        search, best = self.guard.search, self.record.best()
+        counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
+        found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
+        return {
+            "phase": "tuning" if self.guard.searching else "retraining",
+            "experiment": self.record.experiment.name,
+            "model": self.record.experiment.model.kind,
+            "total": search.trials,
+            "finished": self.record.finished,
+            "trials": {status: counts[status] for status in STATUSES},
+            "metric": search.metric,
+            "best": found,
+        }
+
+    def trial_note(self, row: TrialRow) -> dict[str, Any]:
+        value = row.value(self.guard.search.metric)
+        about = {"trial_id": row.trial_id, "status": row.status, "epochs": len(row.curve), "best": value}
+        return about | {"params": row.params, "error": row.error}
+
+
+def display_of(record: StudyRecord, guard: Guard) -> Display:
+    """How this process shows a study."""
+    return (JobDisplay if in_job() else Display)(record, guard)
 
 
 class Quiet:

@@ -1,6 +1,5 @@
 """The Ray that a study runs on: one of its own, a cluster at an address, or that of the job it runs in."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ import ray
 
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
+from cifake_ray.run import in_job
 from cifake_ray.tuning.resources import local_capacity
 
 _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
@@ -20,10 +20,10 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    elsewhere = address is not None or in_job()
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
-        if address is not None or in_job:
+        if elsewhere:
             ray.init(address=address or "auto", **quiet)
         else:
             _start_local(experiment, quiet)
@@ -32,7 +32,7 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
             f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
         ) from error
     try:
-        yield address is None and not in_job
+        yield not elsewhere
     finally:
         ray.shutdown()
 

@@ -12,12 +12,33 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from cifake_ray.errors import InputError, Interrupted
-from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
+from cifake_ray.experiment import Experiment, check_study, save_experiment
 from cifake_ray.remote import check_writable
-from cifake_ray.run import Run, Storage, create_run, open_run, run_at, write_json, write_text, writing
+from cifake_ray.run import (
+    Run,
+    Storage,
+    create_run,
+    in_job,
+    open_run,
+    resume_command,
+    run_at,
+    write_json,
+    write_text,
+    writing,
+)
+from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
-from cifake_ray.tuning.progress import Display, Guard, Quiet, StudyStopped, Watch, catching_signals
+from cifake_ray.tuning.progress import (
+    Display,
+    Guard,
+    Quiet,
+    StudyStopped,
+    Watch,
+    catching_signals,
+    display_of,
+    note_phase,
+)
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import Places, check_workers, local_capacity, max_concurrent
 from cifake_ray.tuning.scheduler import build_scheduler
@@ -77,12 +98,7 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
     written.
     """
     experiment = request.experiment
-    if searching and not experiment.search_space:
-        raise InputError(
-            f"{experiment.name}: search_space is empty, so there is nothing to tune; name a dimension, or train the "
-            "experiment's own values with `cifake-ray train`"
-        )
-    validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": request.name}, "--name")
+    check_study(experiment, request.name, searching=searching)
     run = run_at(request.storage, request.name)
     if run.exists():
         create_run(request.storage, request.name, experiment)
@@ -108,7 +124,7 @@ def run_study(request: StudyRequest) -> Run:
     """
     experiment = request.experiment
     check_workers(experiment)
-    if request.address is None:
+    if request.address is None and not in_job():  # a job's own machine may have no places at all
         planned_concurrency(experiment)
     if request.resume:
         with writing(run_at(request.storage, request.name)):
@@ -136,13 +152,14 @@ def _run(
     experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None
 ) -> None:
     """The study proper, as the run's only writer."""
+    note_phase("preparing")
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
     materials, spent = gather_materials(experiment, run, inputs)
     if spent and spent["extracted"]:
         environment["features"] = spent
     record = StudyRecord(run, experiment)
-    study = _Study(record, build_trainable(materials), guard, places, nodes)
+    study = _Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
     try:
         environment["ended"] = study.tune()
         study.retrain()
@@ -187,8 +204,9 @@ class _Study:
 
     def __init__(
         self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
-        nodes: SharedStorage | None,
+        nodes: SharedStorage | None, images: int,
     ) -> None:  # fmt: skip
+        self.gauges = StudyGauges(record, images)
         self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
         self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
         self.failures: dict[str, str] = {}
@@ -201,7 +219,7 @@ class _Study:
             return "trials"
         search = StudySearch(self.record, self.places)
         try:
-            with Display(self.record, self.guard) as display:
+            with display_of(self.record, self.guard) as display:
                 self._fit(ChainedSearch(search, self._retrainings), display, search.deaths)
         except StudyStopped as stop:
             if str(stop) == "interrupted":
@@ -216,6 +234,7 @@ class _Study:
         if self.plan is None:
             retrainings = self._retrainings()
             if retrainings.waiting:
+                self.gauges.clear()  # of trials that a budget ended
                 self._fit(retrainings, Quiet(), {})
         run, search = self.record.run, self.record.experiment.search
         if search.winner_seeds == 0:
@@ -224,7 +243,7 @@ class _Study:
             note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
 
     def _fit(self, search: Searcher, display: Display | Quiet, deaths: dict[str, str]) -> None:
-        watch = Watch(self.guard, self.record, display, deaths, self.nodes)
+        watch = Watch(self.guard, self.record, display, deaths, self.gauges, self.nodes)
         _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
 
     def _retrainings(self) -> ListSearch:
@@ -271,10 +290,9 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
 
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
-    cli = f"cifake-ray tune --resume {run.name} --storage {run.storage}"
     return Interrupted(
         f"interrupted with {record.finished} of {record.experiment.search.trials} trials done; everything is in "
-        f"{run.where}; go on with: {cli}"
+        f"{run.where}; go on with: {resume_command(run.name, run.storage)}"
     )
 
 

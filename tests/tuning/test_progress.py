@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.tuning.progress import Display, Guard, catching_signals
+from cifake_ray.console import read_note
+from cifake_ray.tuning.progress import Display, Guard, JobDisplay, catching_signals, display_of, note_phase
 from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, epoch_result, experiment_of
@@ -113,3 +114,52 @@ def test_the_table_on_a_terminal_has_a_row_for_every_trial_and_the_best_in_its_t
     table = Display(record, Guard(record.experiment.search)).table()
     assert table.row_count == 1
     assert "best 0.8500 (trial 0)" in str(table.title)
+
+
+# --- in a job ------------------------------------------------------------------------------------------------------
+
+
+def test_a_study_in_a_job_notes_its_trials_and_the_whole_for_machines(
+    open_record: OpenRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = record_with(open_record, 0.75)
+    JobDisplay(record, Guard(record.experiment.search)).update(force=True)
+    trial, whole = (read_note(line) for line in capsys.readouterr().err.splitlines())
+    params = {"lr": 1e-3, "batch_size": 32, "head_width": 64}
+    about = {"trial_id": 0, "status": "running", "epochs": 1, "best": 0.75, "params": params, "error": ""}
+    assert trial == {"trial": about}
+    assert whole == {
+        "phase": "tuning", "experiment": "cnn", "model": "cnn", "total": 6, "finished": 0,
+        "trials": {"running": 1, "completed": 0, "stopped": 0, "failed": 0, "interrupted": 0},
+        "metric": "val_accuracy", "best": {"value": 0.75, "trial_id": 0}, "seconds_left": None,
+    }  # fmt: skip
+
+
+def test_what_did_not_change_is_not_noted_again_nor_is_anything_too_often(
+    open_record: OpenRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = record_with(open_record, 0.75)
+    display = JobDisplay(record, Guard(record.experiment.search))
+    display.update(force=True)
+    capsys.readouterr()
+    display.update(force=True)
+    assert capsys.readouterr().err == ""
+    record.finish(0, "completed")
+    display.update()
+    assert capsys.readouterr().err == ""
+    display.update(force=True)
+    assert len([line for line in capsys.readouterr().err.splitlines() if read_note(line)]) == 2
+
+
+def test_only_a_ray_job_writes_notes(
+    open_record: OpenRecord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = record_with(open_record, 0.75)
+    guard = Guard(record.experiment.search)
+    assert type(display_of(record, guard)) is Display
+    note_phase("preparing")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert type(display_of(record, guard)) is JobDisplay
+    note_phase("preparing")
+    assert read_note(capsys.readouterr().err) == {"phase": "preparing"}

@@ -1,0 +1,208 @@
+"""Commands about a Ray cluster: submit, status, logs, stop."""
+
+import json
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifake_ray.cli.app import (
+    DEFAULT_STORAGE,
+    DataOption,
+    DryRunOption,
+    ExperimentArgument,
+    JsonOption,
+    NameOption,
+    ResumeOption,
+    SeedOption,
+    SetOption,
+    StorageOption,
+    TrialsOption,
+    app,
+)
+from cifake_ray.cli.find import load_new
+from cifake_ray.cli.show import duration, print_rows
+from cifake_ray.errors import InputError, Interrupted, WorkError
+
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(help="The cluster's dashboard, as http://HOST:8265; RAY_API_SERVER_ADDRESS or RAY_ADDRESS otherwise."),
+]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as `submit` and `status` print it.")]
+_SHOWN = 20  # jobs in the table of `status`
+
+
+@app.command(epilog="Example: cifake-ray submit cnn --data /shared/cifake --storage /shared/runs --follow")
+def submit(
+    experiment: ExperimentArgument = None,
+    name: NameOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    data: DataOption = None,
+    trials: TrialsOption = None,
+    seed: SeedOption = None,
+    set_: SetOption = None,
+    address: ClusterOption = None,
+    resume: ResumeOption = None,
+    dry_run: DryRunOption = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Print the job's log until it ends.")] = False,
+) -> None:
+    """Tune on a Ray cluster: what `tune` takes, run as a job there. Ctrl-C ends --follow, not the job.
+
+    The token is found as Ray finds it: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+    """
+    from cifake_ray.experiment import save_experiment
+    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.package import build_package
+    from cifake_ray.jobs.submit import Submission, ask_cluster, check_submission, send
+    from cifake_ray.jobs.watch import find_job
+    from cifake_ray.tuning.resources import check_workers
+
+    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    if loaded is None:
+        submission = Submission(str(resume), str(storage), trials=trials)
+    else:
+        submission = Submission(name or loaded.name, str(storage), loaded)
+        check_workers(loaded)
+    check_submission(submission)
+    cluster = connect(address)
+    answer = ask_cluster(cluster, submission)
+    versions = ", ".join(f"{key} {(answer.nodes[0].found or {})[key]}" for key in ("python", "ray", "torch", "optuna"))
+    print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {versions} (asked in {answer.seconds:.1f} s)")
+    with tempfile.TemporaryDirectory(prefix="cifake-ray-") as folder:
+        package = build_package(Path(folder), loaded)
+        print(f"package: {package.files} files, {package.size / 1e6:.1f} MB", flush=True)
+        if dry_run:
+            print("" if loaded is None else save_experiment(loaded), end="")
+            print(f"# valid; would run on that cluster, in {submission.run}: {submission.entrypoint}")
+            return
+        job = find_job(cluster, send(cluster, submission, package))
+    _print_next(cluster, job, address)
+    if follow:
+        _follow(cluster, job)
+
+
+@app.command(epilog="Example: cifake-ray status")
+def status(
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job id; every study's job without it.")] = None,
+    address: ClusterOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How far the studies on a cluster are; with JOB, every trial of one."""
+    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.watch import find_job, study_jobs, with_progress, with_trials
+
+    cluster = connect(address)
+    if job is not None:
+        found = with_trials(cluster, find_job(cluster, job))
+        if as_json:
+            print(json.dumps(found.as_row(), indent=1))
+        else:
+            print_rows([_job_row(found)], as_json=False)
+            print_rows([_trial_row(trial) for trial in found.trials], as_json=False)
+        return
+    jobs = study_jobs(cluster)
+    shown = [with_progress(cluster, each) for each in (jobs if as_json else jobs[-_SHOWN:])]
+    if as_json:
+        rows = [each.as_row() for each in shown]
+        print(json.dumps([{key: value for key, value in row.items() if key != "trials"} for row in rows], indent=1))
+        return
+    print_rows([_job_row(each) for each in shown], as_json=False)
+    if not jobs:
+        print(f"no studies on {cluster.url}")
+    elif len(jobs) > len(shown):
+        print(f"{len(jobs) - len(shown)} older ones are left out; --json has all")
+
+
+@app.command(epilog="Example: cifake-ray logs JOB -f")
+def logs(
+    job: JobArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    address: ClusterOption = None,
+) -> None:
+    """Print the log of a study's job. Ctrl-C ends -f, not the job."""
+    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.watch import find_job, log_lines
+
+    cluster = connect(address)
+    found = find_job(cluster, job)
+    if follow:
+        _follow(cluster, found)
+        return
+    for line in log_lines(cluster, found):
+        print(line)
+
+
+@app.command(epilog="Example: cifake-ray stop JOB")
+def stop(job: JobArgument, address: ClusterOption = None) -> None:
+    """Stop a study's job, which saves everything first, and say how to go on with it."""
+    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.watch import find_job, stop, with_progress
+
+    cluster = connect(address)
+    found = find_job(cluster, job)
+    if found.ended:
+        print(f"{job}: ended before ({found.state})")
+        return
+    print(f"stopping {job}; it saves what it has", file=sys.stderr, flush=True)
+    ended = with_progress(cluster, stop(cluster, found))
+    print(f"{job}: {ended.state}; {_how_to_go_on(ended)}")
+
+
+def _follow(cluster: Any, job: Any) -> None:
+    """The job's log until it ends; then its outcome as this command's."""
+    from cifake_ray.jobs.watch import follow, with_progress
+
+    ended = with_progress(cluster, follow(cluster, job, lambda line: print(line, flush=True)))
+    if ended.ended_well:
+        return
+    message = f"job {job.id} {ended.state}; {_how_to_go_on(ended)}"
+    if ended.state == "stopped":
+        raise Interrupted(message)
+    raise InputError(message) if ended.exit_code == 2 else WorkError(message)
+
+
+def _print_next(cluster: Any, job: Any, address: str | None) -> None:
+    more = "" if address is None else f" --address {address}"
+    print(f"job {job.id} was submitted")
+    print(f"  dashboard  {cluster.url}/#/jobs/{job.id}")
+    for what in (f"status {job.id}", f"logs {job.id} -f", f"stop {job.id}"):
+        print(f"  {what.split()[0]:9}  cifake-ray {what}{more}")
+    print(f"  resume     {_resume(job)}{more}   # after it was stopped, killed or lost", flush=True)
+
+
+def _resume(job: Any) -> str:
+    return shlex.join(["cifake-ray", "submit", "--resume", job.study, "--storage", job.storage])
+
+
+def _how_to_go_on(job: Any) -> str:
+    """A run is there once its driver has noted anything, or if it was to be resumed (jobs then name no experiment)."""
+    if job.progress or not job.experiment:
+        return f"{'' if job.progress else f'{job.reason[:300]}; '}go on with: {_resume(job)}"
+    return f"the study had not begun ({job.reason[:300]})"
+
+
+def _job_row(job: Any) -> dict[str, Any]:
+    progress = job.progress
+    trials = progress.get("trials", {})
+    phase = f" ({progress['phase']})" if job.state == "running" and progress else ""
+    best = (progress.get("best") or {}).get("value")
+    left = job.seconds_left
+    return {
+        "job": job.id,
+        "experiment": progress.get("experiment", job.experiment),
+        "state": f"{job.state}{phase}",
+        "done": f"{progress['finished']}/{progress['total']}" if trials else "",
+        **{status: trials.get(status, "") for status in ("running", "stopped", "failed")},
+        f"best {progress.get('metric', 'val_accuracy')}": best,
+        "elapsed": duration(job.seconds),
+        "left": "" if left is None else duration(left),
+    }
+
+
+def _trial_row(trial: dict[str, Any]) -> dict[str, Any]:
+    params = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in trial["params"].items()}
+    about = {"trial": trial["trial_id"], "status": trial["status"], **params, "epochs": trial["epochs"]}
+    return about | {"best": trial["best"], "error": trial["error"]}

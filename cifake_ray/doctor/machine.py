@@ -1,0 +1,146 @@
+"""Checks of this machine."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from cifake_ray.cache import cache_root, locked
+from cifake_ray.doctor.check import Check, judged
+from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
+from cifake_ray.errors import InputError
+
+_LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose paths have 107 bytes
+
+
+def machine_checks(storage: str, source: str | None, address: str | None) -> list[Check]:
+    """Every check of this machine; `source`: None leaves the data out; `address`: the cluster that is meant, if any."""
+    checks = [_python(), *_packages(), _cores(), _threads(), _memory(), _cache(), _temporary(), _clusters(address)]
+    checks += [_token()] if _token_file().exists() else []
+    if address is not None and "://" in address:
+        return checks  # jobs run there, with the storage and data of that cluster
+    checks += [] if "://" in storage else [_disk(Path(storage))]
+    return checks + ([_data(source)] if source else [])
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    good = (3, 11) <= sys.version_info[:2] < (3, 15)
+    return Check("python", "green" if good else "red", found, "use Python 3.11 to 3.14: make PYTHON=python3.13")
+
+
+def _packages() -> Iterator[Check]:
+    """The declared dependencies that are missing or outside their range; one green line when there are none."""
+    wrong = []
+    for line in requires("cifake-ray") or []:
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            found = "missing"
+        if found == "missing" or not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(Check(requirement.name, "red", f"{found}, {requirement.specifier} is needed", "make install"))
+    yield from wrong
+    if not wrong:
+        shown = ", ".join(f"{name} {version(name)}" for name in ("ray", "torch", "optuna"))
+        yield Check("packages", "green", shown)
+
+
+def _cores() -> Check:
+    import torch
+
+    from cifake_ray.training.precision import autocast_dtype
+
+    gpus = torch.cuda.device_count()
+    bf16 = "bf16" if autocast_dtype(torch.device("cuda" if gpus else "cpu"), "auto") else "float32"
+    return Check("hardware", "green", f"{len(os.sched_getaffinity(0))} cores, {gpus} GPUs, `precision: auto` is {bf16}")
+
+
+def _threads() -> Check:
+    """Trials set their own threads; a number forced on every process makes them wait for each other."""
+    forced = os.environ.get("OMP_NUM_THREADS")
+    if forced is None or forced == "1":
+        return Check("threads", "green", f"OMP_NUM_THREADS is {forced or 'not set'}")
+    return Check(
+        "threads", "amber", f"OMP_NUM_THREADS is {forced}", "unset it: several processes would share the cores"
+    )
+
+
+def _memory() -> Check:
+    shm = Path("/dev/shm")
+    free = shutil.disk_usage(shm).free if shm.is_dir() else 0
+    cure = "Ray falls back to slow files; enlarge it (--shm-size)"
+    return judged("/dev/shm", f"{free / GIB:.1f} GiB free", cure, amber=free < SHM_GIB * GIB)
+
+
+def _temporary() -> Check:
+    """Ray's sockets, logs and spilled objects lie there."""
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    disk = shutil.disk_usage(folder) if Path(folder).is_dir() else None
+    if disk is None or len(folder) > _LONGEST_FOLDER:
+        why = f"longer than {_LONGEST_FOLDER} characters, too long for Ray's sockets" if disk else "no such folder"
+        return Check("temporary folder", "red", f"{folder}: {why}", "set RAY_TMPDIR to a short folder that exists")
+    used = disk.used / disk.total
+    found = f"{disk.free / GIB:.0f} GiB free at {folder}"
+    return judged("temporary folder", found, "make room: Ray stops when 95 % are used", red=used > DISK_FULL)
+
+
+def _clusters(address: str | None) -> Check:
+    """Ray clusters on this host that a bare `ray.init()` or `ray` command could take for the one that is meant."""
+    from ray._private import services
+
+    running = sorted(services.find_gcs_addresses())
+    wanted = os.environ.get("RAY_ADDRESS")
+    cure = "`tune` joins a cluster only with --address; give one to Ray's own commands too, and unset RAY_ADDRESS"
+    if wanted:
+        return Check("clusters", "amber", f"RAY_ADDRESS is {wanted}: Ray's own commands go there", cure)
+    named = ", ".join(running) or "none"
+    many = f"{named} on this host: Ray's own commands may take {'any of them' if running[1:] else 'it'}"
+    confusing = len(running) > (1 if address else 0)
+    return judged("clusters", many if confusing else f"{named} on this host", cure, amber=confusing)
+
+
+def _token_file() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+
+
+def _token() -> Check:
+    """Who can read the token can run code on every cluster that takes it; Ray writes it readable for all."""
+    file = _token_file()
+    return judged("token file", str(file), f"others can read it: chmod 600 {file}", amber=file.stat().st_mode & 0o077)
+
+
+def _cache() -> Check:
+    try:
+        with locked(cache_root() / "doctor"):
+            pass
+    except InputError as error:
+        return Check("cache", "red", str(error), "set CIFAKE_RAY_CACHE to a folder that can be written")
+    (cache_root() / "doctor.lock").unlink(missing_ok=True)
+    return Check("cache", "green", f"{cache_root()} can be written")
+
+
+def _disk(storage: Path) -> Check:
+    existing = next(path for path in (storage.absolute(), *storage.absolute().parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return Check("storage", "red", f"{existing} cannot be written", "choose another --storage")
+    free = shutil.disk_usage(existing).free / GIB
+    cure = f"make room: {DISK_GIB:.0f} GiB are safe"
+    return judged("storage", f"{free:.0f} GiB free at {existing}", cure, amber=free < DISK_GIB)
+
+
+def _data(source: str) -> Check:
+    from cifake_ray.data.sources import find_source
+
+    try:
+        find_source(source)
+    except InputError as error:
+        return Check("data", "red", str(error), "give another --data")
+    return Check("data", "green", source)

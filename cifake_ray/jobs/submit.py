@@ -1,0 +1,128 @@
+"""Submit a study: check it, ask the cluster, send the package, start `cifake-ray tune` there as a job."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from cifake_ray import __version__
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import CategoricalDimension, Experiment, check_study
+from cifake_ray.jobs.cluster import Cluster
+from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
+from cifake_ray.jobs.versions import Answer, check_versions, probe_cluster
+from cifake_ray.jobs.watch import study_jobs
+from cifake_ray.run import COMMIT_VARIABLE, git_commit
+
+STOP_SECONDS = 30  # a job has after SIGTERM, by RAY_JOB_STOP_WAIT_TIME_S; Ray's own 3 s are short for a busy machine
+_WEIGHT_FILES = (".safetensors", ".pth")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What to run on the cluster: a new study of this experiment, or (None) the run of this name again."""
+
+    study: str
+    storage: str
+    experiment: Experiment | None = None
+    trials: int | None = None
+
+    @property
+    def run(self) -> str:
+        """The run directory."""
+        return f"{self.storage.rstrip('/')}/{self.study}"
+
+    @property
+    def entrypoint(self) -> str:
+        """The shell command of the job. The data are named again, or the head's CIFAKE_RAY_DATA would win."""
+        if self.experiment is None:
+            more = [] if self.trials is None else ["--trials", str(self.trials)]
+            what = ["--resume", self.study, *more]
+        else:
+            what = [EXPERIMENT_FILE, "--name", self.study, "--data", self.experiment.data.source]
+        return f"exec {shlex.join(['python', '-m', 'cifake_ray', 'tune', *what, '--storage', self.storage])}"
+
+
+def check_submission(submission: Submission) -> None:
+    """Raise InputError when the study could not begin on any cluster; asks nobody."""
+    _check_place("--storage", submission.storage, "a folder that all nodes share, as /shared/runs, or s3://BUCKET/runs")
+    if submission.experiment is None:
+        return
+    check_study(submission.experiment, submission.study)
+    for source in _files(submission):
+        what = "--data" if source == submission.experiment.data.source else "weights"
+        _check_place(what, source, "the absolute path that it has on the nodes")
+
+
+def _check_place(what: str, place: str, cure: str) -> None:
+    if not place.startswith("/") and not re.match(r"[a-z][a-z0-9+]*://", place):
+        raise InputError(f"{what} {place}: a relative path, and a job runs elsewhere; name {cure}")
+
+
+def _files(submission: Submission) -> Iterator[str]:
+    """Everything that the experiment names by a path: images, files of weights."""
+    experiment = submission.experiment
+    if experiment is None:
+        return
+    if experiment.data.source != "sample":
+        yield experiment.data.source
+    weights = experiment.search_space.get("weights")
+    choices = weights.choices if isinstance(weights, CategoricalDimension) else ()
+    named = {str(choice) for choice in (*choices, getattr(experiment.model, "weights", ""))}
+    yield from sorted(name for name in named if name.endswith(_WEIGHT_FILES))
+
+
+def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
+    """Ask every node for its versions and the head for the paths, and check both.
+
+    Raises InputError when the study cannot run there, or a job runs it already.
+    """
+    for job in study_jobs(cluster):
+        if not job.ended and (job.study, job.storage) == (submission.study, submission.storage):
+            raise InputError(f"{submission.run}: job {job.id} is at it; follow it with `cifake-ray logs {job.id} -f`")
+    answer = probe_cluster(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
+    check_versions(answer.nodes)
+    check_paths(submission, answer.exists)
+    return answer
+
+
+def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
+    """Raise InputError when the head, where the driver runs, lacks the run or the data, or has such a run already.
+
+    Places that `exists` does not know, as those in object storage, are left to the driver.
+    """
+    if submission.experiment is None and exists.get(_noted(submission)) is False:
+        raise InputError(f"{submission.run}: no such run on the cluster's head; check --resume and --storage")
+    if submission.experiment is not None and exists.get(_noted(submission)):
+        again = shlex.join(["cifake-ray", "submit", "--resume", submission.study, "--storage", submission.storage])
+        raise InputError(f"{submission.run}: a run of this name exists; go on with `{again}`, or choose another --name")
+    for file in _files(submission):
+        if exists.get(file) is False:
+            raise InputError(f"{file}: the cluster's head has no such path; put it there, or name one that nodes share")
+
+
+def _noted(submission: Submission) -> str:
+    """The file that every run has."""
+    return f"{submission.run}/experiment.yaml"
+
+
+def send(cluster: Cluster, submission: Submission, package: Package) -> str:
+    """Upload the package and start the job; returns its id."""
+    experiment = submission.experiment
+    job: str = cluster.submit_job(
+        entrypoint=submission.entrypoint,
+        submission_id=f"{submission.study}-{uuid4().hex[:6]}",
+        runtime_env={
+            "working_dir": str(package.folder),
+            "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), COMMIT_VARIABLE: git_commit() or ""},
+        },
+        metadata={
+            "job_name": f"{'tune' if experiment else 'resume'} {submission.study}",
+            "experiment": experiment.name if experiment else "",
+            "study": submission.study,
+            "storage": submission.storage,
+            "cifake_ray": __version__,
+        },
+    )
+    return job

@@ -1,0 +1,124 @@
+"""How fast this machine is at an experiment: a few training steps, an evaluation and an extraction, timed."""
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cifake_ray.data import Part
+from cifake_ray.experiment import Experiment, Model, ResNet50Model
+from cifake_ray.features import FeatureSpec
+from cifake_ray.models.backbone import STAGE_CHANNELS, build_backbone
+from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.registry import build_network
+from cifake_ray.training.batches import TrainingSet
+from cifake_ray.training.extract import batch_images, extract_shard
+from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, evaluate, train_epoch
+
+_STEP_SECONDS = 1.5  # of training that are timed for one batch size; 2 steps before them warm up
+_STEPS = 4  # that are timed at least
+_EVALUATED = 2 * EVALUATION_BATCH
+_SHARD_BATCHES = 8  # of images through a backbone
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of one training step of `batch_size` images, and of evaluating one image, on one trial's resources."""
+
+    batch_size: int
+    step: float
+    image: float
+
+    def epoch(self, train: int, validation: int) -> float:
+        """Seconds of an epoch over so many images, with the clean pass over train images that a new best asks for."""
+        steps = max(train // self.batch_size, 1)
+        return steps * self.step + (validation + min(train, CLEAN_TRAIN_IMAGES)) * self.image
+
+
+def time_training(experiment: Experiment, part: Part) -> Pace:
+    """Train and evaluate the experiment's own values on some of the images, in this process."""
+    device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
+    size = experiment.training.batch_size
+    data = _some_data(experiment, part, max(_STEPS * size, _EVALUATED), device)
+    network = build_network(experiment.model, inputs=data.inputs.shape[-1])
+    work = Fit(network, data, experiment.training, threads=experiment.resources.cpus_per_trial)
+    _time_steps(work, 2)
+    steps = max(_STEPS, int(_STEP_SECONDS / _time_steps(work, 2)))
+    step = _time_steps(work, steps)
+    rows = data.validation[:_EVALUATED]
+    began = time.perf_counter()
+    evaluate(work, rows)
+    return Pace(size, step, (time.perf_counter() - began) / len(rows))
+
+
+def _time_steps(work: Fit, steps: int) -> float:
+    """Mean seconds of one of so many steps; the rows are drawn again and again where the set has too few."""
+    rows, needed = work.data.validation, steps * work.training.batch_size
+    work.data = replace(work.data, train=rows.repeat(-(-needed // len(rows)))[:needed])
+    began = time.perf_counter()
+    train_epoch(work, work.network, 1)
+    return (time.perf_counter() - began) / steps
+
+
+def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> TrainingSet:
+    """So many images, or (the backbone has not run yet) as many made-up features of the right width."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randperm(len(part), generator=generator)[:count]
+    if isinstance(experiment.model, ResNet50Model):
+        inputs = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
+        labels = torch.from_numpy(part.labels[rows.numpy()].astype(np.float32))
+        prepare: Callable[[torch.Tensor], torch.Tensor] = _as_float
+        rows = torch.arange(len(rows))
+    else:
+        inputs, prepare = torch.from_numpy(part.images), normalise_images
+        labels = torch.from_numpy(part.labels.astype(np.float32))
+    rows = rows.to(device)
+    return TrainingSet(inputs.to(device), labels.to(device), rows, rows, prepare)
+
+
+def _as_float(features: torch.Tensor) -> torch.Tensor:
+    return features.float()
+
+
+def feature_width(model: Model) -> int:
+    """Features of one image that a head takes; 0 for a model that takes images."""
+    if not isinstance(model, ResNet50Model):
+        return 0
+    return sum(STAGE_CHANNELS[stage] for stage in model.stages) * len(model.pool)
+
+
+def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
+    """Seconds of one image through the backbone: on one core, as an extraction task takes it, or on a GPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    backbone = build_backbone(spec.weights, spec.last_stage)
+    size = batch_images(spec.image_size, device)
+    images = part.images[: _SHARD_BATCHES * size]
+    try:
+        extract_shard(images[:size], backbone, image_size=spec.image_size, device=device)
+        began = time.perf_counter()
+        extract_shard(images, backbone, image_size=spec.image_size, device=device)
+        return (time.perf_counter() - began) / len(images)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def forget_peak_memory() -> None:
+    """Begin `peak_memory` anew, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc
+
+
+def peak_memory() -> int:
+    """Bytes that this process has held at most: after a calibration, about what a trial's process takes."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

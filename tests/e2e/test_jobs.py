@@ -1,0 +1,173 @@
+"""Studies as jobs on a cluster of two nodes, from a shell that has its address and its token."""
+
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.e2e.conftest import ROOT, SMALL
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+SCRIPT = ROOT / "cluster" / "local" / "cluster.py"
+WAIT = 200.0
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell with the cluster's address and token, in an empty folder with `small.yaml`."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments: str | Path, **changed: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cifake_ray", *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment | {"PYTHONPATH": str(ROOT)} | changed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str | Path, code: int = 0, **changed: str) -> str:
+        """What the command printed on stdout, or (with a code) its one line on stderr."""
+        process = self.start(*arguments, **changed)
+        out, err = process.communicate(timeout=WAIT)
+        assert process.returncode == code, out + err
+        if code:
+            assert len(err.splitlines()) == 1, err
+        return err if code else out
+
+    def submit(self, *arguments: str | Path) -> str:
+        """Submit, and return the job's id."""
+        found = re.search(r"^job (\S+) was submitted$", self("submit", *arguments), flags=re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[Shell]:
+    """Of a cluster with a token of its own: head and one worker, one CPU each."""
+    folder = Path(tempfile.mkdtemp(prefix="cr-", dir="/tmp"))  # short: Ray's sockets lie far below it
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "CIFAKE_RAY_"))}
+    environment = outside | {"HOME": str(folder), "CIFAKE_RAY_CACHE": str(folder / "cache")}
+    command = [sys.executable, str(SCRIPT), "start", "--workers", "1", "--cpus", "1", "--dir", str(folder / "ray")]
+    try:
+        started = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WAIT, check=True)
+        exported = dict(re.findall(r"^export (\w+)=(\S+)$", started.stdout, flags=re.MULTILINE))
+        (folder / "small.yaml").write_text(SMALL)
+        yield Shell(folder, environment | exported)
+    finally:
+        stop = [sys.executable, str(SCRIPT), "stop", "--dir", str(folder / "ray")]
+        subprocess.run(stop, env=environment, stdout=subprocess.DEVNULL, check=False, timeout=WAIT)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+
+
+def epochs(run: Path) -> int:
+    """How many epochs the journal of a study holds."""
+    journal = run / "study.journal"
+    return journal.read_text().count('"epoch:') if journal.exists() else 0
+
+
+LONGER = ("--set", "training.epochs=150", "--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
+
+
+def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no_epoch(shell: Shell) -> None:
+    storage = shell.folder / "runs"
+    run = storage / "long"
+    submit = shell.start("submit", "small.yaml", "--storage", storage, "--name", "long", "--trials", "3", *LONGER,
+                         "--follow")  # fmt: skip
+    wait_until(lambda: epochs(run) > 5, "the first epochs")
+    submit.send_signal(signal.SIGINT)
+    printed, error = submit.communicate(timeout=WAIT)
+    assert submit.returncode == 130
+    order = ["2 nodes with python", "package: ", "was submitted", "/#/jobs/long-", "Running entrypoint"]
+    assert sorted(order, key=printed.index) == order
+    job = re.findall(r"^job (\S+) was submitted$", printed, flags=re.MULTILINE)[0]
+    assert f"the job goes on: cifake-ray logs {job} -f" in error
+    assert f"job {job} is at it" in shell("submit", "--resume", "long", "--storage", storage, code=2)
+
+    driver = subprocess.run(["pgrep", "-f", f"cifake_ray tune .*{storage}"], capture_output=True, text=True, check=True)
+    os.kill(int(driver.stdout), signal.SIGKILL)
+    wait_until(lambda: json.loads(shell("status", job, "--json"))["state"] == "failed", "the job of a killed driver")
+    reached = epochs(run)
+    assert reached < 3 * 150
+
+    job = shell.submit("--resume", "long", "--storage", storage)
+    wait_until(lambda: epochs(run) > reached + 5, "epochs of the resumed study")
+    assert f"cifake-ray submit --resume long --storage {storage}" in shell("stop", job)
+    assert f"go on with: cifake-ray submit --resume long --storage {storage}" in shell("logs", job).splitlines()[-1]
+    stopped = pd.read_csv(run / "curves.csv")
+    assert reached < len(stopped) == epochs(run) < 3 * 150
+    assert "running" not in set(pd.read_csv(run / "trials.csv")["status"])
+
+    printed = shell("submit", "--resume", "long", "--storage", storage, "--trials", "4", "--follow")
+    assert "trial 3 completed" in printed
+    assert "no measure of CIFAKE" in printed  # the table at its end
+    assert "cifake-ray-progress" not in printed
+    trials, curves = (pd.read_csv(run / name) for name in ("trials.csv", "curves.csv"))
+    assert trials["trial_id"].tolist() == list(range(4))
+    assert set(trials["status"]) == {"completed"}
+    assert not curves.duplicated(["trial_id", "epoch"]).any()
+    assert len(curves) == epochs(run) == 4 * 150  # no epoch was recorded a second time
+    kept = curves.merge(stopped, on=["trial_id", "epoch"], suffixes=("", "_before"))
+    assert len(kept) == len(stopped)
+    assert (kept["val_loss"] == kept["val_loss_before"]).all()
+
+    jobs = json.loads(shell("status", "--json"))
+    assert [row["state"] for row in jobs] == ["failed", "stopped", "succeeded"]
+    assert jobs[-1]["progress"]["finished"] == 4
+    noted = pd.DataFrame(json.loads(shell("status", jobs[-1]["id"], "--json"))["trials"])
+    assert noted[["trial_id", "status", "epochs"]].equals(trials[["trial_id", "status", "epochs"]])
+    table = shell("status")
+    assert all(words in table for words in (*(row["id"] for row in jobs), "succeeded", "4/4"))
+
+
+def test_what_the_cluster_does_not_have_is_refused_before_anything_goes_up(shell: Shell) -> None:
+    error = shell("submit", "--resume", "other", "--storage", shell.folder / "runs", code=2)
+    assert "runs/other: no such run on the cluster's head" in error
+    error = shell("status", "other-1", code=2)
+    assert f"other-1: no such study on {shell.environment['RAY_API_SERVER_ADDRESS']}; the latest ones: " in error
+
+
+def test_a_wrong_and_a_missing_token_are_refused_in_one_line(shell: Shell) -> None:
+    assert "it refused the token" in shell("status", code=2, RAY_AUTH_TOKEN="nonsense")
+    assert "it wants a token and none was sent" in shell("status", code=2, HOME=str(shell.folder / "nobody"))
+    assert "it wants a token and none was sent" in shell("status", code=2, RAY_AUTH_MODE="disabled")
+    unset = Shell(shell.folder, {name: value for name, value in shell.environment.items() if name != "RAY_AUTH_MODE"})
+    unset("status")  # the token is there, so it is sent
+
+
+def test_nothing_of_the_cluster_listens_beyond_this_machine(shell: Shell) -> None:
+    import ray  # noqa: F401 (brings psutil)
+
+    psutil = importlib.import_module("psutil")
+    pids = json.loads((shell.folder / "ray" / "cluster.json").read_text())["pids"]
+    members = [process for pid in pids for process in psutil.Process(pid).children(recursive=True)]
+    listening = [
+        connection.laddr.ip
+        for process in members
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) > 10
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}

@@ -1,0 +1,94 @@
+"""What is refused before any cluster is asked, and what a job runs."""
+
+import shlex
+from typing import Any
+
+import pytest
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.jobs.submit import Submission, check_paths, check_submission
+
+FROZEN = {"kind": "resnet50", "weights": "random", "image_size": 32}
+SPACE = {"head_width": {"type": "int", "low": 32, "high": 512}}
+
+
+def submission(storage: str = "/shared/runs", source: str = "sample", **sections: Any) -> Submission:
+    tree = {"name": "small", "model": {"kind": "cnn"}, "search_space": SPACE, "data": {"source": source}}
+    return Submission("small", storage, Experiment.model_validate(tree | sections))
+
+
+@pytest.mark.parametrize("storage", ["/shared/runs", "s3://bucket/runs", "gs://bucket/runs"])
+@pytest.mark.parametrize("source", ["sample", "/shared/cifake", "s3://bucket/cifake"])
+def test_shared_paths_and_addresses_are_accepted(storage: str, source: str) -> None:
+    check_submission(submission(storage, source))
+
+
+@pytest.mark.parametrize("storage", ["results/runs", "./runs", "~/runs"])
+def test_a_relative_storage_is_refused_with_what_to_name_instead(storage: str) -> None:
+    with pytest.raises(InputError, match=r"a relative path, and a job runs elsewhere; name a folder that all nodes"):
+        check_submission(submission(storage))
+    with pytest.raises(InputError, match="--storage"):
+        check_submission(Submission("small", storage))
+
+
+def test_relative_data_are_refused() -> None:
+    with pytest.raises(InputError, match="--data cifake: a relative path"):
+        check_submission(submission(source="cifake"))
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"model": FROZEN | {"weights": "w/resnet50.pth"}},
+        {
+            "model": FROZEN,
+            "search_space": {"weights": {"type": "categorical", "choices": ["random", "w/resnet50.pth"]}},
+        },
+    ],
+)
+def test_relative_files_of_weights_are_refused(sections: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"weights w/resnet50\.pth: a relative path"):
+        check_submission(submission(**sections))
+
+
+def test_what_tune_refuses_is_refused_here() -> None:
+    with pytest.raises(InputError, match="nothing to tune"):
+        check_submission(submission(search_space={}))
+    with pytest.raises(InputError, match="--name"):
+        check_submission(Submission("no/name", "/shared/runs", submission().experiment))
+
+
+def test_the_job_runs_tune_with_the_data_named_again() -> None:
+    command = shlex.split(submission("/shared/my runs", "/shared/cifake").entrypoint)
+    assert command == [
+        *("exec", "python", "-m", "cifake_ray", "tune", "experiment.yaml", "--name", "small"),
+        *("--data", "/shared/cifake", "--storage", "/shared/my runs"),
+    ]
+
+
+def test_a_resumed_job_runs_tune_resume() -> None:
+    command = shlex.split(Submission("small", "s3://bucket/runs", trials=9).entrypoint)
+    assert command[4:] == ["tune", "--resume", "small", "--trials", "9", "--storage", "s3://bucket/runs"]
+
+
+RUN = "/shared/runs/small/experiment.yaml"
+
+
+def test_a_name_that_is_taken_and_one_that_is_not_there_are_refused() -> None:
+    with pytest.raises(InputError, match="small: a run of this name exists; go on with `cifake-ray submit --resume"):
+        check_paths(submission(), {RUN: True})
+    with pytest.raises(InputError, match="/shared/runs/small: no such run on the cluster's head"):
+        check_paths(Submission("small", "/shared/runs"), {RUN: False})
+
+
+def test_data_that_the_head_lacks_are_refused() -> None:
+    with pytest.raises(InputError, match="/shared/cifake: the cluster's head has no such path"):
+        check_paths(submission(source="/shared/cifake"), {RUN: False, "/shared/cifake": False})
+
+
+def test_what_the_head_has_and_what_it_cannot_see_are_accepted() -> None:
+    check_paths(submission(source="/shared/cifake"), {RUN: False, "/shared/cifake": True})
+    check_paths(Submission("small", "/shared/runs"), {RUN: True})
+    check_paths(Submission("small", "s3://bucket/runs"), {})
+    check_paths(submission("s3://bucket/runs", "s3://bucket/cifake"), {})
