@@ -1,5 +1,8 @@
 """What a user is told when the command, or a file it names, is wrong, and when the work itself failed."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class InputError(Exception):
     """The command, or a file it names, is wrong: one line (what, where, how to mend), exit code 2."""
@@ -11,3 +14,9 @@ class WorkError(Exception):
 
 class Interrupted(Exception):
     """Stopped by a signal with everything saved; the message says how to go on, exit code 130."""
+
+
+def nearest(name: str, valid: Sequence[str]) -> str:
+    """`; did you mean …?` for a name close to a valid one, else `; valid keys: …`."""
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; valid keys: {', '.join(valid)}"

@@ -1,0 +1,52 @@
+"""The experiment as one validated value."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from cifake_ray.experiment.model import Model
+from cifake_ray.experiment.search import Data, Resources, Search
+from cifake_ray.experiment.space import Dimension, check_dimension
+from cifake_ray.experiment.training import Training
+from cifake_ray.experiment.values import Scalar, Strict, join_plus
+
+
+class Experiment(Strict):
+    """One YAML file. `model` and `training` hold the baseline (trial 0); `search_space` says which keys vary."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+    model: Model
+    training: Training = Training()
+    search_space: dict[str, Dimension] = Field(default_factory=dict)
+    search: Search = Search()
+    resources: Resources = Resources()
+    data: Data = Data()
+
+    @model_validator(mode="after")
+    def _check_search_space(self) -> "Experiment":
+        for name, dimension in self.search_space.items():
+            check_dimension(name, dimension, (self.model, self.training))
+        if self.model.kind != "cnn" and self.training.augment:
+            raise ValueError(
+                "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
+                "remove the key or set it to []"
+            )
+        return self
+
+    def with_params(self, params: Mapping[str, Scalar], **training: Any) -> "Experiment":
+        """This experiment with the search-space names in `params` (and further keys of `training`) set; validated."""
+        tree = self.model_dump(by_alias=True)
+        for name, value in params.items():
+            tree[_section_of(self, name)][name] = value
+        tree["training"] |= training
+        return Experiment.model_validate(tree | {"search_space": {}})
+
+    def baseline_params(self) -> dict[str, Scalar]:
+        """The experiment's own value of every searched name: what trial 0 runs."""
+        return {name: join_plus(getattr(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
+
+
+def _section_of(experiment: Experiment, name: str) -> Literal["model", "training"]:
+    return "model" if name in type(experiment.model).model_fields else "training"

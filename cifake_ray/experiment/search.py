@@ -1,0 +1,39 @@
+"""The `search`, `resources` and `data` sections."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cifake_ray.experiment.values import Metric, Strict
+
+
+class Search(Strict):
+    """How configurations are proposed, stopped early and counted. `winner_seeds: 0` retrains no winner."""
+
+    sampler: Literal["tpe", "random"] = "tpe"
+    trials: int = Field(20, ge=1)
+    scheduler: Literal["asha", "none"] = "asha"
+    metric: Metric = "val_accuracy"
+    grace_epochs: int = Field(1, ge=1)
+    reduction_factor: int = Field(3, ge=2)
+    time_budget_s: float | None = Field(None, gt=0)
+    target: float | None = None
+    winner_seeds: int = Field(3, ge=0, le=100)
+
+
+class Resources(Strict):
+    """What one trial takes. `workers_per_trial: 0` trains inside the trial's own process (Ray Train's local mode)."""
+
+    cpus_per_trial: int = Field(1, ge=1)
+    gpus_per_trial: float = Field(0, ge=0)
+    workers_per_trial: int = Field(0, ge=0)
+    max_concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+
+
+class Data(Strict):
+    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images."""
+
+    source: str = "sample"
+    val_fraction: float = Field(0.2, gt=0, lt=1)
+    split_seed: int = Field(0, ge=0)
+    limit: int | None = Field(None, ge=20)

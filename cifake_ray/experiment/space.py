@@ -1,0 +1,100 @@
+"""The `search_space` section: which keys vary, and between what."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from cifake_ray.errors import nearest
+from cifake_ray.experiment.values import Scalar, Strict, join_plus
+
+
+class FloatDimension(Strict):
+    type: Literal["float"]
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = Field(None, gt=0)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+class IntDimension(Strict):
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+    step: int = Field(1, ge=1)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        return self.low, self.high
+
+
+class CategoricalDimension(Strict):
+    """`choices` are scalars; a choice that is a list is written, stored and shown joined by `+`."""
+
+    type: Literal["categorical"]
+    choices: tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...] = Field(min_length=1)
+
+
+Dimension = Annotated[FloatDimension | IntDimension | CategoricalDimension, Field(discriminator="type")]
+
+
+DIMENSIONS: dict[str, type[Strict]] = {
+    "float": FloatDimension,
+    "int": IntDimension,
+    "categorical": CategoricalDimension,
+}
+
+_NEVER = ("kind", "seed", "epochs", "precision")  # keys of a section that cannot be searched
+
+
+def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict]) -> None:
+    """Raise ValueError (one line) unless every value of the dimension is a valid one and the baseline lies in it.
+
+    `sections`: the model and the training, in that order, of which `name` must be a key.
+    """
+    where = f"search_space.{name}"
+    searchable = [key for section in sections for key in type(section).model_fields if key not in _NEVER]
+    if name not in searchable:
+        raise ValueError(f"{where}: not a key that can be searched{nearest(name, searchable)}")
+    if isinstance(dimension, CategoricalDimension):
+        probes: Sequence[Any] = dimension.choices
+        if len(set(map(repr, probes))) < len(probes):
+            raise ValueError(f"{where}.choices: a choice is given twice")
+    else:
+        low, high = probes = dimension.bounds
+        if low > high:
+            raise ValueError(f"{where}: low {low:g} is above high {high:g}; swap them")
+        if dimension.log and low <= 0:
+            raise ValueError(f"{where}: a log scale needs low > 0, got {low:g}")
+        if dimension.log and dimension.step not in (None, 1):
+            raise ValueError(f"{where}: log and step cannot be combined; remove one")
+    section = next(section for section in sections if name in type(section).model_fields)
+    if isinstance(dimension, FloatDimension) and type(getattr(section, name)) is int:
+        raise ValueError(f"{where}: {name} is a whole number; use type int")
+    for probe in probes:
+        try:
+            type(section).model_validate(section.model_dump() | {name: probe})
+        except ValidationError as error:
+            raise ValueError(f"{where}: {name} = {probe!r} is not allowed: {error.errors()[0]['msg']}") from error
+    _check_baseline_inside(where, join_plus(getattr(section, name)), dimension)
+
+
+def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None:
+    if isinstance(dimension, CategoricalDimension):
+        if value not in dimension.choices:
+            raise ValueError(
+                f"{where}: the starting value {value!r} is not among the choices {list(dimension.choices)}"
+            )
+        return
+    low, high = dimension.bounds
+    if not low <= value <= high:
+        raise ValueError(f"{where}: the starting value {value!r} lies outside {low:g} to {high:g}")
+    steps = (value - low) / dimension.step if dimension.step else 0
+    if not math.isclose(steps, round(steps), abs_tol=1e-9):
+        raise ValueError(f"{where}: the starting value {value!r} is not low + a multiple of step {dimension.step:g}")
