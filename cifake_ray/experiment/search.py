@@ -22,12 +22,16 @@ class Search(Strict):
 
 
 class Resources(Strict):
-    """What one trial takes. `workers_per_trial: 0` trains inside the trial's own process (Ray Train's local mode)."""
+    """What one trial takes. `workers_per_trial: 0` trains inside the trial's own process (Ray Train's local mode).
+
+    `wait_s`: seconds that a study waits on a busy cluster while none of its trials runs, before it gives up, resumable.
+    """
 
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float = Field(0, ge=0)
     workers_per_trial: int = Field(0, ge=0)
     max_concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    wait_s: float = Field(3600, gt=0)
 
 
 class Data(Strict):

@@ -1,6 +1,6 @@
 """The feature cache: a frozen backbone sees each image once."""
 
-from cifake_ray.features.shards import RunShards, local_shards, ray_shards
+from cifake_ray.features.shards import RunShards, free_resources, local_shards, ray_shards
 from cifake_ray.features.specs import FeatureSpec, feature_specs
 from cifake_ray.features.store import FeatureSet, ensure_features, missing_features
 
@@ -10,6 +10,7 @@ __all__ = [
     "RunShards",
     "ensure_features",
     "feature_specs",
+    "free_resources",
     "local_shards",
     "missing_features",
     "ray_shards",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,8 +13,11 @@ import torch
 from cifake_ray.errors import WorkError
 from cifake_ray.models.backbone import Backbone
 from cifake_ray.training.extract import extract_shard
+from cifake_ray.waiting import Patience
 
 GPU_SLICE = 0.5  # of a GPU for one task: two overlap one's transfers with the other's computing
+_GO_ON = "run the command again once the cluster has room; what was extracted is kept"
+_LOOK_SECONDS = 5.0  # between two looks at whether anything moves
 _QUEUED = 2  # tasks submitted for each that can run: the next one waits on its node already
 
 
@@ -74,30 +77,58 @@ def local_shards(
         torch.set_num_threads(threads)  # the threads set the default of every later one
 
 
-def ray_shards(images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction) -> Iterator[ShardResult]:
-    """Run the shards as Ray tasks, one CPU each, or half a GPU where the cluster has one; two waiting for each running.
+def ray_shards(
+    images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction, wait_s: float = 3600.0
+) -> Iterator[ShardResult]:
+    """Run the shards as Ray tasks on whatever is free: half a GPU each, and one CPU each where CPUs are left.
 
-    The caller has called `ray.init`. Raises WorkError when a task fails for good.
+    The caller has called `ray.init`. Raises WorkError when a task fails for good, or none ends for `wait_s` seconds.
     """
     import ray
 
-    resources: dict[str, float] = ray.cluster_resources()
-    gpu = resources.get("GPU", 0) > 0
-    slots = int(resources["GPU"] / GPU_SLICE) if gpu else int(resources.get("CPU", 1))
-    task = ray.remote(_run_task).options(name="extract_features", num_cpus=1, num_gpus=GPU_SLICE if gpu else 0)
+    most = _tasks_at_once(ray.cluster_resources())
+    task = ray.remote(_run_task)
     shared = ray.put(extraction)
     waiting = list(reversed(shards))
-    running: list[Any] = []
+    running: dict[Any, str] = {}  # the task -> its device
+    patience = Patience(lambda: f"features of {len(waiting) + len(running)} shards: {free_resources()}", wait_s, _GO_ON)
     try:
         while waiting or running:
-            while waiting and len(running) < max(slots, 1) * _QUEUED:
-                start, stop = waiting.pop()
-                running.append(task.remote(np.array(images[start:stop]), start, shared, "cuda" if gpu else "cpu"))
-            done, running = ray.wait(running, num_returns=1)
+            for device, count in most.items():
+                while waiting and sum(on == device for on in running.values()) < count:
+                    start, stop = waiting.pop()
+                    placed = task.options(
+                        name="extract_features", num_cpus=1, num_gpus=GPU_SLICE if device == "cuda" else 0
+                    )
+                    running[placed.remote(np.array(images[start:stop]), start, shared, device)] = device
+            done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
+            if not done:
+                patience.look()
+                continue
+            patience.moved()
+            del running[done[0]]
             yield _result(done[0])
     finally:
         for reference in running:
             ray.cancel(reference)
+
+
+def _tasks_at_once(resources: Mapping[str, float]) -> dict[str, int]:
+    """How many tasks to have under way by device; beside a GPU the CPUs, being slower, get none to wait."""
+    on_gpu = int(resources.get("GPU", 0.0) / GPU_SLICE)
+    left = int(resources.get("CPU", 1.0)) - on_gpu
+    if not on_gpu:
+        return {"cpu": max(left, 1) * _QUEUED}
+    return {"cuda": on_gpu * _QUEUED, "cpu": max(left, 0)}
+
+
+def free_resources() -> str:
+    """`of 4 CPUs and 1 GPUs in the cluster 0 and 1 are free`."""
+    import ray
+
+    there, free = ray.cluster_resources(), ray.available_resources()
+    counts = [f"{found.get(kind, 0.0):.3g}" for found in (there, free) for kind in ("CPU", "GPU")]
+    return "of {} CPUs and {} GPUs in the cluster {} and {} are free".format(*counts)
 
 
 def _run_task(images: np.ndarray, start: int, extraction: Extraction, device: str) -> ShardResult:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[
     """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost."""
     spent: dict[str, Any] = {"extracted": 0, "seconds": 0.0, "cpu_seconds": 0.0}
     features = {}
+    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s)
     for spec in inputs.specs:
         with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px)") as update:
             told = _both(update, extraction_rate(run.name))
-            found = ensure_features(inputs.images.train, spec, run_shards=ray_shards, progress=told)
+            found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
         features[spec.asked, spec.image_size] = found
         spent = {key: spent[key] + getattr(found, key) for key in spent}
     materials = Materials(

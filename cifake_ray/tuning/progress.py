@@ -19,11 +19,14 @@ from rich.table import Table
 
 from cifake_ray.console import print_note
 from cifake_ray.experiment import Search
-from cifake_ray.run import STATUSES, in_job
+from cifake_ray.features import free_resources
+from cifake_ray.run import STATUSES, in_job, resume_command
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.record import StudyRecord, TrialRow
-from cifake_ray.tuning.trial import OUT_OF_MEMORY
+from cifake_ray.tuning.resources import trial_request
+from cifake_ray.tuning.trial import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
+from cifake_ray.waiting import Patience
 
 _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
@@ -94,6 +97,11 @@ class Watch(tune.Callback):  # type: ignore[misc]
     ) -> None:
         self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
         self.gauges, self.nodes = gauges, nodes
+        self.patience = Patience(
+            self._why_none,
+            record.experiment.resources.wait_s,
+            f"go on with: {resume_command(record.run.name, record.run.storage)}",
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one lives and ends with the process
@@ -111,23 +119,37 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         self.gauges.ended(trial.trial_id)
-        error = str(trial.get_error() or "").strip()
-        self.deaths[trial.trial_id] = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
+        folder, error = trial.config["folder"], last_error(trial)
+        reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
+        self.deaths[trial.trial_id] = f"its process died again and again: {reason}"
         if _LOST_NODE in error:
             trial.run_metadata.num_failures -= 1  # it was not the trial's fault
-            print(f"{trial.config['folder']}: its node was lost; it goes on from its last epoch", file=sys.stderr)
+            print(f"{folder}: its node was lost; it goes on from its last epoch", file=sys.stderr, flush=True)
         elif _SHORT_OF_MEMORY in error:
-            self.record.run.mark(f"{trial.config['folder']}/{OUT_OF_MEMORY}")  # started again, it reports that
+            self.deaths[trial.trial_id] = OUT_OF_MEMORY_REASON
+            self.record.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports that and trains no more
+            trial.run_metadata.num_failures = trial.max_failures
+        else:
+            print(f"{folder}: its process died; it goes on from its last epoch", file=sys.stderr, flush=True)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         self.display.update()
         self.gauges.update()
         self.record.flush()
+        if self.gauges.live:
+            self.patience.moved()
+        else:
+            self.patience.look()
         if self.nodes is not None:
             self.nodes.check_new()
         if (reason := self.guard.reason(self.record)) is not None:
             self._end_trials([actor for trial in trials if (actor := trial.temporary_state.ray_actor) is not None])
             raise StudyStopped(reason)
+
+    def _why_none(self) -> str:
+        asked = trial_request(self.record.experiment.resources)
+        what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in asked.items() if wanted)
+        return f"a trial to start: it asks for {what}, {free_resources()}"
 
     def _end_trials(self, actors: list[Any]) -> None:
         """Save first: after SIGTERM a Ray job has 3 s. Then end the processes, which else train on to their next epoch.
@@ -139,6 +161,15 @@ class Watch(tune.Callback):  # type: ignore[misc]
             ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
         for actor in actors:
             ray.kill(actor)
+
+
+def last_error(trial: Any) -> str:
+    """What Tune noted of the trial's last failure. (Its `get_error` reads a copy that is made only later.)"""
+    file = trial.error_file
+    if file is None or not Path(file).is_file():
+        return ""
+    entry = Path(file).read_text(errors="replace").rpartition("Failure # ")[2]
+    return entry.partition("\n")[2].strip()
 
 
 class Display:

@@ -105,8 +105,7 @@ class StudySearch(JournalSearch):
         if "val_loss" in result:
             self.record.add_epoch(number, result)
         if error:
-            reason = self.deaths.get(trial_id, "the system may be short of memory")
-            self.record.finish(number, "failed", f"its process died again and again: {reason}")
+            self.record.finish(number, "failed", self.deaths.get(trial_id, "its process could not be started"))
         elif "failed" in result:
             self.record.finish(number, "failed", str(result["failed"]))
         else:

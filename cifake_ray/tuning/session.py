@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
@@ -37,12 +38,23 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         ray.shutdown()
 
 
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Ray's own switch for laptops: else it takes 127.0.0.1 for the outward address and listens on every interface."""
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_capacity()["CPU"]) + (experiment.resources.workers_per_trial > 0)
     for left in reversed(range(_STARTS)):
         try:
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            with _loopback():
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
             return
         except Exception as error:
             ray.shutdown()

@@ -114,7 +114,7 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
 def planned_concurrency(experiment: Experiment) -> int:
     """Trials at once on this machine, without starting Ray. Raises InputError when not even one fits."""
     check_workers(experiment)
-    return max_concurrent(experiment, local_capacity())
+    return max_concurrent(experiment, [local_capacity()])
 
 
 def run_study(request: StudyRequest) -> Run:

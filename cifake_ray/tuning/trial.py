@@ -36,6 +36,7 @@ from cifake_ray.tuning.spread import Home, entry_here
 
 Report = Callable[[dict[str, Any]], None]
 OUT_OF_MEMORY = "out-of-memory"  # file in a trial's folder: Ray ended its process for want of memory
+OUT_OF_MEMORY_REASON = "out of memory: its node ended the process; lower batch_size or max_concurrent"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
     try:
         run.pull(config["folder"])
         if (folder / OUT_OF_MEMORY).exists():
-            raise TrialFailed("out of memory: its node ended the process; lower batch_size or max_concurrent")
+            raise TrialFailed(OUT_OF_MEMORY_REASON)
         experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
         name, epochs = trial_name(config), experiment.training.epochs
 
@@ -97,7 +98,7 @@ def _reason(error: Exception) -> str:
 
 def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
     """The network, seeded, and its data, on the trial's device."""
-    device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
+    device = _device(experiment.resources.gpus_per_trial)
     data = _training_set(_Inputs.of(materials, experiment.model), device)
     torch.manual_seed(experiment.training.seed)
     network = build_network(experiment.model, inputs=data.inputs.shape[-1])
@@ -112,6 +113,16 @@ def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
         threads=experiment.resources.cpus_per_trial,
         progress=Progress(),
     )
+
+
+def _device(gpus: float) -> str:
+    """Raises TrialFailed when Ray gave the trial a GPU that torch does not see: it would train on a CPU unnoticed."""
+    if not gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        node = ray.get_runtime_context().get_node_id()[:8]
+        raise TrialFailed(f"node {node} has a GPU for Ray and torch sees none there; install a CUDA torch and driver")
+    return "cuda"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How the end-to-end tests call the program: `main` itself, in this process and on the session's Ray, or a process."""
 
+import importlib
 import signal
 import subprocess
 import sys
@@ -54,3 +55,18 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     """The command line as a process of its own, with a Ray of its own."""
     command = [sys.executable, "-c", "from cifake_ray.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def listening_addresses(pids: list[int]) -> list[str]:
+    """The addresses on which these processes and all their children listen."""
+    import ray  # noqa: F401 (brings psutil)
+
+    psutil = importlib.import_module("psutil")
+    roots = [psutil.Process(pid) for pid in pids]
+    members = [process for root in roots for process in (root, *root.children(recursive=True))]
+    return [
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in members
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]

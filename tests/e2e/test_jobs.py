@@ -1,6 +1,5 @@
 """Studies as jobs on a cluster of two nodes, from a shell that has its address and its token."""
 
-import importlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.e2e.conftest import ROOT, SMALL
+from tests.e2e.conftest import ROOT, SMALL, listening_addresses
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 SCRIPT = ROOT / "cluster" / "local" / "cluster.py"
@@ -158,16 +157,7 @@ def test_a_wrong_and_a_missing_token_are_refused_in_one_line(shell: Shell) -> No
 
 
 def test_nothing_of_the_cluster_listens_beyond_this_machine(shell: Shell) -> None:
-    import ray  # noqa: F401 (brings psutil)
-
-    psutil = importlib.import_module("psutil")
     pids = json.loads((shell.folder / "ray" / "cluster.json").read_text())["pids"]
-    members = [process for pid in pids for process in psutil.Process(pid).children(recursive=True)]
-    listening = [
-        connection.laddr.ip
-        for process in members
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert len(listening) > 10
-    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    addresses = listening_addresses(pids)
+    assert len(addresses) > 10
+    assert set(addresses) == {"127.0.0.1"}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from ray.cluster_utils import Cluster
 
 from cifake_ray.run import find_run
@@ -43,9 +44,9 @@ class Nodes:
     workers: list[Any]
     apart: list["subprocess.Popen[str]"]
 
-    def add(self) -> Any:
+    def add(self, cpus: int = 1, gpus: int = 0) -> Any:
         cache = {"CIFAKE_RAY_CACHE": str(self.folder / f"cache-{len(self.workers)}")}
-        self.workers.append(self.cluster.add_node(num_cpus=1, env_vars=cache))
+        self.workers.append(self.cluster.add_node(num_cpus=cpus, num_gpus=gpus, env_vars=cache))
         return self.workers[-1]
 
     def add_apart(self, *hidden: Path) -> str:
@@ -105,7 +106,7 @@ def test_a_study_in_object_storage_survives_a_lost_node_and_a_killed_driver(
     reached = epochs(mirror)
     wait_for("the other node goes on", lambda: epochs(mirror) >= reached + 25, process)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert "its node was lost; it goes on from its last epoch" in process.communicate()[1]
     nodes.add()  # the resumed study finds a place for a second trial again
     resumed = start("tune", "--resume", "study", *options)
     error = resumed.communicate(timeout=WAIT)[1]
@@ -145,3 +146,22 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name_also_when_it_j
         trials = pd.read_csv(tmp_path / "runs" / "study" / "trials.csv")
         assert set(trials["status"]) == {"interrupted"}
         assert trials["epochs"].max() >= 3
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason="a GPU that Ray has and torch has not takes a machine without one"
+)
+def test_trials_on_gpu_slices_go_to_the_node_with_the_gpu_and_are_told_when_torch_sees_none(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    nodes.add(cpus=4)
+    node = nodes.add(cpus=2, gpus=1)
+    (tmp_path / "study.yaml").write_text(EXPERIMENT)
+    options = ("--storage", tmp_path / "runs", "--address", nodes.cluster.address, "--set=resources.gpus_per_trial=0.5")
+    process = start("tune", tmp_path / "study.yaml", *options)
+    error = process.communicate(timeout=WAIT)[1]
+    assert process.returncode == 1, error
+    trials = pd.read_csv(tmp_path / "runs" / "study" / "trials.csv")
+    assert set(trials["error"]) == {
+        f"node {node.node_id[:8]} has a GPU for Ray and torch sees none there; install a CUDA torch and driver"
+    }

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import ray
 
-from tests.e2e.conftest import Command, start
+from tests.e2e.conftest import Command, listening_addresses, start
 
 pytestmark = pytest.mark.timeout(500)
 WAIT = 400  # seconds; a process that imports torch and starts Ray takes about 15 on two quiet cores
@@ -95,6 +95,33 @@ def test_one_ctrl_c_saves_and_says_how_to_resume(small: Path, tmp_path: Path) ->
     trials = pd.read_csv(tmp_path / "small" / "trials.csv")
     assert set(trials["status"]) == {"interrupted"}
     assert (trials["epochs"] >= 1).any()
+
+
+@pytest.mark.cluster
+def test_a_trial_that_its_node_ends_for_want_of_memory_is_not_tried_again(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that counts as full from 1 % on ends every process of a trial."""
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    process = start("tune", small, "--storage", tmp_path, "--trials", "1")
+    error = finish(process, WAIT)
+    assert process.returncode == 1
+    assert "all trials failed: out of memory: its node ended the process; lower batch_size" in error.splitlines()[-1]
+    trials = pd.read_csv(tmp_path / "small" / "trials.csv")
+    assert trials[["status", "epochs"]].to_numpy().tolist() == [["failed", 0]]
+
+
+@pytest.mark.cluster
+def test_a_ray_of_the_programs_own_listens_on_this_machine_only(small: Path, tmp_path: Path) -> None:
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=4000")
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(tmp_path / "small") < 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    addresses = listening_addresses([process.pid])
+    process.kill()
+    process.wait()
+    assert len(addresses) > 5
+    assert set(addresses) == {"127.0.0.1"}
 
 
 @pytest.mark.cluster

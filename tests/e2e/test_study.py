@@ -1,6 +1,10 @@
 """Whole studies on the session's Ray: what is recorded, stopped, resumed, repeated."""
 
+import contextlib
 import json
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -145,6 +149,56 @@ def test_a_budget_ends_the_study_and_what_ran_can_go_on(
     while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert ray.available_resources()["CPU"] == 2  # a trial that was about to start holds no place either
+
+
+def kill_when(journal: Path, epochs: int, title: str) -> None:
+    """SIGKILL the process with this title once the journal holds so many epochs."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if journal.exists() and journal.read_text().count('"epoch:') >= epochs:
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if process.read_bytes().decode().startswith(title):
+                        os.kill(int(process.parent.name), signal.SIGKILL)
+                        return
+        time.sleep(0.02)
+
+
+def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
+    cifake_ray: Command, small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killer = threading.Thread(
+        target=kill_when, args=(tmp_path / "small" / "study.journal", 12, "ray::CnnTrial trial 1")
+    )
+    killer.start()
+    options = ("--set", "training.epochs=40", "--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
+    assert cifake_ray("tune", small, "--storage", tmp_path, "--trials", "2", *options) == 0
+    killer.join()
+    assert "trials/1: its process died; it goes on from its last epoch" in capfd.readouterr().err
+    trials, curves = tables(tmp_path / "small")
+    assert trials["status"].tolist() == ["completed", "completed"]
+    assert not curves.duplicated(["trial_id", "epoch"]).any()
+    assert len(curves) == 80
+
+
+def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
+    cifake_ray: Command, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @ray.remote(num_cpus=2)
+    class Other:
+        def here(self) -> bool:
+            return True
+
+    other = Other.remote()
+    assert ray.get(other.here.remote())
+    options = ("--trials", "1", "--set", "resources.wait_s=3", "--set", "search.winner_seeds=0")
+    assert cifake_ray("tune", small, "--storage", tmp_path, *options) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "for a trial to start: it asks for 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
+    assert last.endswith(f"go on with: cifake-ray tune --resume small --storage {tmp_path}")
+    ray.kill(other)
+    assert cifake_ray("tune", "--resume", "small", "--storage", tmp_path) == 0
+    assert tables(tmp_path / "small")[0]["status"].tolist() == ["completed"]
 
 
 def test_train_runs_one_configuration_and_the_best_of_a_run(cifake_ray: Command, small: Path, tmp_path: Path) -> None:

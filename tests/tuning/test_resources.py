@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent, trial_request
+from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
 
 from .conftest import SPACE, experiment_of
 
 
 def at_once(capacity: dict[str, float], **resources: Any) -> int:
-    return max_concurrent(experiment_of(resources=resources), capacity)
+    return max_concurrent(experiment_of(resources=resources), [capacity])
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,39 @@ def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is(resources: dict
         at_once({"CPU": 2.0}, **resources)
 
 
-def test_a_trial_asks_for_all_of_its_workers() -> None:
-    resources = experiment_of(resources={"workers_per_trial": 3, "cpus_per_trial": 2, "gpus_per_trial": 0.5}).resources
-    assert trial_request(resources) == {"CPU": 6.0, "GPU": 1.5}
-    assert trial_request(experiment_of().resources) == {"CPU": 1.0, "GPU": 0.0}
+@pytest.mark.parametrize(
+    ("resources", "nodes", "expected"),
+    [
+        ({"cpus_per_trial": 2}, [3, 3, 1], 2),  # 7 CPUs, but a trial cannot be spread over nodes
+        ({"gpus_per_trial": 0.4}, [(8, 1), (8, 1)], 4),  # not 2 / 0.4
+        ({"gpus_per_trial": 0.25}, [(8, 0), (2, 1)], 2),  # the GPU's node has 2 CPUs
+        ({"workers_per_trial": 2}, [2, 2, 2], 2),  # six workers fit, less a place for each waiting process
+        ({"workers_per_trial": 2}, [2, 2], 1),
+        ({"workers_per_trial": 2, "cpus_per_trial": 2}, [5, 5], 2),  # the waiting ones take what is over
+    ],
+)
+def test_on_a_cluster_each_trial_needs_one_node_that_has_room_for_it(
+    resources: dict[str, Any], nodes: list[Any], expected: int
+) -> None:
+    found = [dict(zip(("CPU", "GPU"), node if isinstance(node, tuple) else (node, 0), strict=True)) for node in nodes]
+    assert max_concurrent(experiment_of(resources=resources), found, own=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "words"),
+    [
+        ({"cpus_per_trial": 4}, [(2, 0), (3, 0)], "asks for 4 CPUs and no node has more than 3; lower cpus_per_trial$"),
+        ({"cpus_per_trial": 4, "gpus_per_trial": 1}, [(8, 0), (2, 1)],
+         "one trial asks for 4 CPUs and 1 GPUs on one node, which the nodes do not have; lower cpus_per_trial$"),
+        ({"workers_per_trial": 4}, [(2, 0)], "asks for 4 CPUs and there are 2; lower cpus_per_trial or workers_per_tr"),
+    ],
+)  # fmt: skip
+def test_a_trial_that_no_node_can_hold_is_refused_and_does_not_wait_for_ever(
+    resources: dict[str, Any], nodes: list[Any], words: str
+) -> None:
+    found = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in nodes]
+    with pytest.raises(InputError, match=words):
+        max_concurrent(experiment_of(resources=resources), found, own=False)
 
 
 def test_this_machine_has_a_cpu() -> None:
