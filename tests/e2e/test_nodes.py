@@ -148,9 +148,7 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name_also_when_it_j
         assert trials["epochs"].max() >= 3
 
 
-@pytest.mark.skipif(
-    torch.cuda.is_available(), reason="a GPU that Ray has and torch has not takes a machine without one"
-)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_trials_on_gpu_slices_go_to_the_node_with_the_gpu_and_are_told_when_torch_sees_none(
     nodes: Nodes, tmp_path: Path
 ) -> None:

@@ -167,9 +167,8 @@ def kill_when(journal: Path, epochs: int, title: str) -> None:
 def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     cifake_ray: Command, small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    killer = threading.Thread(
-        target=kill_when, args=(tmp_path / "small" / "study.journal", 12, "ray::CnnTrial trial 1")
-    )
+    journal = tmp_path / "small" / "study.journal"
+    killer = threading.Thread(target=kill_when, args=(journal, 12, "ray::CnnTrial trial 1"))
     killer.start()
     options = ("--set", "training.epochs=40", "--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
     assert cifake_ray("tune", small, "--storage", tmp_path, "--trials", "2", *options) == 0

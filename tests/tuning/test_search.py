@@ -99,7 +99,7 @@ def test_how_a_trial_ended_is_recorded_and_counts(
     record = open_record(experiment_of(search={"trials": 1}))
     search = StudySearch(record, lambda: 1)
     take(search, "a")
-    search.deaths["a"] = "killed by signal 9"
+    search.deaths["a"] = "its process died again and again: killed by signal 9"
     for epoch in range(1, epochs + 1):
         search.on_trial_result("a", epoch_result(epoch))
     search.on_trial_complete("a", None if error else last or epoch_result(epochs), error=error)
