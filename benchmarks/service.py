@@ -111,7 +111,7 @@ def ended(place: Place, name: str) -> bool:
 
 
 def overhead(place: Place, pairs: int) -> None:
-    """Seconds between trials' ends from the fourth on, times the places: all that a trial costs, its short epoch too."""
+    """Seconds between trials' ends from the fourth on, times the places: all a trial costs, its short epoch too."""
     seconds: dict[str, list[float]] = {"submit": [], "tune": []}
     for number in range(pairs):
         for verb, found in seconds.items():
