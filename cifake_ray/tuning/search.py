@@ -18,7 +18,7 @@ from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import build_sampler, suggest_params
 
 OnEnd = Callable[[str, str | None], None]  # the name of a retraining, and why it failed
-_DUPLICATES_IN_A_ROW = 20  # proposals, before an untried configuration is chosen for the sampler
+_DUPLICATES_IN_A_ROW = 5  # proposals, before an untried configuration is drawn: a GP takes a second for each
 
 
 class JournalSearch(Searcher):  # type: ignore[misc]
@@ -74,7 +74,9 @@ class StudySearch(JournalSearch):
 
     def _propose(self) -> int | None:
         """A new configuration's number; None when every configuration of the space was tried."""
-        for _ in range(0 if self.experiment.search.sampler == "grid" else _DUPLICATES_IN_A_ROW):
+        grid, waiting = self.experiment.search.sampler == "grid", optuna.trial.TrialState.WAITING
+        enqueued = len(self.record.study.get_trials(deepcopy=False, states=(waiting,)))
+        for _ in range(enqueued if grid else _DUPLICATES_IN_A_ROW):
             number, known = self._ask()
             if known is None:
                 return number

@@ -69,7 +69,9 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
             raise TrialFailed("out of memory: its node ended the process; lower batch_size or max_concurrent")
         experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
         name, epochs = trial_name(config), experiment.training.epochs
-        cost: dict[str, float] = {}
+        show_title(name)
+        work = _prepare(materials, experiment, folder)
+        cost = measure_cost(work, experiment.search.second_objective)
 
         def report_epoch(row: dict[str, Any]) -> None:
             run.push(config["folder"])  # its checkpoint, before anybody hears of the epoch
@@ -77,9 +79,6 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
             report(row | cost | {"trial_id": config["trial_id"]})
             show_title(name)
 
-        show_title(name)
-        work = _prepare(materials, experiment, folder)
-        cost = measure_cost(work, experiment.search.second_objective)
         fit(work, report_epoch)
     except _Stopped:
         raise
