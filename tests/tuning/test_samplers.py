@@ -120,6 +120,19 @@ def test_conditional_dimensions_are_proposed_recorded_and_resumed(open_record: O
     assert sum(line.split(",")[3] == "adamw" and line.split(",")[2] != "" for line in lines) == 3
 
 
+def test_a_killed_trial_without_its_conditional_dimension_goes_on_under_its_number(open_record: OpenRecord) -> None:
+    decay = {"type": "float", "low": 0.0, "high": 0.1, "when": {"optimizer": "adamw"}}
+    space = {"weight_decay": decay, "optimizer": {"type": "categorical", "choices": ["adam", "adamw"]}}
+    search = StudySearch(open_record(experiment_of(space)), lambda: 1)
+    search.suggest("a")
+    search.on_trial_complete("a", epoch_result(3))
+    search.record.study.enqueue_trial({"optimizer": "adam"})
+    killed = search.suggest("b")
+    assert isinstance(killed, dict)
+    assert (killed["trial_id"], killed["params"]) == (1, {"optimizer": "adam"})
+    assert StudySearch(open_record(experiment_of(space)), lambda: 1).suggest("c") == killed
+
+
 def test_a_proposal_cut_short_before_its_conditional_dimension_is_no_trial(open_record: OpenRecord) -> None:
     decay = {"type": "float", "low": 0.0, "high": 0.1, "when": {"optimizer": "adamw"}}
     space = {"weight_decay": decay, "optimizer": {"type": "categorical", "choices": ["adam", "adamw"]}}

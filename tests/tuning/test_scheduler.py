@@ -117,6 +117,16 @@ def test_epochs_reported_again_after_a_process_died_are_judged_once(kind: str) -
         assert scheduler.on_trial_result(None, trial, epoch_result(epoch, 0.9)) == TrialScheduler.CONTINUE
 
 
+def test_the_median_rule_counts_an_epoch_reported_again_once() -> None:
+    """Means of 0, 1, 1 are 0.67, above 0.63; with the first two twice they would be 0.6."""
+    scheduler = scheduler_of("median")
+    for number in range(4):
+        scheduler.on_trial_add(None, trial_of(number))
+        for epoch, accuracy in ((1, 0.0), (2, 1.0), (1, 0.0), (2, 1.0), (3, 1.0)):
+            scheduler.on_trial_result(None, trial_of(number), epoch_result(epoch, accuracy))
+    assert train(scheduler, trial_of(4), 0.63) == 3
+
+
 def test_median_never_asks_tune_to_pause_a_trial() -> None:
     """Ray's rule would, while there are too few trials to compare with; then a trial needs a checkpoint of Tune's."""
     scheduler = scheduler_of("median")
