@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from cifake_ray.reporting.figures import GREEN, MANY, PURPLE, VERMILLION, new_figure, robust_limits, styled
 from cifake_ray.reporting.load import Study
@@ -80,11 +81,17 @@ def pareto_plot(study: Study) -> Figure | None:
     end = float(x.max())
     costs, reached = front[second].astype(float).tolist(), (front[search.metric] * scale).tolist()
     panel.step([*costs, end], [*reached, reached[-1]], where="post", color=PURPLE, linewidth=1.4, zorder=3)
+    panel.plot(costs, reached, linestyle="", marker="o", markersize=7.5, markerfacecolor="none", color=PURPLE, zorder=4)
     _mark(panel, trials, second, search.metric, study.trial("tuned").get("trial_id", -1), "*", 10, VERMILLION)
     _mark(panel, trials, second, search.metric, 0, "D", 5, GREEN)
     robust_limits(panel, y.tolist(), keep="low" if search.metric == "val_loss" else "high")
     if x.min() > 0 and end / x.min() > _LOG_RANGE:
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+    )
+    panel.tick_params(axis="x", labelsize=8)
     panel.set(xlabel=LABELS[second], ylabel=metric_label(search.metric))
     status_legend(panel)
     return figure

@@ -82,6 +82,8 @@ def test_the_plot_names_its_axes_with_units(tmp_path: Path, second: str, label: 
     assert label in figure.axes[0].get_xlabel()
     assert figure.axes[0].get_ylabel() == "validation accuracy (%)"
     assert figure.axes[0].get_xscale() == "log"  # 100 to 80,000
+    figure.canvas.draw()
+    assert "10k" in [label.get_text() for label in figure.axes[0].get_xticklabels()]
 
 
 def test_the_report_shows_the_front_and_says_which_trial_won(tmp_path: Path) -> None:
