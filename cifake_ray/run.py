@@ -42,9 +42,9 @@ CURVE_COLUMNS = (
 )  # fmt: skip
 
 
-def trial_columns(dimensions: Sequence[str]) -> list[str]:
-    """The columns of trials.csv for a search space with these names, in order."""
-    return ["trial_id", "status", *dimensions, *_TRIAL_TAIL]
+def trial_columns(fields: Sequence[str]) -> list[str]:
+    """The columns of trials.csv for an experiment with these `trial_fields`, in order."""
+    return ["trial_id", "status", *fields, *_TRIAL_TAIL]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,13 @@
 """The experiment: one YAML file as validated values. Loading, overriding, saving; every complaint is one line."""
 
+from cifake_ray.experiment.configurations import (
+    active_params,
+    all_configurations,
+    count_configurations,
+    is_active,
+    is_whole,
+    parents_first,
+)
 from cifake_ray.experiment.file import (
     check_study,
     load_experiment,
@@ -9,14 +17,16 @@ from cifake_ray.experiment.file import (
     validate_experiment,
 )
 from cifake_ray.experiment.model import MODEL_KINDS, CnnModel, Model, ResNet50Model
+from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import STAGES, Metric, Pool, Scalar, Stage, Strict, join_plus
+from cifake_ray.experiment.values import STAGES, Metric, Pool, Scalar, SecondObjective, Stage, Strict, join_plus
 
 __all__ = [
     "MODEL_KINDS",
+    "MOST_CONFIGURATIONS",
     "STAGES",
     "Augmentations",
     "CategoricalDimension",
@@ -33,13 +43,20 @@ __all__ = [
     "Resources",
     "Scalar",
     "Search",
+    "SecondObjective",
     "Stage",
     "Strict",
     "Training",
+    "active_params",
+    "all_configurations",
     "check_study",
+    "count_configurations",
+    "is_active",
+    "is_whole",
     "join_plus",
     "load_experiment",
     "override",
+    "parents_first",
     "parse_yaml",
     "save_experiment",
     "validate_experiment",

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from cifake_ray.experiment.configurations import active_params, check_conditions
 from cifake_ray.experiment.model import Model
+from cifake_ray.experiment.pairs import check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import Dimension, check_dimension
 from cifake_ray.experiment.training import Training
@@ -28,6 +30,8 @@ class Experiment(Strict):
     def _check_search_space(self) -> "Experiment":
         for name, dimension in self.search_space.items():
             check_dimension(name, dimension, (self.model, self.training))
+        check_conditions(self.search_space)
+        check_pairs(self.search, self.search_space, self.model, self.training)
         if self.model.kind != "cnn" and self.training.augment:
             raise ValueError(
                 "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
@@ -44,8 +48,14 @@ class Experiment(Strict):
         return Experiment.model_validate(tree | {"search_space": {}})
 
     def baseline_params(self) -> dict[str, Scalar]:
-        """The experiment's own value of every searched name: what trial 0 runs."""
-        return {name: join_plus(getattr(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
+        """The experiment's own value of every searched name that is active with them: what trial 0 runs."""
+        own = {name: join_plus(getattr(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
+        return active_params(self.search_space, own)
+
+    def trial_fields(self) -> list[str]:
+        """What trials.csv has of this experiment: the searched names, and the second objective."""
+        second = self.search.second_objective
+        return [*self.search_space, *([second] if second else [])]
 
 
 def _section_of(experiment: Experiment, name: str) -> Literal["model", "training"]:

@@ -4,16 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cifake_ray.experiment.values import Metric, Strict
+from cifake_ray.experiment.values import Metric, SecondObjective, Strict
 
 
 class Search(Strict):
-    """How configurations are proposed, stopped early and counted. `winner_seeds: 0` retrains no winner."""
+    """How configurations are proposed, stopped early and counted. `winner_seeds: 0` retrains no winner.
 
-    sampler: Literal["tpe", "random"] = "tpe"
+    `metric` chooses the winner and whom the scheduler stops; `second_objective` is minimised beside it.
+    """
+
+    sampler: Literal["tpe", "gp", "cmaes", "qmc", "nsga2", "random", "grid"] = "tpe"
     trials: int = Field(20, ge=1)
-    scheduler: Literal["asha", "none"] = "asha"
+    scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
     metric: Metric = "val_accuracy"
+    second_objective: SecondObjective | None = None
     grace_epochs: int = Field(1, ge=1)
     reduction_factor: int = Field(3, ge=2)
     time_budget_s: float | None = Field(None, gt=0)

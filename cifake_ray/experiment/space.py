@@ -10,7 +10,20 @@ from cifake_ray.errors import nearest
 from cifake_ray.experiment.values import Scalar, Strict, join_plus
 
 
-class FloatDimension(Strict):
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Values = Annotated[tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...], Field(min_length=1)]
+
+
+class _Conditional(Strict):
+    """`when`: the categorical dimensions, with the values, that make this one active; else it has its own value."""
+
+    when: dict[str, Annotated[Values, BeforeValidator(_listed)]] = Field(default_factory=dict)
+
+
+class FloatDimension(_Conditional):
     type: Literal["float"]
     low: float
     high: float
@@ -22,7 +35,7 @@ class FloatDimension(Strict):
         return self.low, self.high
 
 
-class IntDimension(Strict):
+class IntDimension(_Conditional):
     type: Literal["int"]
     low: int
     high: int
@@ -34,11 +47,11 @@ class IntDimension(Strict):
         return self.low, self.high
 
 
-class CategoricalDimension(Strict):
+class CategoricalDimension(_Conditional):
     """`choices` are scalars; a choice that is a list is written, stored and shown joined by `+`."""
 
     type: Literal["categorical"]
-    choices: tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...] = Field(min_length=1)
+    choices: Values
 
 
 Dimension = Annotated[FloatDimension | IntDimension | CategoricalDimension, Field(discriminator="type")]

@@ -8,6 +8,7 @@ Stage = Literal["stem", "layer1", "layer2", "layer3", "layer4"]
 Pool = Literal["mean", "std"]
 Scalar = bool | int | float | str
 Metric = Literal["val_accuracy", "val_loss"]
+SecondObjective = Literal["parameters", "inference_ms"]  # trained parameters; milliseconds of one image on one thread
 STAGES: tuple[str, ...] = get_args(Stage)
 
 

@@ -15,7 +15,7 @@ from cifake_ray.run import CURVE_COLUMNS, FINISHED, STATUSES, Run, Storage, list
 
 Role = Literal["tuned", "baseline"]
 ROLES: tuple[Role, ...] = ("tuned", "baseline")
-_WHOLE = ("trial_id", "epochs", "best_epoch")  # whole numbers that may be missing
+_WHOLE = ("trial_id", "epochs", "best_epoch", "parameters")  # whole numbers that may be missing
 _TEXT = ("status", "error")
 
 
@@ -190,7 +190,7 @@ def _read_table(file: Path, columns: list[str]) -> pd.DataFrame:
 
 def _read_trials(file: Path, experiment: Experiment) -> pd.DataFrame:
     """trials.csv with numbers as numbers; categorical dimensions stay text, as the choices are written."""
-    frame = _read_table(file, trial_columns(list(experiment.search_space)))
+    frame = _read_table(file, trial_columns(experiment.trial_fields()))
     space = experiment.search_space
     text = {*_TEXT, *(name for name, dimension in space.items() if isinstance(dimension, CategoricalDimension))}
     whole = {*_WHOLE, *(name for name, dimension in space.items() if isinstance(dimension, IntDimension))}

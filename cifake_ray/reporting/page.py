@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from cifake_ray.experiment import CategoricalDimension, Dimension, join_plus, save_experiment
-from cifake_ray.reporting import text
+from cifake_ray.reporting import pareto, text
 from cifake_ray.reporting.figures import Plot, inline_svg
 from cifake_ray.reporting.load import Role, Study, section
 from cifake_ray.reporting.tables import RANDOM_NOTE, SAMPLE_NOTE
@@ -82,6 +82,8 @@ def _study(study: Study, figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "missing": text.missing(study),
         "search": _search_sentence(study),
         "space": [_space_row(study, name, dimension) for name, dimension in study.experiment.search_space.items()],
+        "pareto": pareto.front_sentence(study),
+        "front": _trial_table(pareto.front_table(study)),
         "best_trials": _trial_table(study.ranked().head(_SHOWN)),
         "trials": _trial_table(study.trials),
         "figures": figures,
@@ -97,9 +99,10 @@ def _study(study: Study, figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _search_sentence(study: Study) -> str:
     search, counts = study.experiment.search, study.counts()
+    second = f" and {search.second_objective}" if search.second_objective else ""
     ended = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
     return (
-        f"{search.sampler.upper()} proposed configurations for {search.metric}; scheduler: {search.scheduler}. "
+        f"{search.sampler.upper()} proposed configurations for {search.metric}{second}; scheduler: {search.scheduler}. "
         f"Trials asked for: {search.trials}; so far: {ended}. Trial 0 is the baseline."
     )
 
@@ -118,11 +121,12 @@ def _params(study: Study, role: Role) -> dict[str, Any]:
 
 
 def _range(dimension: Dimension) -> str:
+    when = "".join(f", when {name} is {' or '.join(map(str, values))}" for name, values in dimension.when.items())
     if isinstance(dimension, CategoricalDimension):
-        return ", ".join(map(str, dimension.choices))
+        return ", ".join(map(str, dimension.choices)) + when
     scale = ", log scale" if dimension.log else ""
     step = f", step {dimension.step:g}" if dimension.step not in (None, 1) else ""
-    return f"{dimension.low:g} to {dimension.high:g}{scale}{step}"
+    return f"{dimension.low:g} to {dimension.high:g}{scale}{step}{when}"
 
 
 def _value(value: Any) -> str:

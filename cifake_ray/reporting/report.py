@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting import page, plots, plots_search, text
+from cifake_ray.reporting import page, pareto, plots, plots_search, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load
 from cifake_ray.reporting.tables import comparison_table
@@ -21,6 +21,8 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
      "Training accuracy is the running value under augmentation."),
     ("trial-curves", plots.trial_curves, "Every trial: validation accuracy and loss by epoch; a dot marks its end."),
     ("best-so-far", plots.best_so_far, "What each trial reached, and the best until then."),
+    ("pareto", pareto.pareto_plot,
+     "Every trial by both objectives; the line is the Pareto front: none on it is beaten in both."),
     ("hyperparameters", plots_search.hyperparameters, "What each trial reached against every searched hyperparameter."),
 )  # fmt: skip
 _COMPARISON = (

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
+from cifake_ray.reporting.pareto import front_sentence, front_table
 from cifake_ray.reporting.stats import VERDICT_RULE
 from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
 
@@ -117,10 +118,29 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
         "## How to read it",
         "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
     ]
+    parts += fronts(studies)
     gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
     if gaps:
         parts += ["## What is missing", "\n".join(gaps)]
     return "\n\n".join(parts) + "\n"
+
+
+def fronts(studies: Sequence[Study]) -> list[str]:
+    """A section for each study with a Pareto front: what it is, and its trials."""
+    parts = []
+    for study in studies:
+        if sentence := front_sentence(study):
+            rows = [{name: _front_cell(name, row[name]) for name in row} for row in rows_of(front_table(study))]
+            parts += [f"## Pareto front of {_md(study.name)}", _md(sentence), _pipe_table(rows)]
+    return parts
+
+
+def _front_cell(name: str, value: Any) -> str:
+    if not known(value):
+        return NOTHING
+    if name == "val_accuracy":
+        return percent(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _pipe_table(rows: Sequence[dict[str, str]]) -> str:

@@ -319,4 +319,6 @@ def _settings(params: dict[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return ""  # a dimension that is not active
     return f"{value:.3g}" if isinstance(value, float) else str(value)

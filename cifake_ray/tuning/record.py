@@ -10,16 +10,16 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from cifake_ray.experiment import Experiment, Metric
+from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
 from cifake_ray.run import CURVE_COLUMNS, FINISHED, Run, Status, trial_columns, write_text
+from cifake_ray.tuning.objectives import open_study, stopped_is_complete, told_values
 from cifake_ray.tuning.space import distributions
 
 FLUSH_SECONDS = 3.0
@@ -53,11 +53,11 @@ class StudyRecord:
         mend_journal(run)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.storage = JournalStorage(JournalFileBackend(str(run.journal)))
-        self.study = self._open_study()
+        self.study = open_study(self.storage, run.name, experiment.search)
         for trial in self.study.get_trials(deepcopy=False):
             if _DISCARDED in trial.user_attrs or trial.state == TrialState.WAITING:
                 continue
-            whole = trial.state != TrialState.RUNNING or trial.params.keys() == experiment.search_space.keys()
+            whole = trial.state != TrialState.RUNNING or is_whole(experiment.search_space, trial.params)
             if whole:
                 self.rows[trial.number] = _row_of(trial)
             elif trial.number == 0:
@@ -65,15 +65,6 @@ class StudyRecord:
             else:
                 self.discard(trial.number, "its proposal was cut short")
         self._flushed, self._flush_cost = 0.0, 0.0
-
-    def _open_study(self) -> optuna.Study:
-        """The run's study, made if the journal holds none (`load_if_exists` would write to it every time)."""
-        try:
-            return optuna.load_study(storage=self.storage, study_name=self.run.name)
-        except KeyError:
-            largest = self.experiment.search.metric == "val_accuracy"
-            direction = StudyDirection.MAXIMIZE if largest else StudyDirection.MINIMIZE
-            return optuna.create_study(storage=self.storage, study_name=self.run.name, direction=direction)
 
     @property
     def finished(self) -> int:
@@ -103,7 +94,7 @@ class StudyRecord:
         if epoch in row.curve:
             return
         row.curve[epoch] = {key: result[key] for key in CURVE_COLUMNS[1:]}
-        row.best = {key: value for key, value in result.items() if key.startswith("best_") or key in _SPENT}
+        row.best = _summary(result)
         trial = self._trial_id(number)
         metric = float(result[self.experiment.search.metric])
         self.storage.set_trial_intermediate_value(trial, epoch, metric)
@@ -118,8 +109,9 @@ class StudyRecord:
         self.storage.set_trial_user_attr(trial, "status", status)
         if error:
             self.storage.set_trial_user_attr(trial, "error", error)
-        if status == "completed":
-            self.study.tell(number, row.value(self.experiment.search.metric))
+        values = told_values(self.experiment.search, row.best)
+        if status == "completed" or (status == "stopped" and values and stopped_is_complete(self.experiment.search)):
+            self.study.tell(number, values)
         elif status in FINISHED:
             self.study.tell(number, state=TrialState.PRUNED if status == "stopped" else TrialState.FAIL)
         self.flush(force=self.run.url is not None)
@@ -141,7 +133,7 @@ class StudyRecord:
         if not force and now - self._flushed < max(FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost):
             return
         rows = sorted(self.rows.values(), key=lambda row: row.trial_id)
-        columns = trial_columns(list(self.experiment.search_space))
+        columns = trial_columns(self.experiment.trial_fields())
         write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
         curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
         write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
@@ -151,7 +143,7 @@ class StudyRecord:
     def _complete_baseline(self, trial: FrozenTrial) -> FrozenTrial:
         """Trial 0 is the baseline, also when its proposal was cut short: its values are known."""
         baseline, space = self.experiment.baseline_params(), distributions(self.experiment)
-        for name in [name for name in space if name not in trial.params]:
+        for name in [name for name in baseline if name not in trial.params]:
             internal = space[name].to_internal_repr(baseline[name])
             self.storage.set_trial_param(trial._trial_id, name, internal, space[name])
         return self.storage.get_trial(trial._trial_id)
@@ -160,7 +152,7 @@ class StudyRecord:
         return int(self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number))
 
 
-_SPENT = ("total_seconds", "cpu_seconds")
+_KEPT = ("total_seconds", "cpu_seconds", *get_args(SecondObjective))
 
 
 def mend_journal(run: Run) -> None:
@@ -185,8 +177,13 @@ def _row_of(trial: FrozenTrial) -> TrialRow:
             row.curve[int(values["epoch"])] = {name: values[name] for name in CURVE_COLUMNS[1:]}
     if row.curve:
         last = trial.user_attrs[f"{_EPOCH_ATTRIBUTE}{max(row.curve)}"]
-        row.best = {key: value for key, value in last.items() if key.startswith("best_") or key in _SPENT}
+        row.best = _summary(last)
     return row
+
+
+def _summary(result: Mapping[str, Any]) -> dict[str, float]:
+    """What trials.csv has of an epoch's report: the best epoch so far, the time spent, a second objective."""
+    return {key: value for key, value in result.items() if key.startswith("best_") or key in _KEPT}
 
 
 def _table_row(row: TrialRow) -> dict[str, Any]:
@@ -195,6 +192,7 @@ def _table_row(row: TrialRow) -> dict[str, Any]:
         "trial_id": row.trial_id,
         "status": row.status,
         **row.params,
+        **{name: best.get(name) for name in get_args(SecondObjective)},
         "epochs": len(row.curve),
         "best_epoch": best.get("best_epoch"),
         "train_accuracy": best.get("best_train_accuracy"),

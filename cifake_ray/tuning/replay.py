@@ -5,12 +5,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from types import SimpleNamespace
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning.scheduler import build_scheduler
+from cifake_ray.tuning.scheduler import SearchTrial, build_scheduler
 
 # The next three as measured on two cores, where they matter most (docs/decisions.md).
 FIRST_SECONDS = 10.0  # until the first trial's process trains
@@ -72,14 +71,14 @@ def _replay_once(
 ) -> Replayed:
     """One study in simulated time."""
     draw = random.Random(seed)
-    metric = f"best_{experiment.search.metric}"
+    metric = experiment.search.metric
     queue: list[tuple[float, int, int, float, float]] = []  # when an epoch ends, trial, epoch, its seconds, quality
     run, last, begun = 0, 0.0, 0
 
     def begin(now: float) -> None:
         nonlocal begun
         seconds = draw.choice(costs.epochs)
-        scheduler.on_trial_add(None, _trial(begun))
+        scheduler.on_trial_add(None, SearchTrial(str(begun), begun))
         heapq.heappush(queue, (now + costs.trial + seconds, begun, 1, seconds, draw.random()))
         begun += 1
 
@@ -88,14 +87,11 @@ def _replay_once(
     while queue:
         last, number, epoch, seconds, quality = heapq.heappop(queue)
         run += 1
-        answer = scheduler.on_trial_result(None, _trial(number), {"epoch": epoch, metric: quality})
+        answer = scheduler.on_trial_result(
+            None, SearchTrial(str(number), number), {"epoch": epoch, metric: quality, f"best_{metric}": quality}
+        )
         if epoch < experiment.training.epochs and answer == TrialScheduler.CONTINUE:
             heapq.heappush(queue, (last + seconds, number, epoch + 1, seconds, quality))
         elif begun < trials:
             begin(last)
     return Replayed(run, last)
-
-
-def _trial(number: int) -> SimpleNamespace:
-    """What a scheduler asks of Tune's trial."""
-    return SimpleNamespace(trial_id=str(number), config={"trial_id": number})

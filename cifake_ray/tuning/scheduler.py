@@ -1,46 +1,138 @@
-"""Which trials are stopped early: ASHA over the search, or none."""
+"""Which trials are stopped early: ASHA, asynchronous Hyperband, the median rule, or none.
 
-from types import SimpleNamespace
+Each sees the search's trials alone: retrainings, whose config has no trial_id, run to their end. (A result always has
+one: Tune puts its own name of the trial in.) None of them pauses a trial, so none needs a checkpoint of Tune's.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning.record import StudyRecord
+from cifake_ray.tuning.record import StudyRecord, TrialRow
+
+_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 fill every share evenly, whatever their number
 
 
-class _SearchASHA(ASHAScheduler):  # type: ignore[misc]
-    """ASHA over the trials of the search; retrainings, whose config has no trial_id, run to their end.
+@dataclass(frozen=True)
+class SearchTrial:
+    """What a scheduler asks of Tune's trial, where there is none: in a replay, or of a trial that has ended."""
 
-    (A result always has one: Tune puts its own name of the trial in.)
-    """
+    trial_id: str
+    number: int
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {"trial_id": self.number}
+
+
+class _SearchOnly(TrialScheduler):  # type: ignore[misc]
+    """Mixed into a scheduler: keeps retrainings, and reports without an epoch (failures), from it."""
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        if trial.config["trial_id"] is not None:
+            super().on_trial_add(controller, trial)
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if trial.config["trial_id"] is None:
+        if trial.config["trial_id"] is None or "epoch" not in result:
             return str(self.CONTINUE)
         return str(super().on_trial_result(controller, trial, result))
 
+    def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if trial.config["trial_id"] is not None and "epoch" in result:
+            super().on_trial_complete(controller, trial, result)
+
+    def on_trial_remove(self, controller: Any, trial: Any) -> None:
+        if trial.config["trial_id"] is not None:
+            super().on_trial_remove(controller, trial)
+
+    def recall(self, trial: SearchTrial, results: list[dict[str, Any]]) -> None:
+        """Take in what a trial had reported before the study was resumed."""
+        self.on_trial_add(None, trial)
+        for result in results:
+            self.on_trial_result(None, trial, result)
+
+
+class _SearchHalving(_SearchOnly, AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Asynchronous successive halving; with several brackets, Hyperband.
+
+    Ray draws a trial's bracket at random, another one in each process; here it follows from the trial's number, so that
+    a study can be repeated and resumed.
+    """
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:  # noqa: ARG002
+        number = trial.config["trial_id"]
+        if number is not None:
+            place = bracket_of(number, len(self._brackets), self._reduction_factor)
+            self._trial_info[trial.trial_id] = self._brackets[place]
+
+
+class _SearchMedian(_SearchOnly, MedianStoppingRule):  # type: ignore[misc]
+    """The median rule. An epoch reported again (its process had died) is not counted again."""
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        known = self._results.get(trial)
+        if known and "epoch" in result and result["epoch"] <= known[-1]["epoch"]:
+            return str(self.CONTINUE)
+        return super().on_trial_result(controller, trial, result)
+
+    def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Nothing: Tune gives the last report a second time, which the rule would count twice."""
+
+    def recall(self, trial: SearchTrial, results: list[dict[str, Any]]) -> None:
+        """Decides nothing: Ray's rule fails on reports of a trial that it would have stopped."""
+        self._results[trial].extend(results)
+
+
+def count_brackets(experiment: Experiment) -> int:
+    """Hyperband's: one for each rung (grace_epochs x reduction_factor^k epochs) to begin stopping at; 1 for ASHA."""
+    if experiment.search.scheduler != "hyperband":
+        return 1
+    rung, rungs = experiment.search.grace_epochs, 0
+    while rung <= experiment.training.epochs:
+        rung, rungs = rung * experiment.search.reduction_factor, rungs + 1
+    return rungs
+
+
+def bracket_of(number: int, brackets: int, factor: float) -> int:
+    """The bracket of a trial: 0 stops earliest and has most trials, the last one (almost) none.
+
+    Shares as in Hyperband (Li et al. 2018, algorithm 1): bracket s of S has ceil(S / (s + 1) * factor^s) trials.
+    """
+    sizes = [math.ceil(brackets / (s + 1) * factor**s) for s in reversed(range(brackets))]
+    place = (number + 0.5) * _GOLDEN % 1 * sum(sizes)
+    return sum(place >= end for end in accumulate(sizes[:-1]))
+
 
 def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -> TrialScheduler:
-    """ASHA on the best metric so far, told what the finished trials of a resumed study had reached; or none."""
-    search = experiment.search
+    """The experiment's scheduler, told what the finished trials of a resumed study had reached."""
+    search, epochs = experiment.search, experiment.training.epochs
     if search.scheduler == "none":
         return FIFOScheduler()
-    scheduler = _SearchASHA(
-        time_attr="epoch",
-        metric=f"best_{search.metric}",
-        mode="max" if search.metric == "val_accuracy" else "min",
-        max_t=experiment.training.epochs,
-        grace_period=min(search.grace_epochs, experiment.training.epochs),
-        reduction_factor=search.reduction_factor,
-    )
+    mode = "max" if search.metric == "val_accuracy" else "min"
+    grace = min(search.grace_epochs, epochs)
+    scheduler: _SearchOnly
+    if search.scheduler == "median":  # compares the best of a trial with the others' means: it takes the plain metric
+        # it would pause trials while there are too few to compare with, unless they must run for ever first
+        scheduler = _SearchMedian("epoch", search.metric, mode, grace_period=grace, min_time_slice=math.inf)
+    else:
+        scheduler = _SearchHalving(
+            "epoch", f"best_{search.metric}", mode, max_t=epochs, grace_period=grace,
+            reduction_factor=search.reduction_factor, brackets=count_brackets(experiment),
+        )  # fmt: skip
     for row in record.with_status("completed", "stopped") if record else []:
-        trial = SimpleNamespace(trial_id=f"finished-{row.trial_id}", config={"trial_id": row.trial_id})
-        scheduler.on_trial_add(None, trial)
-        best = None
-        for _, epoch in sorted(row.curve.items()):
-            value = epoch[search.metric]
-            better = max if search.metric == "val_accuracy" else min
-            best = value if best is None else better(best, value)
-            scheduler.on_trial_result(None, trial, epoch | {f"best_{search.metric}": best})
+        scheduler.recall(SearchTrial(f"finished-{row.trial_id}", row.trial_id), _reports(row, search.metric))
     return scheduler
+
+
+def _reports(row: TrialRow, metric: str) -> list[dict[str, Any]]:
+    """What the trial reported after each epoch, the best so far with it."""
+    better = max if metric == "val_accuracy" else min
+    values = [epoch[metric] for _, epoch in sorted(row.curve.items())]
+    best = accumulate(values, better)
+    return [
+        {"epoch": e, metric: v, f"best_{metric}": b} for e, v, b in zip(sorted(row.curve), values, best, strict=True)
+    ]

@@ -5,18 +5,20 @@ hook for duplicates or for trials that a killed driver left running; hence this 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 from ray.tune.search import Searcher
 
+from cifake_ray.experiment import MOST_CONFIGURATIONS, all_configurations, count_configurations
 from cifake_ray.tuning.record import StudyRecord
-from cifake_ray.tuning.space import all_configurations, build_sampler, distributions, space_size
+from cifake_ray.tuning.space import build_sampler, suggest_params
 
 OnEnd = Callable[[str, str | None], None]  # the name of a retraining, and why it failed
-_DUPLICATES_IN_A_ROW = 20  # proposals, before the rest of a finite space is looked at directly
-_ENUMERATED = 100_000  # configurations; a larger finite space is never nearly used up
+_DUPLICATES_IN_A_ROW = 5  # proposals, before an untried configuration is drawn: a GP takes a second for each
 
 
 class JournalSearch(Searcher):  # type: ignore[misc]
@@ -42,7 +44,7 @@ class StudySearch(JournalSearch):
         super().__init__()
         self.record, self.places = record, places
         self.experiment = record.experiment
-        self.space = distributions(self.experiment)
+        self.space = self.experiment.search_space
         self.live: dict[str, int] = {}  # Ray's trial name -> trial_id
         self.deaths: dict[str, str] = {}  # Ray's trial name -> how its process died last
         self.exhausted = False
@@ -72,24 +74,32 @@ class StudySearch(JournalSearch):
 
     def _propose(self) -> int | None:
         """A new configuration's number; None when every configuration of the space was tried."""
-        for _ in range(_DUPLICATES_IN_A_ROW):
+        grid, waiting = self.experiment.search.sampler == "grid", optuna.trial.TrialState.WAITING
+        enqueued = len(self.record.study.get_trials(deepcopy=False, states=(waiting,)))
+        for _ in range(enqueued if grid else _DUPLICATES_IN_A_ROW):
             number, known = self._ask()
             if known is None:
                 return number
             self.record.discard(number, f"duplicate of trial {known}")
-        if space_size(self.space) > _ENUMERATED:
-            return None
+        return self._propose_untried()
+
+    def _propose_untried(self) -> int | None:
+        """A configuration that was not tried, drawn from those that are left, or at random where they are too many."""
         tried = {_rounded(row.params) for row in self.record.rows.values()}
+        draw = random.Random(self.experiment.training.seed + len(tried))
+        if count_configurations(self.space) > MOST_CONFIGURATIONS:
+            with _sampler(self.record.study, optuna.samplers.RandomSampler(seed=draw.getrandbits(31))):
+                return self._ask()[0]
         untried = [params for params in all_configurations(self.space) if _rounded(params) not in tried]
         if not untried:
             return None
-        self.record.study.enqueue_trial(random.Random(len(tried)).choice(untried))
+        self.record.study.enqueue_trial(draw.choice(untried))
         return self._ask()[0]
 
     def _ask(self) -> tuple[int, int | None]:
         """A proposal's number, and the number of the earlier trial that it repeats."""
-        trial = self.record.study.ask(self.space)
-        asked = _rounded(trial.params)
+        trial = self.record.study.ask()
+        asked = _rounded(suggest_params(trial, self.space))
         known = (row.trial_id for row in self.record.rows.values() if _rounded(row.params) == asked)
         return trial.number, next(known, None)
 
@@ -111,6 +121,16 @@ class StudySearch(JournalSearch):
         else:
             done = len(self.record.rows[number].curve) >= self.experiment.training.epochs
             self.record.finish(number, "completed" if done else "stopped")
+
+
+@contextmanager
+def _sampler(study: optuna.Study, sampler: optuna.samplers.BaseSampler) -> Iterator[None]:
+    """Another sampler for the study, for a while."""
+    usual, study.sampler = study.sampler, sampler
+    try:
+        yield
+    finally:
+        study.sampler = usual
 
 
 def _rounded(params: dict[str, Any]) -> frozenset[tuple[str, str]]:

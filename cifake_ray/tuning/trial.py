@@ -29,6 +29,7 @@ from cifake_ray.models.head import Head
 from cifake_ray.models.registry import build_network
 from cifake_ray.run import Run
 from cifake_ray.training.batches import TrainingSet
+from cifake_ray.training.cost import measure_cost
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
 from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
@@ -69,15 +70,17 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
             raise TrialFailed(OUT_OF_MEMORY_REASON)
         experiment = materials.experiment.with_params(config["params"], seed=config["seed"])
         name, epochs = trial_name(config), experiment.training.epochs
+        show_title(name)
+        work = _prepare(materials, experiment, folder)
+        cost = measure_cost(work, experiment.search.second_objective)
 
         def report_epoch(row: dict[str, Any]) -> None:
             run.push(config["folder"])  # its checkpoint, before anybody hears of the epoch
             print_epoch(name, row, epochs)
-            report(row | {"trial_id": config["trial_id"]})
+            report(row | cost | {"trial_id": config["trial_id"]})
             show_title(name)
 
-        show_title(name)
-        fit(_prepare(materials, experiment, folder), report_epoch)
+        fit(work, report_epoch)
     except _Stopped:
         raise
     except TrialFailed as failure:

@@ -47,3 +47,11 @@ def test_winner_and_baseline_are_retrained_with_every_seed_to_the_last_epoch() -
     seconds = replay_retraining(experiment_of(training={"epochs": 3}, search=search), 1, 2.0)
     assert seconds == pytest.approx(6 * (TRIAL_SECONDS + 3 * 2.0))
     assert replay_retraining(experiment_of(search={"winner_seeds": 0}), 1, 2.0) == 0
+
+
+@pytest.mark.parametrize(("scheduler", "low", "high"), [("hyperband", 0.45, 0.65), ("median", 0.3, 0.5)])
+def test_the_other_schedulers_are_replayed_too(scheduler: str, low: float, high: float) -> None:
+    """Hyperband saves less than ASHA (0.31 here), the median rule about as much."""
+    experiment = experiment_of(training={"epochs": 9}, search={"trials": 60, "scheduler": scheduler})
+    full, stopped = replay(experiment, 1, [1.0])
+    assert low < stopped.epochs / full.epochs < high

@@ -7,7 +7,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from cifake_ray.tuning.space import all_configurations, build_sampler, distributions, space_size
+from cifake_ray.experiment import all_configurations, count_configurations
+from cifake_ray.tuning.space import build_sampler, distributions, suggest_params
 
 from .conftest import experiment_of
 
@@ -32,27 +33,31 @@ CHOICES = {"type": "categorical", "choices": [32, 64, 128]}
 def test_every_type_of_dimension_is_optunas_and_counted(
     name: str, dimension: dict[str, Any], expected: optuna.distributions.BaseDistribution, size: float
 ) -> None:
-    space = distributions(experiment_of({name: dimension}, training={"augment": ["flip"]}))
-    assert space == {name: expected}
-    assert space_size(space) == size
+    experiment = experiment_of({name: dimension}, training={"augment": ["flip"]})
+    assert distributions(experiment) == {name: expected}
+    assert count_configurations(experiment.search_space) == size
+    trial = optuna.create_study().ask()
+    suggest_params(trial, experiment.search_space)
+    assert trial.distributions == {name: expected}
 
 
 def test_every_configuration_of_a_finite_space_comes_once_and_is_one_optuna_may_propose() -> None:
     widths = {"type": "int", "low": 32, "high": 96, "step": 32}
     dropouts = {"type": "float", "low": 0.0, "high": 0.3, "step": 0.1}
-    space = distributions(experiment_of({"batch_size": CHOICES, "head_width": widths, "dropout": dropouts}))
-    found = list(all_configurations(space))
-    assert len(found) == space_size(space) == 3 * 3 * 4
+    experiment = experiment_of({"batch_size": CHOICES, "head_width": widths, "dropout": dropouts})
+    space = distributions(experiment)
+    found = list(all_configurations(experiment.search_space))
+    assert len(found) == count_configurations(experiment.search_space) == 3 * 3 * 4
     assert len({tuple(params.values()) for params in found}) == 36
     study = optuna.create_study()
     for params in found:
         study.enqueue_trial(params)
         assert all(space[name]._contains(space[name].to_internal_repr(value)) for name, value in params.items())
-        assert study.ask(space).params == params
+        assert suggest_params(study.ask(), experiment.search_space) == params
 
 
 def test_a_space_with_a_continuous_dimension_is_infinite() -> None:
-    assert space_size(distributions(experiment_of())) == math.inf
+    assert count_configurations(experiment_of().search_space) == math.inf
 
 
 def proposals(sampler: optuna.samplers.BaseSampler, count: int = 3) -> list[dict[str, Any]]:
@@ -68,3 +73,22 @@ def test_the_sampler_follows_from_the_seed_and_how_many_trials_there_were(kind: 
     assert proposals(build_sampler(experiment, 5)) != first
     assert proposals(build_sampler(experiment_of(search={"sampler": kind}), 3)) == first
     assert isinstance(build_sampler(experiment, 0), optuna.samplers.RandomSampler) == (kind == "random")
+
+
+WHEN = {
+    "weight_decay": {"type": "float", "low": 0.0, "high": 0.1, "when": {"optimizer": "adamw"}},
+    "optimizer": {"type": "categorical", "choices": ["adam", "adamw"]},
+}
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_a_dimension_is_proposed_only_where_it_is_active(kind: str) -> None:
+    experiment = experiment_of(WHEN, search={"sampler": kind})
+    study = optuna.create_study(sampler=build_sampler(experiment, 0))
+    for number in range(12):
+        trial = study.ask()
+        params = suggest_params(trial, experiment.search_space)
+        assert trial.params == params
+        assert ("weight_decay" in params) == (params["optimizer"] == "adamw")
+        study.tell(trial, 0.5 + 0.01 * number)
+    assert {trial.params["optimizer"] for trial in study.trials} == {"adam", "adamw"}

@@ -1,0 +1,43 @@
+"""The objectives of a study in Optuna's words: directions, names, and the values that a trial is told with."""
+
+import warnings
+from collections.abc import Mapping
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+
+from cifake_ray.experiment import Search
+
+# Samplers that learn from completed trials alone: one that was stopped, told as pruned, would be forgotten.
+_LEARN_FROM_COMPLETED = ("gp", "cmaes", "nsga2")
+
+
+def open_study(storage: BaseStorage, name: str, search: Search) -> optuna.Study:
+    """The study in the journal, made if there is none (`load_if_exists` would write to it every time)."""
+    try:
+        return optuna.load_study(storage=storage, study_name=name)
+    except KeyError:
+        pass
+    directions = [StudyDirection.MAXIMIZE if search.metric == "val_accuracy" else StudyDirection.MINIMIZE]
+    directions += [StudyDirection.MINIMIZE] if search.second_objective else []
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    if search.second_objective:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([search.metric, search.second_objective])
+    return study
+
+
+def told_values(search: Search, reached: Mapping[str, float]) -> list[float] | None:
+    """A trial's value of each objective, from its last report; None before its first epoch."""
+    names = [f"best_{search.metric}", *([search.second_objective] if search.second_objective else [])]
+    return [reached[name] for name in names] if all(name in reached for name in names) else None
+
+
+def stopped_is_complete(search: Search) -> bool:
+    """Whether Optuna is told stopped trials as complete, with what they reached.
+
+    Two objectives know no pruning, and some samplers learn nothing from pruned trials; our `status` tells them apart.
+    """
+    return search.second_objective is not None or search.sampler in _LEARN_FROM_COMPLETED

@@ -1,0 +1,57 @@
+"""What a network costs: counted and timed without any effect on its training."""
+
+from itertools import accumulate
+
+import pytest
+import torch
+from torch import nn
+
+from cifake_ray.experiment import CnnModel, Training
+from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.registry import build_network
+from cifake_ray.training.batches import TrainingSet
+from cifake_ray.training.cost import count_parameters, inference_ms, measure_cost
+from cifake_ray.training.fit import Fit
+
+
+def work_of(**model: int) -> Fit:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (64, 32, 32, 3), dtype=torch.uint8)
+    labels, rows = torch.arange(64).remainder(2).float(), torch.arange(64)
+    data = TrainingSet(images, labels, rows[:32], rows[32:], normalise_images)
+    return Fit(build_network(CnnModel.model_validate(model), inputs=3), data, Training(precision="fp32"))
+
+
+def test_parameters_are_those_that_are_trained() -> None:
+    frozen = nn.Linear(3, 2)
+    frozen.requires_grad_(False)
+    assert count_parameters(nn.Sequential(frozen, nn.Linear(2, 1))) == 3
+    sizes = [count_parameters(work_of(head_width=width).network) for width in (8, 16)]
+    assert sizes[0] < sizes[1]
+
+
+def test_the_time_of_an_image_is_the_median_batchs_share_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches hold 32 images; the first three warm up, and one that something else held up does not count."""
+    batches = [9.0, 9.0, 9.0, 5.0, *[0.064] * 19]
+    clock = iter([0.0, *accumulate(value for seconds in batches for value in (seconds, 0.0))])
+    monkeypatch.setattr("cifake_ray.training.cost.time.perf_counter", lambda: next(clock))
+    assert inference_ms(work_of(channels=2, head_width=2)) == pytest.approx(2.0)
+
+
+def test_measuring_leaves_threads_weights_and_random_numbers_as_they_were() -> None:
+    work = work_of(channels=4, head_width=4)
+    torch.set_num_threads(2)
+    weights = {name: value.clone() for name, value in work.network.state_dict().items()}
+    state = torch.random.get_rng_state()
+    inference_ms(work)
+    assert torch.get_num_threads() == 2
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(value, weights[name]) for name, value in work.network.state_dict().items())
+    torch.set_num_threads(1)
+
+
+def test_only_the_objective_asked_for_is_measured() -> None:
+    work = work_of(channels=4, head_width=4)
+    assert measure_cost(work, None) == {}
+    assert measure_cost(work, "parameters") == {"parameters": count_parameters(work.network)}
+    assert list(measure_cost(work, "inference_ms")) == ["inference_ms"]
