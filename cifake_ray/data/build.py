@@ -9,7 +9,7 @@ import numpy as np
 
 from cifake_ray.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
 from cifake_ray.data import sample
-from cifake_ray.data.labels import LABELS
+from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources import SAMPLE, Encoded, Source
 from cifake_ray.data.workers import Decoded, Progress, decode_all
 from cifake_ray.errors import InputError
@@ -34,6 +34,11 @@ def cached(path: Path, build: Callable[[], Contents]) -> Entry:
         with locked(path):
             entry = read_entry(path) or _write(path, *build())
     return entry
+
+
+def set_fingerprint(prints: Mapping[str, str]) -> str:
+    """One SHA-256 (hex) over the parts' fingerprints, train before test."""
+    return hashlib.sha256("".join(prints[part] for part in PARTS if part in prints).encode()).hexdigest()
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> Entry:

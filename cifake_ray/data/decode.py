@@ -10,9 +10,8 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -135,24 +134,19 @@ def _read_member(member: Member) -> bytes:
     """One member by its offset. zipfile would need the archive's directory: 1 to 2 s of every decoding process."""
     if member.method not in (0, 8):
         raise UnreadableError("encrypted" if member.method < 0 else "compressed in a way other than deflate")
-    file = _opened(member.archive)
-    file.seek(member.offset)
-    header = file.read(_ZIP_HEADER.size)
-    if len(header) < _ZIP_HEADER.size or not header.startswith(b"PK\x03\x04"):
-        raise zlib.error("no member here")
-    *_, name_length, extra_length = _ZIP_HEADER.unpack(header)
-    file.seek(name_length + extra_length, os.SEEK_CUR)
-    data = file.read(member.stored)
+    with Path(member.archive).open("rb") as file:
+        file.seek(member.offset)
+        header = file.read(_ZIP_HEADER.size)
+        if len(header) < _ZIP_HEADER.size or not header.startswith(b"PK\x03\x04"):
+            raise zlib.error("no member here")
+        *_, name_length, extra_length = _ZIP_HEADER.unpack(header)
+        file.seek(name_length + extra_length, os.SEEK_CUR)
+        data = file.read(member.stored)
     if member.method == 8:
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_SOURCE_BYTES)
     if zlib.crc32(data) != member.crc:
         raise zlib.error("wrong checksum")
     return data
-
-
-@lru_cache(1)
-def _opened(archive: str) -> BinaryIO:
-    return Path(archive).open("rb")
 
 
 def _is_plain_jpeg(data: bytes) -> bool:

@@ -1,7 +1,6 @@
 """The image set: decoded once, cached as arrays, memory-mapped, in canonical order (part, label, name)."""
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from cifake_ray.cache import Entry, read_entry
-from cifake_ray.data.build import Contents, cached, decode_source, entry_path
+from cifake_ray.data.build import Contents, cached, decode_source, entry_path, set_fingerprint
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources import SAMPLE, find_source
 from cifake_ray.data.strata import choose_stratified
@@ -123,7 +122,7 @@ def _image_set(entry: Entry) -> ImageSet:
         kind=notes["kind"],
         train=parts["train"],
         test=parts["test"],
-        fingerprint=hashlib.sha256("".join(prints[part] for part in PARTS).encode()).hexdigest(),
+        fingerprint=set_fingerprint(prints),
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
         path=entry.path,
