@@ -2,10 +2,12 @@
 
 import io
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -64,6 +66,38 @@ def _header(item: Item) -> Header | None:
         return None
     except Exception:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, … of a broken header
         return None
+
+
+def tally_headers(headers: list[Header | None], which: np.ndarray) -> Counter[Header]:
+    """How many images have each header; those without a readable one are left out."""
+    counts = np.bincount(which, minlength=len(headers)).tolist()
+    found = zip(headers, counts, strict=True)
+    return Counter({header: count for header, count in found if header is not None and count})
+
+
+def describe_files(tally: Counter[Header]) -> dict[str, dict[str, int]]:
+    """Images of each format, mode and size, most frequent first."""
+    counts: dict[str, Counter[str]] = {"formats": Counter(), "modes": Counter(), "sizes": Counter()}
+    for header, images in tally.items():
+        counts["formats"][header.format] += images
+        counts["modes"][header.mode] += images
+        counts["sizes"][f"{header.size[0]}x{header.size[1]}"] += images
+    return {kind: dict(counted.most_common()) for kind, counted in counts.items()}
+
+
+def describe_tables(tally: Counter[Header]) -> list[dict[str, Any]]:
+    """Each different set of JPEG quantisation tables with its images, most frequent first."""
+    counts: Counter[tuple[Tables, str]] = Counter()
+    for header, images in tally.items():
+        if header.tables:
+            counts[header.tables, header.subsampling] += images
+    described: list[dict[str, Any]] = []
+    for (tables, subsampling), images in counts.most_common():
+        quality, exact = jpeg_quality(tables)
+        entry = {"images": images, "quality": quality, "quality_is_exact": exact, "subsampling": subsampling}
+        sums = [sum(table) for table in tables]
+        described.append(entry | {"sums": sums, "tables": [list(table) for table in tables]})
+    return described
 
 
 def jpeg_quality(tables: Tables) -> tuple[int, bool]:

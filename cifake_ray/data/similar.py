@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from cifake_ray.data.strata import Indices
 
 Bits = npt.NDArray[np.uint8]
-_ROWS, _COLUMNS = 512, 8192  # hashes compared at a time: their pieces of 32 MB ran faster than 4 or 256 MB
+_ROWS, _COLUMNS = 128, 1024  # hashes compared at a time: 1.2 ns a pair; 2.8 at 512 and 8192, out of the cache
 _PAIRS = 2048  # pictures subtracted at a time
 
 
@@ -35,7 +34,7 @@ class Pairs:
 def near_pairs(images: np.ndarray, copies: Indices, *, max_bits: int, max_rms: float) -> Pairs:
     """All pairs of uint8 [n, 32, 32, 3] within both limits, closest first; without pairs of equal `copies`.
 
-    Compares every pair, 7.2e9 of them for 120,000 images, on all cores.
+    Compares every pair, 7.2e9 of them for 120,000 images: about 9 s of one core, all cores.
     """
     hashes = difference_hashes(images)
 
@@ -56,13 +55,24 @@ def near_pairs(images: np.ndarray, copies: Indices, *, max_bits: int, max_rms: f
 
 
 def difference_hashes(images: np.ndarray) -> npt.NDArray[np.uint64]:
-    """dHash of uint8 [n, 32, 32, 3]: uint64 [n]. The thumbnail is Pillow's, reduced by area (Krawetz 2013)."""
-    thumbnails = np.stack([
-        np.asarray(Image.fromarray(image).convert("L").resize((9, 8), Image.Resampling.BOX)) for image in images
-    ])  # fmt: skip
-    darker = thumbnails[:, :, :-1] < thumbnails[:, :, 1:]
-    hashes: npt.NDArray[np.uint64] = np.packbits(darker.reshape(len(images), 64), axis=1).view(np.uint64).ravel()
+    """dHash of uint8 [n, 32, 32, 3]: uint64 [n] (Krawetz 2013), of ITU-R 601 grey averaged by area to 9x8 pixels."""
+    rows, columns = _averaging(images.shape[1], 8), _averaging(images.shape[2], 9)
+    hashes = np.empty(len(images), np.uint64)
+    for start in range(0, len(images), _PAIRS):
+        some = slice(start, start + _PAIRS)
+        grey = images[some] @ np.array([0.299, 0.587, 0.114], np.float32)
+        thumbnails = np.rint(rows @ grey @ columns.T)  # whole levels, or equal neighbours would differ by rounding
+        darker = thumbnails[:, :, :-1] < thumbnails[:, :, 1:]
+        hashes[some] = np.packbits(darker.reshape(-1, 64), axis=1).view(np.uint64).ravel()
     return hashes
+
+
+def _averaging(length: int, cells: int) -> npt.NDArray[np.float32]:
+    """The matrix [cells, length] that averages `length` pixels by area into `cells`."""
+    edges, pixels = np.arange(cells + 1) * (length / cells), np.arange(length)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    matrix: npt.NDArray[np.float32] = (np.clip(overlap, 0, None) * (cells / length)).astype(np.float32)
+    return matrix
 
 
 def _near_hashes(hashes: npt.NDArray[np.uint64], start: int, max_bits: int) -> tuple[Indices, Indices, Bits]:
