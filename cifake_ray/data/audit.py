@@ -19,8 +19,8 @@ from cifake_ray.data.strata import SUBJECT_NAMES, Indices, copies_of, has_subjec
 from cifake_ray.data.workers import Progress
 from cifake_ray.errors import InputError
 
-# Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do; beyond,
-# more and more are birds before other plain skies.
+# Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do;
+# beyond, more and more are birds before other plain skies.
 NEAR_BITS = 6  # of the 64 of the difference hash
 NEAR_RMS = 25.0  # grey levels of 255
 EXAMPLES = 10  # pairs named

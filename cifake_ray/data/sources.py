@@ -42,7 +42,8 @@ class Source:
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
-    """What `source` names: the word `sample` (say `./sample` for a folder of that name), a folder or a zip file.
+    """What `source` names: the word `sample` (say `./sample` for a folder of that name), a folder, a zip file
+    or the folder that holds it.
 
     `needed`: the parts it must have. None needed: whatever is there, under the name `all` if nobody has split it.
 
@@ -56,6 +57,9 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
         return _zip_source(source, path, needed)
     if not path.is_dir():
         raise InputError(f"{source}: no such data folder; expected {EXPECTED}, or the word sample")
+    zips = list(path.glob("*.zip"))
+    if len(zips) == 1 and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
+        return _zip_source(source, zips[0], needed)  # as `data fetch` leaves it
     return _parquet_source(source, path, needed) or _folder_source(source, path, needed)
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,41 @@ def test_sample_is_audited_and_a_set_without_a_readable_image_is_refused(tmp_pat
     (tmp_path / "REAL" / "a.jpg").write_bytes(b"broken")
     with pytest.raises(InputError, match="no readable image"):
         audited(tmp_path)
+
+
+def test_command_prints_the_audit_and_writes_the_same_as_json(
+    files: Files, write_zip: Write, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    files["test", "FAKE"]["again.jpg"] = files[FAKE]["0000.jpg"]
+    source = write_zip(files)
+    code, out, _ = command("data", "audit", source, "--out", tmp_path / "new" / "audit.json")
+    assert code == 0
+    assert "train FAKE           60: airplane 20, automobile 20, bird 0" in out
+    assert "exact duplicates     pairs: 0 train, 0 test, 1 train-test; 1 test images have one in train" in out
+    assert "train/FAKE/0000.jpg = test/FAKE/again.jpg" in out
+    assert "JPEG tables REAL     80 images: sums 1,858 and 2,780, quality 75, 4:2:0" in out
+    code, out, _ = command("data", "audit", source, "--json")
+    assert json.loads(out) == json.loads((tmp_path / "new" / "audit.json").read_text())
+
+
+def test_command_without_a_source_or_with_a_wrong_one_is_one_line_with_code_2(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    for arguments, message in [
+        ((), "a SOURCE is missing"),
+        ((tmp_path / "none",), "no such data folder"),
+        (("sample", "--out", tmp_path), "cannot be written"),
+    ]:
+        code, _, err = command("data", "audit", *arguments)
+        assert (code, message in err.splitlines()[-1]) == (2, True)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.environ.get("CIFAKE_RAY_DATA"), reason="CIFAKE_RAY_DATA names no CIFAKE")
+def test_cifake_has_1336_pairs_of_duplicates_378_of_them_across_and_one_set_of_tables() -> None:
+    found = audited(os.environ["CIFAKE_RAY_DATA"])
+    assert found["is_cifake"]
+    assert found["exact_duplicates"]["pairs"] == {"train": 920, "test": 38, "train-test": 378}
+    assert found["label_conflicts"]["pairs"] == 0
+    assert [[table["sums"] for table in found["jpeg"][label]] for label in ("FAKE", "REAL")] == [[[1858, 2780]]] * 2
+    assert set(found["counts"]["train"]["REAL"]["subjects"].values()) == {5000}

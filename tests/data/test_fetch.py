@@ -254,3 +254,23 @@ def test_unknown_name_and_folder_that_cannot_be_made_are_refused(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="give another --to"):
         fetch("kaggle", tmp_path / "file")
+
+
+@pytest.mark.usefixtures("server")
+def test_command_says_what_was_fetched_and_how_to_use_it(command: Callable[..., Any], tmp_path: Path) -> None:
+    code, out, _ = command("data", "fetch", "--to", tmp_path / "to")
+    assert code == 0
+    assert "train 60 FAKE + 60 REAL, test 20 FAKE + 20 REAL; these are CIFAKE's images and labels" in out
+    assert f"--data {tmp_path / 'to' / 'cifake.zip'}" in out
+    assert load_images(str(tmp_path / "to")).kind == "zip"
+    code, out, _ = command("data", "fetch", "huggingface", "--to", tmp_path / "hf", "--json")
+    assert (code, json.loads(out)["revision"]) == (0, HUB.revision)
+
+
+def test_failed_command_is_one_line_with_code_1(server: Server, command: Callable[..., Any], tmp_path: Path) -> None:
+    server.paths = {}
+    code, out, err = command("data", "fetch", "kaggle", "--to", tmp_path / "to")
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"cifake-ray: http://127.0.0.1:{server.server_port}/api/v1/datasets/download/birdy654/")
+    assert command("data", "fetch", "other")[0] == 2
