@@ -54,10 +54,12 @@ def audit(
     source = source or os.environ.get("CIFAKE_RAY_DATA")
     if source is None:
         raise InputError("a SOURCE is missing; give what --data takes, or set CIFAKE_RAY_DATA")
+    if out is not None:
+        _write(out, "", "a")  # a file that cannot be written is said before the work, not after
     found = audit_source(source, progress)
     text = json.dumps(found, indent=1)
     if out is not None:
-        _write(out, text)
+        _write(out, text + "\n", "w")
     if as_json:
         print(text)
         return
@@ -67,10 +69,11 @@ def audit(
         print(f"written to {out}")
 
 
-def _write(out: Path, text: str) -> None:
+def _write(out: Path, text: str, mode: str) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n")
+        with out.open(mode) as file:
+            file.write(text)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}); give another file") from error
 

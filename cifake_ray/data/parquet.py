@@ -71,10 +71,11 @@ def _read_table(file: Path) -> Any:
 def _images(column: Any, file: Path) -> list[bytes]:
     """The encoded images: from binary, or from the struct (bytes, path) of `datasets`."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = pc.struct_field(column, "bytes")
     kind = column.type
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return [(image or {}).get("bytes") or b"" for image in column.to_pylist()]
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return [image or b"" for image in column.to_pylist()]
     raise InputError(f"{file}: column image holds {kind}; expected the bytes of image files")
@@ -84,10 +85,13 @@ def _names(table: Any, start: int) -> list[str]:
     """The column `name`, else the file names in the images' paths, else `row 0000007`."""
     if "name" in table.column_names:
         return [str(name or "") for name in table.column("name").to_pylist()]
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     images = table.column("image")
     paths = [None] * len(images)
-    if getattr(images.type, "num_fields", 0) and images.type.get_field_index("path") >= 0:
-        paths = [(image or {}).get("path") for image in images.to_pylist()]
+    if pa.types.is_struct(images.type) and images.type.get_field_index("path") >= 0:
+        paths = pc.struct_field(images, "path").to_pylist()
     return [Path(path).name if path else f"row {start + row:07d}" for row, path in enumerate(paths)]
 
 
@@ -111,7 +115,7 @@ def _meaning(table: Any, file: Path) -> Callable[[Any], int | None]:
     if names is not None:
         by_number = [label_of(str(name)) for name in names]
         return lambda value: by_number[value] if isinstance(value, int) and 0 <= value < len(by_number) else None
-    if "name" not in table.column_names:
+    if "name" not in table.column_names or pa.types.is_struct(table.schema.field("image").type):
         raise InputError(
             f"{file}: label is a number and nothing says which is FAKE; expected ClassLabel names in the file's "
             "Hugging Face metadata, labels as text, or the columns image, label (0 FAKE, 1 REAL) and name"
