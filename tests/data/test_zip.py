@@ -1,9 +1,11 @@
 """The zip file as Kaggle serves it, read in place."""
 
+import io
 import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +62,29 @@ def test_stored_members_are_read_and_encrypted_ones_are_named(files: Files, tmp_
     path.write_bytes(data)
     with pytest.raises(InputError, match="encrypted"):
         load_images(str(path))
+
+
+def test_zip_that_was_streamed_with_sizes_behind_the_data_is_read(
+    files: Files, write_folder: Write, tmp_path: Path
+) -> None:
+    class Pipe(io.RawIOBase):
+        """Takes bytes and cannot go back, as the network."""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            return file.write(data)
+
+    with (tmp_path / "streamed.zip").open("wb") as file, zipfile.ZipFile(Pipe(), "w", zipfile.ZIP_DEFLATED) as archive:
+        for (part, label), pictures in files.items():
+            for name, data in pictures.items():
+                with archive.open(f"{part}/{label}/{name}", "w", force_zip64=True) as member:
+                    member.write(data)
+    with zipfile.ZipFile(tmp_path / "streamed.zip") as archive:
+        assert archive.infolist()[0].flag_bits & 8
+    loaded = load_images(str(tmp_path / "streamed.zip"))
+    assert loaded.fingerprint == load_images(str(write_folder(files))).fingerprint
 
 
 def test_cut_zip_and_wrong_contents_are_one_line(files: Files, write_zip: Write) -> None:
