@@ -9,7 +9,7 @@ from cifake_ray.cli.app import app
 from cifake_ray.errors import InputError, Interrupted, WorkError
 
 # isort: off
-from cifake_ray.cli import study, cluster, read, render, machine  # noqa: F401 (their order is that of --help)
+from cifake_ray.cli import study, cluster, read, data, render, machine  # noqa: F401 (their order is that of --help)
 # isort: on
 
 

@@ -17,14 +17,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from cifake_ray.data.decode import PIXELS, SIZE, Batch, decode_batch
+from cifake_ray.data.decode import PIXELS, SIZE, Item, decode_batch
 from cifake_ray.errors import WorkError
 
 Progress = Callable[[int, int], None]
-Items = Sequence[bytes | str]
+Items = Sequence[Item]
+T = TypeVar("T")
 BATCH = 512  # images a process is handed at a time: about 60 ms of work, 1.5 MB of answer
 _ALONE = 2 * BATCH  # below this, starting processes takes longer than decoding here
 
@@ -39,7 +41,7 @@ class Decoded:
 
 
 def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
-    """Decode encoded pictures (bytes) or files (paths as str). `progress` is called here, in the caller's thread.
+    """Decode encoded pictures. `progress` is called here, in the caller's thread.
 
     Raises WorkError when a decoding process dies.
     """
@@ -47,7 +49,7 @@ def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
     skipped: dict[int, str] = {}
     converted: Counter[str] = Counter()
     done = 0
-    with closing(_decoded_batches(items)) as batches:  # so that the processes end at once when `progress` raises
+    with closing(in_batches(decode_batch, items)) as batches:  # so that the processes end at once if `progress` raises
         for start, batch in batches:
             count = len(batch.pixels) // PIXELS
             images[start : start + count] = np.frombuffer(batch.pixels, np.uint8).reshape(count, PIXELS)
@@ -59,15 +61,18 @@ def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
     return Decoded(images.reshape(-1, SIZE, SIZE, 3), dict(sorted(skipped.items())), dict(sorted(converted.items())))
 
 
-def _decoded_batches(items: Items) -> Generator[tuple[int, Batch], None, None]:
-    """(position of the first image, its batch), as they get ready."""
+def in_batches(work: Callable[[Items], T], items: Items) -> Generator[tuple[int, T], None, None]:
+    """(position of the first item, what `work`, a module's function, made of a batch), as they get ready, all cores.
+
+    Raises WorkError when a decoding process dies.
+    """
     starts = range(0, len(items), BATCH)
     processes = min(_cores(), len(starts))
     if processes < 2 or len(items) < _ALONE or not sys.executable:
-        yield from ((start, decode_batch(items[start : start + BATCH])) for start in starts)
+        yield from ((start, work(items[start : start + BATCH])) for start in starts)
         return
     with _decoders(processes) as idle, ThreadPoolExecutor(processes) as threads:
-        futures = {threads.submit(_decode_in, idle, items[start : start + BATCH]): start for start in starts}
+        futures = {threads.submit(_work_in, idle, work, items[start : start + BATCH]): start for start in starts}
         try:
             for future in as_completed(list(futures)):
                 yield futures.pop(future), future.result()
@@ -75,7 +80,7 @@ def _decoded_batches(items: Items) -> Generator[tuple[int, Batch], None, None]:
             _cancel(futures)
 
 
-def _cancel(futures: dict[Future[Batch], int]) -> None:
+def _cancel(futures: dict[Future[T], int]) -> None:
     for future in futures:
         future.cancel()
 
@@ -110,16 +115,16 @@ def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
             process.communicate()
 
 
-def _decode_in(idle: "queue.SimpleQueue[Process]", items: Items) -> Batch:
-    """Have the next idle process decode `items`. Raises WorkError when it dies over them."""
+def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], items: Items) -> T:
+    """Have the next idle process do `work` on `items`. Raises WorkError when it dies over them."""
     process = idle.get()
     try:
         assert process.stdin is not None
         assert process.stdout is not None
-        pickle.dump(items, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump((work, items), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
         process.stdin.flush()
-        batch: Batch = pickle.load(process.stdout)
-        return batch
+        result: T = pickle.load(process.stdout)
+        return result
     except (OSError, EOFError, pickle.UnpicklingError) as error:
         raise WorkError(
             f"decoding images: a process ended early (exit code {process.poll()}); free some memory and try again"
@@ -129,13 +134,13 @@ def _decode_in(idle: "queue.SimpleQueue[Process]", items: Items) -> Batch:
 
 
 def serve() -> None:
-    """What a decoding process runs: batches in on stdin, decoded batches out on stdout, until stdin closes."""
+    """What a decoding process runs: batches in on stdin, what was made of them out on stdout, until stdin closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent stops us
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
-            items = pickle.load(requests)
+            work, items = pickle.load(requests)
         except EOFError:
             return
-        pickle.dump(decode_batch(items), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(work(items), answers, protocol=pickle.HIGHEST_PROTOCOL)
         answers.flush()

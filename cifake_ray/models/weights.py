@@ -14,9 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cifake_ray.download import Progress, file_sha256
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import STAGES
-from cifake_ray.models.download import Progress, download_file, downloads, file_sha256
+from cifake_ray.models.download import download_file, downloads
 
 SUFFIXES = (".safetensors", ".pth")
 _LARGEST = 1 << 30  # bytes; ResNet50 has 0.1 GB, so larger files in the folder are not worth hashing

@@ -13,7 +13,7 @@ from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, Split, load_images, split_train, train_duplicates
+from cifake_ray.data import ImageSet, Split, has_subjects, load_images, split_train, train_duplicates
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
 from cifake_ray.run import LABELS, Run, git_commit
@@ -102,6 +102,7 @@ def _describe_data(inputs: Inputs) -> dict[str, Any]:
             part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
             for part in ("train", "test")
         },
+        "subjects": has_subjects(images.train.names),  # else strata are labels alone
         "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
         "duplicates_in_test": int(train_duplicates(images).sum()),
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],

@@ -1,6 +1,8 @@
 """Small sets of generated pictures on disk, laid out as users have them."""
 
 import io
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from cifake_ray import cli
 
 Files = dict[tuple[str, str], dict[str, bytes]]  # (part, class) -> name -> encoded picture
 
@@ -77,3 +81,29 @@ def write_parquet(tmp_path: Path) -> Callable[[Files], Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def write_zip(tmp_path: Path) -> Callable[..., Path]:
+    def write(files: Files, name: str = "kaggle.zip", top: str = "") -> Path:
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for (part, label), pictures in files.items():
+                for file, data in pictures.items():
+                    archive.writestr(f"{top}{part}/{label}/{file}", data)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: exit code, what it printed, what it said on stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cifake-ray", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return run

@@ -1,0 +1,134 @@
+"""Commands about data sets: fetch, audit."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifake_ray.cli.app import JsonOption, app
+from cifake_ray.errors import InputError
+
+data_app = typer.Typer(help="Fetch CIFAKE, or find out what a data set really holds.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+_SHOWN = 3  # examples printed; the JSON has more
+
+
+@data_app.command("fetch", epilog="Example: cifake-ray data fetch kaggle --to ~/cifake")
+def fetch(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="kaggle (the authors' zip) or huggingface (parquet).")
+    ] = "kaggle",
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for it.")] = Path("cifake"),
+    as_json: JsonOption = False,
+) -> None:
+    """Download a published copy of CIFAKE, or go on with it; check its files and that its images are CIFAKE's."""
+    from cifake_ray.console import progress
+    from cifake_ray.data.fetch import fetch_copy
+
+    fetched = fetch_copy(name, to.expanduser(), progress)
+    if as_json:
+        print(fetched.note.read_text(), end="")
+        return
+    for file in fetched.files:
+        print(f"{file['name']}: {file['bytes']:,} bytes, SHA-256 {file['sha256'][:16]}… ({file['checked_against']})")
+    print(f"{fetched.images.summary()}; these are CIFAKE's images and labels")
+    print(f"noted in {fetched.note}; use it with --data {fetched.source}")
+
+
+@data_app.command("audit", epilog="Example: cifake-ray data audit ~/cifake --out audit.json")
+def audit(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[SOURCE]", help="What --data takes, or any folder of REAL/… and FAKE/…, or one part."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON there as well.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count parts, classes and subjects, find duplicates, contradicting labels, damaged files, read JPEG tables."""
+    from cifake_ray.console import progress
+    from cifake_ray.data.audit import audit_source
+
+    source = source or os.environ.get("CIFAKE_RAY_DATA")
+    if source is None:
+        raise InputError("a SOURCE is missing; give what --data takes, or set CIFAKE_RAY_DATA")
+    if out is not None:
+        _write(out, "", "a")  # a file that cannot be written is said before the work, not after
+    found = audit_source(source, progress)
+    text = json.dumps(found, indent=1)
+    if out is not None:
+        _write(out, text + "\n", "w")
+    if as_json:
+        print(text)
+        return
+    for line in _lines(found):
+        print(line)
+    if out is not None:
+        print(f"written to {out}")
+
+
+def _write(out: Path, text: str, mode: str) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open(mode) as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror}); give another file") from error
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """The audit for people, a topic a line."""
+    known = "CIFAKE, whole and unchanged" if found["is_cifake"] else "not CIFAKE, or not all of it"
+    yield f"{found['source']} ({found['kind']}): {'generated pictures' if found['generated'] else known}"
+    if found["fingerprint"]:
+        yield f"fingerprint          {found['fingerprint']}"
+    for part, counts in found["counts"].items():
+        for label, count in counts.items():
+            yield f"{f'{part} {label}':20} {count['images']:,}{_subjects(count['subjects'])}"
+    yield f"not decodable        {found['undecodable']['images']:,}{_damaged(found['undecodable']['files'])}"
+    yield f"exact duplicates     {_pairs(found['exact_duplicates'])}"
+    yield from _examples(found["exact_duplicates"]["examples"])
+    near = found["near_duplicates"]
+    yield f"near duplicates      {_pairs(near)}; {near['pairs_of_both_labels']:,} of a FAKE and a REAL image"
+    yield f"                     ({near['method']})"
+    yield from _examples([pair["images"] for pair in near["examples"]])
+    yield f"contradicting labels {found['label_conflicts']['pairs']:,} pairs of equal pixels"
+    yield from _examples(found["label_conflicts"]["examples"])
+    for label, kinds in found["encoding"].items():
+        tallies = (", ".join(f"{count:,} {name}" for name, count in kind.items()) for kind in kinds.values())
+        yield f"{f'files {label}':20} {'; '.join(tallies)}"
+    for label, tables in found["jpeg"].items():
+        yield from _tables(label, tables)
+
+
+def _subjects(subjects: dict[str, int] | None) -> str:
+    if subjects is None:
+        return " (file names tell no subject)"
+    if len(set(subjects.values())) == 1:
+        return f": {next(iter(subjects.values())):,} of each subject, {' '.join(subjects)}"
+    return f": {', '.join(f'{name} {count:,}' for name, count in subjects.items())}"
+
+
+def _damaged(files: list[dict[str, str]]) -> str:
+    return "".join(f"; {file['name']} ({file['reason']})" for file in files[:_SHOWN])
+
+
+def _pairs(duplicates: dict[str, Any]) -> str:
+    pairs = ", ".join(f"{count:,} {where}" for where, count in duplicates["pairs"].items())
+    leaked = duplicates.get("test_images_in_train")
+    return f"pairs: {pairs}" + ("" if leaked is None else f"; {leaked:,} test images have one in train")
+
+
+def _examples(examples: list[list[str]]) -> Iterator[str]:
+    return (f"                     {one} = {other}" for one, other in examples[:_SHOWN])
+
+
+def _tables(label: str, tables: list[dict[str, Any]]) -> Iterator[str]:
+    for table in tables[:_SHOWN]:
+        quality = f"quality {'' if table['quality_is_exact'] else 'about '}{table['quality']}"
+        sums = " and ".join(f"{total:,}" for total in table["sums"])
+        yield f"{f'JPEG tables {label}':20} {table['images']:,} images: sums {sums}, {quality}, {table['subsampling']}"
+    if len(tables) > _SHOWN:
+        yield f"                     and {len(tables) - _SHOWN:,} more kinds of tables"

@@ -1,0 +1,64 @@
+"""A file from the network to a place on disk: resumed if begun, checked by its SHA-256, put in place whole."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 when the server does not say)
+_CHUNK = 1 << 20  # bytes
+TIMEOUT = 20  # seconds without a byte
+USER_AGENT = "cifake-ray"  # some servers turn Python's own away
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file; remembered in this process while path, size and time of change stay."""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(256)
+def _sha256(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch_file(url: str, target: Path, is_right: Callable[[str], bool], progress: Progress | None = None) -> None:
+    """Download to `target` by way of `target.part`, which a later call goes on from. `is_right` judges the SHA-256.
+
+    Raises OSError, HTTPException or ValueError when the network, the disk or the checksum fails.
+    """
+    part = target.with_name(f"{target.name}.part")
+    _download(url, part, progress)
+    sha256 = file_sha256(part)
+    if not is_right(sha256):
+        part.unlink()
+        raise OSError(f"wrong checksum: its SHA-256 begins with {sha256[:8]}")
+    os.replace(part, target)
+
+
+def _download(url: str, part: Path, progress: Progress | None) -> None:
+    """Into `part`, from where it ends if the server allows. Raises OSError when less came than announced."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": USER_AGENT} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+    except HTTPError as error:
+        if error.code == 416:  # nothing after what is there: all of it, or of another file; the checksum decides
+            return
+        raise
+    if response.headers.get_content_type() == "text/html":
+        response.close()
+        raise OSError("a web page came instead of the file")
+    with response, part.open("ab" if response.status == 206 else "wb") as file:
+        have = file.tell()
+        total = have + int(response.headers.get("Content-Length") or 0)
+        while chunk := response.read(_CHUNK):
+            have += file.write(chunk)
+            if progress:
+                progress(have, total)
+    if have < total:
+        raise OSError(f"only {have:,} of {total:,} bytes came; the next run goes on from there")

@@ -1,0 +1,25 @@
+import pytest
+
+from cifake_ray.data.labels import label_of, label_of_path
+from cifake_ray.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["FAKE", "fake", "1_fake", "AI", "ai-generated", "AI_generated images", "Synthetic"])
+def test_names_that_say_fake_are_0(name: str) -> None:
+    assert label_of(name) == 0
+
+
+@pytest.mark.parametrize("name", ["REAL", "real images", "0_real", "Nature", "authentic"])
+def test_names_that_say_real_are_1(name: str) -> None:
+    assert label_of(name) == 1
+
+
+@pytest.mark.parametrize("name", ["0", "1", "cat", "real_vs_fake", "unreal", "train", "", "photo", "aircraft"])
+def test_names_that_could_mean_anything_are_neither(name: str) -> None:
+    assert label_of(name) is None
+
+
+def test_folders_that_contradict_each_other_are_refused() -> None:
+    assert label_of_path(("cats", "REAL", "nature"), "here") == 1
+    with pytest.raises(InputError, match="here: ai/real names both classes"):
+        label_of_path(("ai", "real"), "here")
