@@ -12,7 +12,7 @@ import numpy as np
 from cifake_ray.data import sample
 from cifake_ray.data.decode import Item
 from cifake_ray.data.folders import Found, list_folder, list_zip
-from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.labels import ALL, LABELS, PARTS
 from cifake_ray.data.parquet import find_parquet, read_parquet
 from cifake_ray.errors import InputError
 
@@ -94,7 +94,8 @@ def _checked(source: str, found: Found, needed: Collection[str]) -> Found:
                 raise InputError(f"{source}: no folder {part}/{name}; expected {EXPECTED}")
     if not found:
         raise InputError(f"{source}: no folder FAKE or REAL; expected one of images of each, or {EXPECTED}")
-    return {key: sorted(files) for key, files in sorted(found.items()) if not needed or key[0] in needed}
+    keys = [(part, label) for part in (*PARTS, ALL) for label in range(len(LABELS)) if not needed or part in needed]
+    return {key: sorted(found[key]) for key in keys if key in found}
 
 
 def _parts(found: Found) -> dict[str, Encoded]:
