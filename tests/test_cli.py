@@ -386,6 +386,14 @@ def test_version_is_printed(call: Call) -> None:
     assert call("--version") == Ended(0, f"cifake-ray {__version__}\n", "")
 
 
+def test_uv_run_does_not_make_ray_build_an_environment_in_every_worker(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", raising=False)
+    call("--version")
+    assert os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
+
+
 def test_spaces_lists_what_ships(call: Call) -> None:
     rows = json.loads(call("spaces", "--json").out)
     assert {"cnn", "resnet50"} <= {row["name"] for row in rows}
