@@ -1,6 +1,7 @@
 """The command line: what is refused, in one line and before anything is started or written; what is printed."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
