@@ -1,5 +1,6 @@
-"""Addresses of Ray's heads: whether anything answers there, and how `ray.init` has to be told of them."""
+"""How Ray's heads are reached: whether anything answers at an address, how `ray.init` is told of it, the token."""
 
+import os
 import socket
 
 CONNECT_SECONDS = 5.0
@@ -27,3 +28,17 @@ def driver_address(place: str) -> str:
     import ray
 
     return place if answers(f"{ray.util.get_node_ip_address()}:{port}") else f"LOCALHOST:{port}"
+
+
+def use_token() -> None:
+    """Ray's commands turn token authentication on by themselves where there is a token; so does this.
+
+    Raises Ray's AuthenticationError when a file is named and is not there.
+    """
+    from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    if AUTH_MODE_ENV_VAR in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        return
+    os.environ[AUTH_MODE_ENV_VAR] = "token"
+    Config.initialize("")

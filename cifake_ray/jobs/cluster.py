@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
 from ray._private.ray_constants import DASHBOARD_ADDRESS, KV_NAMESPACE_DASHBOARD
-from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from cifake_ray.address import CONNECT_SECONDS, answers
+from cifake_ray.address import CONNECT_SECONDS, answers, use_token
 from cifake_ray.errors import InputError, WorkError
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # in Ray's own order
@@ -92,7 +91,7 @@ def find_cluster(address: str | None) -> Place:
             f"no cluster was named; give its dashboard as --address {LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
         )
     with _told(named):
-        _use_token()
+        use_token()
         return _find(named)
 
 
@@ -113,14 +112,6 @@ def open_dashboard(place: Place) -> Cluster:
 def token_file() -> Path:
     """The file from which Ray takes the token, unless RAY_AUTH_TOKEN holds it."""
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-
-
-def _use_token() -> None:
-    """Ray's commands turn token authentication on by themselves where there is a token; so does this."""
-    if AUTH_MODE_ENV_VAR in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        return
-    os.environ[AUTH_MODE_ENV_VAR] = "token"
-    Config.initialize("")
 
 
 @contextmanager
