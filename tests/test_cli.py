@@ -1,6 +1,7 @@
 """The command line: what is refused, in one line and before anything is started or written; what is printed."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -384,6 +385,14 @@ def test_help_loads_neither_ray_nor_torch() -> None:
 
 def test_version_is_printed(call: Call) -> None:
     assert call("--version") == Ended(0, f"cifake-ray {__version__}\n", "")
+
+
+def test_uv_run_does_not_make_ray_build_an_environment_in_every_worker(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", raising=False)
+    call("--version")
+    assert os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
 
 
 def test_spaces_lists_what_ships(call: Call) -> None:

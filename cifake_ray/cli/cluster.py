@@ -69,7 +69,9 @@ def submit(
     check_submission(submission)
     cluster = connect(address)
     answer = ask_cluster(cluster, submission)
-    versions = ", ".join(f"{key} {(answer.nodes[0].found or {})[key]}" for key in ("python", "ray", "torch", "optuna"))
+    versions = ", ".join(
+        f"{key} {answer.nodes[0].facts['versions'][key]}" for key in ("python", "ray", "torch", "optuna")
+    )
     print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {versions} (asked in {answer.seconds:.1f} s)")
     with tempfile.TemporaryDirectory(prefix="cifake-ray-") as folder:
         package = build_package(Path(folder), loaded)

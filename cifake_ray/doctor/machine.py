@@ -1,7 +1,9 @@
 """Checks of this machine."""
 
+import contextlib
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +15,9 @@ from packaging.requirements import Requirement
 from cifake_ray.cache import cache_root, locked
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
+from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
+from cifake_ray.jobs.cluster import token_file
 
 _LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose paths have 107 bytes
 
@@ -21,7 +25,7 @@ _LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose pat
 def machine_checks(storage: str, source: str | None, address: str | None) -> list[Check]:
     """Every check of this machine; `source`: None leaves the data out; `address`: the cluster that is meant, if any."""
     checks = [_python(), *_packages(), _cores(), _threads(), _memory(), _cache(), _temporary(), _clusters(address)]
-    checks += [_token()] if _token_file().exists() else []
+    checks += [ports_check(), *_token()]
     if address is not None and "://" in address:
         return checks  # jobs run there, with the storage and data of that cluster
     checks += [] if "://" in storage else [_disk(Path(storage))]
@@ -96,7 +100,7 @@ def _clusters(address: str | None) -> Check:
     """Ray clusters on this host that a bare `ray.init()` or `ray` command could take for the one that is meant."""
     from ray._private import services
 
-    running = sorted(services.find_gcs_addresses())
+    running = sorted({_numeric(found) for found in services.find_gcs_addresses()})
     wanted = os.environ.get("RAY_ADDRESS")
     cure = "`tune` joins a cluster only with --address; give one to Ray's own commands too, and unset RAY_ADDRESS"
     if wanted:
@@ -107,14 +111,20 @@ def _clusters(address: str | None) -> Check:
     return judged("clusters", many if confusing else f"{named} on this host", cure, amber=confusing)
 
 
-def _token_file() -> Path:
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+def _numeric(address: str) -> str:
+    """A cluster's address by its number: its nodes may have joined it by several names."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError, UnicodeError):
+        host = socket.gethostbyname(host)
+    return f"{host}:{port}"
 
 
-def _token() -> Check:
+def _token() -> Iterator[Check]:
     """Who can read the token can run code on every cluster that takes it; Ray writes it readable for all."""
-    file = _token_file()
-    return judged("token file", str(file), f"others can read it: chmod 600 {file}", amber=file.stat().st_mode & 0o077)
+    if (file := token_file()).exists():
+        yield judged(
+            "token file", str(file), f"others can read it: chmod 600 {file}", amber=file.stat().st_mode & 0o077
+        )
 
 
 def _cache() -> Check:

@@ -1,9 +1,11 @@
-"""What a probe of the nodes means: one check a question, over all nodes."""
+"""What the probe's answer means: one check a question, over all nodes."""
 
-from typing import Any
+from collections.abc import Iterable
 
-from cifake_ray.doctor import probe
 from cifake_ray.doctor.check import Check, judged
+from cifake_ray.jobs.ask import COMPARED, OWN, Answer, Node
+from cifake_ray.jobs.probe import NODE_SECONDS
+from cifake_ray.jobs.versions import version_faults, versions_here
 
 GIB = 2**30
 DISK_GIB = 5.0  # decoded images 0.4, features of ResNet50 up to layer2 0.4 a size, checkpoints, Ray's own logs
@@ -11,60 +13,56 @@ SHM_GIB = 0.5  # Ray's object store; materials and one shard of features at a ti
 DISK_FULL = 0.95  # share used, from which on Ray no longer writes objects to disk (RAY_local_fs_capacity_threshold)
 
 
-def judge(found: dict[str, Any], *, by_job: bool) -> list[Check]:
-    """The checks that follow from a probe's answer. `by_job`: a job brings our package along."""
-    silent = [node["node"] for node in found["nodes"] if node["facts"] is None]
-    nodes = [node for node in found["nodes"] if node["facts"] is not None]
+def judge(answer: Answer, *, sent: bool) -> list[Check]:
+    """The checks that follow from an answer. `sent`: a job brings our package along."""
+    silent = [node for node in answer.nodes if not node.facts]
+    nodes = [node for node in answer.nodes if node.facts]
     cure = "look at these nodes' raylet.out and memory; stop and start them"
-    missing = (
-        [Check("nodes", "red", f"no answer within {probe.NODE_SECONDS} s: {_names(silent)}", cure)] if silent else []
-    )
+    missing = [Check("nodes", "red", f"no answer within {NODE_SECONDS:.0f} s: {_names(silent)}", cure)]
     return [
-        *missing,
-        _versions(nodes, by_job=by_job),
-        _storage(found["storage"], nodes),
+        *(missing if silent else []),
+        _versions(nodes, sent=sent),
+        _storage(answer.storage, nodes),
         _data(nodes),
-        _resources(nodes, found["free_cpus"]),
-        _shared_memory(nodes),
+        _resources(nodes, answer.free_cpus),
+        _object_store(nodes),
         _disk(nodes),
         _threads(nodes),
     ]
 
 
-def _names(names: list[str]) -> str:
+def _names(nodes: Iterable[Node]) -> str:
+    names = [node.name for node in nodes]
     return f"node{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-def _versions(nodes: list[dict[str, Any]], *, by_job: bool) -> Check:
-    """Red where a node has another version than this process; our own package may be missing if a job brings it."""
-    wrong = []
-    for node in nodes:
-        for name, ours in probe.versions().items():
-            theirs = node["facts"]["versions"].get(name)
-            if theirs != ours and not (by_job and name == "cifake-ray" and theirs is None):
-                wrong.append(f"{name} {theirs or 'missing'} on node {node['node']} ({ours} here)")
-    shown = "; ".join(wrong) or ", ".join(f"{name} {found}" for name, found in probe.versions().items())
-    return judged("versions", shown, "install the same versions on every node", red=wrong)
+def _versions(nodes: list[Node], *, sent: bool) -> Check:
+    """Red where a node cannot run what this process would send; see `jobs/versions.py`."""
+    here = versions_here()
+    faults = [fault for node in nodes for fault in version_faults(node, here, sent=sent)]
+    if faults:
+        return Check("versions", "red", "; ".join(fault for fault, _ in faults), faults[0][1])
+    return Check("versions", "green", ", ".join(f"{name} {here[name]}" for name in (*COMPARED, OWN)))
 
 
-def _storage(failure: str | None, nodes: list[dict[str, Any]]) -> Check:
+def _storage(failure: str | None, nodes: list[Node]) -> Check:
     """Red where the driver cannot write, or a node does not share what it writes."""
     cure = "choose a --storage that every node mounts at the same path, or a bucket"
     if failure:
         return Check("shared storage", "red", f"the driver cannot write there: {failure}", cure)
-    wrong = [f"node {node['node']}: {why}" for node in nodes if (why := node["facts"]["storage"])]
+    wrong = [f"node {node.name}: {why}" for node in nodes if (why := node.facts["storage"])]
     return judged("shared storage", "; ".join(wrong) or "each node writes, the driver reads", cure, red=wrong)
 
 
-def _data(nodes: list[dict[str, Any]]) -> Check:
-    wrong = [node["node"] for node in nodes if not node["facts"]["data"]]
+def _data(nodes: list[Node]) -> Check:
+    wrong = [node for node in nodes if not all(node.facts["exists"].values())]
     cure = "mount it there at the same path, or give a --data that every node has"
     return judged("data on the nodes", f"not on {_names(wrong)}" if wrong else "there", cure, red=wrong)
 
 
-def _resources(nodes: list[dict[str, Any]], free: float) -> Check:
-    cpus, gpus = (sum(node[kind] for node in nodes) for kind in ("cpus", "gpus"))
-    blind = [node["node"] for node in nodes if node["gpus"] and node["facts"]["cuda"] is None]
+def _resources(nodes: list[Node], free: float) -> Check:
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    blind = [node for node in nodes if node.gpus and node.facts["cuda"] is None]
     found = f"{cpus:g} CPUs ({free:g} free), {gpus:g} GPUs"
     if blind:
         return Check(
@@ -74,24 +72,21 @@ def _resources(nodes: list[dict[str, Any]], free: float) -> Check:
     return judged("CPUs and GPUs", found, cure, amber=free < 1, red=cpus < 1)
 
 
-def _shared_memory(nodes: list[dict[str, Any]]) -> Check:
-    """The object store lies in /dev/shm; where that is smaller, Ray takes files, which are slow."""
-    small = [
-        f"node {node['node']} has {_gib(shm)} of /dev/shm and an object store of {_gib(node['object_store'])}"
-        for node in nodes
-        if (shm := node["facts"]["shm"]) is not None and min(shm, node["object_store"]) < SHM_GIB * GIB
-    ]
-    smallest = min((node["object_store"] for node in nodes), default=0.0)
-    cure = (
-        f"give {SHM_GIB:g} GiB at least: --object-store-memory, and docker's --shm-size or an emptyDir of medium Memory"
-    )
-    return judged("object store", "; ".join(small) or f"{_gib(smallest)} or more on each node", cure, amber=small)
+def _object_store(nodes: list[Node]) -> Check:
+    """It lies in /dev/shm; where that is smaller, Ray takes files, which are slow."""
+    sizes = {node.name: min(node.object_store, node.facts["shm"] or node.object_store) for node in nodes}
+    smallest = min(sizes, key=lambda name: sizes[name], default="")
+    if (small := sum(size < SHM_GIB * GIB for size in sizes.values())) == 0:
+        return Check("object store", "green", f"{_gib(sizes.get(smallest, 0.0))} or more on each node")
+    found = f"less than {SHM_GIB:g} GiB on {small} of {len(nodes)} nodes, least on node {smallest}: "
+    cure = "give them more: --object-store-memory, and docker's --shm-size or an emptyDir of medium Memory"
+    return Check("object store", "amber", found + _gib(sizes[smallest]), cure)
 
 
-def _disk(nodes: list[dict[str, Any]]) -> Check:
-    full = [node["node"] for node in nodes if node["facts"]["disk_used"] > DISK_FULL]
-    little = [node["node"] for node in nodes if node["facts"]["disk_free"] < DISK_GIB * GIB]
-    least = min((node["facts"]["disk_free"] for node in nodes), default=0.0)
+def _disk(nodes: list[Node]) -> Check:
+    full = [node for node in nodes if node.facts["disk_used"] > DISK_FULL]
+    little = [node for node in nodes if node.facts["disk_free"] < DISK_GIB * GIB]
+    least = min((node.facts["disk_free"] for node in nodes), default=0.0)
     found = f"{_gib(least)} or more free on each node"
     if full:
         found = f"more than {DISK_FULL:.0%} used on {_names(full)}: Ray stops spilling objects"
@@ -100,9 +95,9 @@ def _disk(nodes: list[dict[str, Any]]) -> Check:
     return judged("disk of the nodes", found, "make room in the nodes' temporary folder", amber=little, red=full)
 
 
-def _threads(nodes: list[dict[str, Any]]) -> Check:
+def _threads(nodes: list[Node]) -> Check:
     """Ray gives each worker the threads of its CPUs, unless the node was started with a number of its own."""
-    forced = [node["node"] for node in nodes if node["facts"]["threads"] not in (None, "0", "1")]
+    forced = [node for node in nodes if node.facts["threads"] not in (None, "0", "1")]
     cure = "start these nodes without OMP_NUM_THREADS: trials set their own"
     found = f"OMP_NUM_THREADS is forced on {_names(forced)}" if forced else "left to the trials"
     return judged("threads of the nodes", found, cure, amber=forced)

@@ -2,31 +2,43 @@
 
 import logging
 import os
-import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
-from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
 from ray._private.ray_constants import DASHBOARD_ADDRESS, KV_NAMESPACE_DASHBOARD
-from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
+from cifake_ray.address import CONNECT_SECONDS, answers, use_token
 from cifake_ray.errors import InputError, WorkError
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # in Ray's own order
-_CONNECT_SECONDS, _ANSWER_SECONDS, _LOOKUP_SECONDS = 5.0, 60.0, 4.0
-_LIKE = "http://HOST:8265"
+_ANSWER_SECONDS, _LOOKUP_SECONDS = 60.0, 8.0
+LIKE = "http://HOST:8265"
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+
+
+class TokenError(InputError):
+    """The cluster wants a token, and none was sent or another one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cluster answers: its dashboard's URL (None: it has none), and HOST:PORT of its head if that was named."""
+
+    dashboard: str | None
+    head: str | None = None
 
 
 class Cluster(JobSubmissionClient):  # type: ignore[misc]
@@ -41,19 +53,22 @@ class Cluster(JobSubmissionClient):  # type: ignore[misc]
         response: requests.Response = self._do_request(method, endpoint, **options)
         return response
 
+    @property
+    def open_to_all(self) -> bool:
+        """Whether it answers without a token."""
+        return requests.get(f"{self.url}/api/version", verify=self._verify, timeout=_ANSWER_SECONDS).ok
+
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+        # requests counts the sending of a body as a part of the connection
+        sending = CONNECT_SECONDS if options.get("data") is None else _ANSWER_SECONDS
         try:
-            return super()._do_request(method, endpoint, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS), **options)
+            return super()._do_request(method, endpoint, timeout=(sending, _ANSWER_SECONDS), **options)
         except AuthenticationError as error:
-            raise InputError(_refused(self.url, "401" in str(error) or "required" in str(error))) from error
-        except requests.Timeout as error:
-            raise InputError(
-                f"{self.url}: no answer in time; see whether the cluster is up and can be reached from here"
-            ) from error
+            raise TokenError(_refused(self.url, "401" in str(error) or "required" in str(error))) from error
         except requests.RequestException as error:
-            raise InputError(
-                f"{self.url}: no Ray cluster answers there; start it, or give its dashboard as --address {_LIKE}"
-            ) from error
+            late = isinstance(error, requests.Timeout) or "timed out" in str(error)  # the latter while sending
+            why = f"{self.url}: no answer in time; see whether the cluster is up and can be reached from here"
+            raise InputError(why if late else _gone(self.url)) from error
 
     def _raise_error(self, r: Any) -> None:
         lines = str(r.text).strip().splitlines() or ["no reason was given"]
@@ -63,32 +78,51 @@ class Cluster(JobSubmissionClient):  # type: ignore[misc]
 def connect(address: str | None) -> Cluster:
     """The cluster at `address`, else at RAY_API_SERVER_ADDRESS or RAY_ADDRESS, with the token as Ray finds it.
 
-    Raises InputError: none named, none there, something else there, token missing or wrong.
+    Raises InputError: none named, none there, something else there. TokenError: the token is missing or wrong.
     """
+    return open_dashboard(find_cluster(address))
+
+
+def find_cluster(address: str | None) -> Place:
+    """Where the cluster of this address, or of the environment, answers. Raises as `connect` does."""
     named = address or next((os.environ[name] for name in ADDRESS_VARIABLES if os.environ.get(name)), None)
     if named is None:
         raise InputError(
-            f"no cluster was named; give its dashboard as --address {_LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
+            f"no cluster was named; give its dashboard as --address {LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
+        )
+    with _told(named):
+        use_token()
+        return _find(named)
+
+
+def open_dashboard(place: Place) -> Cluster:
+    """The Jobs API there. Raises InputError when it does not answer or is none, TokenError."""
+    if place.dashboard is None:
+        raise InputError(
+            f"{place.head}: the head there runs without a dashboard, and jobs need it; start it with "
+            "--include-dashboard true"
         )
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    url = named
+    os.environ[ADDRESS_VARIABLES[0]] = place.dashboard  # Ray's client prefers it to its own argument
+    with _told(place.dashboard):
+        return Cluster(place.dashboard)
+
+
+def token_file() -> Path:
+    """The file from which Ray takes the token, unless RAY_AUTH_TOKEN holds it."""
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Ray's errors about what answers at a place as one line."""
     try:
-        _use_token()
-        url = os.environ[ADDRESS_VARIABLES[0]] = _dashboard_url(named)  # Ray's client prefers it to its own argument
-        return Cluster(url)
+        yield
     except AuthenticationError as error:  # the mode is on, or a file was named, and there is no token
-        raise InputError(_refused(url, missing=True)) from error
+        raise TokenError(_refused(place, missing=True)) from error
     except (RuntimeError, ValueError, KeyError, requests.RequestException) as error:
-        raise InputError(f"{url}: what answers there is no Ray dashboard; give it as --address {_LIKE}") from error
-
-
-def _use_token() -> None:
-    """Ray's commands turn token authentication on by themselves where there is a token; so does this."""
-    if AUTH_MODE_ENV_VAR in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        return
-    os.environ[AUTH_MODE_ENV_VAR] = "token"
-    Config.initialize("")
+        raise InputError(f"{place}: what answers there is no Ray dashboard; give it as --address {LIKE}") from error
 
 
 def _refused(url: str, missing: bool) -> str:
@@ -96,43 +130,41 @@ def _refused(url: str, missing: bool) -> str:
     return f"{url}: {what}; copy the cluster's token to ~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH to its file"
 
 
-def _dashboard_url(named: str) -> str:
-    """`http(s)://HOST:PORT` as it is; for HOST:PORT the dashboard that is there, or that the head there names."""
+def _gone(place: str) -> str:
+    return f"{place}: no Ray cluster answers there; start it, or give its dashboard as --address {LIKE}"
+
+
+def _find(named: str) -> Place:
+    """`http(s)://HOST:PORT` as it is; at HOST:PORT is a dashboard, or a head that names it."""
     scheme, separator, _ = named.rpartition("://")
     if scheme in ("http", "https"):
-        return named.rstrip("/")
+        return Place(named.rstrip("/"))
     if separator:
-        raise InputError(f"{named}: not the address of a dashboard; give it as --address {_LIKE}")
-    _check_port(named)
-    return f"http://{named if _is_http(named) else _find_dashboard(named)}"
-
-
-def _check_port(named: str) -> None:
-    host, _, port = named.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"{named}: no Ray cluster answers there; start it, or give its dashboard as --address {_LIKE}"
-        ) from error
+        raise InputError(f"{named}: not the address of a dashboard; give it as --address {LIKE}")
+    if not answers(named):
+        raise InputError(_gone(named))
+    if _is_http(named):
+        return Place(f"http://{named}")
+    dashboard = _ask_head(named)
+    return Place(dashboard and f"http://{dashboard}", named)
 
 
 def _is_http(place: str) -> bool:
     try:
-        requests.get(f"http://{place}/api/version", timeout=_CONNECT_SECONDS)
+        requests.get(f"http://{place}/api/version", timeout=CONNECT_SECONDS)
     except requests.RequestException:
         return False
     return True
 
 
-def _find_dashboard(place: str) -> str:
+def _ask_head(place: str) -> str | None:
     """HOST:PORT of the dashboard, as the head's GCS knows it. (Ray's own way to ask would replace 127.0.0.1.)"""
     outcome: list[Any] = []
 
     def ask() -> None:
         try:
             found = GcsClient(address=place).internal_kv_get(DASHBOARD_ADDRESS.encode(), KV_NAMESPACE_DASHBOARD)
-            outcome.append(ValueError("it runs without one") if found is None else found.decode())
+            outcome.append(found and found.decode())
         except Exception as error:
             outcome.append(error)
 
@@ -140,13 +172,13 @@ def _find_dashboard(place: str) -> str:
     with _silent_core():
         thread.start()
         thread.join(_LOOKUP_SECONDS)
-    answer = outcome[0] if outcome else f"nothing within {_LOOKUP_SECONDS:.0f} s"
-    if outcome and isinstance(answer, str):
-        return answer
+    answer = outcome[0] if outcome else TimeoutError(f"nothing within {_LOOKUP_SECONDS:.0f} s")
+    if not isinstance(answer, Exception):
+        return answer or None
     if "InvalidAuthToken" in str(answer):
-        raise InputError(_refused(place, missing=False))
+        raise TokenError(_refused(place, missing=False))
     why = " ".join(str(answer).split())[:200]
-    raise InputError(f"{place}: the head there names no dashboard ({why}); give it as --address {_LIKE}")
+    raise InputError(f"{place}: what answers there is no head of a Ray cluster ({why}); give --address {LIKE}")
 
 
 @contextmanager

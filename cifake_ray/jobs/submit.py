@@ -4,14 +4,16 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from cifake_ray import __version__
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import CategoricalDimension, Experiment, check_study
+from cifake_ray.jobs.ask import Answer, ask_by_job
 from cifake_ray.jobs.cluster import Cluster
 from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
-from cifake_ray.jobs.versions import Answer, check_versions, probe_cluster
+from cifake_ray.jobs.versions import check_versions
 from cifake_ray.jobs.watch import study_jobs
 from cifake_ray.run import COMMIT_VARIABLE, git_commit
 
@@ -81,7 +83,7 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
     for job in study_jobs(cluster):
         if not job.ended and (job.study, job.storage) == (submission.study, submission.storage):
             raise InputError(f"{submission.run}: job {job.id} is at it; follow it with `cifake-ray logs {job.id} -f`")
-    answer = probe_cluster(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
+    answer = ask_by_job(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
     check_versions(answer.nodes)
     check_paths(submission, answer.exists)
     return answer
@@ -108,21 +110,25 @@ def _noted(submission: Submission) -> str:
 
 
 def send(cluster: Cluster, submission: Submission, package: Package) -> str:
-    """Upload the package and start the job; returns its id."""
-    experiment = submission.experiment
-    job: str = cluster.submit_job(
-        entrypoint=submission.entrypoint,
-        submission_id=f"{submission.study}-{uuid4().hex[:6]}",
-        runtime_env={
+    """Upload the package and start the job; returns its id. Raises WorkError when the cluster does not confirm it."""
+    experiment, job = submission.experiment, f"{submission.study}-{uuid4().hex[:6]}"
+    request: dict[str, Any] = {
+        "entrypoint": submission.entrypoint,
+        "submission_id": job,
+        "runtime_env": {
             "working_dir": str(package.folder),
             "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), COMMIT_VARIABLE: git_commit() or ""},
         },
-        metadata={
+        "metadata": {
             "job_name": f"{'tune' if experiment else 'resume'} {submission.study}",
             "experiment": experiment.name if experiment else "",
             "study": submission.study,
             "storage": submission.storage,
             "cifake_ray": __version__,
         },
-    )
+    }
+    try:
+        cluster.submit_job(**request)
+    except InputError as error:  # it answered a moment ago, and may have begun the job
+        raise WorkError(f"{error}; before you submit again, see with `cifake-ray status` whether {job} runs") from error
     return job

@@ -1,99 +1,41 @@
 """Whether the nodes of a cluster can run what this machine would send them."""
 
-import json
-import re
-import shlex
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Iterable, Iterator, Mapping
 
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs import probe
-from cifake_ray.jobs.cluster import Cluster
+from cifake_ray.jobs.ask import COMPARED, OWN, Node, needed_packages
+from cifake_ray.jobs.probe import NODE_SECONDS, find_versions
 
-COMPARED = ("python", "ray", "torch", "optuna")
-_SECONDS = 90.0  # the job's start takes a few, and 30 are for the nodes
-_POLL_SECONDS = 0.2
+Versions = Mapping[str, str | None]
 
 
-@dataclass(frozen=True)
-class Node:
-    """A node and its versions by package name, None where it is missing; `found` is None when it did not answer."""
-
-    name: str
-    found: Mapping[str, str | None] | None
+def versions_here() -> Versions:
+    return find_versions([*needed_packages(), OWN])
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the probe found: every node, and which of the paths the driver's node has."""
-
-    nodes: list[Node]
-    exists: Mapping[str, bool]
-    seconds: float
-
-
-def probe_cluster(cluster: Cluster, paths: Iterable[str]) -> Answer:
-    """Run the probe as a job without a package and take it off the list again.
-
-    Raises WorkError when it does not end in time, or fails.
-    """
-    started = time.monotonic()
-    asked = json.dumps({"packages": _packages(), "paths": list(paths)})
-    text = Path(probe.__file__).read_text()
-    job = cluster.submit_job(
-        entrypoint=f"exec {shlex.join(['python', '-c', text, asked])}",
-        submission_id=f"cifake-ray-probe-{uuid4().hex[:8]}",
-        metadata={"cifake_ray_probe": "1"},
-    )
-    while not (info := cluster.get_job_info(job)).status.is_terminal():
-        if time.monotonic() - started > _SECONDS:
-            cluster.stop_job(job)
+def check_versions(nodes: Iterable[Node], here: Versions | None = None) -> None:
+    """Raise InputError for the first node that cannot run a package sent to it, WorkError for one that is silent."""
+    for node in nodes:
+        if not node.facts:
             raise WorkError(
-                f"{cluster.url}: a small job that asks the nodes for their versions did not end within "
-                f"{_SECONDS:.0f} s; see job {job} in the dashboard, and whether the head has free memory"
+                f"node {node.name}: no answer within {NODE_SECONDS:.0f} s; remove it from the cluster, or wait "
+                "until it is up, and submit again"
             )
-        time.sleep(_POLL_SECONDS)
-    log = str(cluster.get_job_logs(job))
-    line = next((line for line in reversed(log.splitlines()) if line.startswith(probe.MARK)), None)
-    if line is None:
-        raise WorkError(_failure(cluster.url, job, info.driver_exit_code, log))
-    cluster.delete_job(job)
-    answer = json.loads(line.removeprefix(probe.MARK))
-    nodes = [Node(node["node"], node["found"]) for node in answer["nodes"]]
-    return Answer(nodes, answer["exists"], time.monotonic() - started)
+        for fault, cure in version_faults(node, here or versions_here(), sent=True):
+            raise InputError(f"{fault}; {cure}")
 
 
-def check_versions(nodes: Iterable[Node], here: Mapping[str, str | None] | None = None) -> None:
-    """Raise InputError for the first node whose Python, ray, torch or optuna is another release, or lacks a package.
+def version_faults(node: Node, here: Versions, *, sent: bool) -> Iterator[tuple[str, str]]:
+    """What is wrong with a node's packages, each with its cure. `sent`: a job brings this package along.
 
     Releases are compared as major.minor: patches change neither formats nor what is called here.
     """
-    here = here or probe.find_versions(_packages())
-    for node in nodes:
-        if node.found is None:
-            raise WorkError(
-                f"node {node.name}: no answer within {probe.NODE_SECONDS:.0f} s; remove it from the cluster, or wait "
-                "until it is up, and submit again"
-            )
-        for name in COMPARED:
-            there = node.found.get(name)
-            if there is not None and _release(there) != _release(here[name] or ""):
-                raise InputError(f"node {node.name} has {name} {there}, here is {here[name]}; {_cure(name)}")
-        if missing := [name for name, found in node.found.items() if found is None]:
-            raise InputError(f"node {node.name} lacks {', '.join(missing)}; {_cure(missing[0])}")
-
-
-def _packages() -> list[str]:
-    """Every package that the program needs; only the compared ones where it runs without being installed."""
-    try:
-        lines = requires("cifake-ray") or []
-    except PackageNotFoundError:
-        return list(COMPARED[1:])
-    return [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines if "extra ==" not in line]
+    there: Versions = node.facts["versions"]
+    for name in (*COMPARED, *(() if sent else (OWN,))):
+        if (found := there.get(name)) is not None and _release(found) != _release(here.get(name) or ""):
+            yield f"node {node.name} has {name} {found}, here is {here.get(name)}", _cure(name)
+    if missing := [name for name, found in there.items() if found is None and not (sent and name == OWN)]:
+        yield f"node {node.name} lacks {', '.join(missing)}", _cure(missing[0])
 
 
 def _release(version: str) -> tuple[str, ...]:
@@ -103,13 +45,6 @@ def _release(version: str) -> tuple[str, ...]:
 def _cure(name: str) -> str:
     if name == "python":
         return "run cifake-ray with the cluster's Python, or start the cluster with this one"
+    if name == OWN:
+        return "install it there as here: whoever runs `tune --address` finds this package on each node"
     return "install requirements/locked.txt there as here, and start that node again"
-
-
-def _failure(url: str, job: str, code: int | None, log: str) -> str:
-    if code == 127:
-        return f"{url}: its head has no `python` on the PATH; activate its environment before `ray start`"
-    if "No module named 'ray" in log:
-        return f"{url}: `python` on its head's PATH is not Ray's; activate Ray's environment before `ray start`"
-    last = (log.strip().splitlines() or ["it wrote nothing"])[-1]
-    return f"{url}: a small job that asks the nodes for their versions failed: {last[:300]} (job {job})"

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +15,8 @@ from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.jobs.cluster import Cluster
 
 _TAIL_LINES = 300  # of a job's log hold its last note: behind it come retrainings and the table
-_SILENT_SECONDS = 30.0  # without a line, before the cluster is asked whether it is there
+_SILENT_SECONDS = 30.0  # without a line, before the cluster is asked whether it and the job are there
+_START_SECONDS = 960.0  # Ray's own limit for a job's start is 900 (RAY_JOB_START_TIMEOUT_SECONDS of the head)
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.3
 
@@ -109,7 +111,7 @@ def follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> Job:
         raise Interrupted(
             f"no longer following; the job goes on: cifake-ray logs {job.id} -f, cifake-ray stop {job.id}"
         ) from error
-    except (RuntimeError, aiohttp.ClientError, OSError) as error:
+    except (InputError, RuntimeError, aiohttp.ClientError, OSError) as error:
         raise WorkError(
             f"{cluster.url}: the connection was lost; the job may go on: cifake-ray logs {job.id} -f"
         ) from error
@@ -148,16 +150,34 @@ async def _follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> N
 
 
 async def _tail(cluster: Cluster, job: Job) -> AsyncIterator[str]:
-    """Pieces of the log as they come; a silent cluster is asked now and then whether it is still there."""
-    pieces = aiter(cluster.tail_job_logs(job.id))
+    """Pieces of the log as they come, until it or the job has ended: the log's end may never reach us.
+
+    While it is silent the cluster is asked now and then whether it is still there.
+    """
+    pieces, began, ended = aiter(cluster.tail_job_logs(job.id)), time.monotonic(), False
     while True:
         piece = asyncio.ensure_future(anext(pieces))
         while not (await asyncio.wait({piece}, timeout=_SILENT_SECONDS))[0]:
-            await asyncio.to_thread(find_job, cluster, job.id)
+            if ended:
+                piece.cancel()
+                return
+            now = await asyncio.to_thread(find_job, cluster, job.id)
+            ended = now.ended
+            if now.state == "pending":
+                _say_pending(job, time.monotonic() - began)
         try:
             yield piece.result()
         except StopAsyncIteration:
             return
+
+
+def _say_pending(job: Job, seconds: float) -> None:
+    if seconds > _START_SECONDS:
+        raise WorkError(
+            f"{job.id}: not started after {seconds:.0f} s; see whether the head has free memory, and "
+            f"`cifake-ray status {job.id}`, or end it with `cifake-ray stop {job.id}`"
+        )
+    print(f"waiting for {job.id} to start on the head ({seconds:.0f} s so far)", file=sys.stderr, flush=True)
 
 
 def _job(details: Any) -> Job:

@@ -7,6 +7,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
+from cifake_ray.address import answers, driver_address, use_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import in_job
@@ -23,15 +24,17 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         return
     elsewhere = address is not None or in_job()
     quiet = {"log_to_driver": False, "logging_level": "error"}
+    gone = f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
+    if address not in (None, "auto") and not answers(address):
+        raise InputError(gone)
     try:
         if elsewhere:
-            ray.init(address=address or "auto", **quiet)
+            use_token()
+            ray.init(address="auto" if address is None else driver_address(address), **quiet)
         else:
             _start_local(experiment, quiet)
-    except ConnectionError as error:
-        raise InputError(
-            f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
-        ) from error
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise InputError(f"{gone}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH") from error
     try:
         yield not elsewhere
     finally:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from cifake_ray.doctor import Check, machine, run_checks
+from cifake_ray.doctor import Check, machine, ports, run_checks
 
 
 def found(name: str, storage: str | Path = "runs", source: str | None = None, address: str | None = None) -> Check:
     return {check.name: check for check in machine.machine_checks(str(storage), source, address)}[name]
 
 
-def test_a_machine_that_can_run_studies_has_no_red_line(tmp_path: Path) -> None:
+def test_a_machine_that_can_run_studies_has_no_red_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "ray_listeners", list)  # those of others on this machine
     checks = run_checks(str(tmp_path), "sample")
     assert {"python", "packages", "threads", "/dev/shm", "cache", "storage", "data", "clusters"} <= {
         check.name for check in checks
@@ -65,6 +66,14 @@ def test_a_cluster_that_a_bare_ray_init_would_join_is_pointed_out(monkeypatch: p
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert found("clusters").level == "amber"
     assert "Ray's own commands may take" in found("clusters").found
+
+
+def test_a_cluster_that_its_nodes_joined_by_several_names_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    aliases = {"127.0.0.1:6379", "LOCALHOST:6379", "localhost:6379"}
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", lambda: aliases)
+    check = found("clusters", address="127.0.0.1:6379")
+    assert (check.level, check.found) == ("green", "127.0.0.1:6379 on this host")
 
 
 def test_a_token_that_others_can_read_is_amber_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,24 @@ def test_a_wrong_and_a_missing_token_are_refused_in_one_line(shell: Shell) -> No
     unset("status")  # the token is there, so it is sent
 
 
+def test_doctor_asks_every_node_by_a_job_and_as_a_driver_alike(shell: Shell) -> None:
+    url = shell.environment["RAY_API_SERVER_ADDRESS"]
+    found = subprocess.run(
+        ["pgrep", "-af", f"gcs_server.*{shell.folder}/ray"], capture_output=True, text=True, check=True
+    )
+    head = "127.0.0.1:" + re.findall(r"--gcs_server_port=(\d+)", found.stdout)[0]
+    lines: list[dict[str, tuple[str, str]]] = []
+    for address in (url, head):
+        out, _ = shell.start("doctor", "--address", address, "--storage", shell.folder / "runs", "--json").communicate()
+        checks = {check["name"]: (check["level"], check["found"]) for check in json.loads(out)}
+        assert checks["address"] == ("green", f"{address}: 2 nodes")
+        assert checks["dashboard"] == ("green", f"{url} answers")
+        lines.append({name: checks[name] for name in ("token", "versions", "shared storage", "object store")})
+    assert lines[0] == lines[1]
+    assert lines[0]["shared storage"][0] == "green"
+    assert "less than 0.5 GiB on 2 of 2 nodes" in lines[0]["object store"][1]
+
+
 def test_nothing_of_the_cluster_listens_beyond_this_machine(shell: Shell) -> None:
     pids = json.loads((shell.folder / "ray" / "cluster.json").read_text())["pids"]
     addresses = listening_addresses(pids)

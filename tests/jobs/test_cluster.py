@@ -101,7 +101,7 @@ def test_a_token_file_that_is_not_there_is_one_line() -> None:
             text=True,
             check=False,
         )
-        assert "InputError: http://127.0.0.1:9: it wants a token and none was sent" in ended.stderr
+        assert "TokenError: http://127.0.0.1:9: it wants a token and none was sent" in ended.stderr
 
 
 def test_the_option_beats_the_environment_and_a_dashboard_needs_no_scheme(

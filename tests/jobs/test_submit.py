@@ -1,13 +1,15 @@
 """What is refused before any cluster is asked, and what a job runs."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
-from cifake_ray.jobs.submit import Submission, check_paths, check_submission
+from cifake_ray.jobs.package import Package
+from cifake_ray.jobs.submit import Submission, check_paths, check_submission, send
 
 FROZEN = {"kind": "resnet50", "weights": "random", "image_size": 32}
 SPACE = {"head_width": {"type": "int", "low": 32, "high": 512}}
@@ -92,3 +94,13 @@ def test_what_the_head_has_and_what_it_cannot_see_are_accepted() -> None:
     check_paths(Submission("small", "/shared/runs"), {RUN: True})
     check_paths(Submission("small", "s3://bucket/runs"), {})
     check_paths(submission("s3://bucket/runs", "s3://bucket/cifake"), {})
+
+
+def test_a_submission_that_is_not_confirmed_may_have_begun_and_the_line_says_how_to_see_it(tmp_path: Path) -> None:
+    class Late:
+        def submit_job(self, **_: Any) -> str:
+            raise InputError("http://head:8265: no answer in time; see whether the cluster is up")
+
+    words = r"no answer in time; .*; before you submit again, see with `cifake-ray status` whether small-\w{6} runs"
+    with pytest.raises(WorkError, match=words):
+        send(Late(), submission(), Package(tmp_path, 0, 0))  # type: ignore[arg-type]

@@ -3,14 +3,14 @@
 import pytest
 
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs.probe import find_versions
-from cifake_ray.jobs.versions import Node, check_versions
+from cifake_ray.jobs.ask import Node
+from cifake_ray.jobs.versions import check_versions, versions_here
 
 HERE = {"python": "3.11.7", "ray": "2.60.0", "torch": "2.15.0", "optuna": "5.0.0", "pandas": "3.1.1"}
 
 
 def node(**other: str | None) -> Node:
-    return Node("gpu-1 (10.0.0.7, 3f9c21aa)", HERE | other)
+    return Node("gpu-1 (10.0.0.7, 3f9c21aa)", {"versions": HERE | other})
 
 
 def test_nodes_with_the_same_releases_are_accepted() -> None:
@@ -43,11 +43,15 @@ def test_a_missing_package_is_named() -> None:
 
 
 def test_a_node_that_does_not_answer_is_named() -> None:
-    with pytest.raises(WorkError, match=r"node gpu-2: no answer within 30 s; remove it from the cluster"):
-        check_versions([node(), Node("gpu-2", None)], HERE)
+    with pytest.raises(WorkError, match=r"node gpu-2: no answer within 60 s; remove it from the cluster"):
+        check_versions([node(), Node("gpu-2", {})], HERE)
 
 
 def test_this_machine_would_accept_itself() -> None:
-    found = find_versions(["ray", "torch", "optuna", "no-such-package"])
-    assert found.pop("no-such-package") is None
-    check_versions([Node("here", found)])
+    here = versions_here()
+    assert {"python", "ray", "torch", "optuna", "pyarrow", "cifake-ray"} <= here.keys()
+    check_versions([Node("here", {"versions": here})])
+
+
+def test_a_sent_package_need_not_be_installed_there() -> None:
+    check_versions([node(**{"cifake-ray": None}), node(**{"cifake-ray": "0.0.1"})], HERE)

@@ -1,0 +1,44 @@
+"""How Ray's heads are reached: whether anything answers at an address, how `ray.init` is told of it, the token."""
+
+import os
+import socket
+
+CONNECT_SECONDS = 5.0
+
+
+def answers(place: str) -> bool:
+    """Whether something takes a connection at HOST:PORT within five seconds."""
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def driver_address(place: str) -> str:
+    """HOST:PORT of a head for `ray.init`.
+
+    Ray replaces 127.0.0.1 by this machine's outward address. A head that keeps to 127.0.0.1 does not listen there, and
+    Ray waits two minutes for it; LOCALHOST is a spelling that it leaves alone.
+    """
+    host, _, port = place.rpartition(":")
+    if host.lower() not in ("127.0.0.1", "localhost"):
+        return place
+    import ray
+
+    return place if answers(f"{ray.util.get_node_ip_address()}:{port}") else f"LOCALHOST:{port}"
+
+
+def use_token() -> None:
+    """Ray's commands turn token authentication on by themselves where there is a token; so does this.
+
+    Raises Ray's AuthenticationError when a file is named and is not there.
+    """
+    from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    if AUTH_MODE_ENV_VAR in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        return
+    os.environ[AUTH_MODE_ENV_VAR] = "token"
+    Config.initialize("")
