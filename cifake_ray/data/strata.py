@@ -7,7 +7,9 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
 _CIFAKE_NAME = re.compile(r"\d+ \((\d+)\)\.\w+")  # `0001 (3).jpg`
-SUBJECTS = 10  # airplane 1, automobile 2, bird 3, cat 4, deer 5, dog 6, frog 7, horse 8, ship 9, truck 10
+# Subject 1, 2, …, as CIFAR-10 counts them; a test holds them to the names that `data.leave_out` takes.
+SUBJECT_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SUBJECTS = len(SUBJECT_NAMES)
 _WEIGHTS_SEED = 20141  # any number: equal rows have equal hashes under all weights, and others are compared in full
 
 
@@ -16,6 +18,11 @@ def subjects_of(names: np.ndarray) -> Indices:
     found = (_CIFAKE_NAME.fullmatch(name) for name in names.tolist())
     subjects = np.array([int(match[1]) if match and len(match[1]) <= 2 else 1 for match in found], dtype=np.int64)
     return np.where((subjects >= 1) & (subjects <= SUBJECTS), subjects, 1)
+
+
+def names_tell_subjects(names: np.ndarray) -> bool:
+    """Whether these are CIFAKE's file names: some carry a subject's number. (Airplanes carry none.)"""
+    return any(_CIFAKE_NAME.fullmatch(name) for name in names.tolist())
 
 
 def strata_of(labels: np.ndarray, names: np.ndarray) -> Indices:

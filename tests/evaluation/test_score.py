@@ -12,8 +12,9 @@ from cifake_ray.data import load_images
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation import score
 from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
-from cifake_ray.evaluation.score import evaluate_run, score_winners
+from cifake_ray.evaluation.score import score_winners
 from cifake_ray.experiment import CnnModel, ResNet50Model
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
