@@ -17,13 +17,16 @@ from cifake_ray.cli.show import interval, print_comparison, print_robustness, pr
 def report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, or their addresses.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Whether pictures of the data set may be in the page.")
+    ] = True,
 ) -> None:
     """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
     from cifake_ray.reporting.report import write_report
     from cifake_ray.run import find_run
 
     paths = [find_run(run).path for run in runs]
-    written = write_report(paths, out)
+    written = write_report(paths, out, images=images)
     print_comparison(paths)
     print(f"report: {next(path for path in written if path.suffix == '.html')}")
 

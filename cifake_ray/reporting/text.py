@@ -1,52 +1,30 @@
 """The comparison in words and cells: Markdown, the terminal's table, headline sentences, what is missing."""
 
 import html
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from cifake_ray.reporting import panels
+from cifake_ray.reporting.cells import Row, decimal, headline_test, interval, known, percent, rows_of, whole
+from cifake_ray.reporting.certainty import GAIN_METHOD, MCNEMAR_METHOD, NOISE_METHOD
+from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
+from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.stats import VERDICT_RULE
 from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
 
-Row = dict[str, Any]
-NOTHING = "–"
-
-
-def rows_of(frame: pd.DataFrame) -> list[Row]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
-
-def known(value: Any) -> bool:
-    """Whether a cell holds anything: not None, NA, NaN or an empty text."""
-    return value is not None and value is not pd.NA and value == value and value != ""
-
-
-def percent(value: Any, digits: int = 2) -> str:
-    """0.9787 as `97.87`; unknown as a dash."""
-    return f"{100 * value:.{digits}f}" if known(value) else NOTHING
-
-
-def interval(low: Any, high: Any) -> str:
-    """`[97.66, 98.06]`, in percent; empty when unknown."""
-    return f"[{percent(low)}, {percent(high)}]" if known(low) and known(high) else ""
-
-
-def whole(value: Any) -> str:
-    return f"{round(value):,}" if known(value) else NOTHING
-
-
-def decimal(value: Any, digits: int = 4) -> str:
-    return f"{value:.{digits}f}" if known(value) else NOTHING
-
-
-def headline_test(row: Row) -> float:
-    """Test accuracy without duplicates of train images, or of all images where only that is known; NaN without."""
-    value = row["test_accuracy_dedup"] if known(row["test_accuracy_dedup"]) else row["test_accuracy"]
-    return float(value) if known(value) else math.nan
+ROBUSTNESS_METHOD = (
+    "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
+    "accuracy) on test images without duplicates. The threshold is the one of highest accuracy on validation "
+    "images, and is not moved for degraded ones. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on "
+    "the scale 0 to 1."
+)
+OTHER_METHOD = (
+    "Labelled images from elsewhere, judged by the model in best/ at the threshold fixed on its own validation images."
+)
 
 
 def _role(row: Row) -> str:
@@ -117,10 +95,25 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
         "## How to read it",
         "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
     ]
+    for title, table, method in sections(studies):
+        parts += [f"## {title}", _pipe_table(table), _md(method)]
+    parts += ["## Limits", "\n".join(f"- {_md(sentence)}" for sentence in limits(studies))]
     gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
     if gaps:
         parts += ["## What is missing", "\n".join(gaps)]
     return "\n\n".join(parts) + "\n"
+
+
+def sections(studies: Sequence[Study]) -> list[tuple[str, list[dict[str, str]], str]]:
+    """Titles, tables and how to read them, of what there is."""
+    found = (
+        ("How sure", panels.certainty_table(studies), f"{GAIN_METHOD} {NOISE_METHOD}"),
+        ("Winners against each other", panels.mcnemar_table(studies), MCNEMAR_METHOD),
+        ("What mattered in the search", panels.importance_table(studies), IMPORTANCE_METHOD),
+        ("Degraded test images", panels.robustness_table(studies), ROBUSTNESS_METHOD),
+        ("Other images", panels.evaluations_table(studies), OTHER_METHOD),
+    )
+    return [section for section in found if section[1]]
 
 
 def _pipe_table(rows: Sequence[dict[str, str]]) -> str:
