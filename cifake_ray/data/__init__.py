@@ -2,17 +2,20 @@
 
 from cifake_ray.data.decode import load_image_file
 from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
+from cifake_ray.data.labelled import Labelled, load_labelled
 from cifake_ray.data.splits import Split, split_train, train_duplicates
 from cifake_ray.data.workers import Progress
 
 __all__ = [
     "ImageSet",
+    "Labelled",
     "Part",
     "Progress",
     "Skipped",
     "Split",
     "load_image_file",
     "load_images",
+    "load_labelled",
     "open_images",
     "split_train",
     "train_duplicates",

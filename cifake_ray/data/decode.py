@@ -4,11 +4,15 @@ import contextlib
 import io
 import os
 import re
+import struct
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,7 +22,9 @@ from cifake_ray.errors import InputError
 SIZE = 32
 PIXELS = SIZE * SIZE * 3  # bytes of a decoded image
 MAX_SOURCE_PIXELS = 1 << 25  # above 33 megapixels a "photo" is more likely a decompression bomb
-RESIZED = "resized from another size"
+MAX_SOURCE_BYTES = 1 << 28
+RESIZED = "resized from another size (Lanczos)"
+SQUEEZED = "squeezed to a square"
 # Named, because Pillow would otherwise also try formats that start other programs (EPS) or are no photographs.
 FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF",
@@ -26,7 +32,21 @@ FORMATS = {
 }  # fmt: skip
 _FORMATS = tuple(dict.fromkeys(FORMATS.values()))
 _CONVERTED = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "RGBA": "transparency"}
+_ZIP_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: signature, …, length of the name, of the extra field
 _DEEP = re.compile(r"^[IF]|;16")  # modes and raw modes of more than 8 bits a channel
+
+
+class Member(NamedTuple):
+    """Where a picture lies in a zip archive. `method`: 0 stored, 8 deflated, -1 encrypted; others cannot be read."""
+
+    archive: str
+    offset: int  # of its header, in bytes
+    stored: int  # bytes in the archive
+    method: int
+    crc: int
+
+
+Item = bytes | str | Member  # an encoded picture, the path of one, or its place in an archive
 
 
 class UnreadableError(Exception):
@@ -42,8 +62,8 @@ class Batch:
     converted: Counter[str] = field(default_factory=Counter)
 
 
-def decode_batch(items: Sequence[bytes | str]) -> Batch:
-    """Decode encoded pictures (bytes) or files (paths as str). Never raises for a bad picture."""
+def decode_batch(items: Sequence[Item]) -> Batch:
+    """Decode encoded pictures. Never raises for a bad picture."""
     pixels: list[bytes] = []
     skipped: dict[int, str] = {}
     converted: Counter[str] = Counter()
@@ -51,7 +71,7 @@ def decode_batch(items: Sequence[bytes | str]) -> Batch:
         warnings.simplefilter("ignore")  # Pillow warns of what is counted here
         for position, item in enumerate(items):
             try:
-                decoded, conversions = decode_image(item if isinstance(item, bytes) else _read(item))
+                decoded, conversions = decode_image(read_item(item))
                 converted.update(conversions)
             except UnreadableError as error:
                 decoded, skipped[position] = bytes(PIXELS), str(error)
@@ -92,18 +112,47 @@ def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels, conversions = decode_image(_read(os.fspath(path)))
+            pixels, conversions = decode_image(read_item(os.fspath(path)))
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}; expected one still picture of 8 bits a channel ({kinds})") from error
     return np.frombuffer(pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), conversions
 
 
-def _read(path: str) -> bytes:
+def read_item(item: Item) -> bytes:
+    """The encoded picture. Raises UnreadableError."""
+    if isinstance(item, bytes):
+        return item
     try:
-        return Path(path).read_bytes()
+        return _read_member(item) if isinstance(item, Member) else Path(item).read_bytes()
+    except zlib.error as error:
+        raise UnreadableError("damaged in the zip archive") from error
     except (OSError, ValueError) as error:
         raise UnreadableError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _read_member(member: Member) -> bytes:
+    """One member by its offset. zipfile would need the archive's directory: 1 to 2 s of every decoding process."""
+    if member.method not in (0, 8):
+        raise UnreadableError("encrypted" if member.method < 0 else "compressed in a way other than deflate")
+    file = _opened(member.archive)
+    file.seek(member.offset)
+    header = file.read(_ZIP_HEADER.size)
+    if len(header) < _ZIP_HEADER.size or not header.startswith(b"PK\x03\x04"):
+        raise zlib.error("no member here")
+    *_, name_length, extra_length = _ZIP_HEADER.unpack(header)
+    file.seek(name_length + extra_length, os.SEEK_CUR)
+    data = file.read(member.stored)
+    if member.method == 8:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_SOURCE_BYTES)
+    if zlib.crc32(data) != member.crc:
+        raise zlib.error("wrong checksum")
+    return data
+
+
+@lru_cache(1)
+def _opened(archive: str) -> BinaryIO:
+    return Path(archive).open("rb")
 
 
 def _is_plain_jpeg(data: bytes) -> bool:
@@ -143,6 +192,6 @@ def _to_rgb(image: Image.Image) -> tuple[bytes, tuple[str, ...]]:
         conversions = (_CONVERTED.get(image.mode, image.mode),)
         rgb = image.convert("RGB")
     if image.size != (SIZE, SIZE):
-        conversions += (RESIZED,)
+        conversions += (RESIZED,) if image.width == image.height else (RESIZED, SQUEEZED)
         rgb = rgb.resize((SIZE, SIZE), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking: antialiased
     return rgb.tobytes(), conversions

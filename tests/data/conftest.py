@@ -1,6 +1,7 @@
 """Small sets of generated pictures on disk, laid out as users have them."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,5 +76,17 @@ def write_parquet(tmp_path: Path) -> Callable[[Files], Path]:
                 columns = dict(zip(("image", "label", "name"), map(list, zip(*some, strict=True)), strict=True))
                 pq.write_table(pa.table(columns), folder / f"small-{part}-{number:05d}-of-00002.parquet")
         return folder
+
+    return write
+
+
+@pytest.fixture
+def write_zip(tmp_path: Path) -> Callable[..., Path]:
+    def write(files: Files, name: str = "kaggle.zip", top: str = "") -> Path:
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for (part, label), pictures in files.items():
+                for file, data in pictures.items():
+                    archive.writestr(f"{top}{part}/{label}/{file}", data)
+        return tmp_path / name
 
     return write

@@ -60,8 +60,8 @@ CONVERTED = {
     "CMYK": (saved(RGB.convert("CMYK"), "JPEG"), ("CMYK",)),
     "palette": (saved(RGB.convert("P"), "PNG"), ("palette",)),
     "transparency": (saved(RGB.convert("RGBA"), "PNG"), ("transparency",)),
-    "size": (saved(RGB.resize((100, 80)), "JPEG"), ("resized from another size",)),
-    "grey and size": (saved(RGB.convert("L").resize((16, 16)), "PNG"), ("grey", "resized from another size")),
+    "size": (saved(RGB.resize((100, 80)), "JPEG"), ("resized from another size (Lanczos)", "squeezed to a square")),
+    "grey and size": (saved(RGB.convert("L").resize((16, 16)), "PNG"), ("grey", "resized from another size (Lanczos)")),
 }
 
 
@@ -138,7 +138,7 @@ def test_own_picture_is_brought_to_32_pixels(tmp_path: Path) -> None:
     pixels, converted = load_image_file(tmp_path / "mine.png")
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == np.uint8
-    assert converted == ("grey", "resized from another size")
+    assert converted == ("grey", "resized from another size (Lanczos)", "squeezed to a square")
 
 
 def test_own_picture_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path) -> None:

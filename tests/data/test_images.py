@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -7,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifake_ray.data import ImageSet, load_images, open_images, train_duplicates
-from cifake_ray.data import images as images_module
+from cifake_ray.cache import array_digest
+from cifake_ray.data import ImageSet, build, load_images, open_images, train_duplicates
 from cifake_ray.errors import InputError
 
 from .conftest import Files, encode, picture
@@ -56,7 +57,7 @@ def test_class_folders_in_any_case_and_stray_files_are_understood(files: Files, 
 def test_second_load_decodes_nothing(files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     source = str(write_folder(files))
     first = load_images(source)
-    monkeypatch.setattr(images_module, "decode_all", None)
+    monkeypatch.setattr(build, "decode_all", None)
     assert load_images(source).fingerprint == first.fingerprint
 
 
@@ -80,9 +81,9 @@ def test_damaged_cache_entry_is_rebuilt(files: Files, write_parquet: Write) -> N
 
 
 def images_fingerprint(images: ImageSet) -> str:
-    prints = [images_module.array_digest(part.images, part.labels) for part in (images.train, images.test)]
+    prints = [array_digest(part.images, part.labels) for part in (images.train, images.test)]
     assert prints == [images.train.fingerprint, images.test.fingerprint]
-    return images_module.hashlib.sha256("".join(prints).encode()).hexdigest()
+    return hashlib.sha256("".join(prints).encode()).hexdigest()
 
 
 def test_another_process_opens_the_entry_by_its_path(files: Files, write_folder: Write) -> None:
@@ -98,13 +99,13 @@ def test_two_processes_at_once_decode_once(files: Files, write_folder: Write, tm
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from cifake_ray.data import images\n"
-        "decode = images.decode_all\n"
+        "from cifake_ray.data import build, images\n"
+        "decode = build.decode_all\n"
         "def slow(*args):\n"
         "    with open(sys.argv[2], 'a') as log: log.write('decoded\\n')\n"
         "    time.sleep(0.5)\n"
         "    return decode(*args)\n"
-        "images.decode_all = slow\n"
+        "build.decode_all = slow\n"
         "print(images.load_images(sys.argv[1]).fingerprint)\n"
     )
     command = [sys.executable, "-c", script, str(write_folder(files)), str(tmp_path / "log")]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cifake_ray import run
-from cifake_ray.data import load_images, sources
+from cifake_ray.data import labels, load_images
 from cifake_ray.errors import InputError
 
 from .conftest import Files
@@ -26,18 +26,18 @@ def refused(source: Path) -> str:
 
 def test_missing_folder_is_an_error_that_says_what_is_expected(tmp_path: Path) -> None:
     message = refused(tmp_path / "none")
-    assert "no such data folder; expected a folder with train/FAKE" in message
+    assert "no such data folder; expected a folder or zip file with train/FAKE" in message
     assert "the word sample" in message
 
 
 def test_label_numbers_are_those_of_the_run_directory() -> None:
-    assert sources.LABELS == run.LABELS
+    assert labels.LABELS == run.LABELS
 
 
 def test_single_file_is_refused(tmp_path: Path, files: Files, write_parquet: Write) -> None:
-    assert "a single file; expected a folder" in refused(next(write_parquet(files).iterdir()))
+    assert "a file that is no zip archive; expected a folder" in refused(next(write_parquet(files).iterdir()))
     (tmp_path / "archive.zip").touch()
-    assert "unpack it first" in refused(tmp_path / "archive.zip")
+    assert "download it again" in refused(tmp_path / "archive.zip")
 
 
 @pytest.mark.parametrize("missing", ["test", "train/REAL", "test/FAKE"])
@@ -76,10 +76,11 @@ def test_parquet_with_one_class_is_refused(files: Files, write_parquet: Write) -
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"image": [b"x"], "label": [0]}, "no column name"),
+        ({"image": [b"x"], "name": ["a"]}, "no column label"),
+        ({"image": [b"x"], "label": [0]}, "nothing says which is FAKE"),
         ({"image": ["x"], "label": [0], "name": ["a"]}, "column image holds string"),
-        ({"image": [b"x"], "label": [2], "name": ["a"]}, "label 2; expected 0"),
-        ({"image": [b"x"], "label": pa.array([None], pa.int8()), "name": ["a"]}, "label None; expected 0"),
+        ({"image": [b"x"], "label": [2], "name": ["a"]}, "label 2; expected FAKE"),
+        ({"image": [b"x"], "label": pa.array([None], pa.int8()), "name": ["a"]}, "label None; expected FAKE"),
     ],
 )
 def test_parquet_of_another_schema_is_refused(

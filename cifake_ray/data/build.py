@@ -1,0 +1,121 @@
+"""From a source to a cache entry: decode what is there, leave the unreadable out, refuse what is no data set."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifake_ray.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
+from cifake_ray.data import sample
+from cifake_ray.data.labels import LABELS
+from cifake_ray.data.sources import SAMPLE, Encoded, Source
+from cifake_ray.data.workers import Decoded, Progress, decode_all
+from cifake_ray.errors import InputError
+
+KIND = "images"  # the cache's folder of decoded sets
+MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
+_FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
+
+Contents = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays and notes of a cache entry
+
+
+def entry_path(found: Source, subset: int | str | None) -> Path:
+    """The cache entry of a source, or of a named or counted subset of it."""
+    key = hashlib.sha256(f"{_FORMAT} {found.kind} {found.identity} {subset}".encode()).hexdigest()[:32]
+    return cache_root() / KIND / key
+
+
+def cached(path: Path, build: Callable[[], Contents]) -> Entry:
+    """The entry at `path`, verified; built under its lock when it is missing or damaged."""
+    entry = read_entry(path)
+    if entry is None:
+        with locked(path):
+            entry = read_entry(path) or _write(path, *build())
+    return entry
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> Entry:
+    parts = [name.removesuffix("_images") for name in arrays if name.endswith("_images")]
+    prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts}
+    try:
+        return write_entry(path, arrays, {**notes, "fingerprints": prints})
+    except OSError as error:
+        raise InputError(
+            f"cache folder {cache_root()} cannot be written ({error.strerror or error}); free some space or set "
+            "CIFAKE_RAY_CACHE to another"
+        ) from error
+
+
+def decode_source(
+    source: str,
+    found: Source,
+    progress: Progress | None,
+    choose: Callable[[dict[str, Encoded]], dict[str, Encoded]] = dict,
+) -> Contents:
+    """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
+
+    Raises InputError for a part without one of the classes, or too much unreadable.
+    """
+    if found.kind == SAMPLE:
+        return sample.build_sample(progress), {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
+    encoded = choose(found.read())
+    for part, of_part in encoded.items():
+        _check_classes(source, part, of_part.labels, "image")
+    decoded, skipped = decode_parts(encoded, progress)
+    _check_readable(source, skipped, len(decoded.images))
+    arrays = joined_arrays(encoded, decoded)
+    for part in encoded:
+        _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
+    return arrays, {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
+
+
+def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> tuple[Decoded, list[dict[str, str]]]:
+    """All images, one part after another, and those that cannot be read: {"name", "reason"}."""
+    decoded = decode_all([item for part in encoded.values() for item in part.items], progress)
+    places = [place for part, of_part in encoded.items() for place in places_of(part, of_part.labels, of_part.names)]
+    return decoded, [{"name": places[position], "reason": reason} for position, reason in decoded.skipped.items()]
+
+
+def places_of(part: str, labels: np.ndarray, names: np.ndarray) -> Iterable[str]:
+    """`train/FAKE/0001.jpg` for each image of a part."""
+    return (f"{part}/{LABELS[label]}/{name}" for label, name in zip(labels.tolist(), names.tolist(), strict=True))
+
+
+def _check_classes(source: str, part: str, labels: np.ndarray, what: str) -> None:
+    for label, name in enumerate(LABELS):
+        if not (labels == label).any():
+            raise InputError(
+                f"{source}: no {what} labelled {name} in {part}; a detector needs both FAKE and REAL images"
+            )
+
+
+def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> None:
+    if len(skipped) == total:
+        raise InputError(f"{source}: no readable image among {total:,} (first: {_shown(skipped[0])}); fetch them again")
+    if len(skipped) > MAX_UNREADABLE * total:
+        raise InputError(
+            f"{source}: {len(skipped):,} of {total:,} images cannot be read, more than 1 % "
+            f"(first: {_shown(skipped[0])}); mend or remove them"
+        )
+
+
+def _shown(skipped: Mapping[str, str]) -> str:
+    return f"{skipped['name']}, {skipped['reason']}"
+
+
+def joined_arrays(encoded: Mapping[str, Encoded], decoded: Decoded) -> dict[str, np.ndarray]:
+    """Each part's images, labels and names without the unreadable ones; no copy of the images when all are readable."""
+    readable = np.ones(len(decoded.images), dtype=bool)
+    readable[list(decoded.skipped)] = False
+    arrays: dict[str, np.ndarray] = {}
+    start = 0
+    for part, of_part in encoded.items():
+        stop = start + len(of_part.labels)
+        keep = slice(None) if readable[start:stop].all() else readable[start:stop]
+        arrays[f"{part}_images"] = decoded.images[start:stop][keep]
+        arrays[f"{part}_labels"] = of_part.labels[keep]
+        arrays[f"{part}_names"] = of_part.names[keep]
+        start = stop
+    return arrays

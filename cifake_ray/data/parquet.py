@@ -1,0 +1,129 @@
+"""Images in parquet files: this project's layout (image, label, name), and what Hugging Face `datasets` writes.
+
+Labels of the second are read by name: what the ClassLabel in the file's metadata calls them, or text. Never by number,
+because copies of CIFAKE exist with FAKE as 0 and others with FAKE as 1.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifake_ray.data.labels import ALL, LABELS, PARTS, WORDS, label_of
+from cifake_ray.errors import InputError
+
+Rows = tuple[list[bytes], np.ndarray, np.ndarray]  # encoded images, labels uint8 [n], names unicode [n]
+
+
+def find_parquet(root: Path) -> dict[str, list[Path]]:
+    """The parquet files in `root` and the folders in it, by part: what file or folder name says train or test."""
+    found = sorted(
+        file for pattern in ("*.parquet", "*/*.parquet", "*/*/*.parquet") for file in root.glob(pattern)
+        if not any(step.startswith(".") for step in file.relative_to(root).parts)
+    )  # fmt: skip
+    parts: dict[str, list[Path]] = {}
+    for file in found:
+        parts.setdefault(_part_of(file.relative_to(root)), []).append(file)
+    return {part: parts[part] for part in PARTS if part in parts} or parts
+
+
+def _part_of(path: Path) -> str:
+    named = (part for step in reversed(path.parts) for part in PARTS if part in step.lower())
+    return next(named, ALL)
+
+
+def read_parquet(files: list[Path]) -> Rows:
+    """All rows of the files. Without names of their own, rows are called by their number, and tell no subject.
+
+    Raises InputError: damaged, a column missing or of another type, labels that have no name.
+    """
+    images: list[bytes] = []
+    labels: list[np.ndarray] = []
+    names: list[str] = []
+    for file in files:
+        table = _read_table(file)
+        images += _images(table.column("image"), file)
+        labels.append(_labels(table, file))
+        names += _names(table, len(names))
+    return images, np.concatenate(labels), np.array(names, dtype=np.str_)
+
+
+def _read_table(file: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            found = opened.schema_arrow.names
+            missing = [name for name in ("image", "label") if name not in found]
+            if missing:
+                raise InputError(
+                    f"{file}: no column {missing[0]} (found {', '.join(found)}); expected image, label and perhaps name"
+                )
+            return opened.read([name for name in ("image", "label", "name") if name in found])
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file}: cannot be read as parquet ({reason}); fetch it again") from error
+
+
+def _images(column: Any, file: Path) -> list[bytes]:
+    """The encoded images: from binary, or from the struct (bytes, path) of `datasets`."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        return [(image or {}).get("bytes") or b"" for image in column.to_pylist()]
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return [image or b"" for image in column.to_pylist()]
+    raise InputError(f"{file}: column image holds {kind}; expected the bytes of image files")
+
+
+def _names(table: Any, start: int) -> list[str]:
+    """The column `name`, else the file names in the images' paths, else `row 0000007`."""
+    if "name" in table.column_names:
+        return [str(name or "") for name in table.column("name").to_pylist()]
+    images = table.column("image")
+    paths = [None] * len(images)
+    if getattr(images.type, "num_fields", 0) and images.type.get_field_index("path") >= 0:
+        paths = [(image or {}).get("path") for image in images.to_pylist()]
+    return [Path(path).name if path else f"row {start + row:07d}" for row, path in enumerate(paths)]
+
+
+def _labels(table: Any, file: Path) -> np.ndarray:
+    values = table.column("label").to_pylist()
+    meaning = _meaning(table, file)
+    labels = [meaning(value) for value in values]
+    if None in labels:
+        raise InputError(f"{file}: label {values[labels.index(None)]!r}; expected {' or '.join(LABELS)} ({WORDS})")
+    return np.array(labels, dtype=np.uint8)
+
+
+def _meaning(table: Any, file: Path) -> Callable[[Any], int | None]:
+    """What the values of the column `label` mean: 0 FAKE, 1 REAL, None unknown."""
+    import pyarrow as pa
+
+    kind = table.schema.field("label").type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        return lambda value: label_of(value) if isinstance(value, str) else None
+    names = _class_names(table)
+    if names is not None:
+        by_number = [label_of(str(name)) for name in names]
+        return lambda value: by_number[value] if isinstance(value, int) and 0 <= value < len(by_number) else None
+    if "name" not in table.column_names:
+        raise InputError(
+            f"{file}: label is a number and nothing says which is FAKE; expected ClassLabel names in the file's "
+            "Hugging Face metadata, labels as text, or the columns image, label (0 FAKE, 1 REAL) and name"
+        )
+    return lambda value: value if value in (0, 1) else None
+
+
+def _class_names(table: Any) -> list[str] | None:
+    """The names of the column `label` in the metadata that `datasets` writes into a parquet file."""
+    try:
+        noted = json.loads((table.schema.metadata or {})[b"huggingface"])
+        names = noted["info"]["features"]["label"]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return names if isinstance(names, list) else None
