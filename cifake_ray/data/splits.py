@@ -64,9 +64,14 @@ def _choose_validation(first: Indices, strata: Indices, fraction: float, seed: i
 
 def train_duplicates(images: ImageSet) -> np.ndarray:
     """Which test images have exactly the pixels of some train image: bool [n_test]."""
-    train, test = row_hashes(images.train.images), row_hashes(images.test.images)
-    known = {images.train.images[i].tobytes() for i in np.flatnonzero(np.isin(train, test)).tolist()}
-    duplicates = np.zeros(len(test), dtype=bool)
-    for i in np.flatnonzero(np.isin(test, train)).tolist():  # the hashes find candidates; the pixels decide
-        duplicates[i] = images.test.images[i].tobytes() in known
-    return duplicates
+    return copies_among(images.test, images.train)
+
+
+def copies_among(part: Part, others: Part) -> np.ndarray:
+    """Which images of `part` have exactly the pixels of some image of `others`: bool [n]."""
+    mine, theirs = row_hashes(part.images), row_hashes(others.images)
+    known = {others.images[i].tobytes() for i in np.flatnonzero(np.isin(theirs, mine)).tolist()}
+    copies = np.zeros(len(mine), dtype=bool)
+    for i in np.flatnonzero(np.isin(mine, theirs)).tolist():  # the hashes find candidates; the pixels decide
+        copies[i] = part.images[i].tobytes() in known
+    return copies

@@ -5,7 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, load_images, train_duplicates
+from cifake_ray.data import copies_among, load_labelled
 from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.score import open_run_images
@@ -14,23 +14,29 @@ from cifake_ray.run import Run, write_json, writing
 
 
 def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
-    """Score `best/` on the test part of its own images (nothing is written), or of another labelled source.
+    """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
-    The latter is written to `evaluations/<name>.json`, with the scores at the threshold that validation fixed. Raises
-    InputError when images, weights or the model are not to be had.
+    The latter is written to `evaluations/<name>.json`, with the scores at the threshold that validation fixed. Copies
+    of the images that the model was trained on are left out of `test_dedup`. Raises InputError when images, weights or
+    the model are not to be had.
     """
     detector = load_detector(run)
-    images = open_run_images(run, run.experiment()) if source is None else other_images(source)
+    own = open_run_images(run, run.experiment())
+    part, about = own.test, {"data": own.source, "generated": own.generated, "converted": own.converted}
+    if source is not None:
+        with progress("decoding images") as update:
+            other = load_labelled(source, progress=update)
+        part = other.images
+        about = {"data": other.source, "generated": other.generated, "converted": other.converted}
     with progress("features of the test part") as update:
-        p_fake = detector.p_fake_of_part(images.test, update)
-    fresh = ~train_duplicates(images)
-    result = {
+        p_fake = detector.p_fake_of_part(part, update)
+    fresh = ~copies_among(part, own.train)
+    result: dict[str, Any] = {
         "run": run.where,
-        "data": images.source,
-        "generated": images.generated,
+        **about,
         "test_images": len(p_fake),
-        "test": score_seeds(images.test.labels, [p_fake])[1],
-        "test_dedup": score_seeds(images.test.labels[fresh], [p_fake[fresh]])[1],
+        "test": score_seeds(part.labels, [p_fake])[1],
+        "test_dedup": score_seeds(part.labels[fresh], [p_fake[fresh]])[1],
         "duplicates_removed": int((~fresh).sum()),
         "weights": detector.weights.name if detector.weights else "none",
         "method": METHOD,
@@ -38,16 +44,11 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     if source is None:
         return result
     with writing(run):
-        threshold = fixed_threshold(run, detector, open_run_images(run, run.experiment()))
-        result["threshold"] = threshold
-        result["at_threshold"] = scores_at(images.test.labels[fresh], p_fake[fresh], threshold["value"])
-        note_evaluation(run, images.source, result)
+        result["threshold"] = fixed_threshold(run, detector, own)
+        threshold = float(result["threshold"]["value"])
+        result["at_threshold"] = scores_at(part.labels[fresh], p_fake[fresh], threshold)
+        note_evaluation(run, source, result)
     return result
-
-
-def other_images(source: str) -> ImageSet:
-    with progress("decoding images") as update:
-        return load_images(source, progress=update)
 
 
 def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:

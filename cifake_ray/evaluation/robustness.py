@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, Part, train_duplicates
-from cifake_ray.data.splits import of_subjects
+from cifake_ray.data import Part, copies_among, load_labelled, of_subjects
 from cifake_ray.data.strata import choose_stratified
+from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.detector import load_detector
-from cifake_ray.evaluation.evaluate import note_evaluation, other_images
+from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.score import open_run_images
 from cifake_ray.evaluation.threshold import fixed_threshold, scores_at
 from cifake_ray.run import Run, write_json, writing
@@ -30,11 +30,12 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
         detector, experiment = load_detector(run), run.experiment()
         own = open_run_images(run, experiment)
         threshold = fixed_threshold(run, detector, own)
-        images = own if source is None else other_images(source)
-        part, left_out = _fresh(images, limit), experiment.data.leave_out
+        part = own.test if source is None else load_labelled(source).images
+        part = _fresh(part, copies_among(part, own.train), limit)
+        left_out = experiment.data.leave_out
         result = {
             "schema": 1,
-            "data": images.source,
+            "data": own.source if source is None else source,
             "test_images": len(part),
             "threshold": threshold,
             "weights": detector.weights.name if detector.weights else "none",
@@ -45,16 +46,17 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
             write_json(run.robustness_file, result)
             run.push()
         else:
-            note_evaluation(run, images.source, {"robustness": result})
+            note_evaluation(run, source, {"robustness": result})
     return result
 
 
-def _fresh(images: ImageSet, limit: int | None) -> Part:
-    """Test images that no train image equals, or a stratified subset of them."""
-    test = images.test
-    fresh = np.flatnonzero(~train_duplicates(images))
-    chosen = fresh[choose_stratified(test.labels[fresh], test.names[fresh], limit or len(fresh))]
-    return Part(test.images[chosen], test.labels[chosen], test.names[chosen], f"{test.fingerprint}-{len(chosen)}")
+def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
+    """The images that are no copies of train images, or a stratified subset of them."""
+    fresh = np.flatnonzero(~copies)
+    if not len(fresh):
+        raise InputError("every image equals a train image, so none is left to test on; give others")
+    chosen = fresh[choose_stratified(part.labels[fresh], part.names[fresh], limit or len(fresh))]
+    return Part(part.images[chosen], part.labels[chosen], part.names[chosen], f"{part.fingerprint}-{len(chosen)}")
 
 
 def _measure(predict: Predict, part: Part, threshold: float, left_out: Sequence[str]) -> list[Row]:
