@@ -78,7 +78,7 @@ def timeline(study: Study) -> Figure | None:
     panel.set_yticks(range(rows) if rows <= 8 else range(0, rows, math.ceil(rows / 8)))
     panel.yaxis.set_major_formatter(lambda value, _: f"{value + 1:g}")
     panel.grid(axis="y", visible=False)
-    panel.set(xlabel=f"{name} since the first trial began", ylabel="place")
+    panel.set(xlabel=f"{name} since the first trial began; places busy {busy_share(study):.0%} of it", ylabel="place")
     legend_above(panel, 3)
     return figure
 
@@ -130,11 +130,11 @@ def parallel_coordinates(study: Study) -> Figure | None:
     last = np.clip((values - low) / ((high - low) or 1), -0.02, 1.02)
     columns = [_height(trials[name], dimension) for name, dimension in zip(names, space, strict=True)]
     heights = np.column_stack([*columns, last])
-    figure, axes = new_figure(3.3)
+    figure, axes = new_figure(3.7)
     _draw_configurations(axes[0, 0], heights)
     labels = [*map(_ends, space), (f"{low:.4g}", f"{high:.4g}")]
     _draw_axes(axes[0, 0], [*names, metric_label(metric).replace("validation ", "validation\n")], labels, space)
-    figure.subplots_adjust(left=0.09, right=0.88, bottom=0.22, top=0.88)
+    figure.subplots_adjust(left=0.07, right=0.9, bottom=0.24, top=0.83)
     return figure
 
 
@@ -168,7 +168,7 @@ def _draw_configurations(axes: Axes, heights: np.ndarray) -> None:
             )
     axes.set_xlim(0, heights.shape[1] - 1)
     axes.set_ylim(-0.06, 1.06)
-    legend_above(axes, 3)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=3, handlelength=1.6, borderaxespad=0, borderpad=0.1)
 
 
 def _ends(dimension: Dimension) -> tuple[str, str]:
