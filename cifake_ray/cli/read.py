@@ -20,13 +20,16 @@ def report(
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="Whether pictures of the data set may be in the page.")
     ] = True,
+    with_runs: Annotated[
+        bool, typer.Option("--with-runs", help="Also copy the files that the figures follow from, to be committed.")
+    ] = False,
 ) -> None:
     """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
     from cifake_ray.reporting.report import write_report
     from cifake_ray.run import find_run
 
     paths = [find_run(run).path for run in runs]
-    written = write_report(paths, out, images=images)
+    written = write_report(paths, out, images=images, with_runs=with_runs)
     print_comparison(paths)
     print(f"report: {next(path for path in written if path.suffix == '.html')}")
 

@@ -49,8 +49,8 @@ class Plot:
     slug: str
     study: str
     caption: str
-    png: bytes
     svg: str
+    png: bytes | None
 
 
 def styled(draw: Callable[P, Figure | None]) -> Callable[P, Figure | None]:
@@ -78,13 +78,14 @@ def new_figure(
     return figure, axes
 
 
-def encode(figure: Figure) -> tuple[bytes, str]:
-    """The figure as PNG (150 dpi) and as SVG with its text as text; the same bytes for the same figure."""
+def encode(figure: Figure, *, png: bool) -> tuple[str, bytes | None]:
+    """The figure as SVG with its text as text, and on demand as PNG (150 dpi); the same bytes for the same figure."""
+    pixels, svg = io.BytesIO(), io.StringIO()
     with mpl.rc_context(_STYLE):
-        png, svg = io.BytesIO(), io.StringIO()
-        figure.savefig(png, format="png", dpi=DPI)
         figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
-    return png.getvalue(), svg.getvalue()
+        if png:
+            figure.savefig(pixels, format="png", dpi=DPI)
+    return svg.getvalue(), pixels.getvalue() if png else None
 
 
 def inline_svg(svg: str, prefix: str, label: str) -> str:

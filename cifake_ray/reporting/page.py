@@ -17,7 +17,14 @@ from cifake_ray.reporting.tables import RANDOM_NOTE, SAMPLE_NOTE
 _SHOWN = 10  # trials shown before the rest is folded away
 
 
-def render(studies: Sequence[Study], frame: pd.DataFrame, plots: Sequence[Plot], *, images: bool = True) -> str:
+def render(
+    studies: Sequence[Study],
+    frame: pd.DataFrame,
+    plots: Sequence[Plot],
+    sections: Sequence[text.Section],
+    *,
+    images: bool = True,
+) -> str:
     """report.html. images: whether pictures of the data set may be in it."""
     figures = [(plot.study, _figure(place, plot)) for place, plot in enumerate(plots)]
     template = _environment().get_template("report.html.j2")
@@ -25,7 +32,7 @@ def render(studies: Sequence[Study], frame: pd.DataFrame, plots: Sequence[Plot],
         headlines=text.headlines(studies, frame),
         rows=[_comparison_row(row) for row in cells.rows_of(frame)],
         notes=text.notes(studies, frame),
-        sections=text.sections(studies),
+        sections=sections,
         unmeasured=panels.unmeasured(studies),
         limits=limits(studies),
         overview=[figure for owner, figure in figures if not owner],

@@ -16,6 +16,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.reporting import page, plots, plots_search, plots_test, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load
+from cifake_ray.reporting.publish import FOLDER, publish
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.run import write_bytes, write_text
 
@@ -48,21 +49,27 @@ _OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ..
 _COMPARISON = (
     "Training, validation and test accuracy of every row, with 95 % intervals; test without duplicates of train images."
 )
+_AS_PNG = ("comparison", "learning-curves")  # what people put into slides
 _ALONE = 3  # studies that are drawn in this process: starting others takes as long
 
 
-def write_report(run_paths: Sequence[Path | str], out_dir: Path | str, *, images: bool = True) -> list[Path]:
+def write_report(
+    run_paths: Sequence[Path | str], out_dir: Path | str, *, images: bool = True, with_runs: bool = False
+) -> list[Path]:
     """Write the report over these runs into `out_dir`; returns the files written, report.html last.
 
-    A run given twice counts once. images: whether pictures of the data set may be in it. Raises InputError: no run
+    A run given twice counts once. images: whether pictures of the data set may be in it. with_runs: copy the files that
+    the figures follow from into `out_dir` and report on the copies, which hold no pictures. Raises InputError: no run
     given, a path that is none, `out_dir` not writable.
     """
     studies = load_all(run_paths)
     out = Path(out_dir).expanduser()
-    frame = comparison_table(studies)
-    drawn = draw(studies, frame)
     try:
-        return _write(out, studies, frame, drawn, images)
+        copied = publish(studies, out) if with_runs else []
+        if with_runs:
+            studies = load_all([out / FOLDER / study.name for study in studies])
+        frame = comparison_table(studies)
+        return [*copied, *_write(out, studies, frame, draw(studies, frame), images and not with_runs)]
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
 
@@ -102,7 +109,9 @@ def draw_study(study: Study, slug: str) -> list[Plot]:
 
 
 def _encoded(slug: str, study: str, caption: str, figure: Figure | None) -> list[Plot]:
-    return [] if figure is None else [Plot(slug, study, caption, *encode(figure))]
+    """None or one plot; those in _AS_PNG also as PNG, which takes as long again as the SVG."""
+    png = any(slug.endswith(name) for name in _AS_PNG)
+    return [] if figure is None else [Plot(slug, study, caption, *encode(figure, png=png))]
 
 
 def _each(
@@ -133,13 +142,16 @@ def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, drawn: Sequ
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for plot in drawn:
-        write_bytes(folder / f"{plot.slug}.png", plot.png)
         write_text(folder / f"{plot.slug}.svg", plot.svg)
-        written += [folder / f"{plot.slug}.png", folder / f"{plot.slug}.svg"]
+        written.append(folder / f"{plot.slug}.svg")
+        if plot.png is not None:
+            write_bytes(folder / f"{plot.slug}.png", plot.png)
+            written.append(folder / f"{plot.slug}.png")
+    sections = text.sections(studies)
     texts = {
         "comparison.csv": frame.to_csv(index=False, lineterminator="\n"),
-        "comparison.md": text.markdown(studies, frame),
-        "report.html": page.render(studies, frame, drawn, images=images),
+        "comparison.md": text.markdown(studies, frame, sections),
+        "report.html": page.render(studies, frame, drawn, sections, images=images),
     }
     for name, content in texts.items():
         write_text(out / name, content)

@@ -82,8 +82,14 @@ def terminal_table(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
-    """comparison.md: what was reached, what it took, the notes that make the numbers readable."""
+Section = tuple[str, list[dict[str, str]], str]  # title, table, how to read it
+
+
+def markdown(studies: Sequence[Study], frame: pd.DataFrame, found: Sequence[Section] | None = None) -> str:
+    """comparison.md: what was reached, what it took, the notes that make the numbers readable.
+
+    found: the `sections` of these studies, where they are computed already.
+    """
     rows = rows_of(frame)
     parts = [
         "# Detectors of generated images on CIFAKE",
@@ -95,7 +101,7 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
         "## How to read it",
         "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
     ]
-    for title, table, method in sections(studies):
+    for title, table, method in sections(studies) if found is None else found:
         parts += [f"## {title}", _pipe_table(table), _md(method)]
     parts += ["## Limits", "\n".join(f"- {_md(sentence)}" for sentence in limits(studies))]
     gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
@@ -104,8 +110,8 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def sections(studies: Sequence[Study]) -> list[tuple[str, list[dict[str, str]], str]]:
-    """Titles, tables and how to read them, of what there is."""
+def sections(studies: Sequence[Study]) -> list[Section]:
+    """What stands beside the comparison, as far as there is any."""
     found = (
         ("How sure", panels.certainty_table(studies), f"{GAIN_METHOD} {NOISE_METHOD}"),
         ("Winners against each other", panels.mcnemar_table(studies), MCNEMAR_METHOD),

@@ -152,7 +152,7 @@ def write_timeline(run: Path, trials: list[dict[str, Any]]) -> None:
 
 
 def write_predictions(run: Path, images: int = 400, better: float = 0.0) -> None:
-    """Half FAKE; every tenth image wrong for the baseline, `better` of these right for the tuned model; 8 duplicates."""
+    """Half FAKE; the baseline errs in every tenth, the tuned model in `better` fewer of these; 8 duplicates."""
     labels = np.repeat(np.array([0, 1], np.uint8), images // 2)
     names = np.array([f"{i:04d}{('', ' (3)')[i % 2]}.jpg" for i in range(images)])
     wrong = np.arange(images) % 10 == 0

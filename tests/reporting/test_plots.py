@@ -25,7 +25,7 @@ def test_plots_leave_matplotlib_as_it_was(make_run: MakeRun) -> None:
     before = dict(mpl.rcParams)
     figure = plots.learning_curves(load(make_run()))
     assert figure is not None
-    encode(figure)
+    encode(figure, png=True)
     assert dict(mpl.rcParams) == before
 
 

@@ -54,13 +54,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def test_report_writes_table_page_and_plots_in_both_formats(report: Path) -> None:
+def test_report_writes_table_page_and_plots(report: Path) -> None:
     names = {file.name for file in report.iterdir()}
     assert names == {"comparison.md", "comparison.csv", "report.html", "plots"}
-    for plot in ("learning-curves", "trial-curves", "best-so-far", "hyperparameters"):
-        assert (report / "plots" / f"cnn-{plot}.png").read_bytes().startswith(b"\x89PNG")
-        assert "<text" in (report / "plots" / f"cnn-{plot}.svg").read_text()  # text as text, to select and search
-    assert (report / "plots" / "comparison.svg").exists()
+    of_study = ("learning-curves", "trial-curves", "best-so-far", "cost", "hyperparameters", "parallel-coordinates",
+                "timeline")  # fmt: skip
+    for plot in ("comparison", "roc", "reliability", "subjects", *(f"cnn-{name}" for name in of_study)):
+        assert "<text" in (report / "plots" / f"{plot}.svg").read_text()  # text as text, to select and search
+    for plot in ("comparison", "cnn-learning-curves"):
+        assert (report / "plots" / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_csv_reads_back_with_whole_numbers(report: Path) -> None:
