@@ -66,4 +66,5 @@ def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple
     maps[last] = maps[last].requires_grad_()
     columns = [pool_map(stage, maps[stage])[f"{stage}.{stat}"] for stage in model.stages for stat in model.pool]
     answer = (sign * detector.network(torch.cat(columns, 1))).sum()
-    return maps[last].detach(), torch.autograd.grad(answer, maps[last])[0]
+    gradient = torch.autograd.grad(answer, maps[last])[0]
+    return maps[last].detach(), gradient.nan_to_num(0.0)  # the deviation of a channel that is 0 everywhere has none
