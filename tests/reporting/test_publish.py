@@ -1,6 +1,7 @@
 """A report to be committed: nothing private or pictured in it, and figures that follow from the files beside it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 from cifake_ray.reporting.publish import disagreements
 from cifake_ray.reporting.report import write_report
 
-from .conftest import MakeRun, robustness_of
+from .conftest import make_run_in, robustness_of
 
 
-@pytest.fixture
-def published(make_run: MakeRun, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with its runs; test.json made to agree with the predictions."""
-    run = make_run()
+    folder = tmp_path_factory.mktemp("made")
+    run = make_run_in(folder)(trials=4)
     test = json.loads((run / "test.json").read_text())
     with np.load(run / "test_predictions.npz") as arrays:
         for winner in test["winners"]:
@@ -32,14 +34,20 @@ def published(make_run: MakeRun, tmp_path: Path) -> Path:
                     winner["mean"][key][metric]["value"] = value
     (run / "test.json").write_text(json.dumps(test))
     environment = json.loads((run / "environment.json").read_text())
-    environment["data"]["source"] = str(tmp_path / "private" / "cifake")
-    environment["command"] = f"cifake-ray tune cnn --data {tmp_path / 'private' / 'cifake'} --storage {run.parent}"
+    environment["data"]["source"] = str(folder / "private" / "cifake")
+    environment["command"] = f"cifake-ray tune cnn --data {folder / 'private' / 'cifake'} --storage {run.parent}"
     (run / "environment.json").write_text(json.dumps(environment))
     (run / "explain").mkdir()
     (run / "explain" / "00-image.png").write_bytes(b"picture")
     (run / "robustness.json").write_text(json.dumps(robustness_of({"as they are": 0.9})))
-    write_report([run], tmp_path / "results", with_runs=True)
-    return tmp_path / "results"
+    write_report([run], folder / "results", with_runs=True)
+    return folder / "results"
+
+
+@pytest.fixture
+def published(made: Path, tmp_path: Path) -> Path:
+    """A test's own copy."""
+    return Path(shutil.copytree(made, tmp_path / "results"))
 
 
 def test_figures_follow_from_the_files_beside_them(published: Path) -> None:
@@ -49,11 +57,11 @@ def test_figures_follow_from_the_files_beside_them(published: Path) -> None:
                     "test_predictions.npz", "robustness.json"}  # fmt: skip
 
 
-def test_no_picture_and_no_folder_of_this_machine_is_published(published: Path, tmp_path: Path) -> None:
+def test_no_picture_and_no_folder_of_this_machine_is_published(made: Path, published: Path) -> None:
     assert not list(published.glob("studies/**/*.png"))
     for file in published.rglob("*"):
         if file.suffix in (".json", ".yaml", ".csv", ".md", ".html"):
-            assert str(tmp_path) not in file.read_text()
+            assert str(made.parent) not in file.read_text()
     assert "--data cifake --storage runs" in (published / "studies" / "cnn" / "environment.json").read_text()
 
 
