@@ -16,7 +16,7 @@ from cifake_ray.run import LABELS, Run, write_bytes, write_json, writing
 
 SHOWN = 8  # images of each label
 SIDE = 128  # pixels of a picture: four for each of the image's
-_OPAQUE = 0.55  # of the overlay where the map is 1
+_OPAQUE = 0.6  # of the colours over the image
 # Three points of matplotlib's "inferno" (CC0), RGB: dark where nothing counts, bright where most does.
 _COLOURS = np.array([[0, 0, 4], [188, 55, 84], [252, 255, 164]], np.float32)
 
@@ -69,13 +69,17 @@ def most_wrong(labels: np.ndarray, p_fake: np.ndarray, fresh: np.ndarray, count:
 
 
 def overlay(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """image: uint8 [s, s, 3]; strength: float [h, w], 0..1, enlarged bilinearly -> uint8 [s, s, 3]."""
+    """image: uint8 [s, s, 3]; strength: float [h, w], 0..1, enlarged bilinearly -> uint8 [s, s, 3].
+
+    The image in grey under the colours. The root of the strength is drawn: a few positions count most, and the rest
+    would be black.
+    """
     side = image.shape[0]
-    heat = Image.fromarray(np.uint8(255 * strength)).resize((side, side), Image.Resampling.BILINEAR)
-    values = np.asarray(heat, np.float32)[..., None] / 255
-    colours = np.stack([np.interp(values[..., 0], (0, 0.5, 1), _COLOURS[:, c]) for c in range(3)], axis=-1)
-    alpha = _OPAQUE * (0.35 + 0.65 * values)
-    mixed: np.ndarray = np.rint(image * (1 - alpha) + colours * alpha).astype(np.uint8)
+    heat = Image.fromarray(np.uint8(255 * np.sqrt(strength))).resize((side, side), Image.Resampling.BILINEAR)
+    values = np.asarray(heat, np.float32) / 255
+    colours = np.stack([np.interp(values, (0, 0.5, 1), _COLOURS[:, channel]) for channel in range(3)], axis=-1)
+    grey = image.mean(axis=2, keepdims=True)
+    mixed: np.ndarray = np.rint(grey * (1 - _OPAQUE) + colours * _OPAQUE).astype(np.uint8)
     return mixed
 
 

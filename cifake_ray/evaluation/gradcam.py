@@ -11,8 +11,8 @@ from cifake_ray.models.cnn import normalise_images
 
 # By whether the backbone is frozen.
 METHODS = {
-    False: "Grad-CAM at the last convolution (Selvaraju et al. 2017, arXiv 1610.02391): its maps, weighted by the mean "
-    "gradient of the answer with respect to each",
+    False: "Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391): the maps that the last convolution's block gives out, "
+    "weighted by the mean gradient of the answer with respect to each",
     True: "HiResCAM at the deepest stage used (Draelos and Carin 2020, arXiv 2011.08891): maps times the gradient of "
     "the answer, element by element, summed. Grad-CAM averages that gradient over the positions, and through a "
     "standard deviation this average is always zero",
@@ -43,14 +43,20 @@ def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarr
 
 
 def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
-    """Output of the network's last convolution [n, c, h, w], and the gradient of the answer there."""
-    layer = [module for module in detector.network.modules() if isinstance(module, nn.Conv2d)][-1]
+    """The last maps that any layer gives out [n, c, h, w] (after the last convolution's norm, pool and ReLU), and the
+    gradient of the answer there."""
     kept: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.ndim == 4 and output.shape[-1] > 1:
+            kept[:] = [output]
+
+    hooks = [module.register_forward_hook(keep) for module in detector.network.modules()]
     try:
         answer = (sign * detector.network(normalise_images(pixels))).sum()
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     return kept[0].detach(), torch.autograd.grad(answer, kept[0])[0]
 
 

@@ -130,11 +130,11 @@ def parallel_coordinates(study: Study) -> Figure | None:
     last = np.clip((values - low) / ((high - low) or 1), -0.02, 1.02)
     columns = [_height(trials[name], dimension) for name, dimension in zip(names, space, strict=True)]
     heights = np.column_stack([*columns, last])
-    figure, axes = new_figure(3.7)
+    figure, axes = new_figure(3.4)
     _draw_configurations(axes[0, 0], heights)
     labels = [*map(_ends, space), (f"{low:.4g}", f"{high:.4g}")]
     _draw_axes(axes[0, 0], [*names, metric_label(metric).replace("validation ", "validation\n")], labels, space)
-    figure.subplots_adjust(left=0.07, right=0.9, bottom=0.24, top=0.83)
+    figure.subplots_adjust(left=0.07, right=0.9, bottom=0.2, top=0.85)
     return figure
 
 
