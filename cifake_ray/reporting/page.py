@@ -21,7 +21,7 @@ def render(
     studies: Sequence[Study],
     frame: pd.DataFrame,
     plots: Sequence[Plot],
-    sections: Sequence[text.Section],
+    sections: Sequence[panels.Section],
     *,
     images: bool = True,
 ) -> str:

@@ -5,13 +5,46 @@ from collections.abc import Sequence
 from typing import Any
 
 from cifake_ray.reporting.cells import NOTHING, decimal, interval, known, percent, whole
-from cifake_ray.reporting.certainty import Certainty, Interval, Pair, certainty, mcnemar_pairs
+from cifake_ray.reporting.certainty import (
+    GAIN_METHOD,
+    MCNEMAR_METHOD,
+    NOISE_METHOD,
+    Certainty,
+    Interval,
+    Pair,
+    certainty,
+    mcnemar_pairs,
+)
+from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
 from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.predictions import confusion
 from cifake_ray.run import LABELS, Run
 
 Cells = dict[str, str]
+Section = tuple[str, list[Cells], str]  # title, table, how to read it
+
+ROBUSTNESS_METHOD = (
+    "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
+    "accuracy) on test images without duplicates. The threshold is the one of highest accuracy on validation "
+    "images, and is not moved for degraded ones. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on "
+    "the scale 0 to 1."
+)
+OTHER_METHOD = (
+    "Labelled images from elsewhere, judged by the model in best/ at the threshold fixed on its own validation images."
+)
+
+
+def sections(studies: Sequence[Study]) -> list[Section]:
+    """What stands beside the comparison, as far as there is any."""
+    found = (
+        ("How sure", certainty_table(studies), f"{GAIN_METHOD} {NOISE_METHOD}"),
+        ("Winners against each other", mcnemar_table(studies), MCNEMAR_METHOD),
+        ("What mattered in the search", importance_table(studies), IMPORTANCE_METHOD),
+        ("Degraded test images", robustness_table(studies), ROBUSTNESS_METHOD),
+        ("Other images", evaluations_table(studies), OTHER_METHOD),
+    )
+    return [section for section in found if section[1]]
 
 
 def certainty_table(studies: Sequence[Study]) -> list[Cells]:

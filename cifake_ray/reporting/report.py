@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting import page, plots, plots_search, plots_test, plots_trials, text
+from cifake_ray.reporting import page, panels, plots, plots_search, plots_test, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load
 from cifake_ray.reporting.publish import FOLDER, publish
@@ -147,7 +147,7 @@ def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, drawn: Sequ
         if plot.png is not None:
             write_bytes(folder / f"{plot.slug}.png", plot.png)
             written.append(folder / f"{plot.slug}.png")
-    sections = text.sections(studies)
+    sections = panels.sections(studies)
     texts = {
         "comparison.csv": frame.to_csv(index=False, lineterminator="\n"),
         "comparison.md": text.markdown(studies, frame, sections),

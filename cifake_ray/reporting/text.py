@@ -9,22 +9,10 @@ import pandas as pd
 
 from cifake_ray.reporting import panels
 from cifake_ray.reporting.cells import Row, decimal, headline_test, interval, known, percent, rows_of, whole
-from cifake_ray.reporting.certainty import GAIN_METHOD, MCNEMAR_METHOD, NOISE_METHOD
-from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.stats import VERDICT_RULE
 from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
-
-ROBUSTNESS_METHOD = (
-    "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
-    "accuracy) on test images without duplicates. The threshold is the one of highest accuracy on validation "
-    "images, and is not moved for degraded ones. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on "
-    "the scale 0 to 1."
-)
-OTHER_METHOD = (
-    "Labelled images from elsewhere, judged by the model in best/ at the threshold fixed on its own validation images."
-)
 
 
 def _role(row: Row) -> str:
@@ -82,10 +70,7 @@ def terminal_table(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-Section = tuple[str, list[dict[str, str]], str]  # title, table, how to read it
-
-
-def markdown(studies: Sequence[Study], frame: pd.DataFrame, found: Sequence[Section] | None = None) -> str:
+def markdown(studies: Sequence[Study], frame: pd.DataFrame, found: Sequence[panels.Section] | None = None) -> str:
     """comparison.md: what was reached, what it took, the notes that make the numbers readable.
 
     found: the `sections` of these studies, where they are computed already.
@@ -101,25 +86,13 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame, found: Sequence[Sect
         "## How to read it",
         "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
     ]
-    for title, table, method in sections(studies) if found is None else found:
+    for title, table, method in panels.sections(studies) if found is None else found:
         parts += [f"## {title}", _pipe_table(table), _md(method)]
     parts += ["## Limits", "\n".join(f"- {_md(sentence)}" for sentence in limits(studies))]
     gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
     if gaps:
         parts += ["## What is missing", "\n".join(gaps)]
     return "\n\n".join(parts) + "\n"
-
-
-def sections(studies: Sequence[Study]) -> list[Section]:
-    """What stands beside the comparison, as far as there is any."""
-    found = (
-        ("How sure", panels.certainty_table(studies), f"{GAIN_METHOD} {NOISE_METHOD}"),
-        ("Winners against each other", panels.mcnemar_table(studies), MCNEMAR_METHOD),
-        ("What mattered in the search", panels.importance_table(studies), IMPORTANCE_METHOD),
-        ("Degraded test images", panels.robustness_table(studies), ROBUSTNESS_METHOD),
-        ("Other images", panels.evaluations_table(studies), OTHER_METHOD),
-    )
-    return [section for section in found if section[1]]
 
 
 def _pipe_table(rows: Sequence[dict[str, str]]) -> str:
