@@ -1,9 +1,12 @@
-# make demo | make test | make test-cluster | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
+# make demo | make test | make test-cluster | make results | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test test-cluster lint pins clean
+RESULTS ?= cnn resnet50
+RUNS := results/runs
+
+.PHONY: install demo test test-cluster results lint pins clean
 install: $(STAMP)
 
 $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
@@ -23,6 +26,16 @@ test: install
 
 test-cluster: install
 	$(BIN)/pytest -m cluster
+
+# One row an experiment: tuned (or gone on with), looked at under degradation, explained; then the report to be committed.
+results: install
+	for name in $(RESULTS); do \
+		if test -d $(RUNS)/$$name; then $(BIN)/cifake-ray tune --resume $$name --storage $(RUNS); \
+		else $(BIN)/cifake-ray tune $$name --storage $(RUNS) $(SET); fi && \
+		$(BIN)/cifake-ray evaluate $(RUNS)/$$name --robustness && \
+		$(BIN)/cifake-ray evaluate $(RUNS)/$$name --explain || exit; \
+	done
+	$(BIN)/cifake-ray report $(addprefix $(RUNS)/,$(RESULTS)) --no-images --with-runs --out results
 
 lint: install
 	$(BIN)/ruff check .

@@ -40,6 +40,7 @@ _TRIAL_TAIL = (
 CURVE_COLUMNS = (
     "trial_id", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
 )  # fmt: skip
+TIMELINE_COLUMNS = ("trial_id", "start", "end")  # a row each time that a trial was worked on; seconds
 
 
 def trial_columns(fields: Sequence[str]) -> list[str]:
@@ -137,6 +138,10 @@ class Run:
         return self.path / "curves.csv"
 
     @property
+    def timeline_file(self) -> Path:
+        return self.path / "timeline.csv"
+
+    @property
     def trials(self) -> Path:
         return self.path / "trials"
 
@@ -161,6 +166,21 @@ class Run:
     @property
     def predictions_file(self) -> Path:
         return self.path / "test_predictions.npz"
+
+    @property
+    def robustness_file(self) -> Path:
+        """How the best model does on degraded test images."""
+        return self.path / "robustness.json"
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON file for each other labelled set that the best model was scored on."""
+        return self.path / "evaluations"
+
+    @property
+    def explanations(self) -> Path:
+        """Pictures of the test images that the best model gets most wrong, with explain.json."""
+        return self.path / "explain"
 
     def experiment(self) -> Experiment:
         """The resolved experiment of this run. Raises InputError when it is missing or damaged."""

@@ -10,20 +10,26 @@ import typer
 
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
 from cifake_ray.cli.find import shipped_experiments
-from cifake_ray.cli.show import interval, print_comparison, print_rows
+from cifake_ray.cli.show import interval, print_comparison, print_robustness, print_rows
 
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
 def report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, or their addresses.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Whether pictures of the data set may be in the page.")
+    ] = True,
+    with_runs: Annotated[
+        bool, typer.Option("--with-runs", help="Also copy the files that the figures follow from, to be committed.")
+    ] = False,
 ) -> None:
     """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
     from cifake_ray.reporting.report import write_report
     from cifake_ray.run import find_run
 
     paths = [find_run(run).path for run in runs]
-    written = write_report(paths, out)
+    written = write_report(paths, out, images=images, with_runs=with_runs)
     print_comparison(paths)
     print(f"report: {next(path for path in written if path.suffix == '.html')}")
 
@@ -32,12 +38,25 @@ def report(
 def evaluate(
     run: RunArgument,
     data: DataOption = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Score degraded test images (JPEG, blur, noise, scaling) instead.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="With --robustness: only so many test images.", min=20)] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Draw the test images that it gets most wrong, and what it looked at.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a run's best model on the test part of its own images, or of other labelled ones."""
-    from cifake_ray.evaluation.score import evaluate_run
+    """Score a run's best model on the test part of its own images, or of other labelled ones.
+
+    What --data, --robustness and --explain find is noted in the run, and `report` shows it.
+    """
+    from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.run import find_run
 
+    if robustness or explain:
+        _look_closer(run, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
+        return
     result = evaluate_run(find_run(run), data)
     if as_json:
         print(json.dumps(result, indent=1))
@@ -49,6 +68,27 @@ def evaluate(
         whole, fresh = result["test"][key], result["test_dedup"][key]
         print(f"  {label:10} {interval(whole)}   without train duplicates {interval(fresh)}")
     print(f"  {result['duplicates_removed']} test images equal a train image. {result['method']}")
+
+
+def _look_closer(
+    place: str, data: str | None, *, robustness: bool, explain: bool, limit: int | None, as_json: bool
+) -> None:
+    from cifake_ray.evaluation.explain import explain_run
+    from cifake_ray.evaluation.robustness import measure_robustness
+    from cifake_ray.run import find_run
+
+    run, found = find_run(place), {}
+    if robustness:
+        found["robustness"] = measure_robustness(run, data, limit)
+    if explain:
+        found["explain"] = explain_run(run)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    if robustness:
+        print_robustness(found["robustness"])
+    if explain:
+        print(f"{len(found['explain']['images'])} pictures in {run.explanations}; `cifake-ray report` shows them")
 
 
 @app.command(epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png")

@@ -58,6 +58,18 @@ def interval(metric: dict[str, float]) -> str:
     return f"{metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
 
 
+def print_robustness(result: dict[str, Any]) -> None:
+    """The panel of `evaluate --robustness`."""
+    threshold = result["threshold"]["value"]
+    print(f"{result['data']}: {result['test_images']:,} test images, FAKE above {threshold:.3f} (fixed on validation)")
+    columns = ["images", "accuracy [95 %]", "AUC", "FAKE recognised", "REAL recognised"]
+    shares = ("auc", "recognised_FAKE", "recognised_REAL")
+    print_table(
+        columns,
+        [[row["name"], interval(row["accuracy"]), *(_cell(row[key]) for key in shares)] for row in result["rows"]],
+    )
+
+
 def plan_lines(plan: Any) -> list[str]:
     """A plan for people; see `tuning.plan.Plan`."""
     lines = [

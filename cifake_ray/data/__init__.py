@@ -3,7 +3,7 @@
 from cifake_ray.data.decode import load_image_file
 from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
 from cifake_ray.data.labelled import Labelled, load_labelled
-from cifake_ray.data.splits import Split, split_train, train_duplicates
+from cifake_ray.data.splits import Split, copies_among, of_subjects, split_train, train_duplicates
 from cifake_ray.data.strata import has_subjects
 from cifake_ray.data.workers import Progress
 
@@ -14,10 +14,12 @@ __all__ = [
     "Progress",
     "Skipped",
     "Split",
+    "copies_among",
     "has_subjects",
     "load_image_file",
     "load_images",
     "load_labelled",
+    "of_subjects",
     "open_images",
     "split_train",
     "train_duplicates",

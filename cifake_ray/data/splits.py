@@ -1,29 +1,34 @@
 """Which images of the train part train and which validate; and which test images are copies of train images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cifake_ray.data.images import ImageSet, Part
-from cifake_ray.data.strata import Indices, copies_of, quotas, row_hashes, strata_of
+from cifake_ray.data.strata import SUBJECT_NAMES, Indices, copies_of, quotas, row_hashes, strata_of, subjects_of
 from cifake_ray.errors import InputError
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted positions in a part: int64 [n]. Together they are the whole part, each image once."""
+    """Sorted positions in a part: int64 [n]. Together they are the part without what is left out, each image once."""
 
     train: Indices
     validation: Indices
 
 
-def split_train(part: Part, val_fraction: float, seed: int) -> Split:
+def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[str] = ()) -> Split:
     """Split `part` into train and validation, stratified by label and subject; copies stay on one side.
 
-    The same part, fraction and seed give the same split. Raises InputError when a side would lack a class.
+    The same part, fraction and seed give the same split, and images of subjects to `leave_out` are then taken from both
+    sides. Raises InputError when a side would lack a class.
     """
     validating = _choose_validation(copies_of(part.images), strata_of(part.labels, part.names), val_fraction, seed)
-    split = Split(np.flatnonzero(~validating), np.flatnonzero(validating))
+    kept = ~of_subjects(part.names, leave_out)
+    if leave_out and kept.all():
+        raise InputError(f"data.leave_out: no train image is of {' or '.join(leave_out)} by its name; remove the key")
+    split = Split(np.flatnonzero(~validating & kept), np.flatnonzero(validating & kept))
     for side in (split.train, split.validation):
         if len(np.unique(part.labels[side])) < 2:
             raise InputError(
@@ -31,6 +36,11 @@ def split_train(part: Part, val_fraction: float, seed: int) -> Split:
                 "one of the classes; give more images or a fraction nearer to 0.5"
             )
     return split
+
+
+def of_subjects(names: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
+    """Which of these CIFAKE file names are of one of the subjects: bool [n]."""
+    return np.isin(subjects_of(names), [1 + SUBJECT_NAMES.index(subject) for subject in subjects])
 
 
 def _choose_validation(first: Indices, strata: Indices, fraction: float, seed: int) -> np.ndarray:
@@ -54,9 +64,14 @@ def _choose_validation(first: Indices, strata: Indices, fraction: float, seed: i
 
 def train_duplicates(images: ImageSet) -> np.ndarray:
     """Which test images have exactly the pixels of some train image: bool [n_test]."""
-    train, test = row_hashes(images.train.images), row_hashes(images.test.images)
-    known = {images.train.images[i].tobytes() for i in np.flatnonzero(np.isin(train, test)).tolist()}
-    duplicates = np.zeros(len(test), dtype=bool)
-    for i in np.flatnonzero(np.isin(test, train)).tolist():  # the hashes find candidates; the pixels decide
-        duplicates[i] = images.test.images[i].tobytes() in known
-    return duplicates
+    return copies_among(images.test, images.train)
+
+
+def copies_among(part: Part, others: Part) -> np.ndarray:
+    """Which images of `part` have exactly the pixels of some image of `others`: bool [n]."""
+    mine, theirs = row_hashes(part.images), row_hashes(others.images)
+    known = {others.images[i].tobytes() for i in np.flatnonzero(np.isin(theirs, mine)).tolist()}
+    copies = np.zeros(len(mine), dtype=bool)
+    for i in np.flatnonzero(np.isin(mine, theirs)).tolist():  # the hashes find candidates; the pixels decide
+        copies[i] = part.images[i].tobytes() in known
+    return copies

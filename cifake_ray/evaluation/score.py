@@ -8,11 +8,11 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, load_images, train_duplicates
+from cifake_ray.data.strata import has_subjects, subjects_of
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.detector import (
     Detector,
     detector_from_checkpoint,
-    load_detector,
     parameter_counts,
     save_detector,
 )
@@ -43,6 +43,8 @@ def score_winners(run: Run) -> None:
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
         arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
+        if has_subjects(images.test.names):
+            arrays["subject"] = subjects_of(images.test.names).astype(np.uint8)
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)
             _describe(winner, scored, images.test.labels, ~duplicate)
@@ -115,28 +117,3 @@ def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray
     run.push()
     run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
     run.remove(run.winners.name)
-
-
-def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
-    """Score `best/` on the test part of its own images, or of another labelled source; nothing is written."""
-    experiment = run.experiment()
-    detector = load_detector(run)
-    if source is None:
-        images = open_run_images(run, experiment)
-    else:
-        with progress("decoding images") as update:
-            images = load_images(source, progress=update)
-    with progress("features of the test part") as update:
-        p_fake = detector.p_fake_of_part(images.test, update)
-    fresh = ~train_duplicates(images)
-    return {
-        "run": run.where,
-        "data": images.source,
-        "generated": images.generated,
-        "test_images": len(p_fake),
-        "test": score_seeds(images.test.labels, [p_fake])[1],
-        "test_dedup": score_seeds(images.test.labels[fresh], [p_fake[fresh]])[1],
-        "duplicates_removed": int((~fresh).sum()),
-        "weights": detector.weights.name if detector.weights else "none",
-        "method": METHOD,
-    }

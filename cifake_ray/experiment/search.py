@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from cifake_ray.experiment.values import Metric, SecondObjective, Strict
+from cifake_ray.experiment.values import Metric, SecondObjective, Strict, split_plus
+
+Subject = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
 class Search(Strict):
@@ -39,9 +41,13 @@ class Resources(Strict):
 
 
 class Data(Strict):
-    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images."""
+    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images.
+
+    `leave_out`: subjects (told by CIFAKE's file names) that neither train nor validate; the test part keeps them.
+    """
 
     source: str = "sample"
     val_fraction: float = Field(0.2, gt=0, lt=1)
     split_seed: int = Field(0, ge=0)
     limit: int | None = Field(None, ge=20)
+    leave_out: Annotated[tuple[Subject, ...], BeforeValidator(split_plus), Field(max_length=9)] = ()

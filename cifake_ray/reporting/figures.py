@@ -21,9 +21,10 @@ DPI = 150
 # Okabe and Ito's colour-blind-safe palette (jfly.uni-koeln.de/color), and neutral tones. A page replaces each by the
 # style variable of the same name, which has another value in the dark.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+ORANGE, SKY = "#e69f00", "#56b4e9"
 INK, MUTED, GRID, CARD = "#1b1f24", "#8b929a", "#dfe3e8", "#fefefe"
 COLOURS = {
-    "blue": BLUE, "vermillion": VERMILLION, "green": GREEN, "purple": PURPLE,
+    "blue": BLUE, "vermillion": VERMILLION, "green": GREEN, "purple": PURPLE, "orange": ORANGE, "sky": SKY,
     "ink": INK, "muted": MUTED, "grid": GRID, "card": CARD,
 }  # fmt: skip
 MANY = 4_000  # points of a collection above which it is drawn as pixels: an SVG of 25,000 vertices chokes a phone
@@ -43,12 +44,13 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Plot:
-    """One figure: its file name without ending, the study it belongs to ("" for all), what it shows in a sentence."""
+    """A drawn figure: its file name without ending, the study it belongs to ("" for all), what it shows."""
 
     slug: str
     study: str
     caption: str
-    figure: Figure
+    svg: str
+    png: bytes | None
 
 
 def styled(draw: Callable[P, Figure | None]) -> Callable[P, Figure | None]:
@@ -76,13 +78,14 @@ def new_figure(
     return figure, axes
 
 
-def encode(figure: Figure) -> tuple[bytes, str]:
-    """The figure as PNG (150 dpi) and as SVG with its text as text; the same bytes for the same figure."""
+def encode(figure: Figure, *, png: bool) -> tuple[str, bytes | None]:
+    """The figure as SVG with its text as text, and on demand as PNG (150 dpi); the same bytes for the same figure."""
+    pixels, svg = io.BytesIO(), io.StringIO()
     with mpl.rc_context(_STYLE):
-        png, svg = io.BytesIO(), io.StringIO()
-        figure.savefig(png, format="png", dpi=DPI)
         figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
-    return png.getvalue(), svg.getvalue()
+        if png:
+            figure.savefig(pixels, format="png", dpi=DPI)
+    return svg.getvalue(), pixels.getvalue() if png else None
 
 
 def inline_svg(svg: str, prefix: str, label: str) -> str:

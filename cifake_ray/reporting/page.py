@@ -8,34 +8,37 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from cifake_ray.experiment import CategoricalDimension, Dimension, join_plus, save_experiment
-from cifake_ray.reporting import pareto, text
+from cifake_ray.reporting import cells, panels, pareto, text
 from cifake_ray.reporting.figures import Plot, inline_svg
+from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import Role, Study, section
 from cifake_ray.reporting.tables import RANDOM_NOTE, SAMPLE_NOTE
 
-LIMITS = (
-    "CIFAKE is narrow: its REAL images are CIFAR-10 photographs saved again as JPEG, its FAKE images were made with "
-    "Stable Diffusion 1.4 and reduced to 32 by 32 pixels. A detector may learn traces of either process.",
-    "378 FAKE images of the published test part are exact copies of train images. The headline leaves such copies out.",
-    "A detector at 32 pixels says nothing about other generators, larger images, or images that were edited, cropped "
-    "or compressed again. Do not use it to accuse anyone.",
-    "Winners are chosen on validation images, so their validation accuracy is a little too good; the test part is used "
-    "once, for winners.",
-)
 _SHOWN = 10  # trials shown before the rest is folded away
 
 
-def render(studies: Sequence[Study], frame: pd.DataFrame, plots: Sequence[tuple[Plot, str]]) -> str:
-    """report.html. plots: each with its SVG text."""
-    figures = [(plot.study, _figure(place, plot, svg)) for place, (plot, svg) in enumerate(plots)]
+def render(
+    studies: Sequence[Study],
+    frame: pd.DataFrame,
+    plots: Sequence[Plot],
+    sections: Sequence[panels.Section],
+    *,
+    images: bool = True,
+) -> str:
+    """report.html. images: whether pictures of the data set may be in it."""
+    figures = [(plot.study, _figure(place, plot)) for place, plot in enumerate(plots)]
     template = _environment().get_template("report.html.j2")
     return template.render(
         headlines=text.headlines(studies, frame),
-        rows=[_comparison_row(row) for row in text.rows_of(frame)],
+        rows=[_comparison_row(row) for row in cells.rows_of(frame)],
         notes=text.notes(studies, frame),
-        limits=LIMITS,
+        sections=sections,
+        unmeasured=panels.unmeasured(studies),
+        limits=limits(studies),
         overview=[figure for owner, figure in figures if not owner],
-        studies=[_study(study, [figure for owner, figure in figures if owner == study.name]) for study in studies],
+        studies=[
+            _study(study, [figure for owner, figure in figures if owner == study.name], images) for study in studies
+        ],
     )
 
 
@@ -49,33 +52,33 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _figure(place: int, plot: Plot, svg: str) -> dict[str, Any]:
+def _figure(place: int, plot: Plot) -> dict[str, Any]:
     # matplotlib escapes the text it draws; the label is escaped here
-    return {"svg": Markup(inline_svg(svg, f"f{place}", str(escape(plot.caption)))), "caption": plot.caption}
+    return {"svg": Markup(inline_svg(plot.svg, f"f{place}", str(escape(plot.caption)))), "caption": plot.caption}
 
 
-def _comparison_row(row: text.Row) -> dict[str, Any]:
-    cells = text.accuracy_cells(row) | text.cost_cells(row)
+def _comparison_row(row: cells.Row) -> dict[str, Any]:
+    found = text.accuracy_cells(row) | text.cost_cells(row)
     return {
-        "cells": cells,
+        "cells": found,
         "role": row["role"],
-        "train": (text.percent(row["train_accuracy"]), text.interval(row["train_low"], row["train_high"])),
-        "val": (text.percent(row["val_accuracy"]), text.interval(row["val_low"], row["val_high"])),
-        "test": (text.percent(text.headline_test(row)), text.interval(row["test_low"], row["test_high"])),
-        "test_all": text.percent(row["test_accuracy"]),
-        "params": (text.whole(row["params_trained"]), text.whole(row["params_total"])),
+        "train": (cells.percent(row["train_accuracy"]), cells.interval(row["train_low"], row["train_high"])),
+        "val": (cells.percent(row["val_accuracy"]), cells.interval(row["val_low"], row["val_high"])),
+        "test": (cells.percent(cells.headline_test(row)), cells.interval(row["test_low"], row["test_high"])),
+        "test_all": cells.percent(row["test_accuracy"]),
+        "params": (cells.whole(row["params_trained"]), cells.whole(row["params_total"])),
         "trials": (
-            text.whole(row["trials"]),
-            f"{text.whole(row['stopped'])} stopped",
-            f"{text.whole(row['failed'])} failed",
+            cells.whole(row["trials"]),
+            f"{cells.whole(row['stopped'])} stopped",
+            f"{cells.whole(row['failed'])} failed",
         ),
-        "reason": row["verdict_reason"] if text.known(row["verdict_reason"]) else "",
+        "reason": row["verdict_reason"] if cells.known(row["verdict_reason"]) else "",
         "weights": RANDOM_NOTE if row["weights"] == "random" else "" if row["weights"] == "none" else row["weights"],
         "source": row["source"],
     }
 
 
-def _study(study: Study, figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _study(study: Study, figures: Sequence[dict[str, Any]], images: bool) -> dict[str, Any]:
     return {
         "name": study.name,
         "model": study.experiment.model.kind,
@@ -87,6 +90,10 @@ def _study(study: Study, figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "best_trials": _trial_table(study.ranked().head(_SHOWN)),
         "trials": _trial_table(study.trials),
         "figures": figures,
+        "confusion": panels.confusion_table(study),
+        "gallery": panels.gallery(study) if images else [],
+        "gallery_method": study.explanations.get("method", ""),
+        "explainable": images and bool(study.winner("tuned")) and not study.explanations,
         "data": _data_facts(study),
         "skipped": [
             f"{file.get('name', '?')}: {file.get('reason', '?')}" for file in _listed(study.data.get("skipped"))
@@ -131,23 +138,23 @@ def _range(dimension: Dimension) -> str:
 
 def _value(value: Any) -> str:
     value = join_plus(value)
-    if not text.known(value):
-        return text.NOTHING
+    if not cells.known(value):
+        return cells.NOTHING
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _trial_table(trials: pd.DataFrame) -> dict[str, Any]:
     """Columns in which any trial has something, and their cells: accuracies in percent, seconds with one decimal."""
-    cells = {str(name): [_trial_cell(str(name), value) for value in trials[name].tolist()] for name in trials.columns}
-    cells = {name: column for name, column in cells.items() if any(column)}
-    return {"columns": [name.replace("_", " ") for name in cells], "rows": list(zip(*cells.values(), strict=True))}
+    columns = {str(name): [_trial_cell(str(name), value) for value in trials[name].tolist()] for name in trials.columns}
+    columns = {name: column for name, column in columns.items() if any(column)}
+    return {"columns": [name.replace("_", " ") for name in columns], "rows": list(zip(*columns.values(), strict=True))}
 
 
 def _trial_cell(name: str, value: Any) -> str:
-    if not text.known(value):
+    if not cells.known(value):
         return ""
     if name.endswith("accuracy"):
-        return text.percent(value)
+        return cells.percent(value)
     if name in ("seconds", "cpu_seconds"):
         return f"{value:.1f}"
     return _value(value)
@@ -163,17 +170,17 @@ def _data_facts(study: Study) -> list[tuple[str, str]]:
         ("What it is", SAMPLE_NOTE if study.generated else "given by the user"),
         ("Fingerprint (SHA-256)", str(data.get("fingerprint", "?"))),
         ("Train part", _counted(section(data, "train"))),
-        ("Split", f"{text.whole(split.get('train'))} train, {text.whole(split.get('validation'))} validation"),
+        ("Split", f"{cells.whole(split.get('train'))} train, {cells.whole(split.get('validation'))} validation"),
         ("Test part", _counted(section(data, "test"))),
-        ("Test images that are also in train", text.whole(data.get("duplicates_in_test"))),
-        ("Files skipped", text.whole(len(data.get("skipped") or []))),
+        ("Test images that are also in train", cells.whole(data.get("duplicates_in_test"))),
+        ("Files skipped", cells.whole(len(data.get("skipped") or []))),
         ("Images converted", _counted(section(data, "converted")) or "none"),
     ]
 
 
 def _counted(counts: dict[str, Any]) -> str:
     return ", ".join(
-        f"{text.whole(count) if isinstance(count, int) else count} {name}" for name, count in counts.items()
+        f"{cells.whole(count) if isinstance(count, int) else count} {name}" for name, count in counts.items()
     )
 
 
@@ -190,14 +197,14 @@ def _environment_facts(study: Study) -> list[tuple[str, str]]:
         *[(f"Node {node.get('node', '?')}", _node(node)) for node in _listed(environment.get("hardware"))],
         *[("Weights", _weights(weights)) for weights in _listed(environment.get("weights"))],
         ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
-        ("Trials at once", text.whole(environment.get("max_concurrent"))),
-        ("Wall time", f"{text.whole(environment.get('seconds'))} s"),
+        ("Trials at once", cells.whole(environment.get("max_concurrent"))),
+        ("Wall time", f"{cells.whole(environment.get('seconds'))} s"),
     ]
     if features:
         facts.append(
             (
                 "Features extracted",
-                f"{text.whole(features.get('extracted'))} in {text.whole(features.get('seconds'))} s",
+                f"{cells.whole(features.get('extracted'))} in {cells.whole(features.get('seconds'))} s",
             )
         )
     return facts

@@ -1,17 +1,22 @@
 """`write_report`: any number of run directories -> comparison.md, comparison.csv, plots/ and report.html."""
 
 import dataclasses
+import multiprocessing
+import os
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting import page, pareto, plots, plots_search, text
+from cifake_ray.reporting import page, panels, pareto, plots, plots_search, plots_test, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load
+from cifake_ray.reporting.publish import FOLDER, publish
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.run import write_bytes, write_text
 
@@ -19,28 +24,54 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
     ("learning-curves", plots.learning_curves,
      "Winner and baseline: accuracy and loss by epoch, mean over seeds, range of seeds shaded. "
      "Training accuracy is the running value under augmentation."),
-    ("trial-curves", plots.trial_curves, "Every trial: validation accuracy and loss by epoch; a dot marks its end."),
+    ("trial-curves", plots.trial_curves,
+     "Every trial: validation accuracy and loss by epoch; grey ones were stopped before the last; dots mark ends."),
     ("best-so-far", plots.best_so_far, "What each trial reached, and the best until then."),
     ("pareto", pareto.pareto_plot,
      "Every trial by both objectives; the line is the Pareto front: none on it is beaten in both."),
+    ("cost", plots_trials.cost, "What the search had found after so much CPU time; trials in the order of their ends."),
     ("hyperparameters", plots_search.hyperparameters, "What each trial reached against every searched hyperparameter."),
+    ("parallel-coordinates", plots_trials.parallel_coordinates,
+     "Every trial as a line through its configuration, to what it reached."),
+    ("timeline", plots_trials.timeline,
+     "When each trial ran. A row is a place for one trial; white is time in which it stood empty."),
+)  # fmt: skip
+_OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ...] = (
+    ("roc", plots_test.roc_curves,
+     "ROC of each winner (its seed of median validation accuracy) on test images without duplicates."),
+    ("reliability", plots_test.reliabilities,
+     "Reliability: how many images are FAKE among those given about this probability of it; on the dashed line the "
+     "probabilities are right. Bins of fewer than 20 images are left out; the ECE stands in the table."),
+    ("subjects", plots_test.subjects,
+     "Test accuracy by subject, FAKE and REAL together, mean over seeds; hollow where the subject was left out of "
+     "training."),
+    ("robustness", plots_test.robustness,
+     "Accuracy on degraded test images at the threshold fixed on validation, with 95 % intervals."),
 )  # fmt: skip
 _COMPARISON = (
     "Training, validation and test accuracy of every row, with 95 % intervals; test without duplicates of train images."
 )
+_AS_PNG = ("comparison", "learning-curves")  # what people put into slides
+_ALONE = 3  # studies that are drawn in this process: starting others takes as long
 
 
-def write_report(run_paths: Sequence[Path | str], out_dir: Path | str) -> list[Path]:
+def write_report(
+    run_paths: Sequence[Path | str], out_dir: Path | str, *, images: bool = True, with_runs: bool = False
+) -> list[Path]:
     """Write the report over these runs into `out_dir`; returns the files written, report.html last.
 
-    A run given twice counts once. Raises InputError: no run given, a path that is none, `out_dir` not writable.
+    A run given twice counts once. images: whether pictures of the data set may be in it. with_runs: copy the files that
+    the figures follow from into `out_dir` and report on the copies, which hold no pictures. Raises InputError: no run
+    given, a path that is none, `out_dir` not writable.
     """
     studies = load_all(run_paths)
     out = Path(out_dir).expanduser()
-    frame = comparison_table(studies)
-    drawn = draw(studies, frame)
     try:
-        return _write(out, studies, frame, drawn)
+        copied = publish(studies, out) if with_runs else []
+        if with_runs:
+            studies = load_all([out / FOLDER / study.name for study in studies])
+        frame = comparison_table(studies)
+        return [*copied, *_write(out, studies, frame, draw(studies, frame), images and not with_runs)]
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
 
@@ -59,39 +90,70 @@ def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
 
 
 def draw(studies: Sequence[Study], frame: pd.DataFrame) -> list[Plot]:
-    """Every plot for which there is data: the comparison first, then those of each study."""
-    figure = plots_search.comparison(frame)
-    found = [Plot("comparison", "", _COMPARISON, figure)] if figure else []
-    for study, prefix in zip(studies, _slugs([study.name for study in studies]), strict=True):
-        for name, plot, caption in _STUDY_PLOTS:
-            if figure := plot(study):
-                found.append(Plot(f"{prefix}-{name}", study.name, caption, figure))
+    """Every plot for which there is data: the overview first, then those of each study."""
+    found = _encoded("comparison", "", _COMPARISON, plots_search.comparison(frame))
+    for name, plot, caption in _OVERVIEW:
+        found += _encoded(name, "", caption, plot(studies))
+    taken = ["comparison", *(name for name, _, _ in _OVERVIEW)]
+    slugs = _slugs([study.name for study in studies], taken)
+    for plots_of_study in _each(draw_study, studies, slugs):
+        found += plots_of_study
     return found
 
 
-def _slugs(names: Sequence[str]) -> list[str]:
+def draw_study(study: Study, slug: str) -> list[Plot]:
+    """Every plot of one study for which there is data."""
+    return [
+        drawn
+        for name, plot, caption in _STUDY_PLOTS
+        for drawn in _encoded(f"{slug}-{name}", study.name, caption, plot(study))
+    ]
+
+
+def _encoded(slug: str, study: str, caption: str, figure: Figure | None) -> list[Plot]:
+    """None or one plot; those in _AS_PNG also as PNG, which takes as long again as the SVG."""
+    png = any(slug.endswith(name) for name in _AS_PNG)
+    return [] if figure is None else [Plot(slug, study, caption, *encode(figure, png=png))]
+
+
+def _each(
+    work: Callable[[Study, str], list[Plot]], studies: Sequence[Study], slugs: Sequence[str]
+) -> Iterable[list[Plot]]:
+    """`work` over the studies; of many, over all cores: matplotlib takes a second a study.
+
+    Forked processes import nothing anew; where there is no safe fork, all of it is done here.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    if len(studies) <= _ALONE or cores == 1:
+        return map(work, studies, slugs)
+    with ProcessPoolExecutor(min(cores, len(studies)), multiprocessing.get_context("fork")) as pool:
+        return list(pool.map(work, studies, slugs))
+
+
+def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """File names for these studies: letters, digits, dot, dash; numbered where two would be the same."""
     slugs: list[str] = []
     for place, name in enumerate(names, start=1):
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "study"
-        slugs.append(f"{slug}-study{place}" if slug in (*slugs, "comparison") else slug)
+        slugs.append(f"{slug}-study{place}" if slug in (*slugs, *taken) else slug)
     return slugs
 
 
-def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, drawn: Sequence[Plot]) -> list[Path]:
+def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, drawn: Sequence[Plot], images: bool) -> list[Path]:
     folder = out / "plots"
     folder.mkdir(parents=True, exist_ok=True)
-    written, svgs = [], []
+    written = []
     for plot in drawn:
-        png, svg = encode(plot.figure)
-        write_bytes(folder / f"{plot.slug}.png", png)
-        write_text(folder / f"{plot.slug}.svg", svg)
-        written += [folder / f"{plot.slug}.png", folder / f"{plot.slug}.svg"]
-        svgs.append((plot, svg))
+        write_text(folder / f"{plot.slug}.svg", plot.svg)
+        written.append(folder / f"{plot.slug}.svg")
+        if plot.png is not None:
+            write_bytes(folder / f"{plot.slug}.png", plot.png)
+            written.append(folder / f"{plot.slug}.png")
+    sections = panels.sections(studies)
     texts = {
         "comparison.csv": frame.to_csv(index=False, lineterminator="\n"),
-        "comparison.md": text.markdown(studies, frame),
-        "report.html": page.render(studies, frame, svgs),
+        "comparison.md": text.markdown(studies, frame, sections),
+        "report.html": page.render(studies, frame, drawn, sections, images=images),
     }
     for name, content in texts.items():
         write_text(out / name, content)

@@ -1,53 +1,19 @@
 """The comparison in words and cells: Markdown, the terminal's table, headline sentences, what is missing."""
 
 import html
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from cifake_ray.reporting import panels
+from cifake_ray.reporting.cells import NOTHING, Row, decimal, headline_test, interval, known, percent, rows_of, whole
+from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.pareto import front_sentence, front_table
 from cifake_ray.reporting.stats import VERDICT_RULE
 from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
-
-Row = dict[str, Any]
-NOTHING = "–"
-
-
-def rows_of(frame: pd.DataFrame) -> list[Row]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
-
-def known(value: Any) -> bool:
-    """Whether a cell holds anything: not None, NA, NaN or an empty text."""
-    return value is not None and value is not pd.NA and value == value and value != ""
-
-
-def percent(value: Any, digits: int = 2) -> str:
-    """0.9787 as `97.87`; unknown as a dash."""
-    return f"{100 * value:.{digits}f}" if known(value) else NOTHING
-
-
-def interval(low: Any, high: Any) -> str:
-    """`[97.66, 98.06]`, in percent; empty when unknown."""
-    return f"[{percent(low)}, {percent(high)}]" if known(low) and known(high) else ""
-
-
-def whole(value: Any) -> str:
-    return f"{round(value):,}" if known(value) else NOTHING
-
-
-def decimal(value: Any, digits: int = 4) -> str:
-    return f"{value:.{digits}f}" if known(value) else NOTHING
-
-
-def headline_test(row: Row) -> float:
-    """Test accuracy without duplicates of train images, or of all images where only that is known; NaN without."""
-    value = row["test_accuracy_dedup"] if known(row["test_accuracy_dedup"]) else row["test_accuracy"]
-    return float(value) if known(value) else math.nan
 
 
 def _role(row: Row) -> str:
@@ -105,8 +71,11 @@ def terminal_table(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
-    """comparison.md: what was reached, what it took, the notes that make the numbers readable."""
+def markdown(studies: Sequence[Study], frame: pd.DataFrame, found: Sequence[panels.Section] | None = None) -> str:
+    """comparison.md: what was reached, what it took, the notes that make the numbers readable.
+
+    found: the `sections` of these studies, where they are computed already.
+    """
     rows = rows_of(frame)
     parts = [
         "# Detectors of generated images on CIFAKE",
@@ -119,6 +88,9 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame) -> str:
         "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
     ]
     parts += fronts(studies)
+    for title, table, method in panels.sections(studies) if found is None else found:
+        parts += [f"## {title}", _pipe_table(table), _md(method)]
+    parts += ["## Limits", "\n".join(f"- {_md(sentence)}" for sentence in limits(studies))]
     gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
     if gaps:
         parts += ["## What is missing", "\n".join(gaps)]

@@ -39,7 +39,8 @@ def gather_inputs(experiment: Experiment) -> Inputs:
         specs = feature_specs(experiment, progress=update)
     with progress("decoding images") as update:
         images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
-    split = split_train(images.train, experiment.data.val_fraction, experiment.data.split_seed)
+    data = experiment.data
+    split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
     return Inputs(images, split, specs)
 
 

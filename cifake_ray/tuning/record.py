@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -18,19 +18,20 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
-from cifake_ray.run import CURVE_COLUMNS, FINISHED, Run, Status, trial_columns, write_text
+from cifake_ray.run import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Run, Status, trial_columns, write_text
 from cifake_ray.tuning.objectives import open_study, stopped_is_complete, told_values
 from cifake_ray.tuning.space import distributions
 
 FLUSH_SECONDS = 3.0
 _FLUSH_SHARE = 20.0  # rewriting may take a twentieth of the time: 5,000 trials of 50 epochs are 250,000 rows
 _EPOCH_ATTRIBUTE = "epoch:"
+_SPAN_ATTRIBUTE = "span:"
 _DISCARDED = "discarded"
 
 
 @dataclass
 class TrialRow:
-    """One row of trials.csv and its rows of curves.csv, by epoch."""
+    """One row of trials.csv, its rows of curves.csv, by epoch, and of timeline.csv: [start, end] in Unix seconds."""
 
     trial_id: int
     params: dict[str, Any]
@@ -38,6 +39,7 @@ class TrialRow:
     error: str = ""
     best: dict[str, float] = field(default_factory=dict)
     curve: dict[int, dict[str, float]] = field(default_factory=dict)
+    spans: list[list[float]] = field(default_factory=list)
 
     def value(self, metric: Metric) -> float | None:
         """The best epoch's metric, or None before the first epoch."""
@@ -85,6 +87,8 @@ class StudyRecord:
         """A trial begins, or an interrupted one goes on."""
         row = self.rows.setdefault(number, TrialRow(number, params))
         row.status = "running"
+        row.spans.append([time.time()] * 2)
+        self._note_span(row)
         self.flush()
         return row
 
@@ -95,16 +99,21 @@ class StudyRecord:
             return
         row.curve[epoch] = {key: result[key] for key in CURVE_COLUMNS[1:]}
         row.best = _summary(result)
+        row.spans[-1][1] = time.time()
         trial = self._trial_id(number)
         metric = float(result[self.experiment.search.metric])
         self.storage.set_trial_intermediate_value(trial, epoch, metric)
-        self.storage.set_trial_user_attr(trial, f"{_EPOCH_ATTRIBUTE}{epoch}", row.curve[epoch] | row.best)
+        self.storage.set_trial_user_attr(
+            trial, f"{_EPOCH_ATTRIBUTE}{epoch}", row.curve[epoch] | row.best | {"at": row.spans[-1][1]}
+        )
         self.flush()
 
     def finish(self, number: int, status: Status, error: str = "") -> None:
         """A trial ends: COMPLETE, PRUNED (stopped) or FAIL for Optuna; an interrupted one stays RUNNING, to go on."""
         row = self.rows[number]
         row.status, row.error = status, error
+        row.spans[-1][1] = time.time()
+        self._note_span(row)
         trial = self._trial_id(number)
         self.storage.set_trial_user_attr(trial, "status", status)
         if error:
@@ -137,6 +146,7 @@ class StudyRecord:
         write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
         curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
         write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
+        write_text(self.run.timeline_file, _csv(TIMELINE_COLUMNS, _timeline(rows)))
         self.run.push()  # the journal with them
         self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
 
@@ -147,6 +157,10 @@ class StudyRecord:
             internal = space[name].to_internal_repr(baseline[name])
             self.storage.set_trial_param(trial._trial_id, name, internal, space[name])
         return self.storage.get_trial(trial._trial_id)
+
+    def _note_span(self, row: TrialRow) -> None:
+        key = f"{_SPAN_ATTRIBUTE}{len(row.spans)}"
+        self.storage.set_trial_user_attr(self._trial_id(row.trial_id), key, row.spans[-1])
 
     def _trial_id(self, number: int) -> int:
         return int(self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number))
@@ -175,6 +189,7 @@ def _row_of(trial: FrozenTrial) -> TrialRow:
     for key, values in trial.user_attrs.items():
         if key.startswith(_EPOCH_ATTRIBUTE):
             row.curve[int(values["epoch"])] = {name: values[name] for name in CURVE_COLUMNS[1:]}
+    row.spans = _spans_of(trial)
     if row.curve:
         last = trial.user_attrs[f"{_EPOCH_ATTRIBUTE}{max(row.curve)}"]
         row.best = _summary(last)
@@ -184,6 +199,25 @@ def _row_of(trial: FrozenTrial) -> TrialRow:
 def _summary(result: Mapping[str, Any]) -> dict[str, float]:
     """What trials.csv has of an epoch's report: the best epoch so far, the time spent, a second objective."""
     return {key: value for key, value in result.items() if key.startswith("best_") or key in _KEPT}
+
+
+def _spans_of(trial: FrozenTrial) -> list[list[float]]:
+    """When the trial was worked on; a stretch that a killed process left open ends with its last epoch."""
+    noted = sorted((int(key.partition(":")[2]), span) for key, span in trial.user_attrs.items()
+                   if key.startswith(_SPAN_ATTRIBUTE))  # fmt: skip
+    spans = [list(span) for _, span in noted]
+    if spans:
+        ends = [epoch.get("at", 0.0) for key, epoch in trial.user_attrs.items() if key.startswith(_EPOCH_ATTRIBUTE)]
+        spans[-1][1] = max([spans[-1][1], *ends])
+    return spans
+
+
+def _timeline(rows: Sequence[TrialRow]) -> Iterator[dict[str, Any]]:
+    """Seconds since the first trial began."""
+    zero = min((row.spans[0][0] for row in rows if row.spans), default=0.0)
+    for row in rows:
+        for start, end in row.spans:
+            yield {"trial_id": row.trial_id, "start": round(start - zero, 2), "end": round(end - zero, 2)}
 
 
 def _table_row(row: TrialRow) -> dict[str, Any]:

@@ -96,3 +96,12 @@ def test_damaged_parquet_is_refused(files: Files, write_parquet: Write) -> None:
     file = next(folder.glob("*train*"))
     file.write_bytes(file.read_bytes()[:-100])
     assert "cannot be read as parquet" in refused(folder)
+
+
+def test_subjects_are_those_that_an_experiment_may_leave_out() -> None:
+    from typing import get_args
+
+    from cifake_ray.data.strata import SUBJECT_NAMES
+    from cifake_ray.experiment.search import Subject
+
+    assert get_args(Subject) == SUBJECT_NAMES

@@ -34,6 +34,21 @@ def test_split_has_every_label_and_subject_in_proportion() -> None:
     assert np.bincount(subjects_of(part.names[validation]))[1:].tolist() == [20] * 10
 
 
+def test_subjects_left_out_neither_train_nor_validate_and_move_no_other_image() -> None:
+    part = part_of(1000)
+    whole, split = split_train(part, 0.2, 0), split_train(part, 0.2, 0, ("bird", "ship"))
+    for all_of_it, kept in ((whole.train, split.train), (whole.validation, split.validation)):
+        assert kept.tolist() == [i for i in all_of_it if subjects_of(part.names[i : i + 1])[0] not in (3, 9)]
+    assert len(split.train) + len(split.validation) == 800
+
+
+def test_leaving_out_a_subject_that_no_name_tells_is_refused() -> None:
+    part = part_of(40)
+    unnamed = Part(part.images, part.labels, np.array(["x.jpg"] * 40), "")
+    with pytest.raises(InputError, match=r"leave_out: no train image is of bird by its name"):
+        split_train(unnamed, 0.2, 0, ("bird",))
+
+
 def test_split_keeps_copies_on_one_side_and_the_fraction() -> None:
     part = part_of(1000, copies=100)
     split = split_train(part, 0.2, 0)

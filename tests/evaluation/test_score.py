@@ -12,8 +12,9 @@ from cifake_ray.data import load_images
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation import score
 from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
-from cifake_ray.evaluation.score import evaluate_run, score_winners
+from cifake_ray.evaluation.score import score_winners
 from cifake_ray.experiment import CnnModel, ResNet50Model
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
@@ -246,20 +247,25 @@ def test_evaluate_on_its_own_data_gives_the_score_of_best_and_writes_nothing(sco
     json.dumps(result, allow_nan=False)
 
 
-def test_evaluate_on_other_images_counts_copies_of_their_train_images(scored: Run, tmp_path: Path) -> None:
+def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_trained_on(
+    scored: Run, tmp_path: Path
+) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
-    folder = write_folder(tmp_path / "other", images[:20], images[12:])
+    trained_on = np.array(load_images("sample", limit=200).train.images[:8])
+    folder = write_folder(tmp_path / "other", images[:12], np.concatenate((trained_on, images[20:])))
     result: dict[str, Any] = evaluate_run(scored, str(folder))
     assert result["data"] == str(folder)
     assert result["generated"] is False
     assert result["test_images"] == 28
     assert result["duplicates_removed"] == 8
+    assert result["at_threshold"]["images"] == 20
     assert result["test"]["accuracy"] != result["test_dedup"]["accuracy"]
+    assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result["at_threshold"]
 
 
 def test_evaluate_on_nothing_but_copies_is_refused(copy_of: CopyOf, tmp_path: Path) -> None:
     run = copy_of("cnn", scored=True)
-    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    images = np.array(load_images("sample", limit=200).train.images[:20])
     with pytest.raises(InputError, match="every image of it equals a train image"):
         evaluate_run(run, str(write_folder(tmp_path / "other", images, images)))
 

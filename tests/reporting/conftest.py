@@ -140,6 +140,43 @@ def tested(experiment: Experiment, trials: list[dict[str, Any]], weights: str) -
     }  # fmt: skip
 
 
+def write_timeline(run: Path, trials: list[dict[str, Any]]) -> None:
+    """Two places, one trial after another in each, 10 s and more a trial."""
+    free, lines = [0.0, 0.0], ["trial_id,start,end"]
+    for trial in trials:
+        place = int(np.argmin(free))
+        end = free[place] + 10 + trial["trial_id"] % 3
+        lines.append(f"{trial['trial_id']},{free[place]},{end}")
+        free[place] = end
+    (run / "timeline.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_predictions(run: Path, images: int = 400, better: float = 0.0) -> None:
+    """Half FAKE; the baseline errs in every tenth, the tuned model in `better` fewer of these; 8 duplicates."""
+    labels = np.repeat(np.array([0, 1], np.uint8), images // 2)
+    names = np.array([f"{i:04d}{('', ' (3)')[i % 2]}.jpg" for i in range(images)])
+    wrong = np.arange(images) % 10 == 0
+    arrays = {"labels": labels, "names": names, "duplicate": np.arange(images) < 8,
+              "subject": np.where(np.arange(images) % 2, 3, 1).astype(np.uint8)}  # fmt: skip
+    for seed in (1, 2, 3):
+        sure = np.linspace(0.7, 0.99, images) - 0.01 * seed
+        kept = wrong & (np.arange(images) < (1 - better) * images)
+        for role, errors in (("tuned", kept), ("baseline", wrong)):
+            arrays[f"{role}_{seed}"] = np.where((labels == 0) ^ errors, sure, 1 - sure).astype(np.float32)
+    np.savez_compressed(run / "test_predictions.npz", **arrays)  # type: ignore[arg-type]
+
+
+def robustness_of(accuracies: dict[str, float]) -> dict[str, Any]:
+    """What `evaluate --robustness` writes, with these accuracies by name."""
+    rows = [
+        {"kind": "clean" if name == "as they are" else "blur", "strength": None, "name": name, "images": 392,
+         "accuracy": {"value": value, "low": value - 0.02, "high": value + 0.02}, "auc": 0.9,
+         "recognised_FAKE": value, "recognised_REAL": value}
+        for name, value in accuracies.items()
+    ]  # fmt: skip
+    return {"schema": 1, "test_images": 392, "threshold": {"value": 0.48}, "rows": rows}
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """`make_run(name, parts=…)` writes a run directory; `parts` names the files that are there already."""
@@ -155,7 +192,7 @@ def make_run_in(folder: Path) -> MakeRun:
         generated: bool = False,
         weights: str = "none",
         epochs: int = 6,
-        parts: str = "environment trials curves test",
+        parts: str = "environment trials curves timeline test predictions",
         change: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> Path:
         run = folder / "runs" / name
@@ -172,7 +209,11 @@ def make_run_in(folder: Path) -> MakeRun:
             write_trials(run, experiment, rows)
         if "curves" in parts:
             write_curves(run, rows)
-        if "test" in parts:
+        if "timeline" in parts:
+            write_timeline(run, rows)
+        if "predictions" in parts:
+            write_predictions(run, better=0.5)
+        if "test" in parts.split():
             (run / "test.json").write_text(json.dumps(tested(experiment, rows, weights)))
         return run
 

@@ -6,14 +6,18 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from cifake_ray.reporting import plots, plots_search
+from cifake_ray.reporting import plots, plots_search, plots_test, plots_trials
 from cifake_ray.reporting.figures import encode, inline_svg
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.tables import comparison_table
 
 from .conftest import MakeRun
 
-OF_STUDY = [plots.learning_curves, plots.trial_curves, plots.best_so_far, plots_search.hyperparameters]
+OF_STUDY = [
+    plots.learning_curves, plots.trial_curves, plots.best_so_far, plots_search.hyperparameters, plots_trials.cost,
+    plots_trials.timeline, plots_trials.parallel_coordinates,
+]  # fmt: skip
+OF_ALL = [plots_test.roc_curves, plots_test.reliabilities, plots_test.subjects, plots_test.robustness]
 
 
 @pytest.mark.parametrize("plot", OF_STUDY)
@@ -21,11 +25,40 @@ def test_plot_without_data_is_left_out(make_run: MakeRun, plot: Any) -> None:
     assert plot(load(make_run(parts=""))) is None
 
 
+@pytest.mark.parametrize("plot", OF_ALL)
+def test_overview_plot_without_data_is_left_out(make_run: MakeRun, plot: Any) -> None:
+    assert plot([load(make_run(parts=""))]) is None
+
+
+def test_cost_adds_core_seconds_in_the_order_of_the_ends(make_run: MakeRun) -> None:
+    figure = plots_trials.cost(load(make_run(trials=4)))
+    assert figure is not None
+    dots, best = figure.axes[0].lines
+    assert np.asarray(dots.get_xdata()).tolist() == [10, 20, 30, 40]
+    assert (np.diff(np.asarray(best.get_ydata(), float)) >= 0).all()
+
+
+def test_timeline_has_as_many_rows_as_trials_ran_at_once(make_run: MakeRun) -> None:
+    study = load(make_run(trials=9))
+    assert plots_trials.places(study.timeline).max() == 1
+    assert 0.9 < plots_trials.busy_share(study) <= 1
+
+
+def test_left_out_subject_is_hollow(make_run: MakeRun) -> None:
+    run = make_run()
+    text = (run / "experiment.yaml").read_text()
+    (run / "experiment.yaml").write_text(text.replace("leave_out: []", "leave_out: [bird]"))
+    figure = plots_test.subjects([load(run)])
+    assert figure is not None
+    hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "#fefefe"]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in hollow] == [100.0]
+
+
 def test_plots_leave_matplotlib_as_it_was(make_run: MakeRun) -> None:
     before = dict(mpl.rcParams)
     figure = plots.learning_curves(load(make_run()))
     assert figure is not None
-    encode(figure)
+    encode(figure, png=True)
     assert dict(mpl.rcParams) == before
 
 
@@ -73,7 +106,7 @@ def test_claims_are_hollow_in_the_comparison(make_run: MakeRun) -> None:
 def test_inline_svg_has_own_ids_and_page_colours(make_run: MakeRun) -> None:
     figure = plots.learning_curves(load(make_run()))
     assert figure is not None
-    svg = inline_svg(encode(figure)[1], "f3", "Learning curves")
+    svg = inline_svg(encode(figure, png=False)[0], "f3", "Learning curves")
     assert 'id="f3-' in svg
     assert 'aria-label="Learning curves"' in svg
     assert "var(--blue)" in svg

@@ -1,5 +1,7 @@
 """The written report: which files, a page that loads nothing and shows text as text, and clear refusals."""
 
+import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.report import load_all, write_report
 
-from .conftest import MakeRun, make_run_in
+from .conftest import MakeRun, make_run_in, robustness_of
 
 EVIL = "<script>alert(1)</script>"
 LOADING = {"src", "srcset", "data", "poster", "action", "background"}
@@ -54,13 +56,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def test_report_writes_table_page_and_plots_in_both_formats(report: Path) -> None:
+def test_report_writes_table_page_and_plots(report: Path) -> None:
     names = {file.name for file in report.iterdir()}
     assert names == {"comparison.md", "comparison.csv", "report.html", "plots"}
-    for plot in ("learning-curves", "trial-curves", "best-so-far", "hyperparameters"):
-        assert (report / "plots" / f"cnn-{plot}.png").read_bytes().startswith(b"\x89PNG")
-        assert "<text" in (report / "plots" / f"cnn-{plot}.svg").read_text()  # text as text, to select and search
-    assert (report / "plots" / "comparison.svg").exists()
+    of_study = ("learning-curves", "trial-curves", "best-so-far", "cost", "hyperparameters", "parallel-coordinates",
+                "timeline")  # fmt: skip
+    for plot in ("comparison", "roc", "reliability", "subjects", *(f"cnn-{name}" for name in of_study)):
+        assert "<text" in (report / "plots" / f"{plot}.svg").read_text()  # text as text, to select and search
+    for plot in ("comparison", "cnn-learning-curves"):
+        assert (report / "plots" / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_csv_reads_back_with_whole_numbers(report: Path) -> None:
@@ -105,6 +109,52 @@ def test_page_tells_limits_and_what_is_missing(report: Path) -> None:
         "cifake-ray tune search_spaces/cnn.yaml", "Overfitting:", "broken.jpg",
     ):  # fmt: skip
         assert part in text
+
+
+def explain_in(run: Path) -> None:
+    """Two pictures, as `evaluate --explain` leaves them."""
+    folder = run / "explain"
+    folder.mkdir()
+    files = {"image": "00-image.png", "overlay": "00-overlay.png"}
+    for name in files.values():
+        (folder / name).write_bytes(b"\x89PNG of the data set")
+    entry = {"name": "0001 (3).jpg", "label": "FAKE", "p_fake": 0.02, "subject": "bird", **files}
+    (folder / "explain.json").write_text(json.dumps({"schema": 1, "method": "Grad-CAM", "images": [entry]}))
+
+
+def test_pictures_of_errors_are_on_the_page_unless_images_are_not_wanted(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(trials=3)
+    explain_in(run)
+    picture = base64.b64encode(b"\x89PNG of the data set").decode()
+    write_report([run], tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert picture in html
+    assert "FAKE bird, called REAL with 98.0 %" in html
+    write_report([run], tmp_path / "out", images=False)
+    assert picture not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_page_says_which_command_adds_what_is_not_there(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(trials=3)
+    write_report([run], tmp_path / "out")
+    text = " ".join(Page((tmp_path / "out" / "report.html").read_text()).text.split())
+    assert "cifake-ray evaluate RUN --robustness" in text
+    assert "cifake-ray evaluate RUN --explain" in text
+    (run / "robustness.json").write_text(json.dumps(robustness_of({"as they are": 0.95, "blur, sigma 1 px": 0.6})))
+    write_report([run], tmp_path / "out")
+    text = " ".join(Page((tmp_path / "out" / "report.html").read_text()).text.split())
+    assert "--robustness" not in text
+    assert "cnn falls from 95.0 to 60.0 % (blur, sigma 1 px)" in text
+    assert (tmp_path / "out" / "plots" / "robustness.svg").exists()
+
+
+def test_many_studies_are_drawn_by_several_processes_and_look_the_same(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [make_run(f"s{i}", trials=3, parts="trials curves") for i in range(4)]
+    write_report(runs, tmp_path / "many")
+    write_report(runs[:1], tmp_path / "one")
+    for plot in ("trial-curves", "cost"):
+        many, one = ((tmp_path / folder / "plots" / f"s0-{plot}.svg").read_bytes() for folder in ("many", "one"))
+        assert many == one
 
 
 def test_same_runs_give_the_same_bytes(make_run: MakeRun, tmp_path: Path) -> None:

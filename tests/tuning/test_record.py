@@ -229,3 +229,26 @@ def test_tables_are_rewritten_now_and_then_and_at_the_end(
     record.flush(force=True)
     assert len(record.run.curves_file.read_text().splitlines()) == 4
     assert record.run.curves_file.read_text().splitlines()[0] == ",".join(CURVE_COLUMNS)
+
+
+def test_timeline_tells_when_each_trial_was_worked_on_also_after_a_kill(
+    open_record: OpenRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 5000.0
+    monkeypatch.setattr("cifake_ray.tuning.record.time.time", lambda: clock)
+    record = open_record()
+    first = ask(record)
+    clock += 10
+    second = ask(record)
+    clock += 20
+    record.add_epoch(first, epoch_result(1))
+    record.finish(first, "completed")
+    record.add_epoch(second, epoch_result(1))
+    clock += 100  # killed, and resumed by another process
+    again = open_record()
+    again.start(second, again.rows[second].params)
+    clock += 5
+    again.finish(second, "stopped")
+    again.flush(force=True)
+    table = pd.read_csv(again.run.timeline_file)
+    assert table.to_numpy().tolist() == [[first, 0, 30], [second, 10, 30], [second, 130, 135]]

@@ -1,0 +1,42 @@
+"""Numbers as text: percent, intervals, counts; a dash where nothing is known."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+Row = dict[str, Any]
+NOTHING = "–"
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def known(value: Any) -> bool:
+    """Whether a cell holds anything: not None, NA, NaN or an empty text."""
+    return value is not None and value is not pd.NA and value == value and value != ""
+
+
+def percent(value: Any, digits: int = 2) -> str:
+    """0.9787 as `97.87`; unknown as a dash."""
+    return f"{100 * value:.{digits}f}" if known(value) else NOTHING
+
+
+def interval(low: Any, high: Any) -> str:
+    """`[97.66, 98.06]`, in percent; empty when unknown."""
+    return f"[{percent(low)}, {percent(high)}]" if known(low) and known(high) else ""
+
+
+def whole(value: Any) -> str:
+    return f"{round(value):,}" if known(value) else NOTHING
+
+
+def decimal(value: Any, digits: int = 4) -> str:
+    return f"{value:.{digits}f}" if known(value) else NOTHING
+
+
+def headline_test(row: Row) -> float:
+    """Test accuracy without duplicates of train images, or of all images where only that is known; NaN without."""
+    value = row["test_accuracy_dedup"] if known(row["test_accuracy_dedup"]) else row["test_accuracy"]
+    return float(value) if known(value) else math.nan

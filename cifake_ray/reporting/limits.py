@@ -1,0 +1,76 @@
+"""What figures on CIFAKE do not say: the limits section of report and Markdown."""
+
+from collections.abc import Sequence
+
+from cifake_ray.reporting.cells import percent
+from cifake_ray.reporting.load import Study
+
+_CIFAKE = (
+    "CIFAKE is narrow: its REAL images are CIFAR-10 photographs saved again as JPEG, its FAKE images were made with "
+    "Stable Diffusion 1.4 for the same ten subjects and reduced to 32 by 32 pixels (texts that say StyleGAN2 are "
+    "wrong).",
+    "The kernel that shrank the FAKE images is not stated, and CIFAR-10's REAL images were shrunk by another. A "
+    "detector may well have learned to tell two ways of shrinking apart.",
+    "378 of the 10,000 FAKE test images are exact copies of train images. The headline leaves such copies out; "
+    "figures on all test images stand beside it.",
+)
+_ALWAYS = (
+    "Winners are chosen on validation images, so their validation accuracy is a little too good (selection noise, "
+    "above); the test part is used once, for winners and baselines.",
+    "A detector at 32 pixels says nothing about larger images, or images that were edited, cropped or compressed "
+    "again. Do not use it to accuse anyone.",
+)
+_WEIGHTS = {
+    "imagenet-pq": "product-quantised ResNet50 (72.2 % ImageNet top-1, Martinez et al. 2021; non-commercial licence)",
+    "imagenet-v1": "torchvision's ResNet50 IMAGENET1K_V1",
+    "imagenet-v2": "torchvision's ResNet50 IMAGENET1K_V2",
+    "random": "no pretrained weights: an untrained backbone",
+    "none": "no pretrained weights, trained from scratch",
+}
+
+
+def limits(studies: Sequence[Study]) -> list[str]:
+    """Sentences, the measured ones first among those that depend on the runs."""
+    return [*_CIFAKE, _weakness(studies), *_elsewhere(studies), *_weights(studies), *_ALWAYS]
+
+
+def _weakness(studies: Sequence[Study]) -> str:
+    """How the worst degradation hits each study for which it is measured."""
+    drops = []
+    for study in studies:
+        rows = {row["name"]: row for row in study.robustness.get("rows") or []}
+        degraded = [row for row in rows.values() if row["kind"] not in ("clean", "left out", "seen")]
+        if degraded and "as they are" in rows:
+            worst = min(degraded, key=lambda row: float(row["accuracy"]["value"]))
+            values = [percent(row["accuracy"]["value"], 1) for row in (rows["as they are"], worst)]
+            drops.append(f"{study.name} falls from {values[0]} to {values[1]} % ({worst['name']})")
+    general = (
+        "The signal lies in fine texture, so such detectors are weak where it is lost or looks different: under blur, "
+        "compression and scaling, and on other generators."
+    )
+    return (
+        f"{general} Measured here: {'; '.join(drops)}." if drops else f"{general} It was not measured for these runs."
+    )
+
+
+def _elsewhere(studies: Sequence[Study]) -> list[str]:
+    if any(study.evaluations for study in studies):
+        return ["On images from elsewhere only what the table of other images shows was measured."]
+    return ["No images of another generator were tried: on them the figures above do not hold."]
+
+
+def _weights(studies: Sequence[Study]) -> list[str]:
+    """Which weights each study's backbone had, and up to which stage."""
+    found = []
+    for study in studies:
+        name = str(study.winner("tuned").get("weights") or getattr(study.experiment.model, "weights", "none"))
+        described = _WEIGHTS.get(name, name)
+        noted = study.environment.get("weights") or []
+        stages = {stage for weights in noted if weights.get("name") == name for stage in weights.get("stages") or []}
+        part = f", of a file that holds {', '.join(sorted(stages, key=_depth))}" if stages else ""
+        found.append(f"{study.name}: {described}{part}")
+    return [f"Weights used. {'; '.join(found)}."] if found else []
+
+
+def _depth(stage: str) -> tuple[bool, str]:
+    return stage != "stem", stage

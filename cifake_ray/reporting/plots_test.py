@@ -1,0 +1,175 @@
+"""Plots of the winners on test images, all studies in one: ROC, reliability, subjects, degraded images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from cifake_ray.data.strata import SUBJECT_NAMES
+from cifake_ray.reporting.certainty import median_seed
+from cifake_ray.reporting.figures import (
+    BLUE,
+    CARD,
+    GREEN,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    new_figure,
+    percent_axis,
+    styled,
+)
+from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.predictions import by_subject, reliability, roc
+
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+_MARKERS = "osD^vP"
+_LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of CIFAKE's 10,000 REAL test images
+
+
+@styled
+def roc_curves(studies: Sequence[Study]) -> Figure | None:
+    """FAKE recognised against REAL called FAKE, the latter on a log axis; each winner's seed of median validation."""
+    tested = [(place, study, seed) for place, study in enumerate(studies) if (seed := median_seed(study)) is not None]
+    if not tested:
+        return None
+    figure, panel = _one_panel(3.4, len(tested))
+    for place, study, seed in tested:
+        assert study.predictions is not None
+        false, true = roc(study.predictions, seed)
+        panel.plot(
+            100 * np.maximum(false, _LEAST), 100 * true, **_line(place), label=_name(study), drawstyle="steps-post"
+        )
+    panel.set(xscale="log", xlim=(100 * _LEAST, 100), ylim=(None, 100.5))
+    panel.set(xlabel="REAL images called FAKE (%), log scale", ylabel="FAKE images recognised (%)")
+    for axis in (panel.xaxis, panel.yaxis):
+        percent_axis(axis)
+    _legend(figure, panel, len(tested))
+    return figure
+
+
+@styled
+def reliabilities(studies: Sequence[Study]) -> Figure | None:
+    """How often images are FAKE to which the winner gives a certain probability of it; seeds pooled; diagonal ideal."""
+    tested = [(place, study) for place, study in enumerate(studies) if median_seed(study) is not None]
+    if not tested:
+        return None
+    figure, panel = _one_panel(3.6, len(tested))
+    panel.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
+    for place, study in tested:
+        assert study.predictions is not None
+        stated, found = reliability(study.predictions)
+        panel.plot(
+            100 * stated, 100 * found, **_line(place), marker=_MARKERS[place % 6], markersize=4, label=_name(study)
+        )
+    panel.set(
+        xlim=(-2, 102), ylim=(-2, 102), xlabel="stated probability of FAKE (%)", ylabel="images that are FAKE (%)"
+    )
+    _legend(figure, panel, len(tested))
+    return figure
+
+
+@styled
+def subjects(studies: Sequence[Study]) -> Figure | None:
+    """Accuracy on each subject, mean over the winner's seeds; hollow where it was left out of training."""
+    found = [(place, study, by_subject(study.predictions)) for place, study in enumerate(studies)
+             if study.predictions is not None and study.predictions.p_fake.get("tuned")]  # fmt: skip
+    found = [item for item in found if item[2]]
+    if not found:
+        return None
+    names = [name for name in SUBJECT_NAMES if any(name in accuracies for _, _, accuracies in found)]
+    figure, panel = _rows_panel(names, len(found))
+    for rank, (place, study, accuracies) in enumerate(found):
+        left_out = study.experiment.data.leave_out
+        for row, name in enumerate(names):
+            if name in accuracies:
+                _dot(panel, 100 * accuracies[name], row + _offset(rank, len(found)), place, hollow=name in left_out)
+        panel.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=_name(study))
+    panel.set_xlabel("test accuracy (%)")
+    _legend(figure, panel, len(found))
+    return figure
+
+
+@styled
+def robustness(studies: Sequence[Study]) -> Figure | None:
+    """Accuracy at the threshold fixed on validation, for test images as they are and degraded; 95 % intervals."""
+    panels = [(place, study) for place, study in enumerate(studies) if study.robustness.get("rows")]
+    if not panels:
+        return None
+    names = list(dict.fromkeys(row["name"] for _, study in panels for row in study.robustness["rows"]))
+    figure, panel = _rows_panel(names, len(panels), left=1.75)
+    panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
+    for rank, (place, study) in enumerate(panels):
+        for row in study.robustness["rows"]:
+            y = names.index(row["name"]) + _offset(rank, len(panels))
+            accuracy = row["accuracy"]
+            panel.plot(
+                [100 * accuracy["low"], 100 * accuracy["high"]], [y, y], color=_COLOURS[place % 6], linewidth=1.4
+            )
+            _dot(panel, 100 * accuracy["value"], y, place)
+        panel.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=_name(study))
+    panel.set_xlabel("accuracy (%), dashed: a coin")
+    _legend(figure, panel, len(panels))
+    return figure
+
+
+def _one_panel(height: float, entries: int) -> tuple[Figure, Axes]:
+    height += _legend_height(entries)
+    figure, axes = new_figure(height)
+    figure.subplots_adjust(top=1 - (0.12 + _legend_height(entries)) / height)
+    return figure, axes[0, 0]
+
+
+def _rows_panel(names: Sequence[str], entries: int, left: float = 1.0) -> tuple[Figure, Axes]:
+    """A panel with one band for each name."""
+    height = 0.7 + len(names) * max(0.2, 0.1 * entries) + _legend_height(entries)
+    figure, axes = new_figure(height, left=left)
+    figure.subplots_adjust(top=1 - (0.12 + _legend_height(entries)) / height)
+    panel = axes[0, 0]
+    panel.set_yticks(range(len(names)), names, fontsize=8)
+    panel.yaxis.set_major_locator(FixedLocator(range(len(names))))
+    panel.set_ylim(len(names) - 0.45, -0.55)
+    panel.grid(axis="y", visible=False)
+    for row in range(1, len(names), 2):
+        panel.axhspan(row - 0.5, row + 0.5, color=MUTED, alpha=0.1, linewidth=0)
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return figure, panel
+
+
+def _offset(rank: int, entries: int) -> float:
+    return 0.0 if entries == 1 else 0.6 * (rank / (entries - 1) - 0.5)
+
+
+def _dot(axes: Axes, x: float, y: float, place: int, *, hollow: bool = False) -> None:
+    colour = _COLOURS[place % 6]
+    axes.plot([x], [y], linestyle="", marker=_MARKERS[place % 6], markersize=4.5, color=colour,
+              markerfacecolor=CARD if hollow else colour, markeredgewidth=1.2)  # fmt: skip
+
+
+def _line(place: int) -> dict[str, Any]:
+    """A colour for each study, the same in every figure; dashed from the seventh on."""
+    return {
+        "color": _COLOURS[place % 6],
+        "linestyle": ("-", (0, (4, 1.5)), (0, (1, 1)))[place // 6 % 3],
+        "linewidth": 1.5,
+    }
+
+
+def _name(study: Study) -> str:
+    return study.name if len(study.name) <= 26 else study.name[:25] + "…"
+
+
+def _legend_height(entries: int) -> float:
+    return 0.16 * -(-entries // 2) + 0.06
+
+
+def _legend(figure: Figure, axes: Axes, entries: int) -> None:
+    """Two columns above the axes."""
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.02, 1.0), ncols=min(entries, 2),
+        handlelength=1.8, handletextpad=0.5, columnspacing=1.2, borderpad=0.2, labelspacing=0.3,
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Plots of how the search went: when trials ran, what each core-second brought, which configurations were good."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from cifake_ray.experiment import CategoricalDimension, Dimension
+from cifake_ray.reporting.figures import (
+    BLUE,
+    INK,
+    MANY,
+    MUTED,
+    VERMILLION,
+    legend_above,
+    new_figure,
+    robust_limits,
+    styled,
+)
+from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.plots import metric_label, scale_of
+
+_TOP = 0.1  # share of trials drawn as good ones
+
+
+@styled
+def cost(study: Study) -> Figure | None:
+    """The best so far against the core-seconds of all trials until then, in the order in which they ended."""
+    metric = study.experiment.search.metric
+    trials = study.trials[study.trials[metric].notna() & (study.trials["status"] != "failed")]
+    trials = trials[trials["cpu_seconds"].notna()]
+    if trials.empty:
+        return None
+    ended = study.timeline.groupby("trial_id")["end"].max()
+    order = ended.reindex(trials["trial_id"].to_numpy(float)).to_numpy(float)
+    trials = trials.iloc[np.argsort(order, kind="stable")]  # an end that is not noted (NaN) comes last
+    values = trials[metric].to_numpy(float) * scale_of(metric)
+    best = np.minimum.accumulate(values) if metric == "val_loss" else np.maximum.accumulate(values)
+    spent = trials["cpu_seconds"].cumsum().to_numpy(float)
+    figure, axes = new_figure(3.0)
+    panel = axes[0, 0]
+    panel.plot(
+        spent, values, linestyle="", marker="o", markersize=3, color=MUTED, label="trial", rasterized=len(spent) > MANY
+    )
+    panel.step(spent, best, where="post", color=VERMILLION, label="best so far")
+    panel.set_xlim(0, spent[-1] * 1.02)
+    robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
+    panel.set(xlabel="core-seconds of all trials until its end", ylabel=metric_label(metric))
+    legend_above(panel, 2)
+    return figure
+
+
+@styled
+def timeline(study: Study) -> Figure | None:
+    """When each trial ran, in rows as few as hold those that ran at once. None for runs that did not note it."""
+    spans = study.timeline[study.timeline["end"] > study.timeline["start"]]
+    if spans.empty:
+        return None
+    lanes = places(spans)
+    status = spans["trial_id"].map(study.trials.set_index("trial_id")["status"].astype(str).to_dict()).to_numpy()
+    unit, name = (60.0, "minutes") if spans["end"].max() > 180 else (1.0, "seconds")
+    rows = int(lanes.max()) + 1
+    figure, axes = new_figure(1.15 + 0.2 * min(rows, 16))
+    panel = axes[0, 0]
+    for chosen, colour, label in (
+        (status == "completed", BLUE, "completed"),
+        (status != "completed", MUTED, "not completed"),
+        (spans["trial_id"].to_numpy() == study.trial("tuned").get("trial_id"), VERMILLION, "best"),
+    ):
+        if chosen.any():
+            _draw_spans(panel, spans[chosen], lanes[chosen], unit, colour, label, 60 / rows)
+    panel.set_xlim(0, spans["end"].max() / unit)
+    panel.set_ylim(rows - 0.5, -0.5)
+    panel.set_yticks(range(rows) if rows <= 8 else range(0, rows, math.ceil(rows / 8)))
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value + 1:g}")
+    panel.grid(axis="y", visible=False)
+    panel.set(xlabel=f"{name} since the first trial began; places busy {busy_share(study):.0%} of it", ylabel="place")
+    legend_above(panel, 3)
+    return figure
+
+
+def places(spans: pd.DataFrame) -> np.ndarray:
+    """A row for each span, in order of start: the lowest in which nothing runs any more; int [n]."""
+    free: list[float] = []
+    lanes = []
+    for start, end in zip(spans["start"], spans["end"], strict=True):
+        lane = next((place for place, until in enumerate(free) if until <= start + 0.02), len(free))  # ends are rounded
+        free[lane : lane + 1] = [end]
+        lanes.append(lane)
+    return np.array(lanes, dtype=int)
+
+
+def busy_share(study: Study) -> float:
+    """Share of the places' time between the first start and the last end in which a trial ran; NaN if unknown."""
+    spans = study.timeline[study.timeline["end"] > study.timeline["start"]]
+    if spans.empty:
+        return math.nan
+    rows = int(places(spans).max()) + 1
+    return float((spans["end"] - spans["start"]).sum() / (rows * (spans["end"].max() - spans["start"].min())))
+
+
+def _draw_spans(
+    axes: Axes, spans: pd.DataFrame, lanes: np.ndarray, unit: float, colour: str, label: str, width: float
+) -> None:
+    starts, ends = spans["start"].to_numpy() / unit, spans["end"].to_numpy() / unit
+    gap = 0.15 * np.minimum(ends - starts, ends.max() / 150)  # so that neighbours can be told apart
+    segments = np.stack([np.stack([starts, lanes], 1), np.stack([ends - gap, lanes], 1)], axis=1)
+    lines = LineCollection(list(segments), colors=colour, linewidths=min(9.0, max(2.0, width)), label=label)
+    lines.set_capstyle("butt")
+    axes.add_collection(lines)
+
+
+@styled
+def parallel_coordinates(study: Study) -> Figure | None:
+    """Every trial as a line through its values, the study's metric last: the best tenth blue, the best orange-red."""
+    metric, names = study.experiment.search.metric, study.dimensions
+    trials = study.ranked()
+    trials = trials[trials[names].notna().all(axis=1)]
+    if len(trials) < 2 or not names:
+        return None
+    space = [study.experiment.search_space[name] for name in names]
+    values = trials[metric].to_numpy(float) * scale_of(metric)
+    low, high = float(np.percentile(values, 5)), float(values.max())
+    if metric == "val_loss":
+        low, high = float(values.min()), float(np.percentile(values, 95))
+    last = np.clip((values - low) / ((high - low) or 1), -0.02, 1.02)
+    columns = [_height(trials[name], dimension) for name, dimension in zip(names, space, strict=True)]
+    heights = np.column_stack([*columns, last])
+    figure, axes = new_figure(3.4)
+    _draw_configurations(axes[0, 0], heights)
+    labels = [*map(_ends, space), (f"{low:.4g}", f"{high:.4g}")]
+    _draw_axes(axes[0, 0], [*names, metric_label(metric).replace("validation ", "validation\n")], labels, space)
+    figure.subplots_adjust(left=0.07, right=0.9, bottom=0.2, top=0.85)
+    return figure
+
+
+def _height(values: pd.Series, dimension: Dimension) -> np.ndarray:
+    """0..1 within the dimension's bounds, choices evenly, each spread a little so that lines do not hide each other."""
+    if isinstance(dimension, CategoricalDimension):
+        places = {str(choice): place for place, choice in enumerate(dimension.choices)}
+        spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.35 / max(len(places), 2)
+        return values.map(places).to_numpy(float) / max(len(places) - 1, 1) + spread
+    low, high = dimension.bounds
+    numbers = values.to_numpy(float)
+    if dimension.log:
+        low, high, numbers = math.log(low), math.log(high), np.log(numbers)
+    scaled: np.ndarray = (numbers - low) / ((high - low) or 1)
+    return scaled
+
+
+def _draw_configurations(axes: Axes, heights: np.ndarray) -> None:
+    """Rows are trials, best first; the best are drawn last, in front."""
+    lines = np.stack([np.broadcast_to(np.arange(heights.shape[1]), heights.shape), heights], axis=2)
+    good = max(2, math.ceil(_TOP * len(lines)))
+    many = lines.size > 2 * MANY
+    for chosen, colour, width, alpha, label in (
+        (lines[good:], MUTED, 0.7, 0.4, "other trials"),
+        (lines[1:good], BLUE, 1.0, 0.8, "best tenth"),
+        (lines[:1], VERMILLION, 2.0, 1.0, "best"),
+    ):
+        if len(chosen):
+            axes.add_collection(
+                LineCollection(list(chosen), colors=colour, linewidths=width, alpha=alpha, label=label, rasterized=many)
+            )
+    axes.set_xlim(0, heights.shape[1] - 1)
+    axes.set_ylim(-0.06, 1.06)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=3, handlelength=1.6, borderaxespad=0, borderpad=0.1)
+
+
+def _ends(dimension: Dimension) -> tuple[str, str]:
+    if isinstance(dimension, CategoricalDimension):
+        return "", ""
+    return f"{dimension.bounds[0]:g}", f"{dimension.bounds[1]:g}"
+
+
+def _draw_axes(axes: Axes, names: list[str], ends: list[tuple[str, str]], space: list[Dimension]) -> None:
+    """One vertical line a column; bounds at its ends, choices along it."""
+    small: dict[str, Any] = {"fontsize": 7, "color": INK}
+    for place, (low, high) in enumerate(ends):
+        axes.axvline(place, color=MUTED, linewidth=0.8, zorder=1)
+        align: dict[str, Any] = {"ha": "left" if place == 0 else "right" if place == len(ends) - 1 else "center"}
+        axes.annotate(low, (place, -0.06), (0, -9), textcoords="offset points", **align, **small)
+        axes.annotate(high, (place, 1.06), (0, 2), textcoords="offset points", **align, **small)
+    for place, dimension in enumerate(space):
+        choices = dimension.choices if isinstance(dimension, CategoricalDimension) else ()
+        for rank, choice in enumerate(choices):
+            height = rank / max(len(choices) - 1, 1)
+            axes.annotate(str(choice), (place, height), (3, 0), textcoords="offset points", va="center", **small,
+                          bbox={"facecolor": "#fefefe", "edgecolor": "none", "alpha": 0.75, "pad": 0.6})  # fmt: skip
+    crowded = len(names) > 4
+    axes.set_xticks(
+        range(len(names)), names, fontsize=7.5, rotation=25 if crowded else 0, ha="right" if crowded else "center"
+    )
+    axes.tick_params(axis="x", pad=12, length=0)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)

@@ -1,0 +1,113 @@
+"""The files behind a report's figures, to be committed beside it; and whether the figures still follow from them."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+import numpy as np
+import pandas as pd
+from pandas.testing import assert_frame_equal
+
+from cifake_ray.reporting.load import Study, load, number
+from cifake_ray.reporting.tables import comparison_table
+from cifake_ray.run import Run, write_bytes, write_text
+
+FOLDER = "studies"  # below the report's folder
+_TEXTS = ("experiment.yaml", "environment.json", "trials.csv", "curves.csv", "timeline.csv", "test.json",
+          "robustness.json")  # fmt: skip
+_MODEL = ("best/model.json", "best/model.safetensors", "best/threshold.json")
+_LARGEST_MODEL = 2_000_000  # bytes; a larger one is left where it is
+
+
+def publish(studies: Sequence[Study], out: Path) -> list[Path]:
+    """Copy what each figure follows from into `out/studies/<name>/`, and small models; never a picture of the data set.
+
+    Folders of this machine are cut off the addresses of images. Returns the files written. Raises OSError.
+    """
+    written = []
+    for study in studies:
+        run, target = Run(study.path), out / FOLDER / study.name
+        names = [*_TEXTS, *(f"evaluations/{file.name}" for file in sorted(run.evaluations.glob("*.json")))]
+        for name in names:
+            if (run.path / name).is_file():
+                written.append(_prepared(target / name))
+                write_text(written[-1], _without_folders(study, (run.path / name).read_text()))
+        for name in (run.predictions_file.name, *_models(run)):
+            if (run.path / name).is_file():
+                written.append(_prepared(target / name))
+                write_bytes(written[-1], (run.path / name).read_bytes())
+    return written
+
+
+def _models(run: Run) -> tuple[str, ...]:
+    weights = run.path / _MODEL[1]
+    return _MODEL if weights.is_file() and weights.stat().st_size <= _LARGEST_MODEL else ()
+
+
+def _prepared(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def _without_folders(study: Study, text: str) -> str:
+    """`/home/me/cifake` as `cifake`: where the images, the run and its storage lay is nobody's business."""
+    known = [str(study.data.get("source", "")), study.experiment.data.source, str(study.path), str(study.path.parent)]
+    known += [str(noted.get("data", "")) for noted in study.evaluations]
+    for place in sorted({place for place in known if PurePath(place).is_absolute()}, key=len, reverse=True):
+        text = text.replace(place, PurePath(place).name or "data")
+    return text
+
+
+def disagreements(folder: Path) -> list[str]:
+    """What in a published report does not follow from the files beside it, one line each; [] when all of it does.
+
+    Scores are computed again from test_predictions.npz, the comparison from the runs. Raises InputError for damage.
+    """
+    studies = [load(file.parent) for file in sorted((folder / FOLDER).glob("*/experiment.yaml"))]
+    found = [line for study in studies for line in _wrong_scores(study)]
+    committed = pd.read_csv(folder / "comparison.csv")
+    again = pd.read_csv(io.StringIO(comparison_table(_in_order(studies, committed)).to_csv(index=False)))
+    try:
+        assert_frame_equal(committed, again, check_exact=False, rtol=1e-12)
+    except AssertionError as error:
+        found.append(f"comparison.csv: {' '.join(str(error).split())}")
+    return found
+
+
+def _in_order(studies: Sequence[Study], frame: pd.DataFrame) -> list[Study]:
+    names = list(dict.fromkeys(frame["study"]))
+    return sorted(studies, key=lambda study: names.index(study.name) if study.name in names else len(names))
+
+
+def _wrong_scores(study: Study) -> list[str]:
+    """Accuracies of test.json that test_predictions.npz does not give, with and without duplicates."""
+    file = Run(study.path).predictions_file
+    if not study.test.get("winners"):
+        return []
+    if not file.is_file():
+        return [f"{study.name}: {file.name} is missing"]
+    found = []
+    with np.load(file, allow_pickle=False) as arrays:
+        for winner in study.test["winners"]:
+            for seed in winner["seeds"]:
+                right = (arrays[f"{winner['role']}_{seed['seed']}"] > 0.5) == (arrays["labels"] == 0)
+                for key, measured in (("test", right), ("test_dedup", right[~arrays["duplicate"]])):
+                    noted = number(seed, key, "accuracy", "value")
+                    if abs(noted - float(measured.mean())) > 1e-9:
+                        found.append(f"{study.name}, {winner['role']}, seed {seed['seed']}, {key}: accuracy {noted} "
+                                     f"noted, {measured.mean()} from the predictions")  # fmt: skip
+            found += _wrong_means(study, winner)
+    return found
+
+
+def _wrong_means(study: Study, winner: dict[str, object]) -> list[str]:
+    seeds = winner["seeds"]
+    assert isinstance(seeds, list)
+    found = []
+    for key in ("test", "test_dedup"):
+        for metric in ("accuracy", "auc", "f1_fake", "ece"):
+            noted = number(winner, "mean", key, metric, "value")
+            mean = float(np.mean([number(seed, key, metric, "value") for seed in seeds]))
+            if seeds and abs(noted - mean) > 1e-9:
+                found.append(f"{study.name}, {winner['role']}, {key}: mean {metric} {noted} noted, {mean} over seeds")
+    return found

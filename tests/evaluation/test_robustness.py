@@ -1,0 +1,58 @@
+"""`evaluate --robustness`: what it measures and where it is noted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cifake_ray.data import Part, load_images
+from cifake_ray.evaluation.corruptions import CORRUPTIONS
+from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation.robustness import _by_subject, measure_robustness
+from cifake_ray.evaluation.threshold import accuracy_at
+from cifake_ray.reporting.load import load
+from cifake_ray.run import Run
+
+CopyOf = Callable[..., Run]
+
+
+def test_every_degradation_is_scored_and_the_report_reads_it(copy_of: CopyOf) -> None:
+    run = copy_of("cnn", scored=True)
+    result = measure_robustness(run)
+    assert [row["name"] for row in result["rows"]] == ["as they are", *(c.name for c in CORRUPTIONS)]
+    assert {row["images"] for row in result["rows"]} == {50}
+    assert load(run.path).robustness == json.loads(run.robustness_file.read_text()) == result
+    images = load_images("sample", limit=200).test
+    p_fake = load_detector(run).p_fake(np.array(images.images))
+    expected = accuracy_at(images.labels, p_fake, result["threshold"]["value"])
+    assert result["rows"][0]["accuracy"]["value"] == pytest.approx(expected)
+
+
+def test_a_limit_takes_a_part_of_the_images(copy_of: CopyOf) -> None:
+    assert measure_robustness(copy_of("cnn", scored=True), limit=20)["test_images"] == 20
+
+
+def test_other_images_are_noted_under_their_name(copy_of: CopyOf, tmp_path: Path) -> None:
+    from PIL import Image
+
+    run = copy_of("cnn", scored=True)
+    pixels = np.random.default_rng(5).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    for index, image in enumerate(pixels):
+        place = tmp_path / "other" / ("FAKE", "REAL")[index % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{index}.png")
+    result = measure_robustness(run, str(tmp_path / "other"))
+    noted = json.loads((run.evaluations / "other.json").read_text())
+    assert noted["robustness"] == result
+    assert noted["data"] == str(tmp_path / "other")
+    assert not run.robustness_file.exists()
+
+
+def test_subjects_left_out_are_scored_apart() -> None:
+    names = np.array(["0001.jpg", "0001 (3).jpg", "0002 (3).jpg", "0001 (9).jpg"])
+    part = Part(np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 0, 1, 1], np.uint8), names, "")
+    left_out, seen = _by_subject(part, np.array([0.9, 0.1, 0.1, 0.2]), 0.5, ("bird",))
+    assert (left_out["kind"], left_out["images"], left_out["accuracy"]["value"]) == ("left out", 2, 0.5)
+    assert (seen["kind"], seen["images"], seen["accuracy"]["value"]) == ("seen", 2, 1.0)
