@@ -17,10 +17,10 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import STAGES, Experiment, Model, ResNet50Model
 from cifake_ray.features import FeatureSpec, ensure_features
 from cifake_ray.models.backbone import build_backbone
-from cifake_ray.models.cnn import normalise_images
-from cifake_ray.models.registry import backbone_parameters, build_network, count_parameters
+from cifake_ray.models.registry import backbone_parameters, build_network, count_parameters, preparation
 from cifake_ray.models.weights import Weights, resolve_weights
 from cifake_ray.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifake_ray.training.extract import extract_shard
 from cifake_ray.training.fit import EVALUATION_BATCH
@@ -38,16 +38,17 @@ class Detector:
 
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """uint8 [n, 32, 32, 3] -> float32 [n], the probability of FAKE; the backbone runs on every image."""
-        return self._probabilities(images if self.weights is None else self._extract(images))
+        if isinstance(self.model, ResNet50Model):
+            return self._probabilities(FeatureInputs((torch.from_numpy(self._extract(images)),)), len(images))
+        return self._probabilities(ImageInputs(torch.from_numpy(images), self.model.views), len(images))
 
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
         """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
         if self.weights is None or not isinstance(self.model, ResNet50Model):
             return self.p_fake(part.images)
         spec = FeatureSpec(self.weights, self.model.image_size, deepest(self.model.stages))
-        return self._probabilities(
-            ensure_features(part, spec, progress=progress).columns(self.model.stages, self.model.pool)
-        )
+        features = ensure_features(part, spec, progress=progress).columns(self.model.stages, self.model.pool)
+        return self._probabilities(FeatureInputs((torch.from_numpy(features),)), len(part))
 
     def _extract(self, images: np.ndarray) -> np.ndarray:
         assert isinstance(self.model, ResNet50Model)
@@ -59,20 +60,21 @@ class Detector:
         )
 
     @torch.inference_mode()
-    def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
+    def _probabilities(self, inputs: Inputs, count: int) -> np.ndarray:
+        """The logits averaged over the views, as in training's validation."""
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         self.network.eval()
-        logits = [self.network(_prepare(batch)) for batch in torch.from_numpy(inputs).split(EVALUATION_BATCH)]
-        return torch.sigmoid(-torch.cat(logits).double()).float().numpy()  # the logit is that of REAL
+        prepare = preparation(self.model)
+        logits = [
+            torch.stack([self.network(prepare(view)) for view in inputs.views(rows)]).double().mean(0)
+            for rows in torch.arange(count).split(EVALUATION_BATCH)
+        ]
+        return torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
 
 
 def deepest(stages: Sequence[str]) -> str:
     """The last stage that a backbone needs."""
     return max(stages, key=STAGES.index)
-
-
-def _prepare(batch: Tensor) -> Tensor:
-    return normalise_images(batch) if batch.dtype == torch.uint8 else batch.float()
 
 
 def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:

@@ -8,7 +8,7 @@ from cifake_ray.experiment.file import (
     save_experiment,
     validate_experiment,
 )
-from cifake_ray.experiment.model import MODEL_KINDS, CnnModel, Model, ResNet50Model
+from cifake_ray.experiment.model import MODEL_KINDS, CnnDeepModel, CnnModel, Model, ResNet50Model
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
@@ -20,6 +20,7 @@ __all__ = [
     "STAGES",
     "Augmentations",
     "CategoricalDimension",
+    "CnnDeepModel",
     "CnnModel",
     "Data",
     "Dimension",

@@ -28,7 +28,7 @@ class Experiment(Strict):
     def _check_search_space(self) -> "Experiment":
         for name, dimension in self.search_space.items():
             check_dimension(name, dimension, (self.model, self.training))
-        if self.model.kind != "cnn" and self.training.augment:
+        if self.model.frozen and self.training.augment:
             raise ValueError(
                 "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
                 "remove the key or set it to []"

@@ -4,7 +4,6 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from cifake_ray.data import Part
 from cifake_ray.experiment import Experiment, Model, ResNet50Model
 from cifake_ray.features import FeatureSpec
 from cifake_ray.models.backbone import STAGE_CHANNELS, build_backbone
-from cifake_ray.models.cnn import normalise_images
-from cifake_ray.models.registry import build_network
-from cifake_ray.training.batches import TrainingSet
+from cifake_ray.models.registry import build_network, preparation
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.extract import batch_images, extract_shard
 from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, evaluate, train_epoch
 
@@ -46,7 +44,7 @@ def time_training(experiment: Experiment, part: Part) -> Pace:
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     size = experiment.training.batch_size
     data = _some_data(experiment, part, max(_STEPS * size, _EVALUATED), device)
-    network = build_network(experiment.model, inputs=data.inputs.shape[-1])
+    network = build_network(experiment.model, inputs=feature_width(experiment.model))
     work = Fit(network, data, experiment.training, threads=experiment.resources.cpus_per_trial)
     _time_steps(work, 2)
     steps = max(_STEPS, int(_STEP_SECONDS / _time_steps(work, 2)))
@@ -70,20 +68,15 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
     """So many images, or (the backbone has not run yet) as many made-up features of the right width."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(part), generator=generator)[:count]
+    labels = torch.from_numpy(part.labels.astype(np.float32))
+    inputs: Inputs
     if isinstance(experiment.model, ResNet50Model):
-        inputs = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
-        labels = torch.from_numpy(part.labels[rows.numpy()].astype(np.float32))
-        prepare: Callable[[torch.Tensor], torch.Tensor] = _as_float
-        rows = torch.arange(len(rows))
+        features = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
+        inputs, labels, rows = FeatureInputs((features.to(device),)), labels[rows], torch.arange(len(rows))
     else:
-        inputs, prepare = torch.from_numpy(part.images), normalise_images
-        labels = torch.from_numpy(part.labels.astype(np.float32))
+        inputs = ImageInputs(torch.from_numpy(part.images).to(device), experiment.model.views)
     rows = rows.to(device)
-    return TrainingSet(inputs.to(device), labels.to(device), rows, rows, prepare)
-
-
-def _as_float(features: torch.Tensor) -> torch.Tensor:
-    return features.float()
+    return TrainingSet(inputs, labels.to(device), rows, rows, preparation(experiment.model))
 
 
 def feature_width(model: Model) -> int:

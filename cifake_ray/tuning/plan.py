@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet
-from cifake_ray.experiment import STAGES, CnnModel, Experiment
+from cifake_ray.experiment import STAGES, Experiment
 from cifake_ray.features import FeatureSpec, missing_features
 from cifake_ray.models.backbone import POOLS, STAGE_CHANNELS
 from cifake_ray.tuning.calibrate import (
@@ -208,7 +208,7 @@ def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
 
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
     """Bytes of one trial's process, and of the images that all of them map together."""
-    if isinstance(experiment.model, CnnModel):
+    if not experiment.model.frozen:
         return peak_memory(), images.train.images.nbytes
     return peak_memory() + 2 * widest_features(experiment) * len(images.train), 0
 

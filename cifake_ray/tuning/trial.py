@@ -22,13 +22,12 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable.function_trainable import wrap_function
 
 from cifake_ray.data import Split, open_images
-from cifake_ray.experiment import CnnModel, Experiment, Model
+from cifake_ray.experiment import Experiment, Model, ResNet50Model
 from cifake_ray.features import FeatureSet
-from cifake_ray.models.cnn import normalise_images
 from cifake_ray.models.head import Head
-from cifake_ray.models.registry import build_network
+from cifake_ray.models.registry import build_network, preparation
 from cifake_ray.run import Run
-from cifake_ray.training.batches import TrainingSet
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
 from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
@@ -100,9 +99,10 @@ def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     data = _training_set(_Inputs.of(materials, experiment.model), device)
     torch.manual_seed(experiment.training.seed)
-    network = build_network(experiment.model, inputs=data.inputs.shape[-1])
-    if isinstance(network, Head):
-        network.standardise_by(data.inputs[sample_rows(data.train)].cpu())
+    features = data.inputs.features[0] if isinstance(data.inputs, FeatureInputs) else None
+    network = build_network(experiment.model, inputs=0 if features is None else features.shape[1])
+    if isinstance(network, Head) and features is not None:
+        network.standardise_by(features[sample_rows(data.train)].cpu())
     return Fit(
         network,
         data,
@@ -116,20 +116,17 @@ def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What a training set is made from; equal for trials that can share one. Compared by `key` alone."""
+    """What a training set is made from; equal for trials that can share one. Compared by `key` and run."""
 
     key: tuple[Any, ...]
     materials: Materials
-    columns: tuple[tuple[str, ...], tuple[str, ...]] | None
-    features: FeatureSet | None
+    model: Model
 
     @classmethod
     def of(cls, materials: Materials, model: Model) -> "_Inputs":
-        if isinstance(model, CnnModel):
-            return cls((materials.images,), materials, None, None)
-        features = materials.features[model.weights, model.image_size]
-        return cls((materials.images, model.weights, model.image_size, model.stages, model.pool), materials,
-                   (model.stages, model.pool), features)  # fmt: skip
+        if isinstance(model, ResNet50Model):
+            return cls((model.weights, model.image_size, model.stages, model.pool), materials, model)
+        return cls((model.image_size, model.views), materials, model)
 
     def __hash__(self) -> int:
         return hash((self.key, self.materials.run))
@@ -140,25 +137,26 @@ class _Inputs:
 
 @lru_cache(maxsize=1)  # a reused actor keeps the last one: features take 0.4 s to put together
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
-    home = source.materials.home
-    part = open_images(entry_here(source.materials.images, home)).train
-    prepare: Callable[[torch.Tensor], torch.Tensor]
-    if source.features is None or source.columns is None:
-        inputs, prepare = torch.from_numpy(part.images), normalise_images
+    materials, model = source.materials, source.model
+    part = open_images(entry_here(materials.images, materials.home)).train
+    inputs: Inputs
+    if isinstance(model, ResNet50Model):
+        inputs = FeatureInputs((_columns(materials, model).to(device),))
     else:
-        stages, pool = source.columns
-        entries = source.features.entries
-        here = {name: entry_here(entries[name], home) for name in (f"{s}.{stat}" for s in stages for stat in pool)}
-        inputs = torch.from_numpy(replace(source.features, entries=here).columns(stages, pool))
-        prepare = _as_float
-    labels = torch.from_numpy(part.labels.astype(np.float32))
-    split = source.materials.split
-    rows = (torch.from_numpy(split.train), torch.from_numpy(split.validation))
-    return TrainingSet(inputs.to(device), labels.to(device), rows[0].to(device), rows[1].to(device), prepare)
+        inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
+    labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
+    train, validation = (
+        torch.from_numpy(rows).to(device) for rows in (materials.split.train, materials.split.validation)
+    )
+    return TrainingSet(inputs, labels, train, validation, preparation(model))
 
 
-def _as_float(features: torch.Tensor) -> torch.Tensor:
-    return features.float()
+def _columns(materials: Materials, model: ResNet50Model) -> torch.Tensor:
+    """float16 [n, d]: the features that the model's head takes, from this node's cache."""
+    features = materials.features[model.weights, model.image_size]
+    names = [f"{stage}.{statistic}" for stage in model.stages for statistic in model.pool]
+    here = {name: entry_here(features.entries[name], materials.home) for name in names}
+    return torch.from_numpy(replace(features, entries=here).columns(model.stages, model.pool))
 
 
 # --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------

@@ -1,0 +1,47 @@
+"""The custom CNNs: their layers, their sizes, their inputs."""
+
+import pytest
+import torch
+from torch import nn
+
+from cifake_ray.experiment import CnnDeepModel, CnnModel
+from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.pooling import pool_map
+from cifake_ray.models.registry import build_network, count_parameters, preparation
+
+IMAGES = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("model", [
+    CnnModel(), CnnModel(channels=8, kernel_size=5, pool=("mean", "std", "max")), CnnModel(image_size=48),
+    CnnModel(pool=("flatten", "std")), CnnDeepModel(), CnnDeepModel(channels=8, image_size=64, pool=("mean", "std")),
+])  # fmt: skip
+def test_every_configuration_gives_one_logit_an_image(model: CnnModel | CnnDeepModel) -> None:
+    logits = build_network(model)(preparation(model)(IMAGES))
+    assert logits.shape == (3,)
+    assert logits.isfinite().all()
+
+
+def test_cnn_has_exactly_two_convolutional_layers() -> None:
+    modules = build_network(CnnModel()).modules()
+    assert sum(isinstance(module, nn.Conv2d) for module in modules) == 2
+
+
+def test_cnn_deep_has_fewer_than_300_000_parameters_and_drops_nothing_at_its_defaults() -> None:
+    network = build_network(CnnDeepModel())
+    assert count_parameters(network) < 300_000
+    assert {module.p for module in network.modules() if isinstance(module, nn.Dropout)} == {0.0}
+
+
+def test_images_are_resized_bilinearly_and_lie_between_minus_one_and_one() -> None:
+    grey = torch.full((2, 32, 32, 3), 255, dtype=torch.uint8)
+    assert torch.equal(normalise_images(grey), torch.ones(2, 3, 32, 32))
+    assert normalise_images(IMAGES, 64).shape == (3, 3, 64, 64)
+    assert normalise_images(IMAGES, 16).mean((2, 3)) == pytest.approx(normalise_images(IMAGES).mean((2, 3)), abs=0.02)
+
+
+def test_a_constant_channel_gives_gradients_and_no_nan() -> None:
+    maps = torch.ones(2, 3, 4, 4, requires_grad=True)
+    sum(pool_map(maps, ("mean", "std", "max")).values()).sum().backward()
+    assert maps.grad is not None
+    assert maps.grad.isfinite().all()
