@@ -1,26 +1,30 @@
 """The `model` section: one class a kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from cifake_ray.experiment.values import PoolList, Stage, Strict, ViewList, split_plus
+from cifake_ray.errors import nearest
+from cifake_ray.experiment.backbones import BackboneKind, default_stages, taps_of
+from cifake_ray.experiment.values import PoolList, Strict, ViewList, split_plus
 
-StageList = Annotated[tuple[Stage, ...], BeforeValidator(split_plus), Field(min_length=1)]
-CnnPool = Literal["flatten", "mean", "std", "max"]
+NameList = Annotated[tuple[str, ...], BeforeValidator(split_plus), Field(min_length=1)]
+CnnPool = Literal["flatten", "grid4", "grid2", "mean", "std", "max"]
 CnnPoolList = Annotated[tuple[CnnPool, ...], BeforeValidator(split_plus), Field(min_length=1)]
 
 
 class CnnModel(Strict):
-    """Two convolutional layers (batch norm, ReLU, 2x2 max pooling), then dense layers of `head_width` and 1.
+    """Two convolutional layers (2x2 max pooling, batch norm, ReLU), then dense layers of `head_width` and 1.
 
-    `pool`: what the dense layers see of the second layer's maps: all of their pixels (`flatten`), or each channel's
-    mean, standard deviation or maximum. `views`: images whose predictions are averaged, such as `[identity, flip]`.
+    `kernel_size`: of the first layer, the second has 3. `widen`: how many times `channels` the second layer has.
+    `pool`: what the dense layers see of its maps: all positions (`flatten`), averages over a grid of 4x4 or 2x2, or
+    each channel's mean, standard deviation or maximum. `views`: under which an image is judged; logits are averaged.
     """
 
     kind: Literal["cnn"] = "cnn"
     image_size: int = Field(32, ge=16, le=128)
     channels: int = Field(32, ge=1, le=1024)
+    widen: int = Field(1, ge=1, le=8)
     kernel_size: int = Field(3, ge=1, le=15)
     pool: CnnPoolList = ("flatten",)
     head_width: int = Field(64, ge=1, le=8192)
@@ -31,13 +35,22 @@ class CnnModel(Strict):
     def frozen(self) -> bool:
         return False
 
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        return self.kind
+
 
 class CnnDeepModel(Strict):
-    """Six 3x3 convolutions, pairs of `channels`, 2 x and 4 x `channels`, global pooling, dense `head_width` and 1."""
+    """Five convolutional layers of `channels`, twice 2 x and twice 4 x `channels`, global pooling, dense `head_width`.
+
+    `kernel_size`: of the first layer, the others have 3. `pool`, `views`: as those of `cnn`.
+    """
 
     kind: Literal["cnn-deep"] = "cnn-deep"
     image_size: int = Field(32, ge=16, le=128)
     channels: int = Field(32, ge=1, le=512)
+    kernel_size: int = Field(3, ge=1, le=15)
     pool: CnnPoolList = ("mean",)
     head_width: int = Field(64, ge=1, le=8192)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -47,24 +60,60 @@ class CnnDeepModel(Strict):
     def frozen(self) -> bool:
         return False
 
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        return self.kind
 
-class ResNet50Model(Strict):
-    """Frozen torchvision ResNet50, pooled after `stages`, and a dense head of `head_width` on those features."""
 
-    kind: Literal["resnet50"] = "resnet50"
+class BackboneModel(Strict):
+    """A torchvision network pooled after `stages` (blocks such as `layer1.0` too), and a dense head on those features.
+
+    `trainable: none`: frozen, and its features are cached. `last-stage`, `all`: fine-tuned on images, from the start of
+    the deepest stage used or from the first, at `backbone_lr_factor` times the head's learning rate.
+    `views`: a frozen network's head trains on one of them an image and step; all are averaged to judge an image.
+    """
+
+    kind: BackboneKind = "resnet50"
     weights: str = "imagenet-v1"
     image_size: int = Field(64, ge=32, le=224)
-    stages: StageList = ("stem", "layer1", "layer2")
+    stages: NameList
     pool: PoolList = ("mean", "std")
+    views: ViewList = ("identity",)
+    trainable: Literal["none", "last-stage", "all"] = "none"
+    backbone_lr_factor: float = Field(0.1, gt=0, le=1)
     head_width: int = Field(256, ge=1, le=8192)
     dropout: float = Field(0.0, ge=0, lt=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_stages(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict) or tree.get("kind", "resnet50") not in get_args(BackboneKind):
+            return tree
+        return {"stages": default_stages(tree.get("kind", "resnet50"))} | tree
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> "BackboneModel":
+        known = taps_of(self.kind)
+        for name in self.stages:
+            if name not in known:
+                raise ValueError(f"stages: {self.kind} has no {name}{nearest(name, list(known))}")
+        if len({*self.stages}) < len(self.stages):
+            raise ValueError("stages: one is given twice")
+        return self
+
     @property
     def frozen(self) -> bool:
-        return True
+        return self.trainable == "none"
+
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        return self.kind if self.frozen else f"{self.kind}, fine-tuned"
 
 
-Model = Annotated[CnnModel | CnnDeepModel | ResNet50Model, Field(discriminator="kind")]
+Model = Annotated[CnnModel | CnnDeepModel | BackboneModel, Field(discriminator="kind")]
 
-MODELS: dict[str, type[Strict]] = {"cnn": CnnModel, "cnn-deep": CnnDeepModel, "resnet50": ResNet50Model}
+MODELS: dict[str, type[Strict]] = {"cnn": CnnModel, "cnn-deep": CnnDeepModel}
+MODELS |= dict.fromkeys(get_args(BackboneKind), BackboneModel)
 MODEL_KINDS = tuple(MODELS)

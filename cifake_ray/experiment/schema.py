@@ -31,7 +31,7 @@ class Experiment(Strict):
         if self.model.frozen and self.training.augment:
             raise ValueError(
                 "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
-                "remove the key or set it to []"
+                "remove the key or set it to [], and name model.views, of which training draws one an image and step"
             )
         return self
 

@@ -1,13 +1,11 @@
 """Values that several sections of an experiment share."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Stage = Literal["stem", "layer1", "layer2", "layer3", "layer4"]
 Scalar = bool | int | float | str
 Metric = Literal["val_accuracy", "val_loss"]
-STAGES: tuple[str, ...] = get_args(Stage)
 _STEP = r"(flip|(left|right|up|down)[1-8])"
 
 
@@ -29,7 +27,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-Pool = Literal["mean", "std"]
+Pool = Literal["mean", "std", "max", "grid2"]
 View = Annotated[str, Field(pattern=rf"^(identity|{_STEP}(-{_STEP})*)$")]
 PoolList = Annotated[tuple[Pool, ...], BeforeValidator(split_plus), Field(min_length=1)]
 ViewList = Annotated[tuple[View, ...], BeforeValidator(split_plus), Field(min_length=1)]

@@ -1,16 +1,18 @@
 """The feature cache: a frozen backbone sees each image once."""
 
 from cifake_ray.features.shards import RunShards, local_shards, ray_shards
-from cifake_ray.features.specs import FeatureSpec, feature_specs
+from cifake_ray.features.specs import FeatureSpec, backbone_weights, feature_specs, model_spec
 from cifake_ray.features.store import FeatureSet, ensure_features, missing_features
 
 __all__ = [
     "FeatureSet",
     "FeatureSpec",
     "RunShards",
+    "backbone_weights",
     "ensure_features",
     "feature_specs",
     "local_shards",
     "missing_features",
+    "model_spec",
     "ray_shards",
 ]

@@ -1,4 +1,4 @@
-"""The custom CNNs: `cnn` with exactly two convolutional layers, `cnn-deep` with six."""
+"""The custom CNNs: `cnn` with exactly two convolutional layers, `cnn-deep` with five."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from cifake_ray.models.pooling import Pool, pooled_width
 
 
 class Cnn(nn.Module):
-    """Two convolutions of `channels` each, then dense `head_width` and 1: the shape that the CIFAKE paper found best of
-    36 (Bird and Lotfi 2024, arXiv 2303.14126), with batch normalisation (Ioffe and Szegedy 2015) added.
+    """Two convolutions, then dense `head_width` and 1: the shape that the CIFAKE paper found best of 36 (Bird and Lotfi
+    2024, arXiv 2303.14126), with batch normalisation (Ioffe and Szegedy 2015) added.
 
     Input: float [n, 3, s, s], normalised, s the image size. Output: logits [n] of label 1 (REAL).
     """
@@ -21,18 +21,18 @@ class Cnn(nn.Module):
         channels: int = 32,
         head_width: int = 64,
         dropout: float = 0.0,
+        *,
+        widen: int = 1,
         kernel_size: int = 3,
         pool: Sequence[str] = ("flatten",),
         image_size: int = 32,
     ) -> None:
         super().__init__()
-        # Pooling before batch norm and ReLU gives both a quarter of the pixels: 1.4 times the images per second.
+        last = widen * channels
         self.features = nn.Sequential(
-            *_convolution(3, channels, kernel_size, halve=True),
-            *_convolution(channels, channels, kernel_size, halve=True),
+            *_convolution(3, channels, kernel_size, halve=True), *_convolution(channels, last, halve=True)
         )
-        inputs = sum(pooled_width(name, channels, (image_size // 4) ** 2) for name in pool)
-        self.head = _dense(inputs, pool, head_width, dropout)
+        self.head = _dense(last, image_size // 4, pool, head_width, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(images))
@@ -40,9 +40,10 @@ class Cnn(nn.Module):
 
 
 class CnnDeep(nn.Module):
-    """Pairs of 3x3 convolutions of `channels`, 2 x and 4 x `channels`, each pair halving the map, then global pooling.
+    """Five convolutions in the manner of VGG (Simonyan and Zisserman 2015), batch normalised and pooled globally.
 
-    In the manner of VGG (Simonyan and Zisserman 2015) with batch normalisation. Input and output as those of `Cnn`.
+    Pooling right after the first one lets every other work at half the size: 1,000 images/s trained on one core against
+    670 for six layers in pairs at as many parameters. Input and output are those of `Cnn`.
     """
 
     def __init__(
@@ -50,24 +51,29 @@ class CnnDeep(nn.Module):
         channels: int = 32,
         head_width: int = 64,
         dropout: float = 0.0,
+        *,
+        kernel_size: int = 3,
         pool: Sequence[str] = ("mean",),
         image_size: int = 32,
     ) -> None:
         super().__init__()
-        layers, inputs = [], 3
-        for outputs in (channels, 2 * channels, 4 * channels):
-            layers += [*_convolution(inputs, outputs, 3), *_convolution(outputs, outputs, 3, halve=True)]
-            inputs = outputs
-        self.features = nn.Sequential(*layers)
-        width = sum(pooled_width(name, inputs, (image_size // 8) ** 2) for name in pool)
-        self.head = _dense(width, pool, head_width, dropout)
+        first, middle, last = channels, 2 * channels, 4 * channels
+        self.features = nn.Sequential(
+            *_convolution(3, first, kernel_size, halve=True),
+            *_convolution(first, middle),
+            *_convolution(middle, middle, halve=True),
+            *_convolution(middle, last),
+            *_convolution(last, last),
+        )
+        self.head = _dense(last, image_size // 4, pool, head_width, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(images))
         return logits.squeeze(1)
 
 
-def _convolution(inputs: int, outputs: int, kernel_size: int, *, halve: bool = False) -> list[nn.Module]:
+def _convolution(inputs: int, outputs: int, kernel_size: int = 3, *, halve: bool = False) -> list[nn.Module]:
+    """Pooling comes before batch norm and ReLU, which then see a quarter of the pixels: 1.4 times the images/s."""
     return [
         nn.Conv2d(inputs, outputs, kernel_size, padding="same", bias=False),  # batch norm brings the bias
         *([nn.MaxPool2d(2)] if halve else []),
@@ -76,11 +82,12 @@ def _convolution(inputs: int, outputs: int, kernel_size: int, *, halve: bool = F
     ]
 
 
-def _dense(inputs: int, pool: Sequence[str], head_width: int, dropout: float) -> nn.Sequential:
+def _dense(channels: int, edge: int, pool: Sequence[str], head_width: int, dropout: float) -> nn.Sequential:
+    """Statistics of a map of `channels` and `edge` x `edge` positions, then dense layers."""
     return nn.Sequential(
         Pool(pool),
         nn.Dropout(dropout),
-        nn.Linear(inputs, head_width),
+        nn.Linear(sum(pooled_width(name, channels, edge**2) for name in pool), head_width),
         nn.ReLU(inplace=True),
         nn.Dropout(dropout),
         nn.Linear(head_width, 1),

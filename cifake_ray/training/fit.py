@@ -18,6 +18,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from cifake_ray.experiment import Metric, Training
+from cifake_ray.models.finetune import FineTuned
+from cifake_ray.models.head import Head
 from cifake_ray.training.augment import Dice
 from cifake_ray.training.batches import TrainingSet, epoch_rows
 from cifake_ray.training.checkpoint import (
@@ -34,6 +36,7 @@ from cifake_ray.training.optimizer import average_weights, build_optimizer, lear
 from cifake_ray.training.precision import autocast_dtype
 
 EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
+_STANDARD_IMAGES = 500  # through a backbone that is fine-tuned, for the mean and deviation that its head begins with
 CLEAN_TRAIN_IMAGES = 10_000  # of which the best epoch's training accuracy is measured, without augmentation
 
 
@@ -172,7 +175,7 @@ def train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, floa
         inputs = data.inputs.draw(batch[share], training, Dice(len(batch), generator, work.device, share))
         labels = data.labels[batch[share]]
         for group in work.optimizer.param_groups:
-            group["lr"] = learning_rate(training, number - 1 + step / steps)
+            group["lr"] = learning_rate(training, number - 1 + step / steps) * group.get("factor", 1.0)
         with work.autocast():
             logits = wrapped(data.prepare(inputs))
         targets = labels.lerp(torch.full_like(labels, 0.5), training.label_smoothing)
@@ -225,6 +228,13 @@ def sample_rows(rows: Tensor) -> Tensor:
         return rows
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:CLEAN_TRAIN_IMAGES]
     return rows[chosen.to(rows.device)]
+
+
+def standardise(network: nn.Module, data: TrainingSet) -> None:
+    """Let a head standardise its features by those of a sample of the train rows, seen as they are."""
+    if isinstance(network, Head | FineTuned):
+        rows = sample_rows(data.train)[: CLEAN_TRAIN_IMAGES if isinstance(network, Head) else _STANDARD_IMAGES]
+        network.to(data.inputs.device).standardise_by(data.prepare(next(data.inputs.views(rows))))
 
 
 def _resume(work: Fit) -> None:

@@ -9,11 +9,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from cifake_ray.experiment import Training
+from cifake_ray.models.finetune import FineTuned
 
 
 def build_optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimiser of all trainable parameters. `sgd` has Nesterov momentum 0.9."""
-    groups: list[dict[str, Any]] = [{"params": [p for p in network.parameters() if p.requires_grad]}]
+    """The optimiser of all trainable parameters. `sgd` has Nesterov momentum 0.9.
+
+    A group's `factor`, if it has one, multiplies the learning rate.
+    """
+    groups = network.parameter_groups() if isinstance(network, FineTuned) else [{"params": [*network.parameters()]}]
     settings: dict[str, Any] = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": True}
     if training.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, nesterov=True, **settings)

@@ -6,15 +6,16 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from cifake_ray.data import Part
-from cifake_ray.experiment import Experiment, Model, ResNet50Model
+from cifake_ray.experiment import BackboneModel, Experiment
 from cifake_ray.features import FeatureSpec
-from cifake_ray.models.backbone import STAGE_CHANNELS, build_backbone
-from cifake_ray.models.registry import build_network, preparation
+from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.registry import build_network, feature_width, preparation, starting_weights
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.extract import batch_images, extract_shard
 from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, evaluate, train_epoch
@@ -44,7 +45,7 @@ def time_training(experiment: Experiment, part: Part) -> Pace:
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     size = experiment.training.batch_size
     data = _some_data(experiment, part, max(_STEPS * size, _EVALUATED), device)
-    network = build_network(experiment.model, inputs=feature_width(experiment.model))
+    network = build_network(experiment.model, starting_weights(experiment.model))
     work = Fit(network, data, experiment.training, threads=experiment.resources.cpus_per_trial)
     _time_steps(work, 2)
     steps = max(_STEPS, int(_STEP_SECONDS / _time_steps(work, 2)))
@@ -70,20 +71,14 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
     rows = torch.randperm(len(part), generator=generator)[:count]
     labels = torch.from_numpy(part.labels.astype(np.float32))
     inputs: Inputs
-    if isinstance(experiment.model, ResNet50Model):
+    if isinstance(experiment.model, BackboneModel) and experiment.model.frozen:
         features = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
-        inputs, labels, rows = FeatureInputs((features.to(device),)), labels[rows], torch.arange(len(rows))
+        views = (features.to(device),) * len(experiment.model.views)
+        inputs, labels, rows = FeatureInputs(views), labels[rows], torch.arange(len(rows))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), experiment.model.views)
     rows = rows.to(device)
     return TrainingSet(inputs, labels.to(device), rows, rows, preparation(experiment.model))
-
-
-def feature_width(model: Model) -> int:
-    """Features of one image that a head takes; 0 for a model that takes images."""
-    if not isinstance(model, ResNet50Model):
-        return 0
-    return sum(STAGE_CHANNELS[stage] for stage in model.stages) * len(model.pool)
 
 
 def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
@@ -91,12 +86,13 @@ def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     backbone = build_backbone(spec.weights, spec.last_stage)
+    asked: dict[str, Any] = {"image_size": spec.image_size, "columns": spec.columns, "view": spec.view}
     size = batch_images(spec.image_size, device)
     images = part.images[: _SHARD_BATCHES * size]
     try:
-        extract_shard(images[:size], backbone, image_size=spec.image_size, device=device)
+        extract_shard(images[:size], backbone, **asked, device=device)
         began = time.perf_counter()
-        extract_shard(images, backbone, image_size=spec.image_size, device=device)
+        extract_shard(images, backbone, **asked, device=device)
         return (time.perf_counter() - began) / len(images)
     finally:
         torch.set_num_threads(threads)

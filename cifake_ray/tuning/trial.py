@@ -22,13 +22,12 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable.function_trainable import wrap_function
 
 from cifake_ray.data import Split, open_images
-from cifake_ray.experiment import Experiment, Model, ResNet50Model
+from cifake_ray.experiment import BackboneModel, Experiment, Model
 from cifake_ray.features import FeatureSet
-from cifake_ray.models.head import Head
-from cifake_ray.models.registry import build_network, preparation
+from cifake_ray.models.registry import build_network, model_columns, preparation, starting_weights
 from cifake_ray.run import Run
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
-from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
+from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, standardise
 from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
 from cifake_ray.tuning.spread import Home, entry_here
@@ -41,15 +40,15 @@ OUT_OF_MEMORY = "out-of-memory"  # file in a trial's folder: Ray ended its proce
 class Materials:
     """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
 
-    `features`: the train part's feature set by (weights, image size); empty for models that take images. `home`: the
-    node whose cache holds them, from which others copy what they need; None: every process can read them.
+    `features`: the train part's feature set by (weights, image size, view); empty for models that take images.
+    `home`: the node whose cache holds them, from which others copy what they need; None: every process can read them.
     """
 
     experiment: Experiment
     run: Run
     images: Path
     split: Split
-    features: Mapping[tuple[str, int], FeatureSet]
+    features: Mapping[tuple[str, int, str], FeatureSet]
     home: Home | None = None
 
 
@@ -99,10 +98,8 @@ def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     data = _training_set(_Inputs.of(materials, experiment.model), device)
     torch.manual_seed(experiment.training.seed)
-    features = data.inputs.features[0] if isinstance(data.inputs, FeatureInputs) else None
-    network = build_network(experiment.model, inputs=0 if features is None else features.shape[1])
-    if isinstance(network, Head) and features is not None:
-        network.standardise_by(features[sample_rows(data.train)].cpu())
+    network = build_network(experiment.model, starting_weights(experiment.model))
+    standardise(network, data)
     return Fit(
         network,
         data,
@@ -124,8 +121,8 @@ class _Inputs:
 
     @classmethod
     def of(cls, materials: Materials, model: Model) -> "_Inputs":
-        if isinstance(model, ResNet50Model):
-            return cls((model.weights, model.image_size, model.stages, model.pool), materials, model)
+        if isinstance(model, BackboneModel) and model.frozen:
+            return cls((model.weights, model.image_size, model.views, model.stages, model.pool), materials, model)
         return cls((model.image_size, model.views), materials, model)
 
     def __hash__(self) -> int:
@@ -140,8 +137,8 @@ def _training_set(source: _Inputs, device: str) -> TrainingSet:
     materials, model = source.materials, source.model
     part = open_images(entry_here(materials.images, materials.home)).train
     inputs: Inputs
-    if isinstance(model, ResNet50Model):
-        inputs = FeatureInputs((_columns(materials, model).to(device),))
+    if isinstance(model, BackboneModel) and model.frozen:
+        inputs = FeatureInputs(tuple(_features(materials, model, view).to(device) for view in model.views))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
     labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
@@ -151,12 +148,12 @@ def _training_set(source: _Inputs, device: str) -> TrainingSet:
     return TrainingSet(inputs, labels, train, validation, preparation(model))
 
 
-def _columns(materials: Materials, model: ResNet50Model) -> torch.Tensor:
-    """float16 [n, d]: the features that the model's head takes, from this node's cache."""
-    features = materials.features[model.weights, model.image_size]
-    names = [f"{stage}.{statistic}" for stage in model.stages for statistic in model.pool]
+def _features(materials: Materials, model: BackboneModel, view: str) -> torch.Tensor:
+    """float16 [n, d]: the features of one view that the model's head takes, from this node's cache."""
+    features = materials.features[model.weights, model.image_size, view]
+    names = model_columns(model)
     here = {name: entry_here(features.entries[name], materials.home) for name in names}
-    return torch.from_numpy(replace(features, entries=here).columns(model.stages, model.pool))
+    return torch.from_numpy(replace(features, entries=here).columns(names))
 
 
 # --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------

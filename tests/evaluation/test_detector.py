@@ -16,7 +16,7 @@ from cifake_ray.data import load_images
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.detector import Detector, load_detector, parameter_counts, save_detector
 from cifake_ray.evaluation.predict import predict_files
-from cifake_ray.experiment import CnnModel, ResNet50Model
+from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.head import Head
 from cifake_ray.models.registry import build_network
 from cifake_ray.models.weights import resolve_weights
@@ -35,11 +35,11 @@ def cnn_detector() -> Detector:
 def resnet_detector() -> Detector:
     """A head that is far from its initial values, on two statistics of the stem."""
     torch.manual_seed(0)
-    model = ResNet50Model(weights="random", image_size=32, stages=("stem",), head_width=8)
-    head = build_network(model, inputs=128)
+    model = BackboneModel(weights="random", image_size=32, stages=("stem",), head_width=8)
+    head = build_network(model)
     assert isinstance(head, Head)
     head.standardise_by(torch.rand(50, 128))
-    return Detector(model, head, resolve_weights("random", ["stem"]))
+    return Detector(model, head, resolve_weights("resnet50", "random", ["stem"]))
 
 
 DETECTORS = {"cnn": cnn_detector, "resnet50": resnet_detector}
@@ -90,7 +90,7 @@ def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -
     note = json.loads((tmp_path / "best/model.json").read_text())
     assert note["backbone"] == {
         "weights": "random", "sha256": "random-seed-0", "licence": "none (seeded random numbers)", "image_size": 32,
-        "stages": ["stem"], "pool": ["mean", "std"], "normalisation": "imagenet",
+        "stages": ["stem"], "pool": ["mean", "std"], "views": ["identity"], "normalisation": "imagenet",
     }  # fmt: skip
     assert note["labels"] == ["FAKE", "REAL"]
     assert note["positive_class"] == "FAKE"

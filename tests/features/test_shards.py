@@ -14,7 +14,7 @@ from cifake_ray.models.backbone import build_backbone
 
 @pytest.fixture
 def extraction(stem: FeatureSpec) -> Extraction:
-    return Extraction(build_backbone(stem.weights, "stem"), 32, ("stem",))
+    return Extraction(build_backbone(stem.weights, "stem"), 32, "identity", ("stem.mean", "stem.std"))
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_ray_tasks_give_the_same_features_as_this_process(
     assert (there.extracted, here.extracted) == (200, 200)
     assert there.cpu_seconds > 0
     np.testing.assert_allclose(
-        there.columns(["stem"], ["mean", "std"]).astype(float),
-        here.columns(["stem"], ["mean", "std"]).astype(float),
+        there.columns(["stem.mean", "stem.std"]).astype(float),
+        here.columns(["stem.mean", "stem.std"]).astype(float),
         atol=1e-3,
     )
 

@@ -6,15 +6,15 @@ from torch import nn
 
 from cifake_ray.experiment import CnnDeepModel, CnnModel
 from cifake_ray.models.cnn import normalise_images
-from cifake_ray.models.pooling import pool_map
+from cifake_ray.models.pooling import pool_map, pooled_width
 from cifake_ray.models.registry import build_network, count_parameters, preparation
 
 IMAGES = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
 
 
 @pytest.mark.parametrize("model", [
-    CnnModel(), CnnModel(channels=8, kernel_size=5, pool=("mean", "std", "max")), CnnModel(image_size=48),
-    CnnModel(pool=("flatten", "std")), CnnDeepModel(), CnnDeepModel(channels=8, image_size=64, pool=("mean", "std")),
+    CnnModel(), CnnModel(channels=8, kernel_size=5, widen=2, pool=("mean", "std", "max", "grid4")),
+    CnnModel(image_size=48), CnnModel(pool=("flatten", "std")), CnnDeepModel(), CnnDeepModel(channels=8, image_size=64, pool=("mean", "std")),
 ])  # fmt: skip
 def test_every_configuration_gives_one_logit_an_image(model: CnnModel | CnnDeepModel) -> None:
     logits = build_network(model)(preparation(model)(IMAGES))
@@ -40,8 +40,20 @@ def test_images_are_resized_bilinearly_and_lie_between_minus_one_and_one() -> No
     assert normalise_images(IMAGES, 16).mean((2, 3)) == pytest.approx(normalise_images(IMAGES).mean((2, 3)), abs=0.02)
 
 
+def test_statistics_are_those_of_the_positions_and_as_wide_as_said() -> None:
+    maps = torch.randn(2, 3, 8, 8)
+    names = ("mean", "std", "max", "grid2", "grid4", "flatten")
+    pooled = pool_map(maps, names)
+    assert list(pooled) == [*names]
+    torch.testing.assert_close(pooled["mean"], maps.mean((2, 3)))
+    torch.testing.assert_close(pooled["std"], maps.std((2, 3), correction=0))
+    torch.testing.assert_close(pooled["max"], maps.amax((2, 3)))
+    torch.testing.assert_close(pooled["grid2"].reshape(2, 3, 2, 2)[:, :, 1, 0], maps[:, :, 4:, :4].mean((2, 3)))
+    assert [pooled[name].shape[1] for name in names] == [pooled_width(name, 3, 64) for name in names]
+
+
 def test_a_constant_channel_gives_gradients_and_no_nan() -> None:
     maps = torch.ones(2, 3, 4, 4, requires_grad=True)
-    sum(pool_map(maps, ("mean", "std", "max")).values()).sum().backward()
+    torch.cat([*pool_map(maps, ("mean", "std", "max", "grid2")).values()], 1).sum().backward()
     assert maps.grad is not None
     assert maps.grad.isfinite().all()
