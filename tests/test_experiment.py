@@ -111,6 +111,42 @@ def test_augmentation_can_be_searched_none_included(tmp_path: Path) -> None:
     assert experiment.with_params({"augment": "flip+crop"}).training.augment == ("flip", "crop")
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.stages=[stem, layer7]", "stages: resnet50 has no layer7; did you mean layer"),
+        ("model.stages=[stem, stem]", "stages: one is given twice"),
+        ("model.image_size=[]", "image_size"),
+        ("model={kind: resnet50, trainable: all, image_size: [64, 32]}", "several sizes are for a frozen network"),
+        ("model.views=[identity, upside-down]", r"model\.views\.1: "),
+        ("model.kind=convnext_tiny", "stages: convnext_tiny has no stem"),
+    ],
+)
+def test_a_backbones_wrong_values_are_one_line(tmp_path: Path, override: str, words: str) -> None:
+    text = RESNET.replace("kind: resnet50", "kind: resnet50, stages: [stem, layer1, layer2]")
+    with pytest.raises(InputError, match=words) as refused:
+        load(tmp_path, text, override)
+    assert "\n" not in str(refused.value)
+
+
+def test_sizes_stages_and_views_of_a_backbone_are_searched_joined_by_plus(tmp_path: Path) -> None:
+    space = (
+        "{image_size: {type: categorical, choices: [64, [64, 32]]}, views: {type: categorical, choices: "
+        "[identity, [identity, flip-left1]]}}"
+    )
+    experiment = load(tmp_path, "name: r\nmodel: {kind: resnet50}", f"search_space={space}")
+    assert experiment.baseline_params() == {"image_size": 64, "views": "identity"}
+    model = experiment.with_params({"image_size": "64+32", "views": "identity+flip-left1"}).model
+    assert (model.sizes, model.views) == ((64, 32), ("identity", "flip-left1"))
+    assert len(model.columns) == 6
+
+
+def test_a_backbone_that_is_not_named_its_stages_has_its_shallow_ones(tmp_path: Path) -> None:
+    assert load(tmp_path, "name: x\nmodel: {kind: resnet18}").model.stages == ("stem", "layer1", "layer2")
+    tuned = load(tmp_path, "name: x\nmodel: {kind: convnext_tiny, trainable: all}\ntraining: {augment: [flip]}").model
+    assert (tuned.stages[-1], tuned.label) == ("features.3", "convnext_tiny, fine-tuned")
+
+
 def test_images_of_a_frozen_backbone_cannot_be_augmented(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cached features"):
         load(tmp_path, RESNET, "training.augment=[flip]")

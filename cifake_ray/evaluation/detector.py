@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from cifake_ray.data import Part
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
-from cifake_ray.features import ensure_features, model_spec
+from cifake_ray.features import ensure_features, join_columns, model_specs
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.registry import (
     backbone_parameters,
     build_network,
     count_parameters,
-    model_columns,
     preparation,
 )
 from cifake_ray.models.weights import Weights, resolve_weights
@@ -48,20 +47,22 @@ class Detector:
         if self._frozen is None:
             return self._probabilities(ImageInputs(torch.from_numpy(images), self.model.views), len(images))
         model, weights = self._frozen
-        columns = model_columns(model)
         backbone = build_backbone(weights, deepest(model.kind, model.stages))
-        extract = partial(extract_shard, images, backbone, image_size=model.image_size, columns=columns)
-        found = [_side_by_side(extract(view=view), columns) for view in model.views]
-        return self._probabilities(FeatureInputs(tuple(found)), len(images))
+        extract = partial(extract_shard, images, backbone, columns=model.columns)
+        found = [[extract(image_size=size, view=view) for size in model.sizes] for view in model.views]
+        features = [np.concatenate([shard[name] for shard in view for name in model.columns], axis=1) for view in found]
+        return self._probabilities(FeatureInputs(tuple(map(torch.from_numpy, features))), len(images))
 
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
         """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
         if self._frozen is None:
             return self.p_fake(part.images)
         model, weights = self._frozen
-        found = [ensure_features(part, model_spec(model, weights, view), progress=progress) for view in model.views]
-        features = tuple(torch.from_numpy(one.columns(model_columns(model))) for one in found)
-        return self._probabilities(FeatureInputs(features), len(part))
+        features = []
+        for view in model.views:
+            found = [ensure_features(part, spec, progress=progress) for spec in model_specs(model, weights, view)]
+            features.append(torch.from_numpy(join_columns(found, model.columns)))
+        return self._probabilities(FeatureInputs(tuple(features)), len(part))
 
     @property
     def _frozen(self) -> tuple[BackboneModel, Weights] | None:
@@ -81,10 +82,6 @@ class Detector:
             for rows in torch.arange(count).split(EVALUATION_BATCH)
         ]
         return torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
-
-
-def _side_by_side(shard: Mapping[str, np.ndarray], columns: Sequence[str]) -> Tensor:
-    return torch.from_numpy(np.concatenate([shard[column] for column in columns], axis=1))
 
 
 def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:

@@ -1,6 +1,6 @@
 """The experiment: one YAML file as validated values. Loading, overriding, saving; every complaint is one line."""
 
-from cifake_ray.experiment.backbones import deepest, stages_of, taps_of, up_to
+from cifake_ray.experiment.backbones import deepest, pooled_columns, stages_of, taps_of, up_to
 from cifake_ray.experiment.file import (
     check_study,
     load_experiment,
@@ -42,6 +42,7 @@ __all__ = [
     "load_experiment",
     "override",
     "parse_yaml",
+    "pooled_columns",
     "save_experiment",
     "stages_of",
     "taps_of",

@@ -4,7 +4,7 @@ A network has stages, a stage has blocks one after the other. A stage's name sta
 outputs of the blocks before it are named by their number: ResNet50's `layer1.0`, `layer1.1`, `layer1`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -97,6 +97,12 @@ def up_to(kind: str, last: str) -> tuple[str, ...]:
     """All stages and blocks up to `last`."""
     names = list(taps_of(kind))
     return tuple(names[: names.index(last) + 1])
+
+
+def pooled_columns(kind: str, stages: Sequence[str], pool: Sequence[str]) -> tuple[str, ...]:
+    """`stage.statistic` for each of `stages`, each statistic of `pool`; the wide `corr` of the deepest stage alone."""
+    last = deepest(kind, stages)
+    return tuple(f"{stage}.{name}" for stage in stages for name in pool if name != "corr" or stage == last)
 
 
 def default_stages(kind: str) -> tuple[str, ...]:

@@ -5,12 +5,19 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from cifake_ray.errors import nearest
-from cifake_ray.experiment.backbones import BackboneKind, default_stages, taps_of
+from cifake_ray.experiment.backbones import BackboneKind, default_stages, pooled_columns, taps_of
 from cifake_ray.experiment.values import PoolList, Strict, ViewList, split_plus
 
+Edge = Annotated[int, Field(ge=32, le=224)]
 NameList = Annotated[tuple[str, ...], BeforeValidator(split_plus), Field(min_length=1)]
 CnnPool = Literal["flatten", "grid4", "grid2", "mean", "std", "max"]
 CnnPoolList = Annotated[tuple[CnnPool, ...], BeforeValidator(split_plus), Field(min_length=1)]
+
+
+def _one_or_several(value: Any) -> Any:
+    """`64` and `[64]` are one size, `64+32` and `[64, 32]` two."""
+    values = split_plus(value)
+    return values[0] if isinstance(values, list | tuple) and len(values) == 1 else values
 
 
 class CnnModel(Strict):
@@ -69,6 +76,8 @@ class CnnDeepModel(Strict):
 class BackboneModel(Strict):
     """A torchvision network pooled after `stages` (blocks such as `layer1.0` too), and a dense head on those features.
 
+    `image_size`: one, or several, at each of which the features are taken. `pool`: statistics of each stage over its
+    positions, `corr` of the deepest alone: correlations of 64 projections of its channels.
     `trainable: none`: frozen, and its features are cached. `last-stage`, `all`: fine-tuned on images, from the start of
     the deepest stage used or from the first, at `backbone_lr_factor` times the head's learning rate.
     `views`: a frozen network's head trains on one of them an image and step; all are averaged to judge an image.
@@ -76,7 +85,7 @@ class BackboneModel(Strict):
 
     kind: BackboneKind = "resnet50"
     weights: str = "imagenet-v1"
-    image_size: int = Field(64, ge=32, le=224)
+    image_size: Annotated[Edge | tuple[Edge, ...], BeforeValidator(_one_or_several)] = 64
     stages: NameList
     pool: PoolList = ("mean", "std")
     views: ViewList = ("identity",)
@@ -93,14 +102,26 @@ class BackboneModel(Strict):
         return {"stages": default_stages(tree.get("kind", "resnet50"))} | tree
 
     @model_validator(mode="after")
-    def _check_stages(self) -> "BackboneModel":
+    def _check_lists(self) -> "BackboneModel":
         known = taps_of(self.kind)
         for name in self.stages:
             if name not in known:
                 raise ValueError(f"stages: {self.kind} has no {name}{nearest(name, list(known))}")
-        if len({*self.stages}) < len(self.stages):
-            raise ValueError("stages: one is given twice")
+        for key, values in (("stages", self.stages), ("image_size", self.sizes), ("pool", self.pool)):
+            if len({*values}) < max(len(values), 1):
+                raise ValueError(f"{key}: one is given twice, or none")
+        if len(self.sizes) > 1 and not self.frozen:
+            raise ValueError("image_size: several sizes are for a frozen network; name one, or set trainable to none")
         return self
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """`stage.statistic` that the head takes at each size, in this order."""
+        return pooled_columns(self.kind, self.stages, self.pool)
 
     @property
     def frozen(self) -> bool:

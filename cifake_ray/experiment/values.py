@@ -27,7 +27,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-Pool = Literal["mean", "std", "max", "grid2"]
+Pool = Literal["mean", "std", "max", "grid2", "corr"]
 View = Annotated[str, Field(pattern=rf"^(identity|{_STEP}(-{_STEP})*)$")]
 PoolList = Annotated[tuple[Pool, ...], BeforeValidator(split_plus), Field(min_length=1)]
 ViewList = Annotated[tuple[View, ...], BeforeValidator(split_plus), Field(min_length=1)]

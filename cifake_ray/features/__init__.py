@@ -1,8 +1,8 @@
 """The feature cache: a frozen backbone sees each image once."""
 
 from cifake_ray.features.shards import RunShards, local_shards, ray_shards
-from cifake_ray.features.specs import FeatureSpec, backbone_weights, feature_specs, model_spec
-from cifake_ray.features.store import FeatureSet, ensure_features, missing_features
+from cifake_ray.features.specs import FeatureSpec, backbone_weights, feature_specs, model_specs
+from cifake_ray.features.store import FeatureSet, ensure_features, join_columns, missing_features
 
 __all__ = [
     "FeatureSet",
@@ -11,8 +11,9 @@ __all__ = [
     "backbone_weights",
     "ensure_features",
     "feature_specs",
+    "join_columns",
     "local_shards",
     "missing_features",
-    "model_spec",
+    "model_specs",
     "ray_shards",
 ]

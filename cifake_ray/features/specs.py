@@ -1,5 +1,6 @@
 """Which passes of a frozen backbone an experiment needs."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,10 @@ from cifake_ray.experiment import (
     FloatDimension,
     IntDimension,
     deepest,
+    pooled_columns,
     taps_of,
     up_to,
 )
-from cifake_ray.models.registry import model_columns
 from cifake_ray.models.weights import Weights, resolve_weights
 
 MOST_PASSES = 32  # each is a pass over all images; a space with more is nearly always a range without a step
@@ -44,7 +45,7 @@ class FeatureSpec:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every `stage.statistic` of the pass, in the order of the network."""
+        """Every `stage.statistic` of the pass."""
         stages = [
             name for name in up_to(self.weights.kind, self.last_stage) if taps_of(self.weights.kind)[name].stage == name
         ]
@@ -60,8 +61,11 @@ def feature_specs(experiment: Experiment, *, progress: Callable[[int, int], None
     model = experiment.model
     if not isinstance(model, BackboneModel) or not model.frozen:
         return []
-    sizes, names = _values(experiment, "image_size"), _values(experiment, "weights")
-    views = list(dict.fromkeys(view for value in _values(experiment, "views") for view in _split(value)))
+    names = _values(experiment, "weights")
+    sizes, views = (
+        list(dict.fromkeys(item for value in _values(experiment, key) for item in _split(value)))
+        for key in ("image_size", "views")
+    )
     if len(sizes) * len(names) * len(views) > MOST_PASSES:
         raise InputError(
             f"search_space.image_size: {len(sizes)} sizes x {len(names)} weights x {len(views)} views are as many "
@@ -93,15 +97,16 @@ def backbone_weights(
 
 def asked_columns(experiment: Experiment) -> tuple[str, tuple[str, ...]]:
     """The deepest stage or block that a trial may ask for, and every `stage.statistic`."""
-    asked = {name: [_split(value) for value in _values(experiment, name)] for name in ("stages", "pool")}
-    stages, pool = (dict.fromkeys(part for value in values for part in value) for values in asked.values())
-    return deepest(experiment.model.kind, stages), tuple(f"{stage}.{name}" for stage in stages for name in pool)
+    kind = experiment.model.kind
+    stages, pools = ([_split(value) for value in _values(experiment, key)] for key in ("stages", "pool"))
+    columns = [column for one, pool in itertools.product(stages, pools) for column in pooled_columns(kind, one, pool)]
+    return deepest(kind, (stage for one in stages for stage in one)), tuple(dict.fromkeys(columns))
 
 
-def model_spec(model: BackboneModel, weights: Weights, view: str) -> FeatureSpec:
-    """The pass that one trained model needs for a view."""
-    columns = tuple(model_columns(model))
-    return FeatureSpec(weights, model.image_size, deepest(model.kind, model.stages), model.weights, view, columns)
+def model_specs(model: BackboneModel, weights: Weights, view: str) -> list[FeatureSpec]:
+    """The passes that one trained model needs for a view: one a size."""
+    last = deepest(model.kind, model.stages)
+    return [FeatureSpec(weights, size, last, model.weights, view, model.columns) for size in model.sizes]
 
 
 def _values(experiment: Experiment, key: str) -> list[Any]:
@@ -117,6 +122,9 @@ def _values(experiment: Experiment, key: str) -> list[Any]:
     return list(dict.fromkeys(found))
 
 
-def _split(value: Any) -> tuple[str, ...]:
-    """A choice of several stages is written joined by `+`."""
-    return tuple(value.split("+")) if isinstance(value, str) else tuple(value)
+def _split(value: Any) -> tuple[Any, ...]:
+    """A choice of several is written joined by `+`."""
+    if isinstance(value, int):
+        return (value,)
+    parts = value.split("+") if isinstance(value, str) else value
+    return tuple(int(part) if str(part).isdigit() else part for part in parts)

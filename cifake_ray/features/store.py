@@ -53,13 +53,22 @@ class FeatureSet:
 
     def columns(self, names: Sequence[str]) -> np.ndarray:
         """float16 [n, d]: the features of each `stage.statistic` of `names`, side by side. Raises InputError."""
+        return np.concatenate(self.arrays(names), axis=1)
+
+    def arrays(self, names: Sequence[str]) -> list[np.ndarray]:
+        """The features of each `stage.statistic`, float16 and memory-mapped. Raises InputError."""
         unknown = [name for name in names if name not in self.entries]
         if unknown:
             raise InputError(f"features {unknown[0]}: not in this set, which goes up to {self.spec.last_stage}")
         found = [read_entry(self.entries[name], verify=False) for name in names]
         if None in found:
             raise InputError(f"{self.entries[names[found.index(None)]]}: gone from the cache; run the command again")
-        return np.concatenate([entry.arrays["values"] for entry in found if entry], axis=1)
+        return [entry.arrays["values"] for entry in found if entry]
+
+
+def join_columns(sets: Sequence[FeatureSet], names: Sequence[str]) -> np.ndarray:
+    """float16 [n, d]: these columns of one set after another (one a size), in one copy. Raises InputError."""
+    return np.concatenate([array for one in sets for array in one.arrays(names)], axis=1)
 
 
 def ensure_features(

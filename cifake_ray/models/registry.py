@@ -36,7 +36,7 @@ def _fine_tuned(model: BackboneModel, head: Head, weights: Weights | None) -> nn
     last, taps = deepest(model.kind, model.stages), taps_of(model.kind)
     blocks = empty_blocks(model.kind, model.stages) if weights is None else build_blocks(weights, last)
     trainable = [name for name in blocks if model.trainable == "all" or taps[name].stage == taps[last].stage]
-    return FineTuned(blocks, model_columns(model), head, trainable=trainable, lr_factor=model.backbone_lr_factor)
+    return FineTuned(blocks, model.columns, head, trainable=trainable, lr_factor=model.backbone_lr_factor)
 
 
 def starting_weights(model: Model) -> Weights | None:
@@ -54,22 +54,16 @@ def preparation(model: Model) -> Callable[[Tensor], Tensor]:
         return _as_float
     from cifake_ray.models.backbone import normalise_imagenet
 
-    return partial(normalise_imagenet, image_size=model.image_size)
+    return partial(normalise_imagenet, image_size=model.sizes[0])
 
 
 def _as_float(features: Tensor) -> Tensor:
     return features.float()
 
 
-def model_columns(model: BackboneModel) -> list[str]:
-    """`stage.statistic` of a model, in the order in which its head takes them."""
-    return [f"{stage}.{statistic}" for stage in model.stages for statistic in model.pool]
-
-
 def feature_width(model: BackboneModel) -> int:
     """Features of one image that the head takes."""
-    taps = taps_of(model.kind)
-    return sum(pooled_width(name, taps[stage].channels) for stage in model.stages for name in model.pool)
+    return len(model.sizes) * sum(column_width(model.kind, column) for column in model.columns)
 
 
 def column_width(kind: str, column: str) -> int:

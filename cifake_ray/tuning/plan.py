@@ -214,7 +214,7 @@ def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
 
 def widest_features(experiment: Experiment) -> int:
     """The most features of an image, over all of its views, that a trial may ask for."""
-    asked = {name: experiment.search_space.get(name) for name in ("stages", "pool", "views")}
+    asked = {name: experiment.search_space.get(name) for name in ("image_size", "stages", "pool", "views")}
     choices = {name: getattr(dimension, "choices", ()) for name, dimension in asked.items() if dimension is not None}
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
     models = [experiment.with_params(params).model for params in combined]

@@ -23,8 +23,8 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from cifake_ray.data import Split, open_images
 from cifake_ray.experiment import BackboneModel, Experiment, Model
-from cifake_ray.features import FeatureSet
-from cifake_ray.models.registry import build_network, model_columns, preparation, starting_weights
+from cifake_ray.features import FeatureSet, join_columns
+from cifake_ray.models.registry import build_network, preparation, starting_weights
 from cifake_ray.run import Run
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, standardise
@@ -150,10 +150,12 @@ def _training_set(source: _Inputs, device: str) -> TrainingSet:
 
 def _features(materials: Materials, model: BackboneModel, view: str) -> torch.Tensor:
     """float16 [n, d]: the features of one view that the model's head takes, from this node's cache."""
-    features = materials.features[model.weights, model.image_size, view]
-    names = model_columns(model)
-    here = {name: entry_here(features.entries[name], materials.home) for name in names}
-    return torch.from_numpy(replace(features, entries=here).columns(names))
+    found = []
+    for size in model.sizes:
+        features = materials.features[model.weights, size, view]
+        here = {name: entry_here(features.entries[name], materials.home) for name in model.columns}
+        found.append(replace(features, entries=here))
+    return torch.from_numpy(join_columns(found, model.columns))
 
 
 # --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------

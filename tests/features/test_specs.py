@@ -61,7 +61,15 @@ def test_every_view_is_a_pass_and_columns_beyond_mean_and_std_are_those_that_a_t
     space = {"views": choices("identity", "identity+flip"), "pool": choices("mean", "mean+max")}
     first, second = feature_specs(experiment(space, stages=["stem", "layer1.0"], pool=["mean"], views=["identity"]))
     assert (first.view, second.view) == ("identity", "flip")
-    assert first.columns == ("stem.mean", "stem.std", "stem.max", "layer1.0.mean", "layer1.0.max")
+    assert first.columns == ("stem.mean", "stem.std", "layer1.0.mean", "stem.max", "layer1.0.max")
+
+
+def test_sizes_of_one_model_are_passes_too_and_correlations_are_of_its_deepest_stage_alone() -> None:
+    specs = feature_specs(experiment(image_size=[64, 32], stages=["stem", "layer1.0"], pool=["mean", "corr"]))
+    assert [spec.image_size for spec in specs] == [64, 32]
+    assert specs[0].columns == ("stem.mean", "stem.std", "layer1.0.mean", "layer1.0.corr")
+    searched = feature_specs(experiment({"image_size": choices(64, "64+32", 96)}))
+    assert [spec.image_size for spec in searched] == [64, 32, 96]
 
 
 def test_fine_tuning_needs_no_features_but_weights() -> None:

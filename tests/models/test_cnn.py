@@ -12,10 +12,16 @@ from cifake_ray.models.registry import build_network, count_parameters, preparat
 IMAGES = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("model", [
-    CnnModel(), CnnModel(channels=8, kernel_size=5, widen=2, pool=("mean", "std", "max", "grid4")),
-    CnnModel(image_size=48), CnnModel(pool=("flatten", "std")), CnnDeepModel(), CnnDeepModel(channels=8, image_size=64, pool=("mean", "std")),
-])  # fmt: skip
+CONFIGURATIONS = (
+    CnnModel(),
+    CnnModel(channels=8, kernel_size=5, widen=2, pool=("mean", "std", "max", "grid4")),
+    CnnModel(image_size=48, pool=("flatten", "std")),
+    CnnDeepModel(),
+    CnnDeepModel(channels=8, image_size=64, pool=("mean", "std")),
+)
+
+
+@pytest.mark.parametrize("model", CONFIGURATIONS)
 def test_every_configuration_gives_one_logit_an_image(model: CnnModel | CnnDeepModel) -> None:
     logits = build_network(model)(preparation(model)(IMAGES))
     assert logits.shape == (3,)
@@ -42,18 +48,29 @@ def test_images_are_resized_bilinearly_and_lie_between_minus_one_and_one() -> No
 
 def test_statistics_are_those_of_the_positions_and_as_wide_as_said() -> None:
     maps = torch.randn(2, 3, 8, 8)
-    names = ("mean", "std", "max", "grid2", "grid4", "flatten")
+    names = ("mean", "std", "max", "grid2", "grid4", "flatten", "corr")
     pooled = pool_map(maps, names)
     assert list(pooled) == [*names]
     torch.testing.assert_close(pooled["mean"], maps.mean((2, 3)))
     torch.testing.assert_close(pooled["std"], maps.std((2, 3), correction=0))
     torch.testing.assert_close(pooled["max"], maps.amax((2, 3)))
     torch.testing.assert_close(pooled["grid2"].reshape(2, 3, 2, 2)[:, :, 1, 0], maps[:, :, 4:, :4].mean((2, 3)))
+    expected = torch.stack([torch.corrcoef(one.flatten(1))[[0, 0, 1], [1, 2, 2]] for one in maps])
+    torch.testing.assert_close(pooled["corr"], expected, atol=1e-4, rtol=1e-4)
     assert [pooled[name].shape[1] for name in names] == [pooled_width(name, 3, 64) for name in names]
+
+
+def test_correlations_of_many_channels_are_those_of_64_projections_and_tell_maps_apart() -> None:
+    maps = torch.randn(3, 256, 8, 8)
+    pooled = pool_map(maps, ["corr"])["corr"]
+    assert pooled.shape == (3, 64 * 63 // 2) == (3, pooled_width("corr", 256))
+    assert torch.equal(pooled, pool_map(maps, ["corr"])["corr"])
+    assert pooled.abs().max() <= 1
+    assert (pooled[0] - pooled[1]).abs().mean() > 0.05
 
 
 def test_a_constant_channel_gives_gradients_and_no_nan() -> None:
     maps = torch.ones(2, 3, 4, 4, requires_grad=True)
-    torch.cat([*pool_map(maps, ("mean", "std", "max", "grid2")).values()], 1).sum().backward()
+    torch.cat([*pool_map(maps, ("mean", "std", "max", "grid2", "corr")).values()], 1).sum().backward()
     assert maps.grad is not None
     assert maps.grad.isfinite().all()
