@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cifake_ray.data import Part
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
-from cifake_ray.features import ensure_features, join_columns, model_specs
+from cifake_ray.features import ensure_features, model_specs
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.registry import (
     backbone_parameters,
@@ -50,8 +50,8 @@ class Detector:
         backbone = build_backbone(weights, deepest(model.kind, model.stages))
         extract = partial(extract_shard, images, backbone, columns=model.columns)
         found = [[extract(image_size=size, view=view) for size in model.sizes] for view in model.views]
-        features = [np.concatenate([shard[name] for shard in view for name in model.columns], axis=1) for view in found]
-        return self._probabilities(FeatureInputs(tuple(map(torch.from_numpy, features))), len(images))
+        features = [[torch.from_numpy(shard[name]) for shard in view for name in model.columns] for view in found]
+        return self._probabilities(FeatureInputs(tuple(map(tuple, features))), len(images))
 
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
         """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
@@ -61,7 +61,7 @@ class Detector:
         features = []
         for view in model.views:
             found = [ensure_features(part, spec, progress=progress) for spec in model_specs(model, weights, view)]
-            features.append(torch.from_numpy(join_columns(found, model.columns)))
+            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
         return self._probabilities(FeatureInputs(tuple(features)), len(part))
 
     @property

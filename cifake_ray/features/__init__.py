@@ -2,7 +2,7 @@
 
 from cifake_ray.features.shards import RunShards, local_shards, ray_shards
 from cifake_ray.features.specs import FeatureSpec, backbone_weights, feature_specs, model_specs
-from cifake_ray.features.store import FeatureSet, ensure_features, join_columns, missing_features
+from cifake_ray.features.store import FeatureSet, ensure_features, missing_features
 
 __all__ = [
     "FeatureSet",
@@ -11,7 +11,6 @@ __all__ = [
     "backbone_weights",
     "ensure_features",
     "feature_specs",
-    "join_columns",
     "local_shards",
     "missing_features",
     "model_specs",

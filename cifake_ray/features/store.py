@@ -51,12 +51,8 @@ class FeatureSet:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
-    def columns(self, names: Sequence[str]) -> np.ndarray:
-        """float16 [n, d]: the features of each `stage.statistic` of `names`, side by side. Raises InputError."""
-        return np.concatenate(self.arrays(names), axis=1)
-
-    def arrays(self, names: Sequence[str]) -> list[np.ndarray]:
-        """The features of each `stage.statistic`, float16 and memory-mapped. Raises InputError."""
+    def columns(self, names: Sequence[str]) -> list[np.ndarray]:
+        """float16 [n, d] of each `stage.statistic` of `names`, memory-mapped. Raises InputError."""
         unknown = [name for name in names if name not in self.entries]
         if unknown:
             raise InputError(f"features {unknown[0]}: not in this set, which goes up to {self.spec.last_stage}")
@@ -64,11 +60,6 @@ class FeatureSet:
         if None in found:
             raise InputError(f"{self.entries[names[found.index(None)]]}: gone from the cache; run the command again")
         return [entry.arrays["values"] for entry in found if entry]
-
-
-def join_columns(sets: Sequence[FeatureSet], names: Sequence[str]) -> np.ndarray:
-    """float16 [n, d]: these columns of one set after another (one a size), in one copy. Raises InputError."""
-    return np.concatenate([array for one in sets for array in one.arrays(names)], axis=1)
 
 
 def ensure_features(

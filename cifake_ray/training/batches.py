@@ -4,7 +4,7 @@ After KellerJordan/cifar10-airbench's `CifarLoader`: uint8 stays uint8 until a b
 bytes move and nothing is decoded twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,26 +49,35 @@ class ImageInputs:
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """float16 features [n, d] of every view of the images: training draws one of them a row and step."""
+    """Features of every view of the images, of which training draws one a row and step.
 
-    features: tuple[Tensor, ...]
+    `columns`: for each view float16 tensors [n, d] that stand side by side. They stay apart because they are maps of
+    cache entries, which all processes of a node share: joined, each would hold gigabytes of its own. Gathering a
+    batch of 32 columns takes 0.5 ms.
+    """
+
+    columns: tuple[tuple[Tensor, ...], ...]
 
     @property
     def device(self) -> torch.device:
-        return self.features[0].device
+        return self.columns[0][0].device
 
     def draw(self, rows: Tensor, training: Training, dice: Dice) -> Tensor:  # noqa: ARG002
-        if len(self.features) == 1:
-            return self.features[0][rows]
-        chosen = dice.integers(0, len(self.features) - 1)
-        drawn = self.features[0][rows]
-        for number, features in enumerate(self.features[1:], start=1):
+        if len(self.columns) == 1:
+            return _gather(self.columns[0], rows)
+        chosen = dice.integers(0, len(self.columns) - 1)
+        drawn = _gather(self.columns[0], rows)
+        for number, columns in enumerate(self.columns[1:], start=1):
             of_view = (chosen == number).nonzero().squeeze(1)
-            drawn[of_view] = features[rows[of_view]]
+            drawn[of_view] = _gather(columns, rows[of_view])
         return drawn
 
     def views(self, rows: Tensor) -> Iterator[Tensor]:
-        return (features[rows] for features in self.features)
+        return (_gather(columns, rows) for columns in self.columns)
+
+
+def _gather(columns: Sequence[Tensor], rows: Tensor) -> Tensor:
+    return torch.cat([column[rows] for column in columns], 1)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from cifake_ray.experiment import Metric, Training
-from cifake_ray.models.finetune import FineTuned
-from cifake_ray.models.head import Head
 from cifake_ray.training.augment import Dice
 from cifake_ray.training.batches import TrainingSet, epoch_rows
 from cifake_ray.training.checkpoint import (
@@ -36,7 +34,6 @@ from cifake_ray.training.optimizer import average_weights, build_optimizer, lear
 from cifake_ray.training.precision import autocast_dtype
 
 EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
-_STANDARD_IMAGES = 500  # through a backbone that is fine-tuned, for the mean and deviation that its head begins with
 CLEAN_TRAIN_IMAGES = 10_000  # of which the best epoch's training accuracy is measured, without augmentation
 
 
@@ -205,9 +202,12 @@ def evaluate(work: Fit, rows: Tensor) -> tuple[float, float]:
 def predict_batch(work: Fit, rows: Tensor) -> Tensor:
     """Logits float32 [len(rows)] of label 1 (REAL), in evaluation mode, averaged over the views."""
     network = work.judged.eval()
-    with work.autocast():
-        logits: list[Tensor] = [network(work.data.prepare(view)) for view in work.data.inputs.views(rows)]
-    return torch.stack(logits).float().mean(0)
+    logits: list[Tensor] = []
+    for view in work.data.inputs.views(rows):
+        inputs = work.data.prepare(view)
+        with work.autocast():
+            logits.append(network(inputs).float())
+    return torch.stack(logits).mean(0)
 
 
 def _score(epoch: Epoch, metric: Metric) -> float:
@@ -228,13 +228,6 @@ def sample_rows(rows: Tensor) -> Tensor:
         return rows
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:CLEAN_TRAIN_IMAGES]
     return rows[chosen.to(rows.device)]
-
-
-def standardise(network: nn.Module, data: TrainingSet) -> None:
-    """Let a head standardise its features by those of a sample of the train rows, seen as they are."""
-    if isinstance(network, Head | FineTuned):
-        rows = sample_rows(data.train)[: CLEAN_TRAIN_IMAGES if isinstance(network, Head) else _STANDARD_IMAGES]
-        network.to(data.inputs.device).standardise_by(data.prepare(next(data.inputs.views(rows))))
 
 
 def _resume(work: Fit) -> None:

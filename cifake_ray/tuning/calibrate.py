@@ -73,7 +73,7 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
     inputs: Inputs
     if isinstance(experiment.model, BackboneModel) and experiment.model.frozen:
         features = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
-        views = (features.to(device),) * len(experiment.model.views)
+        views = ((features.to(device),),) * len(experiment.model.views)
         inputs, labels, rows = FeatureInputs(views), labels[rows], torch.arange(len(rows))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), experiment.model.views)

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet
-from cifake_ray.experiment import BackboneModel, Experiment
+from cifake_ray.experiment import BackboneModel, CategoricalDimension, Experiment
 from cifake_ray.features import FeatureSpec, missing_features
 from cifake_ray.models.registry import column_width, feature_width
 from cifake_ray.tuning.calibrate import (
@@ -206,16 +206,18 @@ def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
 
 
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
-    """Bytes of one trial's process, and of the images that all of them map together."""
+    """Bytes of one trial's process, and of the images or features that all of them map together."""
     if not experiment.model.frozen:
         return peak_memory(), images.train.images.nbytes
-    return peak_memory() + 2 * widest_features(experiment) * len(images.train), 0
+    return peak_memory(), 2 * widest_features(experiment) * len(images.train)
 
 
 def widest_features(experiment: Experiment) -> int:
     """The most features of an image, over all of its views, that a trial may ask for."""
     asked = {name: experiment.search_space.get(name) for name in ("image_size", "stages", "pool", "views")}
-    choices = {name: getattr(dimension, "choices", ()) for name, dimension in asked.items() if dimension is not None}
+    choices = {
+        name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
+    }
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
     models = [experiment.with_params(params).model for params in combined]
     return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))

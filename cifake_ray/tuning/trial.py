@@ -23,11 +23,12 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from cifake_ray.data import Split, open_images
 from cifake_ray.experiment import BackboneModel, Experiment, Model
-from cifake_ray.features import FeatureSet, join_columns
+from cifake_ray.features import FeatureSet
 from cifake_ray.models.registry import build_network, preparation, starting_weights
 from cifake_ray.run import Run
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
-from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, standardise
+from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit
+from cifake_ray.training.standardise import standardise
 from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
 from cifake_ray.tuning.spread import Home, entry_here
@@ -132,13 +133,14 @@ class _Inputs:
         return isinstance(other, _Inputs) and (self.key, self.materials.run) == (other.key, other.materials.run)
 
 
-@lru_cache(maxsize=1)  # a reused actor keeps the last one: features take 0.4 s to put together
+@lru_cache(maxsize=1)  # a reused actor keeps the last one
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
     materials, model = source.materials, source.model
     part = open_images(entry_here(materials.images, materials.home)).train
     inputs: Inputs
     if isinstance(model, BackboneModel) and model.frozen:
-        inputs = FeatureInputs(tuple(_features(materials, model, view).to(device) for view in model.views))
+        columns = (_features(materials, model, view) for view in model.views)
+        inputs = FeatureInputs(tuple(tuple(column.to(device) for column in view) for view in columns))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
     labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
@@ -148,14 +150,14 @@ def _training_set(source: _Inputs, device: str) -> TrainingSet:
     return TrainingSet(inputs, labels, train, validation, preparation(model))
 
 
-def _features(materials: Materials, model: BackboneModel, view: str) -> torch.Tensor:
-    """float16 [n, d]: the features of one view that the model's head takes, from this node's cache."""
-    found = []
+def _features(materials: Materials, model: BackboneModel, view: str) -> list[torch.Tensor]:
+    """float16 [n, d] each, memory-mapped from this node's cache: the columns of one view that the head takes."""
+    found: list[np.ndarray] = []
     for size in model.sizes:
         features = materials.features[model.weights, size, view]
         here = {name: entry_here(features.entries[name], materials.home) for name in model.columns}
-        found.append(replace(features, entries=here))
-    return torch.from_numpy(join_columns(found, model.columns))
+        found += replace(features, entries=here).columns(model.columns)
+    return list(map(torch.from_numpy, found))
 
 
 # --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------

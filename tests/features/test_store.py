@@ -20,6 +20,12 @@ from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.weights import random_weights
 from cifake_ray.training.extract import extract_shard
 
+
+def joined(features: FeatureSet, names: Sequence[str]) -> np.ndarray:
+    """These columns side by side."""
+    return np.concatenate(features.columns(names), axis=1)
+
+
 ALL = ["stem.mean", "stem.std", "layer1.mean", "layer1.std"]
 
 
@@ -72,7 +78,7 @@ def test_features_are_those_of_the_backbone(part: Any, spec: FeatureSpec) -> Non
     features, recorder = run(part, spec)
     expected = extract_shard(part.images, build_backbone(spec.weights, "layer1"), image_size=32, columns=spec.columns)
     for name, array in expected.items():
-        found = features.columns([name])
+        found = joined(features, [name])
         assert found.dtype == np.float16
         np.testing.assert_allclose(found.astype(float), array.astype(float), rtol=2e-3, atol=1e-3)
     assert recorder.passes == Counter(range(200))
@@ -83,10 +89,10 @@ def test_features_are_those_of_the_backbone(part: Any, spec: FeatureSpec) -> Non
 def test_columns_come_in_the_order_asked_for(part: Any, spec: FeatureSpec) -> None:
     features, _ = run(part, spec)
     names = ["layer1.std", "layer1.mean", "stem.std", "stem.mean"]
-    joined = features.columns(names)
-    pieces = [features.columns([name]) for name in names]
-    assert joined.shape == (200, 640)
-    np.testing.assert_array_equal(joined, np.concatenate(pieces, axis=1))
+    together = joined(features, names)
+    pieces = [joined(features, [name]) for name in names]
+    assert together.shape == (200, 640)
+    np.testing.assert_array_equal(together, np.concatenate(pieces, axis=1))
 
 
 def test_second_study_extracts_nothing(part: Any, spec: FeatureSpec) -> None:
@@ -95,7 +101,7 @@ def test_second_study_extracts_nothing(part: Any, spec: FeatureSpec) -> None:
     assert (first.extracted, second.extracted) == (200, 0)
     assert not recorder.passes
     assert second.cpu_seconds == 0
-    np.testing.assert_array_equal(first.columns(["stem.mean"]), second.columns(["stem.mean"]))
+    np.testing.assert_array_equal(joined(first, ["stem.mean"]), joined(second, ["stem.mean"]))
 
 
 def test_shallower_pass_is_served_from_a_deeper_one(part: Any, spec: FeatureSpec, stem: FeatureSpec) -> None:
@@ -110,26 +116,26 @@ def test_deeper_stage_asked_for_later_extracts_that_stage_alone(
     features, recorder = run(part, spec)
     assert recorder.columns == ("layer1.mean", "layer1.std")
     assert recorder.passes == Counter(range(200))
-    assert features.columns(ALL).shape == (200, 640)
+    assert joined(features, ALL).shape == (200, 640)
 
 
 def test_another_statistic_asked_for_later_is_extracted_alone(part: Any, stem: FeatureSpec) -> None:
     run(part, stem)
     features, recorder = run(part, replace(stem, more=("stem.max",)))
     assert recorder.columns == ("stem.max",)
-    assert features.columns(["stem.max", "stem.mean"]).shape == (200, 128)
+    assert joined(features, ["stem.max", "stem.mean"]).shape == (200, 128)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_entry_is_noticed_and_rebuilt_alone(part: Any, spec: FeatureSpec, damage: Any) -> None:
     features, _ = run(part, spec)
-    before = features.columns(ALL)
+    before = joined(features, ALL)
     untouched = (features.entries["layer1.mean"] / "values.npy").stat().st_mtime_ns
     damage(features.entries["stem.mean"] / "values.npy")
     again, recorder = run(part, spec)
     assert recorder.columns == ("stem.mean",)
     assert again.extracted == 200
-    np.testing.assert_array_equal(again.columns(ALL), before)
+    np.testing.assert_array_equal(joined(again, ALL), before)
     assert (again.entries["layer1.mean"] / "values.npy").stat().st_mtime_ns == untouched
 
 
@@ -155,7 +161,7 @@ def test_damaged_shard_of_a_killed_extraction_is_done_again(part: Any, stem: Fea
     expected = extract_shard(part.images, build_backbone(stem.weights, "stem"), image_size=32, columns=["stem.mean"])[
         "stem.mean"
     ]
-    np.testing.assert_allclose(features.columns(["stem.mean"]).astype(float), expected.astype(float), atol=1e-3)
+    np.testing.assert_allclose(joined(features, ["stem.mean"]).astype(float), expected.astype(float), atol=1e-3)
 
 
 def test_shards_are_gone_once_the_entries_are_there(part: Any, stem: FeatureSpec) -> None:
@@ -175,17 +181,17 @@ def test_other_images_weights_size_or_view_are_other_features(part: Any, stem: F
 def test_feature_set_survives_the_way_to_another_process(part: Any, stem: FeatureSpec) -> None:
     features, _ = run(part, stem)
     copy = pickle.loads(pickle.dumps(features))
-    np.testing.assert_array_equal(copy.columns(["stem.std"]), features.columns(["stem.std"]))
+    np.testing.assert_array_equal(joined(copy, ["stem.std"]), joined(features, ["stem.std"]))
     assert len(pickle.dumps(features)) < 10_000
 
 
 def test_stage_outside_the_set_and_a_cleared_cache_are_said(part: Any, stem: FeatureSpec) -> None:
     features, _ = run(part, stem)
     with pytest.raises(InputError, match=r"layer2\.mean.*goes up to stem"):
-        features.columns(["layer2.mean"])
+        joined(features, ["layer2.mean"])
     cache.clear_entries("features")
     with pytest.raises(InputError, match="gone from the cache"):
-        features.columns(["stem.mean"])
+        joined(features, ["stem.mean"])
 
 
 def test_full_disk_is_one_line(part: Any, stem: FeatureSpec, monkeypatch: pytest.MonkeyPatch) -> None:

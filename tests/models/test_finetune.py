@@ -12,8 +12,9 @@ from cifake_ray.experiment import BackboneModel, Training
 from cifake_ray.models.finetune import FineTuned
 from cifake_ray.models.registry import build_network, count_parameters, preparation, starting_weights
 from cifake_ray.training.batches import ImageInputs, TrainingSet
-from cifake_ray.training.fit import Fit, fit, standardise
+from cifake_ray.training.fit import Fit, fit
 from cifake_ray.training.optimizer import build_optimizer
+from cifake_ray.training.standardise import standardise
 
 STAGES = ("stem", "layer1.0", "layer1")
 

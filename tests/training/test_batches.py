@@ -35,12 +35,18 @@ def test_images_are_judged_under_every_view() -> None:
 
 
 def test_training_draws_one_view_of_each_row_and_judging_takes_all() -> None:
-    views = tuple(torch.arange(50).half()[:, None] + 100 * number for number in range(3))
+    views = tuple((torch.arange(50).half()[:, None] + 100 * number,) for number in range(3))
     rows = torch.arange(50)
     drawn = FeatureInputs(views).draw(rows, Training(), Dice(50, generator(), CPU)).squeeze(1)
     assert torch.equal(drawn % 100, rows.half())
     assert set((drawn // 100).tolist()) == {0, 1, 2}
     assert [view[7].item() for view in FeatureInputs(views).views(rows)] == [7, 107, 207]
+
+
+def test_columns_stand_side_by_side() -> None:
+    columns = (torch.arange(8).reshape(4, 2).half(), torch.arange(4).reshape(4, 1).half())
+    (seen,) = FeatureInputs((columns,)).views(torch.tensor([3, 1]))
+    assert seen.tolist() == [[6, 7, 3], [2, 3, 1]]
 
 
 def test_the_workers_of_a_batch_draw_together_what_one_worker_draws_alone() -> None:
