@@ -49,7 +49,7 @@ class CnnModel(Strict):
 
 
 class CnnDeepModel(Strict):
-    """Five convolutional layers of `channels`, twice 2 x and twice 4 x `channels`, global pooling, dense `head_width`.
+    """Five convolutional layers of `channels`, twice 2 x and twice 3 x `channels`, then dense `head_width` and 1.
 
     `kernel_size`: of the first layer, the others have 3. `pool`, `views`: as those of `cnn`.
     """
@@ -57,8 +57,8 @@ class CnnDeepModel(Strict):
     kind: Literal["cnn-deep"] = "cnn-deep"
     image_size: int = Field(32, ge=16, le=128)
     channels: int = Field(32, ge=1, le=512)
-    kernel_size: int = Field(3, ge=1, le=15)
-    pool: CnnPoolList = ("mean",)
+    kernel_size: int = Field(5, ge=1, le=15)
+    pool: CnnPoolList = ("flatten",)
     head_width: int = Field(64, ge=1, le=8192)
     dropout: float = Field(0.0, ge=0, lt=1)
     views: ViewList = ("identity",)

@@ -40,7 +40,7 @@ class Cnn(nn.Module):
 
 
 class CnnDeep(nn.Module):
-    """Five convolutions in the manner of VGG (Simonyan and Zisserman 2015), batch normalised and pooled globally.
+    """Five convolutions in the manner of VGG (Simonyan and Zisserman 2015), batch normalised, then dense layers.
 
     Pooling right after the first one lets every other work at half the size: 1,000 images/s trained on one core against
     670 for six layers in pairs at as many parameters. Input and output are those of `Cnn`.
@@ -52,20 +52,20 @@ class CnnDeep(nn.Module):
         head_width: int = 64,
         dropout: float = 0.0,
         *,
-        kernel_size: int = 3,
-        pool: Sequence[str] = ("mean",),
+        kernel_size: int = 5,
+        pool: Sequence[str] = ("flatten",),
         image_size: int = 32,
     ) -> None:
         super().__init__()
-        first, middle, last = channels, 2 * channels, 4 * channels
+        first, middle, last = channels, 2 * channels, 3 * channels
         self.features = nn.Sequential(
             *_convolution(3, first, kernel_size, halve=True),
             *_convolution(first, middle),
             *_convolution(middle, middle, halve=True),
             *_convolution(middle, last),
-            *_convolution(last, last),
+            *_convolution(last, last, halve=True),
         )
-        self.head = _dense(last, image_size // 4, pool, head_width, dropout)
+        self.head = _dense(last, image_size // 8, pool, head_width, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(images))
