@@ -86,6 +86,7 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("search_space.head_width={type: float, low: 8, high: 90}", "head_width is a whole number; use type int"),
         ("search_space.lrate={type: float, low: 1, high: 2}", "not a key that can be searched; did you mean lr"),
         ("search_space.batch_size.choices=[64]", "starting value 32 is not among the choices"),
+        ("search_space.augment={type: int, low: 1, high: 2}", "is not allowed|is no number"),
         ("search_space.batch_size.choices=[]", "at least 1 item"),
         ("search_space.batch_size.choices=[32, 0]", "batch_size = 0 is not allowed"),
         ("search_space.batch_size.choices=[32, 32]", "given twice"),
@@ -116,9 +117,11 @@ def test_augmentation_can_be_searched_none_included(tmp_path: Path) -> None:
     [
         ("model.stages=[stem, layer7]", "stages: resnet50 has no layer7; did you mean layer"),
         ("model.stages=[stem, stem]", "stages: one is given twice"),
-        ("model.image_size=[]", "image_size"),
+        ("model.image_size=[]", "image_size: expected whole pixels from 32 to 224"),
+        ("model.image_size=[64, 7]", "several sizes such as"),
+        ("search_space={trainable: {type: categorical, choices: [none, all]}}", "not a key that can be searched"),
         ("model={kind: resnet50, trainable: all, image_size: [64, 32]}", "several sizes are for a frozen network"),
-        ("model.views=[identity, upside-down]", r"model\.views\.1: "),
+        ("model.views=[identity, upside-down]", "upside-down is no view; expected identity, flip"),
         ("model.kind=convnext_tiny", "stages: convnext_tiny has no stem"),
     ],
 )

@@ -8,7 +8,6 @@ from cifake_ray.errors import nearest
 from cifake_ray.experiment.backbones import BackboneKind, default_stages, pooled_columns, taps_of
 from cifake_ray.experiment.values import PoolList, Strict, ViewList, split_plus
 
-Edge = Annotated[int, Field(ge=32, le=224)]
 NameList = Annotated[tuple[str, ...], BeforeValidator(split_plus), Field(min_length=1)]
 CnnPool = Literal["flatten", "grid4", "grid2", "mean", "std", "max"]
 CnnPoolList = Annotated[tuple[CnnPool, ...], BeforeValidator(split_plus), Field(min_length=1)]
@@ -16,8 +15,11 @@ CnnPoolList = Annotated[tuple[CnnPool, ...], BeforeValidator(split_plus), Field(
 
 def _one_or_several(value: Any) -> Any:
     """`64` and `[64]` are one size, `64+32` and `[64, 32]` two."""
-    values = split_plus(value)
-    return values[0] if isinstance(values, list | tuple) and len(values) == 1 else values
+    values = split_plus(value) if isinstance(value, str) else value
+    sizes = list(values) if isinstance(values, list | tuple) else [values]
+    if not sizes or not all(str(size).isdigit() and 32 <= int(size) <= 224 for size in sizes):
+        raise ValueError(f"expected whole pixels from 32 to 224, or several sizes such as [64, 32], found {value!r}")
+    return tuple(map(int, sizes)) if len(sizes) > 1 else int(sizes[0])
 
 
 class CnnModel(Strict):
@@ -85,7 +87,7 @@ class BackboneModel(Strict):
 
     kind: BackboneKind = "resnet50"
     weights: str = "imagenet-v1"
-    image_size: Annotated[Edge | tuple[Edge, ...], BeforeValidator(_one_or_several)] = 64
+    image_size: Annotated[int | tuple[int, ...], BeforeValidator(_one_or_several)] = 64
     stages: NameList
     pool: PoolList = ("mean", "std")
     views: ViewList = ("identity",)
@@ -108,8 +110,8 @@ class BackboneModel(Strict):
             if name not in known:
                 raise ValueError(f"stages: {self.kind} has no {name}{nearest(name, list(known))}")
         for key, values in (("stages", self.stages), ("image_size", self.sizes), ("pool", self.pool)):
-            if len({*values}) < max(len(values), 1):
-                raise ValueError(f"{key}: one is given twice, or none")
+            if len({*values}) < len(values):
+                raise ValueError(f"{key}: one is given twice")
         if len(self.sizes) > 1 and not self.frozen:
             raise ValueError("image_size: several sizes are for a frozen network; name one, or set trainable to none")
         return self

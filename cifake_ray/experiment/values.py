@@ -1,8 +1,9 @@
 """Values that several sections of an experiment share."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Scalar = bool | int | float | str
 Metric = Literal["val_accuracy", "val_loss"]
@@ -28,6 +29,14 @@ class Strict(BaseModel):
 
 
 Pool = Literal["mean", "std", "max", "grid2", "corr"]
-View = Annotated[str, Field(pattern=rf"^(identity|{_STEP}(-{_STEP})*)$")]
+
+
+def _check_view(view: str) -> str:
+    if not re.fullmatch(rf"identity|{_STEP}(-{_STEP})*", view):
+        raise ValueError(f"{view} is no view; expected identity, flip, a shift by 1 to 8 pixels as left2, or flip-up1")
+    return view
+
+
+View = Annotated[str, AfterValidator(_check_view)]
 PoolList = Annotated[tuple[Pool, ...], BeforeValidator(split_plus), Field(min_length=1)]
 ViewList = Annotated[tuple[View, ...], BeforeValidator(split_plus), Field(min_length=1)]
