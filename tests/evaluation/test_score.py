@@ -71,12 +71,8 @@ def test_test_json_holds_winner_and_baseline_with_every_seed_and_their_mean(scor
 def test_parameters_and_weights_are_named(copy_of: CopyOf) -> None:
     for kind, model, weights, frozen in (
         ("cnn", CnnModel(channels=4, head_width=12), "none", 0),
-        (
-            "resnet50",
-            BackboneModel(stages=("stem",), head_width=12),
-            "random",
-            9408 + 128,
-        ),  # conv1: 7*7*3*64; bn1: 2*64
+        ("resnet50", BackboneModel(stages=("stem",), head_width=12), "random", 9408 + 128),  # of conv1 and bn1
+        ("resnet18", BackboneModel(kind="resnet18", stages=("stem",), trainable="all", head_width=12), "random", 0),
     ):
         run = copy_of(kind, scored=True)
         tuned = json.loads(run.test_file.read_text())["winners"][0]
