@@ -1,7 +1,7 @@
 """Augmentation of a batch of images: tensor operations on its device, from random numbers of the batch's own.
 
-All take and give uint8 [n, h, w, 3]. Cost of a batch of 128 at 32 px on one core: flip and crop 2 ms, cutout 1, blur 6,
-noise 7 and JPEG 4 ms (64 images, 63 µs each); a training step of the CNN takes 50 to 150 ms.
+All take and give uint8 [n, h, w, 3]. A batch of 128 at 32 px on one core: flip and crop 1.8 ms, cutout 1.2, blur 10,
+noise 2.3, JPEG 4.8 ms (half of the images, 63 µs each). A training step of `cnn` takes 45 ms, of `cnn-deep` 120 ms.
 """
 
 import math

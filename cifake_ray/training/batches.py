@@ -52,8 +52,8 @@ class FeatureInputs:
     """Features of every view of the images, of which training draws one a row and step.
 
     `columns`: for each view float16 tensors [n, d] that stand side by side. They stay apart because they are maps of
-    cache entries, which all processes of a node share: joined, each would hold gigabytes of its own. Gathering a
-    batch of 32 columns takes 0.5 ms.
+    cache entries, which all processes of a node share: joined, each would hold gigabytes of its own. Gathering 128
+    rows of 32 columns, 11,520 features, takes 2.6 ms of a step of 49.
     """
 
     columns: tuple[tuple[Tensor, ...], ...]
