@@ -170,7 +170,9 @@ def test_weights_that_do_not_reach_the_stage_are_refused(call: Call, yaml_file: 
     from cifake_ray.models.weights import expected_shapes
 
     state = resnet50().state_dict()
-    save_file({name: state[name] for name in expected_shapes("stem")}, yaml_file.parent / "stem.safetensors")
+    save_file(
+        {name: state[name] for name in expected_shapes("resnet50", "stem")}, yaml_file.parent / "stem.safetensors"
+    )
     model = "model={kind: resnet50, weights: stem.safetensors, stages: [layer1], image_size: 32}"
     refused(call("tune", yaml_file, "--storage", storage, "--set", model), "layer1", "it covers stem")
     (yaml_file.parent / "stem.safetensors").write_text("no tensors")

@@ -37,7 +37,7 @@ def test_every_shipped_experiment_is_valid_and_searches_the_three_that_are_alway
 
 
 def test_there_are_shipped_experiments() -> None:
-    assert {path.stem for path in SHIPPED} >= {"cnn", "resnet50", "conditional", "pareto"}
+    assert {path.stem for path in SHIPPED} >= {"cnn", "cnn-deep", "resnet50", "conditional", "pareto"}
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:
@@ -75,7 +75,7 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("trainin.lr=3", "trainin: unknown key; did you mean training"),
         ("training.lrr=3", r"training\.lrr: unknown key; did you mean lr"),
         ("model.head_widht=3", r"model\.head_widht: unknown key; did you mean head_width"),
-        ("model.kind=vgg", "'vgg'; expected 'cnn', 'resnet50'"),
+        ("model.kind=vgg", "'vgg'; expected 'cnn', 'cnn-deep', 'resnet18', "),
         ("training.lr=fast", r"training\.lr: .*number.*'fast'"),
         ("training.epochs=2.5", r"training\.epochs: .*integer"),
         ("training.epochs=0", r"training\.epochs: .*greater"),
@@ -86,6 +86,7 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("search_space.head_width={type: float, low: 8, high: 90}", "head_width is a whole number; use type int"),
         ("search_space.lrate={type: float, low: 1, high: 2}", "not a key that can be searched; did you mean lr"),
         ("search_space.batch_size.choices=[64]", "starting value 32 is not among the choices"),
+        ("search_space.augment={type: int, low: 1, high: 2}", "is not allowed|is no number"),
         ("search_space.batch_size.choices=[]", "at least 1 item"),
         ("search_space.batch_size.choices=[32, 0]", "batch_size = 0 is not allowed"),
         ("search_space.batch_size.choices=[32, 32]", "given twice"),
@@ -109,6 +110,44 @@ def test_augmentation_can_be_searched_none_included(tmp_path: Path) -> None:
     assert experiment.baseline_params()["augment"] == ""
     assert experiment.with_params({"augment": ""}).training.augment == ()
     assert experiment.with_params({"augment": "flip+crop"}).training.augment == ("flip", "crop")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.stages=[stem, layer7]", "stages: resnet50 has no layer7; did you mean layer"),
+        ("model.stages=[stem, stem]", "stages: one is given twice"),
+        ("model.image_size=[]", "image_size: expected whole pixels from 32 to 224"),
+        ("model.image_size=[64, 7]", "several sizes such as"),
+        ("search_space={trainable: {type: categorical, choices: [none, all]}}", "not a key that can be searched"),
+        ("model={kind: resnet50, trainable: all, image_size: [64, 32]}", "several sizes are for a frozen network"),
+        ("model.views=[identity, upside-down]", "upside-down is no view; expected identity, flip"),
+        ("model.kind=convnext_tiny", "stages: convnext_tiny has no stem"),
+    ],
+)
+def test_a_backbones_wrong_values_are_one_line(tmp_path: Path, override: str, words: str) -> None:
+    text = RESNET.replace("kind: resnet50", "kind: resnet50, stages: [stem, layer1, layer2]")
+    with pytest.raises(InputError, match=words) as refused:
+        load(tmp_path, text, override)
+    assert "\n" not in str(refused.value)
+
+
+def test_sizes_stages_and_views_of_a_backbone_are_searched_joined_by_plus(tmp_path: Path) -> None:
+    space = (
+        "{image_size: {type: categorical, choices: [64, [64, 32]]}, views: {type: categorical, choices: "
+        "[identity, [identity, flip-left1]]}}"
+    )
+    experiment = load(tmp_path, "name: r\nmodel: {kind: resnet50}", f"search_space={space}")
+    assert experiment.baseline_params() == {"image_size": 64, "views": "identity"}
+    model = experiment.with_params({"image_size": "64+32", "views": "identity+flip-left1"}).model
+    assert (model.sizes, model.views) == ((64, 32), ("identity", "flip-left1"))
+    assert len(model.columns) == 6
+
+
+def test_a_backbone_that_is_not_named_its_stages_has_its_shallow_ones(tmp_path: Path) -> None:
+    assert load(tmp_path, "name: x\nmodel: {kind: resnet18}").model.stages == ("stem", "layer1", "layer2")
+    tuned = load(tmp_path, "name: x\nmodel: {kind: convnext_tiny, trainable: all}\ntraining: {augment: [flip]}").model
+    assert (tuned.stages[-1], tuned.label) == ("features.3", "convnext_tiny, fine-tuned")
 
 
 def test_images_of_a_frozen_backbone_cannot_be_augmented(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,18 @@ from torch import Tensor, nn
 
 from cifake_ray.data import Part
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import STAGES, Experiment, Model, ResNet50Model
-from cifake_ray.features import FeatureSpec, ensure_features
+from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
+from cifake_ray.features import ensure_features, model_specs
 from cifake_ray.models.backbone import build_backbone
-from cifake_ray.models.cnn import normalise_images
-from cifake_ray.models.registry import backbone_parameters, build_network, count_parameters
+from cifake_ray.models.registry import (
+    backbone_parameters,
+    build_network,
+    count_parameters,
+    preparation,
+)
 from cifake_ray.models.weights import Weights, resolve_weights
 from cifake_ray.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifake_ray.training.extract import extract_shard
 from cifake_ray.training.fit import EVALUATION_BATCH
@@ -38,41 +44,44 @@ class Detector:
 
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """uint8 [n, 32, 32, 3] -> float32 [n], the probability of FAKE; the backbone runs on every image."""
-        return self._probabilities(images if self.weights is None else self._extract(images))
+        if self.frozen is None:
+            return self._probabilities(ImageInputs(torch.from_numpy(images), self.model.views), len(images))
+        model, weights = self.frozen
+        backbone = build_backbone(weights, deepest(model.kind, model.stages))
+        extract = partial(extract_shard, images, backbone, columns=model.columns)
+        found = [[extract(image_size=size, view=view) for size in model.sizes] for view in model.views]
+        features = [[torch.from_numpy(shard[name]) for shard in view for name in model.columns] for view in found]
+        return self._probabilities(FeatureInputs(tuple(map(tuple, features))), len(images))
 
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
         """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
-        if self.weights is None or not isinstance(self.model, ResNet50Model):
+        if self.frozen is None:
             return self.p_fake(part.images)
-        spec = FeatureSpec(self.weights, self.model.image_size, deepest(self.model.stages))
-        return self._probabilities(
-            ensure_features(part, spec, progress=progress).columns(self.model.stages, self.model.pool)
-        )
+        model, weights = self.frozen
+        features = []
+        for view in model.views:
+            found = [ensure_features(part, spec, progress=progress) for spec in model_specs(model, weights, view)]
+            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
+        return self._probabilities(FeatureInputs(tuple(features)), len(part))
 
-    def _extract(self, images: np.ndarray) -> np.ndarray:
-        assert isinstance(self.model, ResNet50Model)
-        assert self.weights is not None
-        backbone = build_backbone(self.weights, deepest(self.model.stages))
-        shard = extract_shard(images, backbone, image_size=self.model.image_size, stages=self.model.stages)
-        return np.concatenate(
-            [shard[f"{stage}.{stat}"] for stage in self.model.stages for stat in self.model.pool], axis=1
-        )
+    @property
+    def frozen(self) -> tuple[BackboneModel, Weights] | None:
+        """The frozen backbone that the images go through first; None where the network takes images."""
+        if self.weights is None or not isinstance(self.model, BackboneModel) or not self.model.frozen:
+            return None
+        return self.model, self.weights
 
     @torch.inference_mode()
-    def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
+    def _probabilities(self, inputs: Inputs, count: int) -> np.ndarray:
+        """The logits averaged over the views, as in training's validation."""
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         self.network.eval()
-        logits = [self.network(_prepare(batch)) for batch in torch.from_numpy(inputs).split(EVALUATION_BATCH)]
-        return torch.sigmoid(-torch.cat(logits).double()).float().numpy()  # the logit is that of REAL
-
-
-def deepest(stages: Sequence[str]) -> str:
-    """The last stage that a backbone needs."""
-    return max(stages, key=STAGES.index)
-
-
-def _prepare(batch: Tensor) -> Tensor:
-    return normalise_images(batch) if batch.dtype == torch.uint8 else batch.float()
+        prepare = preparation(self.model)
+        logits = [
+            torch.stack([self.network(prepare(view)) for view in inputs.views(rows)]).double().mean(0)
+            for rows in torch.arange(count).split(EVALUATION_BATCH)
+        ]
+        return torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
 
 
 def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
@@ -84,26 +93,38 @@ def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
     return _build(experiment.model, tensors, None, file)
 
 
-def _build(model: Model, tensors: dict[str, Tensor], expected_sha256: str | None, file: Path) -> Detector:
-    network = build_network(model, inputs=len(tensors.get("mean", ())))
+def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | None, file: Path) -> Detector:
+    network = build_network(model)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(f"{file}: not the tensors of a {model.kind} of these settings; train it again") from error
-    weights = resolve_weights(model.weights, model.stages) if isinstance(model, ResNet50Model) else None
-    if weights is not None and expected_sha256 not in (None, weights.sha256):
+    return Detector(model, network.to(memory_format=torch.channels_last), _backbone_weights(model, noted))
+
+
+def _backbone_weights(model: Model, noted: Mapping[str, Any] | None) -> Weights | None:
+    """The frozen backbone's weights, as `noted` in model.json; of a fine-tuned one, whose tensors are stored, the note.
+
+    Raises InputError when they are not to be had, or others than those that the head was trained on.
+    """
+    if not isinstance(model, BackboneModel):
+        return None
+    if noted is not None and not model.frozen:
+        return Weights(noted["weights"], noted["sha256"], (), noted["licence"], None, model.kind)
+    weights = resolve_weights(model.kind, model.weights, model.stages)
+    if noted is not None and noted["sha256"] != weights.sha256:
         raise InputError(
-            f"backbone weights {model.weights}: found a file with SHA-256 {weights.sha256[:12]}…, but the head was "  # type: ignore[union-attr]
-            f"trained on {str(expected_sha256)[:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
+            f"backbone weights {model.weights}: found a file with SHA-256 {weights.sha256[:12]}…, but the head was "
+            f"trained on {noted['sha256'][:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
         )
-    return Detector(model, network.to(memory_format=torch.channels_last), weights)
+    return weights
 
 
 def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> None:
     """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone."""
     folder.mkdir(parents=True, exist_ok=True)
     backbone = None
-    if detector.weights is not None and isinstance(detector.model, ResNet50Model):
+    if detector.weights is not None and isinstance(detector.model, BackboneModel):
         backbone = {
             "weights": detector.weights.name,
             "sha256": detector.weights.sha256,
@@ -111,6 +132,7 @@ def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> Non
             "image_size": detector.model.image_size,
             "stages": list(detector.model.stages),
             "pool": list(detector.model.pool),
+            "views": list(detector.model.views),
             "normalisation": "imagenet",
         }
     save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
@@ -138,12 +160,11 @@ def load_detector(run: Run) -> Detector:
         raise InputError(
             f"{run.best}: no trained model there; finish the study with `cifake-ray tune --resume {run.name}`"
         )
-    return _build(model, stored[0], (note.get("backbone") or {}).get("sha256"), run.best / WEIGHTS_FILE)
+    return _build(model, stored[0], note.get("backbone"), run.best / WEIGHTS_FILE)
 
 
 def parameter_counts(detector: Detector) -> tuple[int, int]:
     """Parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
-    trained = count_parameters(detector.network)
-    if detector.weights is None or not isinstance(detector.model, ResNet50Model):
-        return trained, trained
-    return trained, trained + backbone_parameters(detector.model.stages)
+    trained, held = (count_parameters(detector.network, trained=trained) for trained in (True, False))
+    model = detector.model
+    return trained, held + (backbone_parameters(model) if isinstance(model, BackboneModel) and model.frozen else 0)

@@ -53,7 +53,7 @@ def explain(run: Run, detector: Detector, test: Part, p_fake: np.ndarray, fresh:
             entry
             | {"p_fake": round(float(p_fake[position]), 6), "subject": SUBJECT_NAMES[subject - 1] if told else None}
         )
-    note = {"schema": 1, "method": METHODS[detector.weights is not None], "images": entries}
+    note = {"schema": 1, "method": METHODS[detector.frozen is not None], "images": entries}
     write_json(run.explanations / "explain.json", note)
     return note
 

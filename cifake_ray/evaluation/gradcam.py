@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cifake_ray.evaluation.detector import Detector, deepest
-from cifake_ray.experiment import ResNet50Model
-from cifake_ray.models.backbone import build_backbone, pool_map
-from cifake_ray.models.cnn import normalise_images
+from cifake_ray.evaluation.detector import Detector
+from cifake_ray.experiment import deepest
+from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.registry import preparation
 
 # By whether the backbone is frozen.
 METHODS = {
@@ -30,7 +30,7 @@ def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarr
     sign = torch.where(torch.from_numpy(np.array(fake)), -1.0, 1.0)  # the logit is that of REAL
     detector.network.eval()
     with torch.enable_grad():
-        if detector.weights is None:
+        if detector.frozen is None:
             maps, gradients = _at_last_convolution(detector, pixels, sign)
             weighted = maps * gradients.mean((2, 3), keepdim=True)
         else:
@@ -53,7 +53,7 @@ def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tu
 
     hooks = [module.register_forward_hook(keep) for module in detector.network.modules()]
     try:
-        answer = (sign * detector.network(normalise_images(pixels))).sum()
+        answer = (sign * detector.network(preparation(detector.model)(pixels))).sum()
     finally:
         for hook in hooks:
             hook.remove()
@@ -61,16 +61,20 @@ def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tu
 
 
 def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
-    """Output of the deepest stage that the head uses [n, c, h, w], and the gradient through head and pooling."""
-    model, weights = detector.model, detector.weights
-    assert isinstance(model, ResNet50Model)
-    assert weights is not None
-    last = deepest(model.stages)
-    backbone = build_backbone(weights, last)
-    with torch.no_grad():
-        maps = backbone.maps(backbone.prepare(pixels, model.image_size))
-    maps[last] = maps[last].requires_grad_()
-    columns = [pool_map(stage, maps[stage])[f"{stage}.{stat}"] for stage in model.stages for stat in model.pool]
+    """Output of the deepest stage that the head uses, at the first size [n, c, h, w], and the gradient through the head
+    and the pooling of the images as they are."""
+    assert detector.frozen is not None
+    model, weights = detector.frozen
+    backbone = build_backbone(weights, deepest(model.kind, model.stages))
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[-1]
+
+    backbone.blocks[-1].register_forward_hook(keep)
+    pooled = [backbone(pixels, size, model.columns) for size in model.sizes]
+    columns = [found[name] for found in pooled for name in model.columns]
     answer = (sign * detector.network(torch.cat(columns, 1))).sum()
-    gradient = torch.autograd.grad(answer, maps[last])[0]
-    return maps[last].detach(), gradient.nan_to_num(0.0)  # the deviation of a channel that is 0 everywhere has none
+    gradient = torch.autograd.grad(answer, kept[0])[0]
+    return kept[0].detach(), gradient.nan_to_num(0.0)  # the deviation of a channel that is 0 everywhere has none

@@ -23,7 +23,7 @@ def fixed_threshold(run: Run, detector: Detector, images: ImageSet) -> dict[str,
     data = run.experiment().data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
     labels = images.train.labels[chosen]
-    if detector.weights is None:
+    if detector.frozen is None:
         p_fake = detector.p_fake(images.train.images[chosen])
     else:  # features of the whole part are in the cache
         p_fake = detector.p_fake_of_part(images.train)[chosen]

@@ -1,5 +1,6 @@
 """The experiment: one YAML file as validated values. Loading, overriding, saving; every complaint is one line."""
 
+from cifake_ray.experiment.backbones import deepest, pooled_columns, stages_of, taps_of, up_to
 from cifake_ray.experiment.configurations import (
     active_params,
     all_configurations,
@@ -16,20 +17,21 @@ from cifake_ray.experiment.file import (
     save_experiment,
     validate_experiment,
 )
-from cifake_ray.experiment.model import MODEL_KINDS, CnnModel, Model, ResNet50Model
+from cifake_ray.experiment.model import MODEL_KINDS, BackboneModel, CnnDeepModel, CnnModel, Model
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import STAGES, Metric, Pool, Scalar, SecondObjective, Stage, Strict, join_plus
+from cifake_ray.experiment.values import Metric, Pool, Scalar, SecondObjective, Strict, join_plus
 
 __all__ = [
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
-    "STAGES",
     "Augmentations",
+    "BackboneModel",
     "CategoricalDimension",
+    "CnnDeepModel",
     "CnnModel",
     "Data",
     "Dimension",
@@ -39,18 +41,17 @@ __all__ = [
     "Metric",
     "Model",
     "Pool",
-    "ResNet50Model",
     "Resources",
     "Scalar",
     "Search",
     "SecondObjective",
-    "Stage",
     "Strict",
     "Training",
     "active_params",
     "all_configurations",
     "check_study",
     "count_configurations",
+    "deepest",
     "is_active",
     "is_whole",
     "join_plus",
@@ -58,6 +59,10 @@ __all__ = [
     "override",
     "parents_first",
     "parse_yaml",
+    "pooled_columns",
     "save_experiment",
+    "stages_of",
+    "taps_of",
+    "up_to",
     "validate_experiment",
 ]

@@ -32,10 +32,10 @@ class Experiment(Strict):
             check_dimension(name, dimension, (self.model, self.training))
         check_conditions(self.search_space)
         check_pairs(self.search, self.search_space, self.model, self.training)
-        if self.model.kind != "cnn" and self.training.augment:
+        if self.model.frozen and self.training.augment:
             raise ValueError(
                 "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
-                "remove the key or set it to []"
+                "remove the key or set it to [], and name model.views, of which training draws one an image and step"
             )
         return self
 

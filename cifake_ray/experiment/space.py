@@ -63,7 +63,7 @@ DIMENSIONS: dict[str, type[Strict]] = {
     "categorical": CategoricalDimension,
 }
 
-_NEVER = ("kind", "seed", "epochs", "precision")  # keys of a section that cannot be searched
+_NEVER = ("kind", "trainable", "seed", "epochs", "precision")  # keys of a section that cannot be searched
 
 
 def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict]) -> None:
@@ -106,6 +106,8 @@ def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None
             )
         return
     low, high = dimension.bounds
+    if isinstance(value, str):
+        raise ValueError(f"{where}: the starting value {value!r} is no number; use type categorical")
     if not low <= value <= high:
         raise ValueError(f"{where}: the starting value {value!r} lies outside {low:g} to {high:g}")
     steps = (value - low) / dimension.step if dimension.step else 0

@@ -1,15 +1,14 @@
 """Values that several sections of an experiment share."""
 
-from typing import Any, Literal, get_args
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-Stage = Literal["stem", "layer1", "layer2", "layer3", "layer4"]
-Pool = Literal["mean", "std"]
 Scalar = bool | int | float | str
 Metric = Literal["val_accuracy", "val_loss"]
 SecondObjective = Literal["parameters", "inference_ms"]  # trained parameters; milliseconds of one image on one thread
-STAGES: tuple[str, ...] = get_args(Stage)
+_STEP = r"(flip|(left|right|up|down)[1-8])"
 
 
 def split_plus(value: Any) -> Any:
@@ -28,3 +27,17 @@ class Strict(BaseModel):
     """Immutable; a key it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Pool = Literal["mean", "std", "max", "grid2", "corr"]
+
+
+def _check_view(view: str) -> str:
+    if not re.fullmatch(rf"identity|{_STEP}(-{_STEP})*", view):
+        raise ValueError(f"{view} is no view; expected identity, flip, a shift by 1 to 8 pixels as left2, or flip-up1")
+    return view
+
+
+View = Annotated[str, AfterValidator(_check_view)]
+PoolList = Annotated[tuple[Pool, ...], BeforeValidator(split_plus), Field(min_length=1)]
+ViewList = Annotated[tuple[View, ...], BeforeValidator(split_plus), Field(min_length=1)]

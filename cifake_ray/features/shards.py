@@ -27,12 +27,13 @@ class Extraction:
 
     backbone: Backbone
     image_size: int
-    stages: tuple[str, ...]
+    view: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Features of the images from row `start` on, float16 [rows, channels] per `stage.stat`, and their CPU time."""
+    """Features of the images from row `start` on, float16 [rows, n] of each `stage.statistic`, and their CPU time."""
 
     start: int
     columns: dict[str, np.ndarray]
@@ -51,7 +52,12 @@ def run_one(images: np.ndarray, start: int, extraction: Extraction, device: str)
     """Extract one shard in the calling thread."""
     began = time.thread_time()
     columns = extract_shard(
-        images, extraction.backbone, image_size=extraction.image_size, stages=extraction.stages, device=device
+        images,
+        extraction.backbone,
+        image_size=extraction.image_size,
+        columns=extraction.columns,
+        view=extraction.view,
+        device=device,
     )
     return ShardResult(start, columns, time.thread_time() - began)
 

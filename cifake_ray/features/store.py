@@ -15,13 +15,12 @@ import numpy as np
 
 from cifake_ray.cache import Entry, cache_root, locked, read_entry, write_entry
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import STAGES
+from cifake_ray.experiment import deepest
 from cifake_ray.features.shards import Extraction, RunShards, local_shards
 from cifake_ray.features.specs import FeatureSpec
-from cifake_ray.models.backbone import POOLS, build_backbone
+from cifake_ray.models.backbone import build_backbone
 
 KIND = "features"
-VIEW = "identity"  # the images as they are
 _FORMAT = 1  # raise it when the values of a feature change
 _SHARD_PIXELS = 4_000_000  # input pixels of one shard: about 3 s of one core, which is what a killed run can lose
 _SHARD_ROWS = 2000
@@ -52,16 +51,15 @@ class FeatureSet:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
-    def columns(self, stages: Sequence[str], pool: Sequence[str]) -> np.ndarray:
-        """float16 [n, d]: for each of `stages` in order, each statistic of `pool` in order. Raises InputError."""
-        names = [f"{stage}.{stat}" for stage in stages for stat in pool]
+    def columns(self, names: Sequence[str]) -> list[np.ndarray]:
+        """float16 [n, d] of each `stage.statistic` of `names`, memory-mapped. Raises InputError."""
         unknown = [name for name in names if name not in self.entries]
         if unknown:
             raise InputError(f"features {unknown[0]}: not in this set, which goes up to {self.spec.last_stage}")
         found = [read_entry(self.entries[name], verify=False) for name in names]
         if None in found:
             raise InputError(f"{self.entries[names[found.index(None)]]}: gone from the cache; run the command again")
-        return np.concatenate([entry.arrays["values"] for entry in found if entry], axis=1)
+        return [entry.arrays["values"] for entry in found if entry]
 
 
 def ensure_features(
@@ -91,13 +89,12 @@ def ensure_features(
 
 
 def missing_features(part: Images, spec: FeatureSpec) -> list[str]:
-    """The `stage.stat` of the pass that the cache does not hold for these images, or holds damaged."""
+    """The `stage.statistic` of the pass that the cache does not hold for these images, or holds damaged."""
     return _missing(_entries(part, spec), len(part.images))
 
 
 def _entries(part: Images, spec: FeatureSpec) -> dict[str, Path]:
-    stages = STAGES[: STAGES.index(spec.last_stage) + 1]
-    return {name: _entry_path(part, spec, name) for name in (f"{s}.{stat}" for s in stages for stat in POOLS)}
+    return {name: _entry_path(part, spec, name) for name in spec.columns}
 
 
 def shard_bounds(count: int, image_size: int) -> list[tuple[int, int]]:
@@ -116,7 +113,6 @@ def _extract(
 ) -> tuple[int, float]:
     """Extract every shard that is not in `folder` already. Returns the images extracted and their CPU seconds."""
     total = len(part.images)
-    stages = tuple(stage for stage in STAGES if any(name.startswith(f"{stage}.") for name in missing))
     bounds = shard_bounds(total, spec.image_size)
     pending = [(start, stop) for start, stop in bounds if not _has_shard(folder, start, stop, missing)]
     left = sum(stop - start for start, stop in pending)
@@ -125,7 +121,8 @@ def _extract(
         progress(total - left, total)
     if not pending:
         return 0, 0.0
-    extraction = Extraction(build_backbone(spec.weights, stages[-1]), spec.image_size, stages)
+    last = deepest(spec.weights.kind, (name.rpartition(".")[0] for name in missing))
+    extraction = Extraction(build_backbone(spec.weights, last), spec.image_size, spec.view, tuple(missing))
     for result in run_shards(part.images, pending, extraction):
         rows = len(next(iter(result.columns.values())))
         _write(_shard_path(folder, result.start), {name: result.columns[name] for name in missing}, {})
@@ -142,7 +139,7 @@ def _assemble(part: Images, spec: FeatureSpec, entries: dict[str, Path], folder:
         shards = [np.load(_shard_path(folder, start) / f"{name}.npy", mmap_mode="r") for start, _ in bounds]
         meta = {
             "feature": name, "images": part.fingerprint, "weights": spec.weights.name, "sha256": spec.weights.sha256,
-            "image_size": spec.image_size, "view": VIEW,
+            "image_size": spec.image_size, "view": spec.view,
         }  # fmt: skip
         _write(path, {"values": np.concatenate(shards)}, meta)
     shutil.rmtree(folder, ignore_errors=True)
@@ -183,5 +180,5 @@ def _entry_path(part: Images, spec: FeatureSpec, name: str) -> Path:
 
 
 def _key(part: Images, spec: FeatureSpec) -> str:
-    facts = (str(_FORMAT), part.fingerprint, spec.weights.sha256, str(spec.image_size), VIEW)
-    return f"{VIEW}-{spec.image_size}px-{hashlib.sha256('/'.join(facts).encode()).hexdigest()[:32]}"
+    facts = (str(_FORMAT), part.fingerprint, spec.weights.sha256, str(spec.image_size), spec.view)
+    return f"{spec.view}-{spec.image_size}px-{hashlib.sha256('/'.join(facts).encode()).hexdigest()[:32]}"

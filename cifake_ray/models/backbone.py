@@ -1,7 +1,8 @@
-"""The frozen backbone: torchvision's resnet50 cut after a stage, each stage on the way pooled by mean and deviation."""
+"""Backbones: a torchvision network cut into blocks, and pooled after those that are asked for."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,129 +10,150 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import STAGES
+from cifake_ray.experiment import deepest, stages_of, taps_of, up_to
+from cifake_ray.models.pooling import pool_map
+from cifake_ray.models.views import apply_view
 from cifake_ray.models.weights import Weights, expected_shapes, load_tensors
 
-if TYPE_CHECKING:  # importing torchvision takes 3 s, and trials on cached features need none of it
-    from torchvision.models import ResNet
-
-STAGE_CHANNELS = {"stem": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048}
-POOLS = ("mean", "std")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1; torchvision's ResNet50 recipes
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1; the recipe of every torchvision network registered here
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
-    """Frozen stages in order. Nothing in it is trainable, and `train()` leaves it as it is.
+    """Frozen blocks in order. Nothing in it is trainable, and `train()` leaves it as it is.
 
     Batch normalisation is folded into the convolutions, which equals its eval mode and cannot leave it; 346 against 326
-    images/s at 64 px up to layer2 on two AVX2 cores.
+    images/s at 64 px up to ResNet50's layer2 on two AVX2 cores.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, stages: dict[str, nn.Module]) -> None:
+    def __init__(self, blocks: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.stages = nn.ModuleDict(stages)
-        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.names, self.blocks = tuple(blocks), nn.ModuleList(blocks.values())
+        fold_batch_norm(self)
         self.requires_grad_(False).to(memory_format=torch.channels_last)  # 326 against 226 images/s
         super().train(False)
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002
         return self
 
-    def prepare(self, images: Tensor, image_size: int) -> Tensor:
-        """uint8 [n, 32, 32, 3] -> ImageNet-normalised float32 [n, 3, image_size, image_size], resized bilinearly."""
-        inputs = (
-            images.permute(0, 3, 1, 2).to(torch.float32) - self.mean
-        ) / self.std  # affine, so it may precede resizing
-        if inputs.shape[-1] == image_size:
-            return inputs
-        return interpolate(inputs, size=(image_size, image_size), mode="bilinear", align_corners=False)
-
-    def maps(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Prepared images [n, 3, s, s] -> the output of every stage, [n, channels, height, width]."""
-        outputs: dict[str, Tensor] = {}
-        for name, stage in self.stages.items():
-            inputs = outputs[name] = stage(inputs)
-        return outputs
-
-    def forward(self, images: Tensor, image_size: int, stages: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """uint8 [n, 32, 32, 3] -> float32 [n, channels] per `stage.mean` and `stage.std` of `stages` (default: all)."""
-        maps = self.maps(self.prepare(images, image_size))
-        return {name: pooled for stage in stages or maps for name, pooled in pool_map(stage, maps[stage]).items()}
+    def forward(
+        self, images: Tensor, image_size: int, columns: Sequence[str], view: str = "identity"
+    ) -> dict[str, Tensor]:
+        """uint8 [n, 32, 32, 3] -> float32 [n, features] of each `stage.statistic` of `columns`."""
+        return pool_blocks(self.names, self.blocks, normalise_imagenet(apply_view(images, view), image_size), columns)
 
 
-def pool_map(stage: str, activations: Tensor) -> dict[str, Tensor]:
-    """[n, c, h, w] -> mean and population standard deviation over the positions, float32 [n, c] each.
+def pool_blocks(
+    names: Sequence[str], blocks: nn.ModuleList, inputs: Tensor, columns: Sequence[str]
+) -> dict[str, Tensor]:
+    """Normalised images [n, 3, s, s] -> float32 [n, features] of each `stage.statistic`; no later block runs."""
+    asked: dict[str, list[str]] = {}
+    for column in columns:
+        stage, _, statistic = column.rpartition(".")
+        asked.setdefault(stage, []).append(statistic)
+    found: dict[str, Tensor] = {}
+    for name, block in zip(names, blocks, strict=True):
+        inputs = block(inputs)
+        if name in asked:
+            pooled = pool_map(inputs, asked.pop(name))
+            found |= {f"{name}.{statistic}": values for statistic, values in pooled.items()}
+        if not asked:
+            break
+    return found
 
-    As products with a vector of 1/(h w): on channels_last the fastest of six ways measured on the CPU, 3 % of the whole
-    pass where `torch.var_mean` is 22 %. The deviation is that of centred values: E[x²] - E[x]² would lose digits.
-    """
-    with torch.autocast(activations.device.type, enabled=False):
-        values = activations.to(torch.float32).permute(0, 2, 3, 1).flatten(1, 2)
-        weights = values.new_full((1, values.shape[1]), 1 / values.shape[1])
-        mean = weights @ values
-        variance = weights @ (values - mean).square()
-        return {f"{stage}.mean": mean.squeeze(1), f"{stage}.std": variance.sqrt().squeeze(1)}
+
+def normalise_imagenet(images: Tensor, image_size: int) -> Tensor:
+    """uint8 [n, 32, 32, 3] -> ImageNet-normalised float32 [n, 3, image_size, image_size], resized bilinearly."""
+    mean, std = (255 * images.new_tensor(values, dtype=torch.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    inputs = ((images.to(torch.float32) - mean) / std).permute(0, 3, 1, 2)  # affine, so it may precede resizing
+    if inputs.shape[-1] == image_size:
+        return inputs
+    return interpolate(inputs, size=(image_size, image_size), mode="bilinear", align_corners=False)
 
 
-def build_backbone(weights: Weights, last_stage: str) -> Backbone:
-    """torchvision's resnet50 up to `last_stage`, frozen. Random weights are those of seed 0; no global seed moves.
+def build_backbone(weights: Weights, last: str) -> Backbone:
+    """torchvision's network up to the stage or block `last`, frozen.
 
     Raises InputError when the file changed since it was resolved or holds NaN or infinity.
     """
-    kept = STAGES[: STAGES.index(last_stage) + 1]
-    network = _random_network() if weights.path is None else _loaded_network(weights, kept)
-    stem = nn.Sequential(_fuse(network.conv1, network.bn1), nn.ReLU(inplace=True), network.maxpool)
-    stages: dict[str, nn.Module] = {"stem": stem}
-    for stage in kept[1:]:
-        stages[stage] = nn.Sequential(*(_fuse_bottleneck(block) for block in getattr(network, stage)))
-    return Backbone(stages)
+    return Backbone(build_blocks(weights, last))
 
 
-def _random_network() -> "ResNet":
-    """torchvision's own initialisation (He et al. 2015, fan out) at seed 0; the caller's generators are left alone."""
-    from torchvision.models import resnet50
+def build_blocks(weights: Weights, last: str) -> dict[str, nn.Module]:
+    """The blocks up to `last`, with batch norm, in eval mode. Random weights are those of seed 0; no global seed moves.
+
+    Raises InputError when the file changed since it was resolved or holds NaN or infinity.
+    """
+    kept = up_to(weights.kind, last)
+    network = _random_network(weights.kind) if weights.path is None else _loaded_network(weights, kept)
+    return cut_network(weights.kind, network.eval(), last)
+
+
+def empty_blocks(kind: str, names: Sequence[str]) -> dict[str, nn.Module]:
+    """The blocks up to the deepest of `names`, whose tensors are to be loaded: they hold no values yet."""
+    from torchvision.models import get_model
+
+    with torch.device("meta"):
+        network = get_model(kind)
+    return cut_network(kind, network.to_empty(device="cpu"), deepest(kind, names))
+
+
+def cut_network(kind: str, network: Any, last: str) -> dict[str, nn.Module]:
+    """The blocks of a torchvision network by the names of `taps_of`, up to `last`."""
+    kept = up_to(kind, last)
+    blocks: list[nn.Module] = []
+    for stage in stages_of(kind):
+        if stage == "stem":
+            blocks.append(nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool))
+            continue
+        module = network.get_submodule(stage)
+        count = sum(tap.stage == stage for tap in taps_of(kind).values())
+        blocks += list(module) if count > 1 else [module]
+    return dict(zip(kept, blocks, strict=False))
+
+
+def _random_network(kind: str) -> Any:
+    """torchvision's own initialisation at seed 0; the caller's generators are left alone."""
+    from torchvision.models import get_model
 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # torch.manual_seed would also seed the GPUs, which fork_rng skips here
-        network: ResNet = resnet50()
-    network.eval()
-    return network
+        return get_model(kind)
 
 
-def _loaded_network(weights: Weights, stages: Sequence[str]) -> "ResNet":
-    """Only the tensors of `stages` are loaded; the rest of the network stays without memory and is cut off."""
-    from torchvision.models import resnet50
+def _loaded_network(weights: Weights, names: Sequence[str]) -> Any:
+    """Only the tensors of these blocks are loaded; the rest of the network stays without memory and is cut off."""
+    from torchvision.models import get_model
 
     tensors = load_tensors(weights)
-    needed = {name: tensors[name].to(torch.float32) for stage in stages for name in expected_shapes(stage)}
+    needed = {name: tensors[name].to(torch.float32) for name in expected_shapes(weights.kind, *names)}
     damaged = [name for name, tensor in needed.items() if not tensor.isfinite().all()]
     if damaged:
         raise InputError(
             f"{weights.path}: {damaged[0]} holds NaN or infinity ({len(damaged)} such tensors); fetch it again"
         )
+    counters = {name: torch.tensor(0) for name in _counters(needed)}  # which old files lack
     with torch.device("meta"):
-        network: ResNet = resnet50()
-    network.load_state_dict(needed, strict=False, assign=True)
-    network.eval()
+        network = get_model(weights.kind)
+    network.load_state_dict(needed | counters, strict=False, assign=True)
     return network
 
 
-def _fuse(convolution: nn.Module, norm: nn.Module) -> nn.Module:
-    assert isinstance(convolution, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
-    return fuse_conv_bn_eval(convolution, norm)
+def _counters(names: Mapping[str, Tensor]) -> list[str]:
+    ends = ("running_mean", "num_batches_tracked")
+    return [name.replace(*ends) for name in names if name.endswith(ends[0])]
 
 
-def _fuse_bottleneck(block: nn.Module) -> nn.Module:
-    """Fold the three batch norms of a torchvision Bottleneck, and that of its shortcut, into their convolutions."""
-    for i in (1, 2, 3):
-        setattr(block, f"conv{i}", _fuse(getattr(block, f"conv{i}"), getattr(block, f"bn{i}")))
-        setattr(block, f"bn{i}", nn.Identity())
-    if isinstance(block.downsample, nn.Sequential):
-        block.downsample = _fuse(block.downsample[0], block.downsample[1])
-    return block
+def fold_batch_norm(module: nn.Module) -> None:
+    """Fold each batch norm into the convolution before it: neighbours in a Sequential, `conv1` and `bn1` of a block."""
+    children = dict(module.named_children())
+    order = list(children) if isinstance(module, nn.Sequential) else []
+    pairs = list(itertools.pairwise(order))
+    pairs += [(name, name.replace("conv", "bn")) for name in children if name.startswith("conv")]
+    for convolution, norm in pairs:
+        first, second = children[convolution], children.get(norm)
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            setattr(module, convolution, fuse_conv_bn_eval(first, second))
+            setattr(module, norm, nn.Identity())
+    for child in module.children():
+        fold_batch_norm(child)

@@ -3,10 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+_FURTHEST = 8.0  # standard deviations
+
 
 class Head(nn.Module):
     """Standardise each feature by the training set's mean and standard deviation, then dense `head_width` and 1.
 
+    Standardised values are clamped to +-8: a channel that was silent in the sample would else give millions elsewhere.
     Input: [n, d] of any float type. Output: logits [n] of label 1 (REAL). The statistics are buffers, saved with it.
     """
 
@@ -32,5 +35,5 @@ class Head(nn.Module):
         self.std.copy_(values.std(0).clamp_min(1e-6))
 
     def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.layers((features - self.mean) / self.std)
+        logits: Tensor = self.layers(((features - self.mean) / self.std).clamp(-_FURTHEST, _FURTHEST))
         return logits.squeeze(1)

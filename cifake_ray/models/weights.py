@@ -5,8 +5,8 @@
 
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,112 +16,79 @@ from torch import Tensor
 
 from cifake_ray.download import Progress, file_sha256
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import STAGES
+from cifake_ray.experiment import deepest, stages_of, taps_of
 from cifake_ray.models.download import download_file, downloads
+from cifake_ray.models.known import KNOWN, Known
 
 SUFFIXES = (".safetensors", ".pth")
-_LARGEST = 1 << 30  # bytes; ResNet50 has 0.1 GB, so larger files in the folder are not worth hashing
+_LARGEST = 1 << 30  # bytes; the largest backbone has 0.2 GB, so larger files in the folder are not worth hashing
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One set of backbone weights. `stages`: what the file covers; `path`: None for random weights."""
+    """One set of weights of the network `kind`. `stages`: what the file covers; `path`: None for random weights."""
 
     name: str
     sha256: str
     stages: tuple[str, ...]
     licence: str
     path: Path | None
+    kind: str = "resnet50"
 
 
-@dataclass(frozen=True)
-class Known:
-    """Weights with a name. torchvision's file names end in the first 8 hex digits of their file's SHA-256.
-
-    `official`: their name in torchvision's list of weights, which knows where to download them.
-    """
-
-    licence: str
-    digests: tuple[str, ...] = field(default=())
-    url: str = ""
-    official: str = ""
-
-    @property
-    def address(self) -> str:
-        """Where they are downloaded from; empty for weights that are published nowhere."""
-        if not self.official:
-            return self.url
-        from torchvision.models import ResNet50_Weights
-
-        return str(ResNet50_Weights[self.official].url)
-
-    @property
-    def file(self) -> str:
-        return self.address.rpartition("/")[2]
-
-    def is_file(self, sha256: str) -> bool:
-        """Whether a file with this digest is one of these weights."""
-        if sha256 in self.digests:
-            return True
-        prefix = self.file.rpartition("-")[2].partition(".")[0]
-        return bool(prefix) and sha256.startswith(prefix)
+RANDOM = "random"
 
 
-RANDOM = Weights("random", "random-seed-0", STAGES, "none (seeded random numbers)", None)
-_TORCHVISION = "BSD-3-Clause (torchvision)"
-KNOWN = {
-    "imagenet-v1": Known(  # the digest is that of a file with the original tensors up to layer2 only
-        _TORCHVISION,
-        ("e8cdc9a2d9fd0bec786f4a25a86db057386ed3f49feb45f69dd503874d118e9d",),
-        official="IMAGENET1K_V1",
-    ),
-    "imagenet-v2": Known(_TORCHVISION, official="IMAGENET1K_V2"),
-    "imagenet-pq": Known(  # product-quantised, arXiv 2010.15703
-        "Uber Non-Commercial License (evaluation only)",
-        ("0c12bb8882fe6976fd45f86ac0422ac5cea63810a934b8455573d8d18435f464",),
-    ),
-}
+def random_weights(kind: str) -> Weights:
+    """The weights of the network initialised at seed 0."""
+    own = "" if kind == "resnet50" else f"-{kind}"  # the digest is part of what cached features are known by
+    return Weights(RANDOM, f"random-seed-0{own}", stages_of(kind), "none (seeded random numbers)", None, kind)
 
 
-def resolve_weights(spec: str, stages: Sequence[str], *, progress: Progress | None = None) -> Weights:
-    """The weights that `spec` names: a known name, `random`, or the path of a .safetensors or .pth file.
+def resolve_weights(kind: str, spec: str, stages: Sequence[str], *, progress: Progress | None = None) -> Weights:
+    """The weights of the network `kind` that `spec` names: a known name (torchvision's `IMAGENET1K_V1` is
+    `imagenet-v1`), `random`, or the path of a .safetensors or .pth file.
 
     A name is looked for in the folder CIFAKE_RAY_WEIGHTS, then in the cache, then downloaded (`progress`: bytes done,
     bytes in all; 0 when unknown). Raises InputError: unknown name, no such file, not plain tensors, tensors of `stages`
     missing (which are named), download failed.
     """
-    if spec == RANDOM.name:
-        return RANDOM
+    if spec == RANDOM:
+        return random_weights(kind)
     if Path(spec).suffix in SUFFIXES:
-        return _covering(inspect_weights(_find_path(spec)), stages)
-    if spec not in KNOWN:
-        raise InputError(
-            f"weights {spec}: unknown; expected {', '.join([*KNOWN, 'random'])}, or a .safetensors or .pth file"
-        )
-    found = [inspect_weights(path) for path in _candidates() if KNOWN[spec].is_file(file_sha256(path))]
-    enough = [weights for weights in found if deepest_stage(stages) in weights.stages]
+        return _covering(inspect_weights(kind, _find_path(spec)), stages)
+    name = spec.replace("IMAGENET1K_", "imagenet-").lower()
+    known = KNOWN[kind].get(name)
+    if known is None:
+        names = ", ".join([*KNOWN[kind], RANDOM])
+        raise InputError(f"weights {spec}: unknown for {kind}; expected {names}, or a .safetensors or .pth file")
+    found = [inspect_weights(kind, path) for path in _candidates() if known.is_file(file_sha256(path))]
+    enough = [weights for weights in found if _last_stage(kind, stages) in weights.stages]
     if enough:
         return enough[0]
     try:
-        return _covering(inspect_weights(_download(spec, progress)), stages)
+        return _covering(inspect_weights(kind, _download(name, known, progress)), stages)
     except InputError as error:
         if not found:
             raise
         raise InputError(f"{_refusal(found[0], stages)}. {error}") from error
 
 
-def inspect_weights(path: Path) -> Weights:
-    """What the file at `path` is and which stages it covers. Raises InputError when it does not hold plain tensors."""
+def inspect_weights(kind: str, path: Path) -> Weights:
+    """What the file at `path` is and which stages of the network `kind` it covers.
+
+    Raises InputError when it does not hold plain tensors.
+    """
     sha256 = file_sha256(path)
-    known = next((name for name, known in KNOWN.items() if known.is_file(sha256)), None)
+    known = next((name for name, known in KNOWN[kind].items() if known.is_file(sha256)), None)
     shapes = tensor_shapes(path)
     covered: list[str] = []
-    for stage in STAGES:  # a stage without the ones before it is of no use
-        if _absent(shapes, stage):
+    for stage in stages_of(kind):  # a stage without the ones before it is of no use
+        if _absent(kind, shapes, stage):
             break
         covered.append(stage)
-    licence = KNOWN[known].licence if known else "unknown"
-    return Weights(known or path.name, sha256, tuple(covered), licence, path)
+    licence = KNOWN[kind][known].licence if known else "unknown"
+    return Weights(known or path.name, sha256, tuple(covered), licence, path, kind)
 
 
 def load_tensors(weights: Weights) -> dict[str, Tensor]:
@@ -132,19 +99,20 @@ def load_tensors(weights: Weights) -> dict[str, Tensor]:
     return _read(weights.path)
 
 
-def expected_shapes(stage: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors of torchvision's resnet50 that a frozen network needs for one stage."""
-    prefixes = ("conv1.", "bn1.") if stage == "stem" else (f"{stage}.",)
-    return {name: shape for name, shape in _resnet50_shapes().items() if name.startswith(prefixes)}
+def expected_shapes(kind: str, *names: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of torchvision's network that a frozen one needs for these stages or blocks."""
+    blocks = [tap for name, tap in taps_of(kind).items() if tap.stage in names or name in names]
+    prefixes = tuple(prefix for tap in blocks for prefix in tap.prefixes)
+    return {name: shape for name, shape in _all_shapes(kind).items() if name.startswith(prefixes)}
 
 
-@lru_cache(1)
-def _resnet50_shapes() -> dict[str, tuple[int, ...]]:
+@lru_cache
+def _all_shapes(kind: str) -> dict[str, tuple[int, ...]]:
     """Without `num_batches_tracked`, which only training reads and old files lack."""
-    from torchvision.models import resnet50
+    from torchvision.models import get_model
 
     with torch.device("meta"):
-        tensors: Mapping[str, Tensor] = resnet50().state_dict()
+        tensors: Mapping[str, Tensor] = get_model(kind).state_dict()
     return {name: tuple(t.shape) for name, t in tensors.items() if not name.endswith("num_batches_tracked")}
 
 
@@ -192,18 +160,18 @@ def _find_path(spec: str) -> Path:
     raise InputError(f"weights {spec}: no such file (a relative path is looked for here and in CIFAKE_RAY_WEIGHTS)")
 
 
-def deepest_stage(stages: Iterable[str]) -> str:
-    """The last of these stages in the order of the network."""
-    return max(stages, key=STAGES.index)
+def _last_stage(kind: str, names: Sequence[str]) -> str:
+    """The stage that the deepest of these stages and blocks belongs to."""
+    return taps_of(kind)[deepest(kind, names)].stage
 
 
-def _absent(shapes: Mapping[str, tuple[int, ...]], stage: str) -> list[str]:
+def _absent(kind: str, shapes: Mapping[str, tuple[int, ...]], stage: str) -> list[str]:
     """Tensors of the stage that are missing, or of another network's shape."""
-    return [name for name, shape in expected_shapes(stage).items() if shapes.get(name) != shape]
+    return [name for name, shape in expected_shapes(kind, stage).items() if shapes.get(name) != shape]
 
 
 def _covering(weights: Weights, stages: Sequence[str]) -> Weights:
-    if deepest_stage(stages) not in weights.stages:
+    if _last_stage(weights.kind, stages) not in weights.stages:
         raise InputError(_refusal(weights, stages))
     return weights
 
@@ -212,18 +180,18 @@ def _refusal(weights: Weights, stages: Sequence[str]) -> str:
     """One line: the file, what it misses of the stages up to the deepest of `stages`, what it covers, the cure."""
     assert weights.path is not None, "random weights cover everything"
     shapes = tensor_shapes(weights.path)
-    needed = STAGES[: STAGES.index(deepest_stage(stages)) + 1]
-    missing = [name for stage in needed for name in _absent(shapes, stage)]
+    last, known = _last_stage(weights.kind, stages), stages_of(weights.kind)
+    needed = known[: known.index(last) + 1]
+    missing = [name for stage in needed for name in _absent(weights.kind, shapes, stage)]
     shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
     return (
-        f"{weights.path} ({weights.name}): {len(missing)} tensors of ResNet50 up to {needed[-1]} are missing or of "
+        f"{weights.path} ({weights.name}): {len(missing)} tensors of {weights.kind} up to {last} are missing or of "
         f"another shape ({shown}); it covers {', '.join(weights.stages) or 'no stage'}: "
         "ask for these stages or give a fuller file"
     )
 
 
-def _download(name: str, progress: Progress | None) -> Path:
-    known = KNOWN[name]
+def _download(name: str, known: Known, progress: Progress | None) -> Path:
     if not known.address:
         raise InputError(
             f"weights {name}: not found, and not to be downloaded; put the file into {downloads()} "

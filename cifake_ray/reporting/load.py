@@ -186,7 +186,7 @@ def _summary(run: Run) -> dict[str, Any]:
     best = study.trial("tuned")
     return {
         "name": study.name,
-        "model": study.experiment.model.kind,
+        "model": study.experiment.model.label,
         "data": study.data.get("source") or study.experiment.data.source,
         "trials": study.finished(),
         **study.counts(),

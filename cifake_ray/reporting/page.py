@@ -81,7 +81,7 @@ def _comparison_row(row: cells.Row) -> dict[str, Any]:
 def _study(study: Study, figures: Sequence[dict[str, Any]], images: bool) -> dict[str, Any]:
     return {
         "name": study.name,
-        "model": study.experiment.model.kind,
+        "model": study.experiment.model.label,
         "missing": text.missing(study),
         "search": _search_sentence(study),
         "space": [_space_row(study, name, dimension) for name, dimension in study.experiment.search_space.items()],

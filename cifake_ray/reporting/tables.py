@@ -90,7 +90,7 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
     weights = str(winner.get("weights") or trial.get("weights") or getattr(study.experiment.model, "weights", "none"))
     return {
         "study": study.name,
-        "model": study.experiment.model.kind,
+        "model": study.experiment.model.label,
         "role": role,
         "weights": weights,
         "epochs": winner.get("epochs", trial.get("epochs")),

@@ -32,6 +32,16 @@ def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
         return None
 
 
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with `prefix` before their names."""
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def unnamed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """An optimiser's state as named tensors: `optimizer.<parameter>.<moment>`."""
     state = optimizer.state_dict()["state"]
@@ -46,12 +56,11 @@ def restore(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mappi
     Moments take their parameter's memory layout: the fused optimisers pair elements as they lie in memory.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    network.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    network.load_state_dict(unnamed("model.", tensors))
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".")
-            like = parameters[int(index)]
-            laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
-            state.setdefault(int(index), {})[key] = laid_out
+    for name, tensor in unnamed("optimizer.", tensors).items():
+        index, key = name.split(".")
+        like = parameters[int(index)]
+        laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+        state.setdefault(int(index), {})[key] = laid_out
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

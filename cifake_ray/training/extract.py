@@ -29,12 +29,13 @@ def extract_shard(
     backbone: Backbone,
     *,
     image_size: int,
-    stages: Sequence[str] | None = None,
+    columns: Sequence[str],
+    view: str = "identity",
     batch_size: int | None = None,
     device: str = "cpu",
     precision: Precision = "auto",
 ) -> dict[str, np.ndarray]:
-    """uint8 [n, 32, 32, 3] -> float16 [n, channels] per `stage.mean` and `stage.std` of `stages` (default: all).
+    """uint8 [n, 32, 32, 3], seen under `view` -> float16 [n, features] of each `stage.statistic` of `columns`.
 
     Values beyond float16 (65,504) are clamped to it. Raises WorkError when the backbone yields NaN.
     """
@@ -42,21 +43,13 @@ def extract_shard(
     size = batch_size or batch_images(image_size, device)
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), size):
-        batch = torch.from_numpy(np.array(images[start : start + size])).to(
-            device
-        )  # a copy: the source may be read-only
-        for name, pooled in _forward(backbone, batch, image_size, stages, precision).items():
-            parts.setdefault(name, []).append(to_fp16(name, pooled))
+        batch = torch.from_numpy(np.array(images[start : start + size])).to(device)  # a copy: it may be read-only
+        dtype = autocast_dtype(batch.device, precision)
+        with torch.autocast(batch.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            pooled: dict[str, Tensor] = backbone(batch, image_size, columns, view)
+        for name, values in pooled.items():
+            parts.setdefault(name, []).append(to_fp16(name, values))
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
-
-
-def _forward(
-    backbone: Backbone, batch: Tensor, image_size: int, stages: Sequence[str] | None, precision: Precision
-) -> dict[str, Tensor]:
-    dtype = autocast_dtype(batch.device, precision)
-    with torch.autocast(batch.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-        pooled: dict[str, Tensor] = backbone(batch, image_size, stages)
-    return pooled
 
 
 def to_fp16(name: str, pooled: Tensor) -> np.ndarray:

@@ -18,8 +18,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from cifake_ray.experiment import Metric, Training
-from cifake_ray.training.batches import TrainingSet, draw, epoch_rows
-from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint, optimizer_tensors, restore, save_checkpoint
+from cifake_ray.training.augment import Dice
+from cifake_ray.training.batches import TrainingSet, epoch_rows
+from cifake_ray.training.checkpoint import (
+    BEST,
+    LAST,
+    load_checkpoint,
+    named,
+    optimizer_tensors,
+    restore,
+    save_checkpoint,
+    unnamed,
+)
+from cifake_ray.training.optimizer import average_weights, build_optimizer, learning_rate
 from cifake_ray.training.precision import autocast_dtype
 
 EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
@@ -84,12 +95,15 @@ class Fit:
         torch.set_num_threads(self.threads)
         self.device = self.data.inputs.device
         self.network.to(self.device).to(memory_format=torch.channels_last)
-        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-        self.optimizer = kinds[self.training.optimizer](
-            self.network.parameters(), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
-        )
+        self.optimizer = build_optimizer(self.network, self.training)
+        self.average = average_weights(self.network, self.training)
         self.dtype = autocast_dtype(self.device, self.training.precision)
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated, saved as best and tested: the moving average, if there is one."""
+        return self.network if self.average is None else self.average.module
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
@@ -153,17 +167,21 @@ def train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, floa
     work.network.train()
     sums = torch.zeros(3, dtype=torch.float64, device=work.device)  # loss, correct, images
     steps = max(len(data.train) // training.batch_size, 1)
+    share = slice(work.rank, None, work.world)
     for step, batch in enumerate(epoch_rows(data.train, training.batch_size, generator)):
-        inputs = draw(data.inputs, batch, training.augment, generator)[work.rank :: work.world]
-        labels = data.labels[batch[work.rank :: work.world]]
+        inputs = data.inputs.draw(batch[share], training, Dice(len(batch), generator, work.device, share))
+        labels = data.labels[batch[share]]
         for group in work.optimizer.param_groups:
-            group["lr"] = learning_rate(training, number - 1 + step / steps)
+            group["lr"] = learning_rate(training, number - 1 + step / steps) * group.get("factor", 1.0)
         with work.autocast():
             logits = wrapped(data.prepare(inputs))
-        loss = binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
+        targets = labels.lerp(torch.full_like(labels, 0.5), training.label_smoothing)
+        loss = binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
         work.optimizer.zero_grad(set_to_none=True)
         (loss * (work.world / len(batch))).backward()
         work.optimizer.step()
+        if work.average is not None:
+            work.average.update_parameters(work.network)
         with torch.no_grad():
             sums += torch.stack((loss, ((logits > 0) == (labels > 0.5)).sum(), torch.ones_like(loss) * len(labels)))
     return _means(sums)
@@ -182,18 +200,14 @@ def evaluate(work: Fit, rows: Tensor) -> tuple[float, float]:
 
 @torch.inference_mode()
 def predict_batch(work: Fit, rows: Tensor) -> Tensor:
-    """Logits float32 [len(rows)] of label 1 (REAL), in evaluation mode."""
-    work.network.eval()
-    with work.autocast():
-        logits: Tensor = work.network(work.data.prepare(work.data.inputs[rows]))
-    return logits.float()
-
-
-def learning_rate(training: Training, progress: float) -> float:
-    """The rate after `progress` epochs. Cosine: lr (1 + cos(pi progress / epochs)) / 2 (Loshchilov and Hutter 2017)."""
-    if training.lr_schedule == "constant":
-        return training.lr
-    return training.lr * 0.5 * (1 + math.cos(math.pi * progress / training.epochs))
+    """Logits float32 [len(rows)] of label 1 (REAL), in evaluation mode, averaged over the views."""
+    network = work.judged.eval()
+    logits: list[Tensor] = []
+    for view in work.data.inputs.views(rows):
+        inputs = work.data.prepare(view)
+        with work.autocast():
+            logits.append(network(inputs).float())
+    return torch.stack(logits).mean(0)
 
 
 def _score(epoch: Epoch, metric: Metric) -> float:
@@ -221,12 +235,15 @@ def _resume(work: Fit) -> None:
     if stored is not None:
         tensors, note = stored
         restore(work.network, work.optimizer, tensors)
+        if work.average is not None:
+            work.average.load_state_dict(unnamed("average.", tensors))
         work.progress = Progress.from_note(note)
 
 
 def _save(work: Fit, folder: Path, improved: bool) -> None:
     note = asdict(work.progress)
-    model = {f"model.{name}": tensor for name, tensor in work.network.state_dict().items()}
     if improved:
-        save_checkpoint(folder / BEST, model, note)
-    save_checkpoint(folder / LAST, model | optimizer_tensors(work.optimizer), note)
+        save_checkpoint(folder / BEST, named("model.", work.judged.state_dict()), note)
+    average = {} if work.average is None else named("average.", work.average.state_dict())
+    state = named("model.", work.network.state_dict()) | average | optimizer_tensors(work.optimizer)
+    save_checkpoint(folder / LAST, state, note)

@@ -4,20 +4,19 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from cifake_ray.data import Part
-from cifake_ray.experiment import Experiment, Model, ResNet50Model
+from cifake_ray.experiment import BackboneModel, Experiment
 from cifake_ray.features import FeatureSpec
-from cifake_ray.models.backbone import STAGE_CHANNELS, build_backbone
-from cifake_ray.models.cnn import normalise_images
-from cifake_ray.models.registry import build_network
-from cifake_ray.training.batches import TrainingSet
+from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.registry import build_network, feature_width, preparation, starting_weights
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.extract import batch_images, extract_shard
 from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, evaluate, train_epoch
 
@@ -46,7 +45,7 @@ def time_training(experiment: Experiment, part: Part) -> Pace:
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     size = experiment.training.batch_size
     data = _some_data(experiment, part, max(_STEPS * size, _EVALUATED), device)
-    network = build_network(experiment.model, inputs=data.inputs.shape[-1])
+    network = build_network(experiment.model, starting_weights(experiment.model))
     work = Fit(network, data, experiment.training, threads=experiment.resources.cpus_per_trial)
     _time_steps(work, 2)
     steps = max(_STEPS, int(_STEP_SECONDS / _time_steps(work, 2)))
@@ -70,27 +69,16 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
     """So many images, or (the backbone has not run yet) as many made-up features of the right width."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(part), generator=generator)[:count]
-    if isinstance(experiment.model, ResNet50Model):
-        inputs = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
-        labels = torch.from_numpy(part.labels[rows.numpy()].astype(np.float32))
-        prepare: Callable[[torch.Tensor], torch.Tensor] = _as_float
-        rows = torch.arange(len(rows))
+    labels = torch.from_numpy(part.labels.astype(np.float32))
+    inputs: Inputs
+    if isinstance(experiment.model, BackboneModel) and experiment.model.frozen:
+        features = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
+        views = ((features.to(device),),) * len(experiment.model.views)
+        inputs, labels, rows = FeatureInputs(views), labels[rows], torch.arange(len(rows))
     else:
-        inputs, prepare = torch.from_numpy(part.images), normalise_images
-        labels = torch.from_numpy(part.labels.astype(np.float32))
+        inputs = ImageInputs(torch.from_numpy(part.images).to(device), experiment.model.views)
     rows = rows.to(device)
-    return TrainingSet(inputs.to(device), labels.to(device), rows, rows, prepare)
-
-
-def _as_float(features: torch.Tensor) -> torch.Tensor:
-    return features.float()
-
-
-def feature_width(model: Model) -> int:
-    """Features of one image that a head takes; 0 for a model that takes images."""
-    if not isinstance(model, ResNet50Model):
-        return 0
-    return sum(STAGE_CHANNELS[stage] for stage in model.stages) * len(model.pool)
+    return TrainingSet(inputs, labels.to(device), rows, rows, preparation(experiment.model))
 
 
 def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
@@ -98,12 +86,13 @@ def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     backbone = build_backbone(spec.weights, spec.last_stage)
+    asked: dict[str, Any] = {"image_size": spec.image_size, "columns": spec.columns, "view": spec.view}
     size = batch_images(spec.image_size, device)
     images = part.images[: _SHARD_BATCHES * size]
     try:
-        extract_shard(images[:size], backbone, image_size=spec.image_size, device=device)
+        extract_shard(images[:size], backbone, **asked, device=device)
         began = time.perf_counter()
-        extract_shard(images, backbone, image_size=spec.image_size, device=device)
+        extract_shard(images, backbone, **asked, device=device)
         return (time.perf_counter() - began) / len(images)
     finally:
         torch.set_num_threads(threads)

@@ -12,12 +12,11 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet
-from cifake_ray.experiment import STAGES, CnnModel, Experiment
+from cifake_ray.experiment import BackboneModel, CategoricalDimension, Experiment
 from cifake_ray.features import FeatureSpec, missing_features
-from cifake_ray.models.backbone import POOLS, STAGE_CHANNELS
+from cifake_ray.models.registry import column_width, feature_width
 from cifake_ray.tuning.calibrate import (
     Pace,
-    feature_width,
     forget_peak_memory,
     peak_memory,
     time_extraction,
@@ -190,12 +189,12 @@ def _extraction(inputs: Inputs) -> tuple[float, float]:
     capacity = local_capacity()
     device, slots = ("cuda", 1.0) if capacity["GPU"] else ("cpu", capacity["CPU"])
     train = test = 0.0
-    for number, spec in enumerate(inputs.specs):
+    for spec in inputs.specs:
         lacking = [part for part in (inputs.images.train, inputs.images.test) if missing_features(part, spec)]
         image = time_extraction(spec, inputs.images.train, device) / slots if lacking else 0.0
         train += image * sum(len(part) for part in lacking if part is inputs.images.train)
-        if number == 0:
-            test = image * sum(len(part) for part in lacking if part is inputs.images.test)
+        if spec.image_size == inputs.specs[0].image_size:
+            test += image * sum(len(part) for part in lacking if part is inputs.images.test)
     return train, test
 
 
@@ -207,18 +206,21 @@ def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
 
 
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
-    """Bytes of one trial's process, and of the images that all of them map together."""
-    if isinstance(experiment.model, CnnModel):
+    """Bytes of one trial's process, and of the images or features that all of them map together."""
+    if not experiment.model.frozen:
         return peak_memory(), images.train.images.nbytes
-    return peak_memory() + 2 * widest_features(experiment) * len(images.train), 0
+    return peak_memory(), 2 * widest_features(experiment) * len(images.train)
 
 
 def widest_features(experiment: Experiment) -> int:
-    """The most features that a trial may ask for."""
-    asked = {name: experiment.search_space.get(name) for name in ("stages", "pool")}
-    choices = {name: getattr(dimension, "choices", ()) for name, dimension in asked.items() if dimension is not None}
+    """The most features of an image, over all of its views, that a trial may ask for."""
+    asked = {name: experiment.search_space.get(name) for name in ("image_size", "stages", "pool", "views")}
+    choices = {
+        name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
+    }
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
-    return max(feature_width(experiment.with_params(params).model) for params in combined)
+    models = [experiment.with_params(params).model for params in combined]
+    return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))
 
 
 def available_memory() -> int:
@@ -239,5 +241,4 @@ def _cache(inputs: Inputs) -> int:
 
 
 def _feature_bytes(spec: FeatureSpec) -> int:
-    kept = STAGES[: STAGES.index(spec.last_stage) + 1]
-    return 2 * len(POOLS) * sum(STAGE_CHANNELS[stage] for stage in kept)
+    return 2 * sum(column_width(spec.weights.kind, column) for column in spec.columns)

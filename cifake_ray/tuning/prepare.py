@@ -15,7 +15,8 @@ from cifake_ray import __version__
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Split, has_subjects, load_images, split_train, train_duplicates
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import FeatureSpec, ensure_features, feature_specs, ray_shards
+from cifake_ray.features import FeatureSpec, backbone_weights, ensure_features, feature_specs, ray_shards
+from cifake_ray.models.weights import Weights
 from cifake_ray.run import LABELS, Run, git_commit
 from cifake_ray.tuning.gauges import extraction_rate
 from cifake_ray.tuning.spread import home_here
@@ -31,17 +32,19 @@ class Inputs:
     images: ImageSet
     split: Split
     specs: list[FeatureSpec]
+    weights: list[Weights]
 
 
 def gather_inputs(experiment: Experiment) -> Inputs:
     """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable."""
     with progress("downloading weights", "bytes") as update:
         specs = feature_specs(experiment, progress=update)
+        weights = list(dict.fromkeys(backbone_weights(experiment, progress=update).values()))
     with progress("decoding images") as update:
         images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
     data = experiment.data
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
-    return Inputs(images, split, specs)
+    return Inputs(images, split, specs, weights)
 
 
 def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[Materials, dict[str, Any] | None]:
@@ -50,10 +53,10 @@ def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[
     features = {}
     run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s)
     for spec in inputs.specs:
-        with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px)") as update:
+        with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px, {spec.view})") as update:
             told = _both(update, extraction_rate(run.name))
             found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
-        features[spec.asked, spec.image_size] = found
+        features[spec.key] = found
         spent = {key: spent[key] + getattr(found, key) for key in spent}
     materials = Materials(
         experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
@@ -72,8 +75,7 @@ def _both(first: Callable[[int, int], None], second: Callable[[int, int], None])
 def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent: int) -> dict[str, Any]:
     """environment.json: what a figure of this run depends on besides the experiment."""
     weights = [
-        {"name": w.name, "sha256": w.sha256, "licence": w.licence, "stages": list(w.stages)}
-        for w in dict.fromkeys(spec.weights for spec in inputs.specs)
+        {"name": w.name, "sha256": w.sha256, "licence": w.licence, "stages": list(w.stages)} for w in inputs.weights
     ]
     return {
         "schema": 1,

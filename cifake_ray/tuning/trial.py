@@ -22,15 +22,14 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable.function_trainable import wrap_function
 
 from cifake_ray.data import Split, open_images
-from cifake_ray.experiment import CnnModel, Experiment, Model
+from cifake_ray.experiment import BackboneModel, Experiment, Model
 from cifake_ray.features import FeatureSet
-from cifake_ray.models.cnn import normalise_images
-from cifake_ray.models.head import Head
-from cifake_ray.models.registry import build_network
+from cifake_ray.models.registry import build_network, preparation, starting_weights
 from cifake_ray.run import Run
-from cifake_ray.training.batches import TrainingSet
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.cost import measure_cost
-from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit, sample_rows
+from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit
+from cifake_ray.training.standardise import standardise
 from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
 from cifake_ray.tuning.spread import Home, entry_here
@@ -44,15 +43,15 @@ OUT_OF_MEMORY_REASON = "out of memory: its node ended the process; lower batch_s
 class Materials:
     """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
 
-    `features`: the train part's feature set by (weights, image size); empty for models that take images. `home`: the
-    node whose cache holds them, from which others copy what they need; None: every process can read them.
+    `features`: the train part's feature set by (weights, image size, view); empty for models that take images.
+    `home`: the node whose cache holds them, from which others copy what they need; None: every process can read them.
     """
 
     experiment: Experiment
     run: Run
     images: Path
     split: Split
-    features: Mapping[tuple[str, int], FeatureSet]
+    features: Mapping[tuple[str, int, str], FeatureSet]
     home: Home | None = None
 
 
@@ -104,9 +103,8 @@ def _prepare(materials: Materials, experiment: Experiment, folder: Path) -> Fit:
     device = _device(experiment.resources.gpus_per_trial)
     data = _training_set(_Inputs.of(materials, experiment.model), device)
     torch.manual_seed(experiment.training.seed)
-    network = build_network(experiment.model, inputs=data.inputs.shape[-1])
-    if isinstance(network, Head):
-        network.standardise_by(data.inputs[sample_rows(data.train)].cpu())
+    network = build_network(experiment.model, starting_weights(experiment.model))
+    standardise(network, data)
     return Fit(
         network,
         data,
@@ -130,20 +128,17 @@ def _device(gpus: float) -> str:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What a training set is made from; equal for trials that can share one. Compared by `key` alone."""
+    """What a training set is made from; equal for trials that can share one. Compared by `key` and run."""
 
     key: tuple[Any, ...]
     materials: Materials
-    columns: tuple[tuple[str, ...], tuple[str, ...]] | None
-    features: FeatureSet | None
+    model: Model
 
     @classmethod
     def of(cls, materials: Materials, model: Model) -> "_Inputs":
-        if isinstance(model, CnnModel):
-            return cls((materials.images,), materials, None, None)
-        features = materials.features[model.weights, model.image_size]
-        return cls((materials.images, model.weights, model.image_size, model.stages, model.pool), materials,
-                   (model.stages, model.pool), features)  # fmt: skip
+        if isinstance(model, BackboneModel) and model.frozen:
+            return cls((model.weights, model.image_size, model.views, model.stages, model.pool), materials, model)
+        return cls((model.image_size, model.views), materials, model)
 
     def __hash__(self) -> int:
         return hash((self.key, self.materials.run))
@@ -152,27 +147,31 @@ class _Inputs:
         return isinstance(other, _Inputs) and (self.key, self.materials.run) == (other.key, other.materials.run)
 
 
-@lru_cache(maxsize=1)  # a reused actor keeps the last one: features take 0.4 s to put together
+@lru_cache(maxsize=1)  # a reused actor keeps the last one
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
-    home = source.materials.home
-    part = open_images(entry_here(source.materials.images, home)).train
-    prepare: Callable[[torch.Tensor], torch.Tensor]
-    if source.features is None or source.columns is None:
-        inputs, prepare = torch.from_numpy(part.images), normalise_images
+    materials, model = source.materials, source.model
+    part = open_images(entry_here(materials.images, materials.home)).train
+    inputs: Inputs
+    if isinstance(model, BackboneModel) and model.frozen:
+        columns = (_features(materials, model, view) for view in model.views)
+        inputs = FeatureInputs(tuple(tuple(column.to(device) for column in view) for view in columns))
     else:
-        stages, pool = source.columns
-        entries = source.features.entries
-        here = {name: entry_here(entries[name], home) for name in (f"{s}.{stat}" for s in stages for stat in pool)}
-        inputs = torch.from_numpy(replace(source.features, entries=here).columns(stages, pool))
-        prepare = _as_float
-    labels = torch.from_numpy(part.labels.astype(np.float32))
-    split = source.materials.split
-    rows = (torch.from_numpy(split.train), torch.from_numpy(split.validation))
-    return TrainingSet(inputs.to(device), labels.to(device), rows[0].to(device), rows[1].to(device), prepare)
+        inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
+    labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
+    train, validation = (
+        torch.from_numpy(rows).to(device) for rows in (materials.split.train, materials.split.validation)
+    )
+    return TrainingSet(inputs, labels, train, validation, preparation(model))
 
 
-def _as_float(features: torch.Tensor) -> torch.Tensor:
-    return features.float()
+def _features(materials: Materials, model: BackboneModel, view: str) -> list[torch.Tensor]:
+    """float16 [n, d] each, memory-mapped from this node's cache: the columns of one view that the head takes."""
+    found: list[np.ndarray] = []
+    for size in model.sizes:
+        features = materials.features[model.weights, size, view]
+        here = {name: entry_here(features.entries[name], materials.home) for name in model.columns}
+        found += replace(features, entries=here).columns(model.columns)
+    return list(map(torch.from_numpy, found))
 
 
 # --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------

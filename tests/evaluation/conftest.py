@@ -24,6 +24,15 @@ RESNET: Settings = {
     "weights": "random",
     "image_size": 32,
     "stages": ["stem"],
+    "views": ["identity", "flip"],
+    "head_width": 8,
+}
+TUNED: Settings = {
+    "kind": "resnet18",
+    "weights": "random",
+    "image_size": 32,
+    "stages": ["stem"],
+    "trainable": "all",
     "head_width": 8,
 }
 
@@ -61,12 +70,13 @@ def make_run(folder: Path, model: dict[str, Any], seeds: Sequence[int] = (1, 2, 
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Made]]:
-    """A CNN's run and a ResNet50's, each trained once for all tests."""
+    """A CNN's run, a frozen ResNet50's and a fine-tuned ResNet18's, each trained once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
         cache = tmp_path_factory.mktemp("cache")
         patch.setenv("CIFAKE_RAY_CACHE", str(cache))
         folder = tmp_path_factory.mktemp("runs")
         runs = {model["kind"]: make_run(folder, model) for model in (CNN, RESNET)}
+        runs["resnet18"] = make_run(folder, TUNED, seeds=(1,))
         scored = {kind: Run(shutil.copytree(run.path, folder / "scored" / kind)) for kind, run in runs.items()}
         for run in scored.values():
             score_winners(run)

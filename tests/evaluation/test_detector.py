@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from cifake_ray.data import load_images
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.detector import Detector, load_detector, parameter_counts, save_detector
 from cifake_ray.evaluation.predict import predict_files
-from cifake_ray.experiment import CnnModel, ResNet50Model
+from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.head import Head
-from cifake_ray.models.registry import build_network
+from cifake_ray.models.registry import build_network, starting_weights
 from cifake_ray.models.weights import resolve_weights
 from cifake_ray.run import Run
 
@@ -35,14 +36,34 @@ def cnn_detector() -> Detector:
 def resnet_detector() -> Detector:
     """A head that is far from its initial values, on two statistics of the stem."""
     torch.manual_seed(0)
-    model = ResNet50Model(weights="random", image_size=32, stages=("stem",), head_width=8)
-    head = build_network(model, inputs=128)
+    model = BackboneModel(weights="random", image_size=32, stages=("stem",), head_width=8)
+    head = build_network(model)
     assert isinstance(head, Head)
     head.standardise_by(torch.rand(50, 128))
-    return Detector(model, head, resolve_weights("random", ["stem"]))
+    return Detector(model, head, resolve_weights("resnet50", "random", ["stem"]))
 
 
-DETECTORS = {"cnn": cnn_detector, "resnet50": resnet_detector}
+def views_detector() -> Detector:
+    """Two sizes, two views."""
+    torch.manual_seed(0)
+    sizes, views = (32, 40), ("identity", "flip-left1")
+    model = BackboneModel(weights="random", image_size=sizes, stages=("stem",), views=views, head_width=8)
+    return Detector(model, build_network(model), resolve_weights("resnet50", "random", ["stem"]))
+
+
+def fine_tuned_detector() -> Detector:
+    torch.manual_seed(0)
+    tree = {"kind": "resnet18", "weights": "random", "image_size": 32, "stages": ["stem"], "trainable": "all"}
+    model = BackboneModel.model_validate(tree | {"views": ["identity", "flip"]})
+    return Detector(model, build_network(model, starting_weights(model)), starting_weights(model))
+
+
+DETECTORS = {
+    "cnn": cnn_detector,
+    "resnet50": resnet_detector,
+    "resnet50, views": views_detector,
+    "resnet18, fine-tuned": fine_tuned_detector,
+}
 
 
 @pytest.fixture
@@ -77,8 +98,9 @@ def test_predictions_do_not_depend_on_the_other_images(kind: str) -> None:
     np.testing.assert_allclose(alone, detector.p_fake(IMAGES)[:4], atol=1e-3)
 
 
-def test_cached_features_and_extraction_give_the_same_predictions() -> None:
-    detector, images = resnet_detector(), load_images("sample", limit=40)
+@pytest.mark.parametrize("kind", ["resnet50", "resnet50, views"])
+def test_cached_features_and_extraction_give_the_same_predictions(kind: str) -> None:
+    detector, images = DETECTORS[kind](), load_images("sample", limit=40)
     cached = detector.p_fake_of_part(images.test)
     np.testing.assert_allclose(detector.p_fake(images.test.images), cached, atol=1e-3)
     np.testing.assert_array_equal(detector.p_fake_of_part(images.test), cached)
@@ -90,7 +112,7 @@ def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -
     note = json.loads((tmp_path / "best/model.json").read_text())
     assert note["backbone"] == {
         "weights": "random", "sha256": "random-seed-0", "licence": "none (seeded random numbers)", "image_size": 32,
-        "stages": ["stem"], "pool": ["mean", "std"], "normalisation": "imagenet",
+        "stages": ["stem"], "pool": ["mean", "std"], "views": ["identity"], "normalisation": "imagenet",
     }  # fmt: skip
     assert note["labels"] == ["FAKE", "REAL"]
     assert note["positive_class"] == "FAKE"
@@ -98,6 +120,27 @@ def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -
     with safe_open(tmp_path / "best/model.safetensors", framework="pt") as stored:
         assert sorted(stored.keys()) == sorted(detector.network.state_dict())
     assert parameter_counts(detector) == (128 * 8 + 8 + 8 + 1, 128 * 8 + 8 + 8 + 1 + 9408 + 128)
+
+
+def test_logits_are_averaged_over_the_views() -> None:
+    detector = fine_tuned_detector()
+    both = torch.logit(torch.from_numpy(detector.p_fake(IMAGES)))
+    alone = replace(detector, model=detector.model.model_copy(update={"views": ("identity",)}))
+    plain, mirrored = (
+        torch.logit(torch.from_numpy(alone.p_fake(images))) for images in (IMAGES, IMAGES[:, :, ::-1].copy())
+    )
+    torch.testing.assert_close(both, (plain + mirrored) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_a_fine_tuned_model_stores_all_of_it_and_needs_no_weights_again(tmp_path: Path) -> None:
+    detector = fine_tuned_detector()
+    save_detector(detector, tmp_path / "best", {})
+    file = tmp_path / "best/model.json"
+    file.write_text(file.read_text().replace('"random"', '"gone.pth"'))
+    loaded = load_detector(Run(tmp_path))
+    np.testing.assert_array_equal(loaded.p_fake(IMAGES), detector.p_fake(IMAGES))
+    trained, held = parameter_counts(loaded)
+    assert trained == held == 9408 + 128 + 128 * 256 + 256 + 256 + 1
 
 
 def test_a_backbone_of_another_digest_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.evaluation.score import score_winners
-from cifake_ray.experiment import CnnModel, ResNet50Model
+from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
 from cifake_ray.run import Run, write_bytes, write_json, writing
@@ -70,13 +70,14 @@ def test_test_json_holds_winner_and_baseline_with_every_seed_and_their_mean(scor
 
 
 def test_parameters_and_weights_are_named(copy_of: CopyOf) -> None:
-    for kind, model, inputs, weights, frozen in (
-        ("cnn", CnnModel(channels=4, head_width=12), 0, "none", 0),
-        ("resnet50", ResNet50Model(head_width=12), 128, "random", 9408 + 128),  # conv1: 7*7*3*64; bn1: 2*64
+    for kind, model, weights, frozen in (
+        ("cnn", CnnModel(channels=4, head_width=12), "none", 0),
+        ("resnet50", BackboneModel(stages=("stem",), head_width=12), "random", 9408 + 128),  # of conv1 and bn1
+        ("resnet18", BackboneModel(kind="resnet18", stages=("stem",), trainable="all", head_width=12), "random", 0),
     ):
         run = copy_of(kind, scored=True)
         tuned = json.loads(run.test_file.read_text())["winners"][0]
-        assert tuned["params_trained"] == count_parameters(build_network(model, inputs))
+        assert tuned["params_trained"] == count_parameters(build_network(model))
         assert tuned["params_total"] == tuned["params_trained"] + frozen
         assert tuned["weights"] == weights
 

@@ -30,8 +30,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     torch.manual_seed(0)
     state = resnet50().state_dict()
     path = tmp_path_factory.mktemp("weights") / "part.safetensors"
-    save_file({name: state[name] for stage in ("stem", "layer1") for name in expected_shapes(stage)}, path)
-    return inspect_weights(path)
+    save_file({name: state[name] for stage in ("stem", "layer1") for name in expected_shapes("resnet50", stage)}, path)
+    return inspect_weights("resnet50", path)
 
 
 @pytest.fixture(scope="session")

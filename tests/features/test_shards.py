@@ -7,14 +7,19 @@ import pytest
 import torch
 
 from cifake_ray.errors import WorkError
-from cifake_ray.features import FeatureSpec, ensure_features, local_shards, ray_shards
+from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_shards, ray_shards
 from cifake_ray.features.shards import Extraction
 from cifake_ray.models.backbone import build_backbone
 
 
+def joined(features: FeatureSet, names: list[str]) -> np.ndarray:
+    """These columns side by side."""
+    return np.concatenate(features.columns(names), axis=1)
+
+
 @pytest.fixture
 def extraction(stem: FeatureSpec) -> Extraction:
-    return Extraction(build_backbone(stem.weights, "stem"), 32, ("stem",))
+    return Extraction(build_backbone(stem.weights, "stem"), 32, "identity", ("stem.mean", "stem.std"))
 
 
 @pytest.fixture
@@ -53,8 +58,8 @@ def test_ray_tasks_give_the_same_features_as_this_process(
     assert (there.extracted, here.extracted) == (200, 200)
     assert there.cpu_seconds > 0
     np.testing.assert_allclose(
-        there.columns(["stem"], ["mean", "std"]).astype(float),
-        here.columns(["stem"], ["mean", "std"]).astype(float),
+        joined(there, ["stem.mean", "stem.std"]).astype(float),
+        joined(here, ["stem.mean", "stem.std"]).astype(float),
         atol=1e-3,
     )
 

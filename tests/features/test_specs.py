@@ -6,7 +6,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import FeatureSpec, feature_specs
+from cifake_ray.features import FeatureSpec, backbone_weights, feature_specs
 
 
 def experiment(space: dict[str, Any] | None = None, **model: Any) -> Experiment:
@@ -42,7 +42,7 @@ def test_integer_range_of_sizes_is_walked_by_its_step() -> None:
 
 def test_every_searched_weights_is_a_pass_and_keeps_the_name_it_was_asked_by(weights: Any) -> None:
     specs = feature_specs(experiment({"weights": choices("random", str(weights.path))}))
-    assert [spec.key for spec in specs] == [("random", 64), (str(weights.path), 64)]
+    assert [spec.key for spec in specs] == [("random", 64, "identity"), (str(weights.path), 64, "identity")]
     assert specs[1].weights == weights
 
 
@@ -55,3 +55,24 @@ def test_weights_that_lack_a_searched_stage_are_refused_before_any_trial(weights
 def test_range_without_a_step_is_refused_with_the_cure() -> None:
     with pytest.raises(InputError, match=r"193 sizes.*step"):
         feature_specs(experiment({"image_size": {"type": "int", "low": 32, "high": 224}}))
+
+
+def test_every_view_is_a_pass_and_columns_beyond_mean_and_std_are_those_that_a_trial_may_ask_for() -> None:
+    space = {"views": choices("identity", "identity+flip"), "pool": choices("mean", "mean+max")}
+    first, second = feature_specs(experiment(space, stages=["stem", "layer1.0"], pool=["mean"], views=["identity"]))
+    assert (first.view, second.view) == ("identity", "flip")
+    assert first.columns == ("stem.mean", "stem.std", "layer1.0.mean", "stem.max", "layer1.0.max")
+
+
+def test_sizes_of_one_model_are_passes_too_and_correlations_are_of_its_deepest_stage_alone() -> None:
+    specs = feature_specs(experiment(image_size=[64, 32], stages=["stem", "layer1.0"], pool=["mean", "corr"]))
+    assert [spec.image_size for spec in specs] == [64, 32]
+    assert specs[0].columns == ("stem.mean", "stem.std", "layer1.0.mean", "layer1.0.corr")
+    searched = feature_specs(experiment({"image_size": choices(64, "64+32", 96)}))
+    assert [spec.image_size for spec in searched] == [64, 32, 96]
+
+
+def test_fine_tuning_needs_no_features_but_weights() -> None:
+    tuned = experiment(trainable="last-stage")
+    assert feature_specs(tuned) == []
+    assert list(backbone_weights(tuned)) == ["random"]

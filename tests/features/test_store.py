@@ -17,8 +17,16 @@ from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_
 from cifake_ray.features.shards import Extraction, ShardResult
 from cifake_ray.features.store import shard_bounds
 from cifake_ray.models.backbone import build_backbone
-from cifake_ray.models.weights import RANDOM
+from cifake_ray.models.weights import random_weights
 from cifake_ray.training.extract import extract_shard
+
+
+def joined(features: FeatureSet, names: Sequence[str]) -> np.ndarray:
+    """These columns side by side."""
+    return np.concatenate(features.columns(names), axis=1)
+
+
+ALL = ["stem.mean", "stem.std", "layer1.mean", "layer1.std"]
 
 
 class Recorder:
@@ -26,13 +34,13 @@ class Recorder:
 
     def __init__(self, die_after: int | None = None) -> None:
         self.passes: Counter[int] = Counter()
-        self.stages: tuple[str, ...] = ()
+        self.columns: tuple[str, ...] = ()
         self.die_after = die_after
 
     def __call__(
         self, images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction
     ) -> Iterator[ShardResult]:
-        self.stages = extraction.stages
+        self.columns = extraction.columns
         for done, (start, stop) in enumerate(shards):
             if done == self.die_after:
                 raise KeyboardInterrupt
@@ -68,9 +76,9 @@ DAMAGES = [flip_a_byte, cut_short, remove_note, spoil_note, Path.unlink]
 
 def test_features_are_those_of_the_backbone(part: Any, spec: FeatureSpec) -> None:
     features, recorder = run(part, spec)
-    expected = extract_shard(part.images, build_backbone(spec.weights, "layer1"), image_size=32)
+    expected = extract_shard(part.images, build_backbone(spec.weights, "layer1"), image_size=32, columns=spec.columns)
     for name, array in expected.items():
-        found = features.columns(*([piece] for piece in name.split(".")))
+        found = joined(features, [name])
         assert found.dtype == np.float16
         np.testing.assert_allclose(found.astype(float), array.astype(float), rtol=2e-3, atol=1e-3)
     assert recorder.passes == Counter(range(200))
@@ -78,15 +86,13 @@ def test_features_are_those_of_the_backbone(part: Any, spec: FeatureSpec) -> Non
     assert features.cpu_seconds > 0
 
 
-def test_columns_come_in_the_order_of_stages_then_pool(part: Any, spec: FeatureSpec) -> None:
+def test_columns_come_in_the_order_asked_for(part: Any, spec: FeatureSpec) -> None:
     features, _ = run(part, spec)
-    joined = features.columns(["layer1", "stem"], ["std", "mean"])
-    pieces = [
-        features.columns([s], [p])
-        for s, p in (("layer1", "std"), ("layer1", "mean"), ("stem", "std"), ("stem", "mean"))
-    ]
-    assert joined.shape == (200, 640)
-    np.testing.assert_array_equal(joined, np.concatenate(pieces, axis=1))
+    names = ["layer1.std", "layer1.mean", "stem.std", "stem.mean"]
+    together = joined(features, names)
+    pieces = [joined(features, [name]) for name in names]
+    assert together.shape == (200, 640)
+    np.testing.assert_array_equal(together, np.concatenate(pieces, axis=1))
 
 
 def test_second_study_extracts_nothing(part: Any, spec: FeatureSpec) -> None:
@@ -95,7 +101,7 @@ def test_second_study_extracts_nothing(part: Any, spec: FeatureSpec) -> None:
     assert (first.extracted, second.extracted) == (200, 0)
     assert not recorder.passes
     assert second.cpu_seconds == 0
-    np.testing.assert_array_equal(first.columns(["stem"], ["mean"]), second.columns(["stem"], ["mean"]))
+    np.testing.assert_array_equal(joined(first, ["stem.mean"]), joined(second, ["stem.mean"]))
 
 
 def test_shallower_pass_is_served_from_a_deeper_one(part: Any, spec: FeatureSpec, stem: FeatureSpec) -> None:
@@ -108,21 +114,28 @@ def test_deeper_stage_asked_for_later_extracts_that_stage_alone(
 ) -> None:
     run(part, stem)
     features, recorder = run(part, spec)
-    assert recorder.stages == ("layer1",)
+    assert recorder.columns == ("layer1.mean", "layer1.std")
     assert recorder.passes == Counter(range(200))
-    assert features.columns(["stem", "layer1"], ["mean", "std"]).shape == (200, 640)
+    assert joined(features, ALL).shape == (200, 640)
+
+
+def test_another_statistic_asked_for_later_is_extracted_alone(part: Any, stem: FeatureSpec) -> None:
+    run(part, stem)
+    features, recorder = run(part, replace(stem, more=("stem.max",)))
+    assert recorder.columns == ("stem.max",)
+    assert joined(features, ["stem.max", "stem.mean"]).shape == (200, 128)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_entry_is_noticed_and_rebuilt_alone(part: Any, spec: FeatureSpec, damage: Any) -> None:
     features, _ = run(part, spec)
-    before = features.columns(["stem", "layer1"], ["mean", "std"])
+    before = joined(features, ALL)
     untouched = (features.entries["layer1.mean"] / "values.npy").stat().st_mtime_ns
     damage(features.entries["stem.mean"] / "values.npy")
     again, recorder = run(part, spec)
-    assert recorder.stages == ("stem",)
+    assert recorder.columns == ("stem.mean",)
     assert again.extracted == 200
-    np.testing.assert_array_equal(again.columns(["stem", "layer1"], ["mean", "std"]), before)
+    np.testing.assert_array_equal(joined(again, ALL), before)
     assert (again.entries["layer1.mean"] / "values.npy").stat().st_mtime_ns == untouched
 
 
@@ -145,8 +158,10 @@ def test_damaged_shard_of_a_killed_extraction_is_done_again(part: Any, stem: Fea
     damage(next((cache.cache_root() / "features").rglob("00000064/stem.mean.npy")))
     features, recorder = run(part, stem)
     assert sorted(recorder.passes) == list(range(64, 200))
-    expected = extract_shard(part.images, build_backbone(stem.weights, "stem"), image_size=32)["stem.mean"]
-    np.testing.assert_allclose(features.columns(["stem"], ["mean"]).astype(float), expected.astype(float), atol=1e-3)
+    expected = extract_shard(part.images, build_backbone(stem.weights, "stem"), image_size=32, columns=["stem.mean"])[
+        "stem.mean"
+    ]
+    np.testing.assert_allclose(joined(features, ["stem.mean"]).astype(float), expected.astype(float), atol=1e-3)
 
 
 def test_shards_are_gone_once_the_entries_are_there(part: Any, stem: FeatureSpec) -> None:
@@ -155,27 +170,28 @@ def test_shards_are_gone_once_the_entries_are_there(part: Any, stem: FeatureSpec
     assert sorted(path.name.rpartition("-")[2] for path in entries) == ["stem.mean", "stem.std"]
 
 
-def test_other_images_weights_or_size_are_other_features(part: Any, stem: FeatureSpec) -> None:
+def test_other_images_weights_size_or_view_are_other_features(part: Any, stem: FeatureSpec) -> None:
     run(part, stem)
     assert run(replace(part, fingerprint="another"), stem)[0].extracted == 200
     assert run(part, replace(stem, image_size=40))[0].extracted == 200
-    assert run(part, replace(stem, weights=RANDOM))[0].extracted == 200
+    assert run(part, replace(stem, view="flip"))[0].extracted == 200
+    assert run(part, replace(stem, weights=random_weights("resnet50")))[0].extracted == 200
 
 
 def test_feature_set_survives_the_way_to_another_process(part: Any, stem: FeatureSpec) -> None:
     features, _ = run(part, stem)
     copy = pickle.loads(pickle.dumps(features))
-    np.testing.assert_array_equal(copy.columns(["stem"], ["std"]), features.columns(["stem"], ["std"]))
+    np.testing.assert_array_equal(joined(copy, ["stem.std"]), joined(features, ["stem.std"]))
     assert len(pickle.dumps(features)) < 10_000
 
 
 def test_stage_outside_the_set_and_a_cleared_cache_are_said(part: Any, stem: FeatureSpec) -> None:
     features, _ = run(part, stem)
     with pytest.raises(InputError, match=r"layer2\.mean.*goes up to stem"):
-        features.columns(["layer2"], ["mean"])
+        joined(features, ["layer2.mean"])
     cache.clear_entries("features")
     with pytest.raises(InputError, match="gone from the cache"):
-        features.columns(["stem"], ["mean"])
+        joined(features, ["stem.mean"])
 
 
 def test_full_disk_is_one_line(part: Any, stem: FeatureSpec, monkeypatch: pytest.MonkeyPatch) -> None:

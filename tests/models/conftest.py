@@ -33,7 +33,7 @@ def save_weights(full_network: ResNet) -> SaveWeights:
 
     def save(path: Path, *stages: str) -> Path:
         state = full_network.state_dict()
-        tensors = {name: state[name].clone() for stage in stages for name in expected_shapes(stage)}
+        tensors = {name: state[name].clone() for stage in stages for name in expected_shapes("resnet50", stage)}
         save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
         return path
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import STAGES
+from cifake_ray.experiment import stages_of
 from cifake_ray.models import weights
 from cifake_ray.models.download import file_sha256
 from cifake_ray.models.weights import Known, expected_shapes, resolve_weights
@@ -29,44 +29,44 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def know(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> None:
     """Make the file at `path` the one with this name."""
     known = Known("a licence", (file_sha256(path),), url="http://nowhere.invalid/resnet50-00000000.pth")
-    monkeypatch.setitem(weights.KNOWN, name, known)
+    monkeypatch.setitem(weights.KNOWN["resnet50"], name, known)
 
 
 def test_random_needs_no_file_and_covers_every_stage() -> None:
-    found = resolve_weights("random", ["layer4"])
-    assert (found.path, found.stages, found.sha256) == (None, STAGES, "random-seed-0")
+    found = resolve_weights("resnet50", "random", ["layer4"])
+    assert (found.path, found.stages, found.sha256) == (None, stages_of("resnet50"), "random-seed-0")
 
 
 def test_known_file_is_found_by_its_hash_whatever_its_name(folder: Path, save_weights: Any, monkeypatch: Any) -> None:
     path = save_weights(folder / "anything at all.safetensors", "stem", "layer1")
     save_weights(folder / "another.safetensors", "stem")
     know(monkeypatch, "imagenet-v1", path)
-    found = resolve_weights("imagenet-v1", ["layer1", "stem"])
+    found = resolve_weights("resnet50", "imagenet-v1", ["layer1", "stem"])
     assert (found.name, found.path, found.stages, found.licence) == (
         "imagenet-v1",
         path,
         ("stem", "layer1"),
         "a licence",
     )
-    assert resolve_weights(str(path), ["stem"]) == found
+    assert resolve_weights("resnet50", str(path), ["stem"]) == found
 
 
 def test_file_with_a_known_name_and_other_content_is_not_taken_for_it(folder: Path, save_weights: Any) -> None:
     save_weights(folder / "resnet50-0676ba61.pth", "stem")
     with pytest.raises(InputError, match="cannot be downloaded"):
-        resolve_weights("imagenet-v1", ["stem"])
+        resolve_weights("resnet50", "imagenet-v1", ["stem"])
 
 
 def test_torchvision_file_is_known_by_the_digits_in_its_official_name() -> None:
-    v1, v2 = weights.KNOWN["imagenet-v1"], weights.KNOWN["imagenet-v2"]
+    v1, v2 = weights.KNOWN["resnet50"]["imagenet-v1"], weights.KNOWN["resnet50"]["imagenet-v2"]
     assert v1.is_file("0676ba61" + "0" * 56)
     assert not v1.is_file("11ad3fa6" + "0" * 56)
     assert v2.is_file("11ad3fa6" + "0" * 56)
-    assert not weights.KNOWN["imagenet-pq"].is_file("0" * 64)
+    assert not weights.KNOWN["resnet50"]["imagenet-pq"].is_file("0" * 64)
 
 
 def test_unknown_file_goes_by_its_file_name(tmp_path: Path, save_weights: Any) -> None:
-    found = resolve_weights(str(save_weights(tmp_path / "mine.pth", "stem", "layer1")), ["layer1"])
+    found = resolve_weights("resnet50", str(save_weights(tmp_path / "mine.pth", "stem", "layer1")), ["layer1"])
     assert (found.name, found.licence, found.stages) == ("mine.pth", "unknown", ("stem", "layer1"))
 
 
@@ -75,9 +75,9 @@ def test_file_without_the_stages_asked_for_is_refused_with_the_missing_tensors(
 ) -> None:
     path = save_weights(tmp_path / "part.safetensors", "stem", "layer1")
     with pytest.raises(InputError) as refused:
-        resolve_weights(str(path), ["layer2", "stem"])
+        resolve_weights("resnet50", str(path), ["layer2", "stem"])
     message = str(refused.value)
-    assert f"{len(expected_shapes('layer2'))} tensors" in message
+    assert f"{len(expected_shapes('resnet50', 'layer2'))} tensors" in message
     assert "layer2.0.conv1.weight" in message
     assert "covers stem, layer1" in message
     assert "\n" not in message
@@ -88,18 +88,18 @@ def test_known_partial_file_is_refused_by_its_missing_tensors_when_no_download_h
 ) -> None:
     know(monkeypatch, "imagenet-v1", save_weights(folder / "part.safetensors", "stem"))
     with pytest.raises(InputError, match=r"layer1\.0\.conv1\.weight.*covers stem.*resnet50-00000000\.pth"):
-        resolve_weights("imagenet-v1", ["layer1"])
+        resolve_weights("resnet50", "imagenet-v1", ["layer1"])
 
 
 def test_stage_without_the_ones_before_it_is_not_covered(tmp_path: Path, save_weights: Any) -> None:
     with pytest.raises(InputError, match=r"conv1\.weight.*covers no stage"):
-        resolve_weights(str(save_weights(tmp_path / "odd.safetensors", "layer1")), ["layer1"])
+        resolve_weights("resnet50", str(save_weights(tmp_path / "odd.safetensors", "layer1")), ["layer1"])
 
 
 def test_tensors_of_another_network_are_refused(tmp_path: Path) -> None:
-    torch.save({name: torch.zeros(3) for name in expected_shapes("stem")}, tmp_path / "other.pth")
+    torch.save({name: torch.zeros(3) for name in expected_shapes("resnet50", "stem")}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="of another shape"):
-        resolve_weights(str(tmp_path / "other.pth"), ["stem"])
+        resolve_weights("resnet50", str(tmp_path / "other.pth"), ["stem"])
 
 
 class Mischief:
@@ -118,7 +118,7 @@ def test_pickle_with_code_is_refused_and_not_run(tmp_path: Path, name: str, writ
     payload = {"conv1.weight": Mischief(target)}
     torch.save(payload, path) if writer == "torch" else path.write_bytes(pickle.dumps(payload))
     with pytest.raises(InputError) as refused:
-        resolve_weights(str(path), ["stem"])
+        resolve_weights("resnet50", str(path), ["stem"])
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not target.exists()
@@ -129,13 +129,13 @@ def test_truncated_file_is_refused_in_one_line(tmp_path: Path, save_weights: Any
         path = save_weights(tmp_path / name, "stem")
         path.write_bytes(path.read_bytes()[:5000])
         with pytest.raises(InputError, match="cut"):
-            resolve_weights(str(path), ["stem"])
+            resolve_weights("resnet50", str(path), ["stem"])
 
 
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("imagenet-v3", "unknown; expected imagenet-v1, imagenet-v2, imagenet-pq, random"),
+        ("imagenet-v3", "unknown for resnet50; expected imagenet-v1, imagenet-v2, imagenet-pq, random"),
         ("nowhere/x.safetensors", "no such file"),
         ("imagenet-pq", "not to be downloaded; put the file into"),
     ],
@@ -143,18 +143,18 @@ def test_truncated_file_is_refused_in_one_line(tmp_path: Path, save_weights: Any
 def test_what_cannot_be_found_is_said_in_one_line(folder: Path, spec: str, complaint: str) -> None:
     assert folder.is_dir()
     with pytest.raises(InputError, match=complaint):
-        resolve_weights(spec, ["stem"])
+        resolve_weights("resnet50", spec, ["stem"])
 
 
 def test_weights_folder_that_does_not_exist_is_an_error(folder: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(InputError, match=r"CIFAKE_RAY_WEIGHTS=.*no such folder"):
-        resolve_weights("imagenet-v1", ["stem"])
+        resolve_weights("resnet50", "imagenet-v1", ["stem"])
 
 
 @pytest.mark.real
 def test_published_files_are_what_the_table_says() -> None:
     if not os.environ.get("CIFAKE_RAY_WEIGHTS"):
         pytest.skip("CIFAKE_RAY_WEIGHTS is not set")
-    assert resolve_weights("imagenet-v1", ["layer2"]).stages[-1] == "layer2"
-    assert resolve_weights("imagenet-pq", ["layer4"]).licence.startswith("Uber Non-Commercial")
+    assert resolve_weights("resnet50", "imagenet-v1", ["layer2"]).stages[-1] == "layer2"
+    assert resolve_weights("resnet50", "imagenet-pq", ["layer4"]).licence.startswith("Uber Non-Commercial")

@@ -1,8 +1,12 @@
-"""Rows, batches and augmentation."""
+"""Rows, batches, and which inputs a network sees."""
 
 import torch
 
-from cifake_ray.training.batches import CROP_PADDING, draw, epoch_rows
+from cifake_ray.experiment import Training
+from cifake_ray.training.augment import Dice
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, epoch_rows
+
+CPU = torch.device("cpu")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -21,28 +25,36 @@ def test_a_batch_larger_than_the_set_is_the_whole_set() -> None:
     assert sorted(batch.tolist()) == [0, 1, 2, 3, 4]
 
 
-def test_without_augmentation_rows_come_as_they_are() -> None:
+def test_images_are_judged_under_every_view() -> None:
     images = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)
-    assert torch.equal(draw(images, torch.tensor([4, 1]), (), generator()), images[[4, 1]])
+    plain, mirrored, shifted = ImageInputs(images, ("identity", "flip", "flip-left2")).views(torch.tensor([4, 1]))
+    assert torch.equal(plain, images[[4, 1]])
+    assert torch.equal(mirrored, images[[4, 1]].flip(2))
+    assert torch.equal(shifted[:, :, :30], images[[4, 1]].flip(2)[:, :, 2:])
+    assert torch.equal(shifted[:, :, 30], images[[4, 1]].flip(2)[:, :, 30])  # reflected at column 31
 
 
-def test_flip_yields_the_image_or_its_mirror_and_both_occur() -> None:
-    image = torch.arange(32 * 32 * 3, dtype=torch.int32).reshape(1, 32, 32, 3)
-    drawn = draw(image, torch.zeros(64, dtype=torch.long), ("flip",), generator())
-    mirrored = [bool(torch.equal(one, image[0].flip(1))) for one in drawn]
-    assert all(mirror or torch.equal(one, image[0]) for one, mirror in zip(drawn, mirrored, strict=True))
-    assert 15 < sum(mirrored) < 49
+def test_training_draws_one_view_of_each_row_and_judging_takes_all() -> None:
+    views = tuple((torch.arange(50).half()[:, None] + 100 * number,) for number in range(3))
+    rows = torch.arange(50)
+    drawn = FeatureInputs(views).draw(rows, Training(), Dice(50, generator(), CPU)).squeeze(1)
+    assert torch.equal(drawn % 100, rows.half())
+    assert set((drawn // 100).tolist()) == {0, 1, 2}
+    assert [view[7].item() for view in FeatureInputs(views).views(rows)] == [7, 107, 207]
 
 
-def test_crop_is_a_window_of_the_reflected_image() -> None:
-    image = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
-    padded = torch.nn.functional.pad(image.permute(0, 3, 1, 2).float(), (CROP_PADDING,) * 4, mode="reflect")[0]
-    windows = {
-        padded[:, y : y + 32, x : x + 32].permute(1, 2, 0).to(torch.uint8).numpy().tobytes()
-        for y in range(2 * CROP_PADDING + 1)
-        for x in range(2 * CROP_PADDING + 1)
-    }
-    drawn = draw(image, torch.zeros(200, dtype=torch.long), ("crop",), generator())
-    seen = {one.numpy().tobytes() for one in drawn}
-    assert seen <= windows
-    assert len(seen) > 60
+def test_columns_stand_side_by_side() -> None:
+    columns = (torch.arange(8).reshape(4, 2).half(), torch.arange(4).reshape(4, 1).half())
+    (seen,) = FeatureInputs((columns,)).views(torch.tensor([3, 1]))
+    assert seen.tolist() == [[6, 7, 3], [2, 3, 1]]
+
+
+def test_the_workers_of_a_batch_draw_together_what_one_worker_draws_alone() -> None:
+    images = torch.randint(0, 256, (9, 32, 32, 3), dtype=torch.uint8)
+    training = Training(augment=("flip", "crop", "blur", "noise", "jpeg", "cutout"))
+    rows = torch.arange(9)
+    alone = ImageInputs(images).draw(rows, training, Dice(9, generator(), CPU))
+    for rank in range(2):
+        share = slice(rank, None, 2)
+        mine = ImageInputs(images).draw(rows[share], training, Dice(9, generator(), CPU, share))
+        assert torch.equal(mine, alone[share])

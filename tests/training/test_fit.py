@@ -3,6 +3,7 @@
 import multiprocessing
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +12,9 @@ from torch import nn
 
 from cifake_ray.experiment import Training
 from cifake_ray.models.cnn import Cnn, normalise_images
-from cifake_ray.training.batches import TrainingSet
-from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
-from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, Fit, TrialFailed, fit, learning_rate, sample_rows
+from cifake_ray.training.batches import ImageInputs, TrainingSet
+from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint, unnamed
+from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, Fit, TrialFailed, evaluate, fit, predict_batch, sample_rows
 
 ROWS = 96
 
@@ -24,7 +25,7 @@ def images_set() -> TrainingSet:
     labels = (torch.arange(ROWS) % 2).float()
     noise = torch.randint(0, 120, (ROWS, 32, 32, 3), generator=generator)
     images = (noise + 60 * labels[:, None, None, None]).to(torch.uint8)
-    return TrainingSet(images, labels, torch.arange(0, 64), torch.arange(64, ROWS), normalise_images)
+    return TrainingSet(ImageInputs(images), labels, torch.arange(0, 64), torch.arange(64, ROWS), normalise_images)
 
 
 def small_fit(folder: Path | None = None, network: nn.Module | None = None, **training: object) -> Fit:
@@ -57,12 +58,16 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     assert without_times(run(small_fit(augment=["flip"], seed=1))) != first
 
 
-def test_a_resumed_trial_goes_on_exactly_as_an_uninterrupted_one(tmp_path: Path) -> None:
+EVERYTHING = {"augment": ["flip", "crop", "blur", "noise", "jpeg", "cutout"], "label_smoothing": 0.1, "warmup": 0.3}
+
+
+@pytest.mark.parametrize("settings", [{"augment": ["flip"]}, {"optimizer": "sgd", "ema": 0.9, **EVERYTHING}])
+def test_a_resumed_trial_goes_on_exactly_as_an_uninterrupted_one(tmp_path: Path, settings: dict[str, Any]) -> None:
     def network() -> nn.Module:
         torch.manual_seed(0)
         return Cnn(4, 8, dropout=0.5)
 
-    whole = without_times(run(small_fit(network=network(), augment=["flip"])))
+    whole = without_times(run(small_fit(network=network(), **settings)))
     left = iter(range(2))
 
     def killed_in_the_third_epoch(row: dict[str, float]) -> None:  # noqa: ARG001
@@ -70,8 +75,8 @@ def test_a_resumed_trial_goes_on_exactly_as_an_uninterrupted_one(tmp_path: Path)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(small_fit(tmp_path, network(), augment=["flip"]), killed_in_the_third_epoch)
-    resumed = without_times(run(small_fit(tmp_path, network(), augment=["flip"])))
+        fit(small_fit(tmp_path, network(), **settings), killed_in_the_third_epoch)
+    resumed = without_times(run(small_fit(tmp_path, network(), **settings)))
     reported = [{k: v for k, v in row.items() if not k.startswith("best")} for row in resumed]
     assert reported == [{k: v for k, v in row.items() if not k.startswith("best")} for row in whole]
     assert resumed[-1] == whole[-1]
@@ -109,12 +114,30 @@ def test_nan_stops_the_trial_with_its_reason() -> None:
         run(small_fit(network=network))
 
 
-def test_cosine_falls_from_lr_to_zero_and_constant_stays() -> None:
-    cosine = Training(epochs=10, lr=0.1)
-    assert learning_rate(cosine, 0) == pytest.approx(0.1)
-    assert learning_rate(cosine, 5) == pytest.approx(0.05)
-    assert learning_rate(cosine, 10) == pytest.approx(0.0)
-    assert learning_rate(Training(lr=0.1, lr_schedule="constant"), 9) == 0.1
+def test_the_moving_average_is_what_is_validated_and_saved(tmp_path: Path) -> None:
+    work = small_fit(tmp_path, ema=0.5)
+    fit(work, lambda _: None)
+    best, last = (load_checkpoint(tmp_path / name) for name in (BEST, LAST))
+    assert best is not None
+    assert last is not None
+    assert work.average is not None
+    if work.progress.best_epoch == 4:
+        torch.testing.assert_close(best[0]["model.head.2.weight"], last[0]["average.module.head.2.weight"])
+    assert not torch.equal(last[0]["model.head.2.weight"], last[0]["average.module.head.2.weight"])
+    averaged = work.average.module.state_dict()
+    with torch.no_grad():
+        for parameter in work.network.parameters():
+            parameter.zero_()
+    assert evaluate(work, work.data.validation)[0] == pytest.approx(work.progress.curve[-1].val_loss)
+    assert set(unnamed("model.", best[0])) == set(averaged)
+
+
+def test_label_smoothing_keeps_the_network_from_being_sure() -> None:
+    sure, unsure = small_fit(epochs=8, lr=1e-2), small_fit(epochs=8, lr=1e-2, label_smoothing=0.6)
+    for work in (sure, unsure):
+        fit(work, lambda _: None)
+    furthest = [predict_batch(work, work.data.train).abs().max() for work in (sure, unsure)]
+    assert furthest[1] < 3 < furthest[0]  # the optimum of smoothed labels is at logits of +-0.85
 
 
 def dense() -> nn.Module:

@@ -1,0 +1,126 @@
+"""Augmentation of a batch of images: tensor operations on its device, from random numbers of the batch's own.
+
+All take and give uint8 [n, h, w, 3]. A batch of 128 at 32 px on one core: flip and crop 1.8 ms, cutout 1.2, blur 10,
+noise 2.3, JPEG 4.8 ms (half of the images, 63 µs each). A training step of `cnn` takes 45 ms, of `cnn-deep` 120 ms.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cifake_ray.experiment import Training
+from cifake_ray.models.views import reflect
+
+_GREY = 128
+
+
+@dataclass(frozen=True)
+class Dice:
+    """The random numbers of a batch: drawn for all of its `count` rows, kept for the `share` of one worker."""
+
+    count: int
+    generator: torch.Generator
+    device: torch.device
+    share: slice = field(default_factory=lambda: slice(None))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """float32 [rows, *shape] in 0..1."""
+        return torch.rand(self.count, *shape, generator=self.generator)[self.share].to(self.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """float32 [rows, *shape], standard normal."""
+        return torch.randn(self.count, *shape, generator=self.generator)[self.share].to(self.device)
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        """int64 [rows, *shape] in low..high, both included."""
+        drawn = torch.randint(low, high + 1, (self.count, *shape), generator=self.generator)
+        return drawn[self.share].to(self.device)
+
+    def half(self) -> Tensor:
+        """bool [rows]: each true with probability 1/2."""
+        return self.uniform() < 0.5
+
+
+def augment(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+    """The `rows` (one worker's share already) of uint8 images [n, h, w, 3] under the augmentations of `training`."""
+    batch = _moved(images, rows, training, dice)
+    for name, operation in _OPERATIONS.items():
+        if name in training.augment:
+            batch = operation(batch, training, dice)
+    return batch
+
+
+def _moved(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+    """Mirrored (`flip`) and shifted (`crop`) rows, in one gather: both are only other source coordinates."""
+    if not {"flip", "crop"} & {*training.augment}:
+        return images[rows]
+    count, (height, width) = len(rows), images.shape[1:3]
+    down = torch.arange(height, device=images.device).expand(count, height)
+    across = torch.arange(width, device=images.device).expand(count, width)
+    if "flip" in training.augment:
+        across = torch.where(dice.half()[:, None], width - 1 - across, across)
+    if "crop" in training.augment:
+        shifts = dice.integers(-training.crop_padding, training.crop_padding, 2)
+        down, across = reflect(down + shifts[:, :1], height), reflect(across + shifts[:, 1:], width)
+    return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
+
+
+def _blurred(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+    """Gaussian blur, separable, borders reflected; the kernel ends at three standard deviations."""
+    sigma = (dice.half() * dice.uniform() * training.blur_sigma).clamp_min(1e-3)  # below: the image as it is
+    radius = math.ceil(3 * training.blur_sigma)
+    offsets = torch.arange(-radius, radius + 1, device=batch.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma[:, None]).square())
+    kernel = (kernel / kernel.sum(1, keepdim=True))[:, :, None, None, None]
+    values = batch.float()
+    for axis in (1, 2):
+        index = [reflect(torch.arange(batch.shape[axis]) + offset, batch.shape[axis]) for offset in offsets.tolist()]
+        shifted = (values.index_select(axis, at.to(batch.device)) for at in index)
+        values = sum((kernel[:, i] * moved for i, moved in enumerate(shifted)), torch.zeros_like(values))
+    return _as_bytes(values)
+
+
+def _noisy(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+    """Gaussian noise, independent in every pixel and channel."""
+    std = dice.half() * dice.uniform() * training.noise_std
+    return _as_bytes(batch.float() + std[:, None, None, None] * dice.normal(*batch.shape[1:]))
+
+
+def _compressed(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+    """Through libjpeg and back (4:2:0, as the files of CIFAKE are): on the CPU, one image at a time."""
+    from torchvision.io import decode_jpeg, encode_jpeg  # 63 µs an image; Pillow 186; threads gained nothing
+
+    chosen = dice.half().nonzero().squeeze(1)
+    qualities = dice.integers(training.jpeg_quality, 100)[chosen].tolist()
+    planes = batch[chosen].permute(0, 3, 1, 2).contiguous().cpu()
+    coded = [decode_jpeg(encode_jpeg(image, quality)) for image, quality in zip(planes, qualities, strict=True)]
+    if coded:
+        batch = batch.index_copy(0, chosen, torch.stack(coded).permute(0, 2, 3, 1).to(batch.device))
+    return batch
+
+
+def _cut_out(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+    """A grey rectangle (DeVries and Taylor 2017, arXiv 1708.04552), each edge drawn for itself, inside the image."""
+    present = dice.half()
+    masks = []
+    for size in batch.shape[1:3]:
+        edge = dice.integers(1, min(training.cutout_size, size))
+        start = (dice.uniform() * (size - edge + 1)).long()
+        at = torch.arange(size, device=batch.device)
+        masks.append((at >= start[:, None]) & (at < (start + edge)[:, None]) & present[:, None])
+    return batch.masked_fill((masks[0][:, :, None] & masks[1][:, None, :])[..., None], _GREY)
+
+
+def _as_bytes(values: Tensor) -> Tensor:
+    return values.round_().clamp_(0, 255).to(torch.uint8)
+
+
+_OPERATIONS: dict[str, Callable[[Tensor, Training, Dice], Tensor]] = {  # in the order in which pictures suffer them
+    "blur": _blurred,
+    "noise": _noisy,
+    "jpeg": _compressed,
+    "cutout": _cut_out,
+}

@@ -1,0 +1,43 @@
+"""Learning rates over the epochs, and the moving average of the weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from cifake_ray.experiment import Training
+from cifake_ray.training.optimizer import average_weights, learning_rate
+
+
+def rates(**training: object) -> list[float]:
+    settings = Training.model_validate({"epochs": 10, "lr": 0.1, **training})
+    return [learning_rate(settings, epoch) for epoch in (0, 1, 2, 6, 10)]
+
+
+def test_cosine_and_linear_fall_from_lr_to_zero_and_constant_stays() -> None:
+    assert rates() == pytest.approx([0.1, 0.09755, 0.09045, 0.03455, 0.0], abs=1e-5)
+    assert rates(lr_schedule="linear") == pytest.approx([0.1, 0.09, 0.08, 0.04, 0.0])
+    assert rates(lr_schedule="constant") == [0.1] * 5
+
+
+def test_warmup_rises_to_lr_over_its_share_of_the_epochs() -> None:
+    assert rates(lr_schedule="linear", warmup=0.2) == pytest.approx([0.0, 0.05, 0.1, 0.05, 0.0])
+    assert rates(lr_schedule="constant", warmup=0.2) == pytest.approx([0.0, 0.05, 0.1, 0.1, 0.1])
+    assert rates(warmup=0.2) == pytest.approx([0.0, 0.05, 0.1, 0.05, 0.0])
+
+
+def test_the_average_follows_slowly_and_forgets_the_first_weights() -> None:
+    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    average = average_weights(network, Training(ema=0.9))
+    assert average is not None
+    seen = []
+    for value in (100.0, *[1.0] * 60):
+        with torch.no_grad():
+            network[0].weight.fill_(value)
+            network[1].running_mean.fill_(value)
+        average.update_parameters(network)
+        seen.append(average.module[0].weight.item())
+    assert seen[0] == 100
+    assert 1 < seen[1] < 100
+    assert seen[-1] == pytest.approx(1.0, abs=0.1)
+    assert average.module[1].running_mean.item() == pytest.approx(seen[-1])
+    assert average_weights(network, Training()) is None
