@@ -67,6 +67,9 @@ def evaluate(
     for key, label in (("accuracy", "accuracy"), ("auc", "AUC"), ("f1_fake", "F1 (FAKE)"), ("ece", "ECE")):
         whole, fresh = result["test"][key], result["test_dedup"][key]
         print(f"  {label:10} {interval(whole)}   without train duplicates {interval(fresh)}")
+    if fixed := result.get("at_threshold"):
+        at = f"at probability {result['threshold']['value']:.3f}, which validation fixed"
+        print(f"  {'accuracy':10} {interval(fixed['accuracy'])}   {at}")
     print(f"  {result['duplicates_removed']} test images equal a train image. {result['method']}")
 
 

@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -39,6 +40,10 @@ def folder(tmp_path: Path) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
     Image.fromarray(images[0]).resize((300, 200)).save(tmp_path / "picture.jpg")
+    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (20, 40, 40, 3), dtype=np.uint8)):
+        file = tmp_path / "other" / ("FAKE", "REAL")[index % 2] / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
     shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
     return tmp_path
 
@@ -51,7 +56,7 @@ def test_every_command_of_the_readme_runs_in_its_order(
     assert len(COMMANDS) > 10
     for command in COMMANDS:
         small = next((extra for start, extra in OVERRIDES.items() if command.startswith(start)), "")
-        words = shlex.split(f"{command} {small}".replace("~/cifake", str(folder / "cifake")))
+        words = shlex.split(f"{command} {small}".replace("~/", f"{folder}/"))
         expanded = [path for word in words for path in (sorted(folder.glob(word)) if word.endswith("*") else [word])]
         assert cifake_ray(*expanded) == 0, f"{command}: {capsys.readouterr().err}"
     printed = capsys.readouterr().out
