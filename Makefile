@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-RESULTS ?= cnn resnet50
+RESULTS ?= cnn cnn-robust cnn-deep resnet50
 RUNS := results/runs
 
 .PHONY: install demo test test-cluster results lint pins clean
