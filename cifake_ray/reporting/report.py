@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting import page, panels, pareto, plots, plots_search, plots_test, plots_trials, text
+from cifake_ray.reporting import page, panels, pareto, plots, plots_scores, plots_search, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load
 from cifake_ray.reporting.publish import FOLDER, publish
@@ -37,15 +37,15 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
      "When each trial ran. A row is a place for one trial; white is time in which it stood empty."),
 )  # fmt: skip
 _OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ...] = (
-    ("roc", plots_test.roc_curves,
+    ("roc", plots_scores.roc_curves,
      "ROC of each winner (its seed of median validation accuracy) on test images without duplicates."),
-    ("reliability", plots_test.reliabilities,
+    ("reliability", plots_scores.reliabilities,
      "Reliability: how many images are FAKE among those given about this probability of it; on the dashed line the "
      "probabilities are right. Bins of fewer than 20 images are left out; the ECE stands in the table."),
-    ("subjects", plots_test.subjects,
+    ("subjects", plots_scores.subjects,
      "Test accuracy by subject, FAKE and REAL together, mean over seeds; hollow where the subject was left out of "
      "training."),
-    ("robustness", plots_test.robustness,
+    ("robustness", plots_scores.robustness,
      "Accuracy on degraded test images at the threshold fixed on validation, with 95 % intervals."),
 )  # fmt: skip
 _COMPARISON = (

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from cifake_ray.reporting import plots, plots_search, plots_test, plots_trials
+from cifake_ray.reporting import plots, plots_scores, plots_search, plots_trials
 from cifake_ray.reporting.figures import encode, inline_svg
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.tables import comparison_table
@@ -17,7 +17,7 @@ OF_STUDY = [
     plots.learning_curves, plots.trial_curves, plots.best_so_far, plots_search.hyperparameters, plots_trials.cost,
     plots_trials.timeline, plots_trials.parallel_coordinates,
 ]  # fmt: skip
-OF_ALL = [plots_test.roc_curves, plots_test.reliabilities, plots_test.subjects, plots_test.robustness]
+OF_ALL = [plots_scores.roc_curves, plots_scores.reliabilities, plots_scores.subjects, plots_scores.robustness]
 
 
 @pytest.mark.parametrize("plot", OF_STUDY)
@@ -48,7 +48,7 @@ def test_left_out_subject_is_hollow(make_run: MakeRun) -> None:
     run = make_run()
     text = (run / "experiment.yaml").read_text()
     (run / "experiment.yaml").write_text(text.replace("leave_out: []", "leave_out: [bird]"))
-    figure = plots_test.subjects([load(run)])
+    figure = plots_scores.subjects([load(run)])
     assert figure is not None
     hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "#fefefe"]
     assert [float(np.asarray(line.get_xdata())[0]) for line in hollow] == [100.0]
