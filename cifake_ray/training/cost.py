@@ -4,18 +4,13 @@ import time
 from statistics import median
 
 import torch
-from torch import nn
 
 from cifake_ray.experiment import SecondObjective
+from cifake_ray.models.registry import count_parameters
 from cifake_ray.training.fit import Fit, predict_batch
 
 _BATCH = 32  # images
 _BATCHES, _WARM_UP = 20, 3
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Trained parameters; those of a frozen backbone, whose features are cached, are not among them."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def inference_ms(work: Fit) -> float:
@@ -39,10 +34,10 @@ def _time_batch(work: Fit, rows: torch.Tensor) -> float:
 
 
 def measure_cost(work: Fit, objective: SecondObjective | None) -> dict[str, float]:
-    """The second objective under its own name; nothing without one."""
+    """The second objective under its own name (`parameters`: those that are trained); nothing without one."""
     match objective:
         case "parameters":
-            return {"parameters": count_parameters(work.network)}
+            return {"parameters": count_parameters(work.network, trained=True)}
         case "inference_ms":
             return {"inference_ms": inference_ms(work)}
     return {}

@@ -12,8 +12,8 @@ from cifake_ray.experiment import Training
 from cifake_ray.features.shards import Extraction, local_shards, run_one
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.cnn import Cnn, normalise_images
-from cifake_ray.models.weights import RANDOM
-from cifake_ray.training.batches import TrainingSet
+from cifake_ray.models.weights import random_weights
+from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, fit
 from tests.e2e.conftest import SMALL, start
 
@@ -30,7 +30,7 @@ def curve(device: str, folder: Path | None, epochs: int = 3) -> list[float]:
     labels = (torch.arange(96) % 2).float()
     images = (torch.randint(0, 120, (96, 32, 32, 3), generator=generator) + 60 * labels[:, None, None, None]).byte()
     rows = (torch.arange(64).to(device), torch.arange(64, 96).to(device))
-    data = TrainingSet(images.to(device), labels.to(device), *rows, normalise_images)
+    data = TrainingSet(ImageInputs(images.to(device)), labels.to(device), *rows, normalise_images)
     torch.manual_seed(0)
     settings = Training.model_validate({"epochs": epochs, "batch_size": 16, "augment": ["flip"], "precision": "fp32"})
     losses: list[float] = []
@@ -48,7 +48,9 @@ def test_training_on_a_gpu_gives_the_losses_of_the_cpu_and_resumes(tmp_path: Pat
 @needs_gpu("feature extraction")
 def test_features_of_a_gpu_equal_those_of_the_cpu() -> None:
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-    extraction = Extraction(build_backbone(RANDOM, "layer1"), 32, ("stem", "layer1"))
+    extraction = Extraction(
+        build_backbone(random_weights("resnet50"), "layer1"), 32, "flip", ("stem.std", "layer1.mean")
+    )
     (there,) = local_shards(images, [(0, 64)], extraction)
     here = run_one(images, 0, extraction, "cpu")
     for name, values in here.columns.items():
