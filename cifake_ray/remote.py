@@ -175,4 +175,12 @@ def _told(url: str) -> Iterator[None]:
 
 def _refused(url: str, error: OSError) -> InputError:
     reason = " ".join(str(error).split())[:240]
-    return InputError(f"{url}: {reason}; check the bucket, the credentials and AWS_ENDPOINT_URL")
+    return InputError(
+        f"{url}: {reason}; check the bucket, and credentials and AWS_ENDPOINT_URL in the environment of "
+        f"{'the nodes, where `ray start` takes them from' if _on_cluster() else 'this shell'}"
+    )
+
+
+def _on_cluster() -> bool:
+    """Whether Ray started this process: a job's driver, or a worker."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or "RAY_RAYLET_PID" in os.environ

@@ -58,7 +58,7 @@ def submit(
     from cifake_ray.jobs.package import build_package
     from cifake_ray.jobs.submit import Submission, ask_cluster, check_submission, send
     from cifake_ray.jobs.watch import find_job
-    from cifake_ray.tuning.resources import check_workers
+    from cifake_ray.tuning.resources import check_workers, max_concurrent
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     if loaded is None:
@@ -69,6 +69,8 @@ def submit(
     check_submission(submission)
     cluster = connect(address)
     answer = ask_cluster(cluster, submission)
+    if loaded is not None:
+        max_concurrent(loaded, [{"CPU": node.cpus, "GPU": node.gpus} for node in answer.nodes], own=False)
     versions = ", ".join(
         f"{key} {answer.nodes[0].facts['versions'][key]}" for key in ("python", "ray", "torch", "optuna")
     )
@@ -104,6 +106,7 @@ def status(
         else:
             print_rows([_job_row(found)], as_json=False)
             print_rows([_trial_row(trial) for trial in found.trials], as_json=False)
+            _print_failures([found])
         return
     jobs = study_jobs(cluster)
     shown = [with_progress(cluster, each) for each in (jobs if as_json else jobs[-_SHOWN:])]
@@ -112,6 +115,7 @@ def status(
         print(json.dumps([{key: value for key, value in row.items() if key != "trials"} for row in rows], indent=1))
         return
     print_rows([_job_row(each) for each in shown], as_json=False)
+    _print_failures(shown)
     if not jobs:
         print(f"no studies on {cluster.url}")
     elif len(jobs) > len(shown):
@@ -184,6 +188,12 @@ def _how_to_go_on(job: Any) -> str:
     if job.progress or not job.experiment:
         return f"{'' if job.progress else f'{job.reason[:300]}; '}go on with: {_resume(job)}"
     return f"the study had not begun ({job.reason[:300]})"
+
+
+def _print_failures(jobs: list[Any]) -> None:
+    for job in jobs:
+        if job.state == "failed":
+            print(f"{job.id}: {_how_to_go_on(job)}; its log: cifake-ray logs {job.id}")
 
 
 def _job_row(job: Any) -> dict[str, Any]:

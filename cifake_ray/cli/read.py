@@ -141,14 +141,17 @@ def runs(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) 
 
 @app.command(epilog="Example: cifake-ray dashboard results/runs/cnn")
 def dashboard(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: RunArgument,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
 ) -> None:
-    """Show a run's Optuna study in optuna-dashboard, also while it runs. Only reads; Ctrl-C ends it."""
+    """Show a run's Optuna study in optuna-dashboard, also while it runs. Only reads; Ctrl-C ends it.
+
+    Of a run in object storage it shows what was there when it started.
+    """
     from cifake_ray.errors import Interrupted
     from cifake_ray.reporting.live import dashboard_server
-    from cifake_ray.run import Run
+    from cifake_ray.run import find_run
 
-    with contextlib.suppress(Interrupted), dashboard_server(Run(run), port) as server:
+    with contextlib.suppress(Interrupted), dashboard_server(find_run(run), port) as server:
         print(f"http://127.0.0.1:{server.server_port}/dashboard  ({run}; Ctrl-C ends it)", flush=True)
         server.serve_forever()

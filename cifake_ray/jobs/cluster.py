@@ -127,6 +127,8 @@ def _told(place: str) -> Iterator[None]:
 
 def _refused(url: str, missing: bool) -> str:
     what = "it wants a token and none was sent" if missing else "it refused the token"
+    if os.environ.get("RAY_AUTH_TOKEN") and not missing:
+        return f"{url}: {what} in RAY_AUTH_TOKEN; set that to the cluster's, or unset it and name a file"
     return f"{url}: {what}; copy the cluster's token to ~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH to its file"
 
 

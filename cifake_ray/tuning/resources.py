@@ -83,7 +83,7 @@ def _nothing_fits(resources: Resources, one: Mapping[str, float], nodes: Sequenc
     for kind, wanted in one.items():
         there = [node.get(kind, 0.0) for node in nodes]
         cure = f"lower {kind.lower()}s_per_trial{workers}"
-        if wanted * count > sum(there) + 1e-9:
+        if wanted * count > sum(there) + 1e-9 and (count > 1 or len(there) < 2):
             return f"resources: one trial asks for {wanted * count:g} {kind}s and there are {sum(there):.3g}; {cure}"
         if wanted > max(there, default=0.0) + 1e-9:
             return f"resources: one trial asks for {wanted:g} {kind}s and no node has more than {max(there):g}; {cure}"

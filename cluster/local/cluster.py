@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 LONGEST = 36  # characters of the folder: Ray puts sockets far below it, and a socket's path has 107 bytes
 START_SECONDS = 120
 STOP_SECONDS = 20
-STORE_BYTES = 256 * 2**20  # a node's object store; by default every node would take a third of the memory
+STORE_BYTES = 512 * 2**20  # a node's object store; by default every node would take a third of the memory
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 
 # Ray takes `--node-ip-address 127.0.0.1` for the machine's outward address and then listens on every interface. With
@@ -58,15 +58,17 @@ def start(folder: Path, workers: int, cpus: int) -> None:
     environment = os.environ | {"RAY_AUTH_MODE": "token", "PATH": path}
     token = [*RAY, "get-auth-token", "--generate"]
     subprocess.run(token, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    keep_to_owner()
     gcs, dashboard, client, *agents = free_ports(3 + 1 + workers)
     head = ["--head", "--node-ip-address", HOST, "--port", str(gcs), "--dashboard-port", str(dashboard)]
     head += ["--ray-client-server-port", str(client), "--disable-usage-stats"]
     pids: list[int] = []
-    for number, agent in enumerate(agents):
+    for number, agent in enumerate(agents, start=1):
         # A folder for each: nodes that share one remove each other's unpacked packages.
         node = ["--temp-dir", str(folder / f"n{number}"), "--dashboard-agent-listen-port", str(agent)]
         node += ["--block", "--num-cpus", str(cpus), "--object-store-memory", str(STORE_BYTES)]
         log = folder / f"node-{number}.log"
+        print(f"starting node {number} of {workers + 1}", file=sys.stderr, flush=True)
         process = subprocess.Popen(
             [*RAY, "start", *(["--address", f"{LOCALHOST}:{gcs}"] if pids else head), *node],
             env=environment if pids else environment | LOOPBACK,
@@ -83,6 +85,13 @@ def start(folder: Path, workers: int, cpus: int) -> None:
     print(f"# head and {workers} workers, {cpus} CPUs each; to stop them: {command}")
     print("export RAY_AUTH_MODE=token")
     print(f"export RAY_API_SERVER_ADDRESS=http://{HOST}:{dashboard}")
+
+
+def keep_to_owner() -> None:
+    """Whoever reads the token runs code on the cluster; Ray writes it readable for all."""
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if token.exists() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)
 
 
 def free_ports(count: int) -> list[int]:
@@ -118,7 +127,7 @@ def stop(folder: Path) -> None:
                 os.kill(pid, kind)
                 wait_ended(pid)
     note.unlink()
-    print(f"stopped {len(pids)} nodes; their logs stay in {folder}")
+    print(f"stopped {len(pids)} node{'s' if len(pids) != 1 else ''}; their logs stay in {folder}")
 
 
 def wait_ended(pid: int) -> None:
