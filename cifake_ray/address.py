@@ -30,6 +30,23 @@ def driver_address(place: str) -> str:
     return place if answers(f"{ray.util.get_node_ip_address()}:{port}") else f"LOCALHOST:{port}"
 
 
+def wants_token(place: str) -> bool:
+    """Whether the head at HOST:PORT refuses who comes without a token; asked without one, in Ray's own protocol.
+
+    A driver must do as its cluster does: one with a token refuses the answers of workers that have none, and then no
+    actor starts; one without a token waits 20 s to be told.
+    """
+    import grpc
+
+    with grpc.insecure_channel(place) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        try:
+            ask(b"", timeout=CONNECT_SECONDS)
+        except grpc.RpcError as error:
+            return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+    return False
+
+
 def use_token() -> None:
     """Ray's commands turn token authentication on by themselves where there is a token; so does this.
 

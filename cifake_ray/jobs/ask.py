@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cifake_ray.address import driver_address
+from cifake_ray.address import driver_address, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.jobs import probe
 from cifake_ray.jobs.cluster import LIKE, Cluster
@@ -82,6 +82,7 @@ def ask_as_driver(head: str, paths: Iterable[str], storage: str | None = None) -
     """
     started = time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment["RAY_AUTH_MODE"] = "token" if wants_token(head) else "disabled"
     command = [sys.executable, probe.__file__, _question(driver_address(head), paths, storage)]
     try:
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)

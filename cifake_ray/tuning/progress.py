@@ -22,15 +22,14 @@ from cifake_ray.experiment import Search
 from cifake_ray.features import free_resources
 from cifake_ray.run import STATUSES, in_job, resume_command
 from cifake_ray.tuning.gauges import StudyGauges
+from cifake_ray.tuning.losses import Losses
 from cifake_ray.tuning.nodes import SharedStorage
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 from cifake_ray.tuning.resources import trial_request
-from cifake_ray.tuning.trial import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
 from cifake_ray.waiting import Patience
 
 _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
-_LOST_NODE, _SHORT_OF_MEMORY = "its node has died", "low on memory"  # in Ray's words
 _NOTE_SECONDS = 2.0
 _RUNNING_SECONDS = 0.5  # running trials are noted two a second at most: a day of 64 at once is 25 MB of log
 _STOP_SECONDS = 180.0  # for the workers of running trials to finish their epoch
@@ -95,8 +94,8 @@ class Watch(tune.Callback):  # type: ignore[misc]
         gauges: StudyGauges,
         nodes: SharedStorage | None = None,
     ) -> None:
-        self.guard, self.record, self.display, self.deaths = guard, record, display, deaths
-        self.gauges, self.nodes = gauges, nodes
+        self.guard, self.record, self.display = guard, record, display
+        self.gauges, self.nodes, self.losses = gauges, nodes, Losses(record.run, deaths)
         self.patience = Patience(
             self._why_none,
             record.experiment.resources.wait_s,
@@ -108,6 +107,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, trial: Any, **info: Any) -> None:  # noqa: ARG002
         self.gauges.started(trial.trial_id)
+        self.losses.started(trial)
 
     def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
         self.gauges.reported(trial.trial_id, Path(trial.config["folder"]).name, result)
@@ -119,23 +119,13 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         self.gauges.ended(trial.trial_id)
-        folder, error = trial.config["folder"], last_error(trial)
-        reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
-        self.deaths[trial.trial_id] = f"its process died again and again: {reason}"
-        if _LOST_NODE in error:
-            trial.run_metadata.num_failures -= 1  # it was not the trial's fault
-            print(f"{folder}: its node was lost; it goes on from its last epoch", file=sys.stderr, flush=True)
-        elif _SHORT_OF_MEMORY in error:
-            self.deaths[trial.trial_id] = OUT_OF_MEMORY_REASON
-            self.record.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports that and trains no more
-            trial.run_metadata.num_failures = trial.max_failures
-        else:
-            print(f"{folder}: its process died; it goes on from its last epoch", file=sys.stderr, flush=True)
+        self.losses.died(trial)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         self.display.update()
         self.gauges.update()
         self.record.flush()
+        self.losses.look()
         if self.gauges.live:
             self.patience.moved()
         else:
@@ -161,15 +151,6 @@ class Watch(tune.Callback):  # type: ignore[misc]
             ray.wait([actor.stop.remote() for actor in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
         for actor in actors:
             ray.kill(actor)
-
-
-def last_error(trial: Any) -> str:
-    """What Tune noted of the trial's last failure. (Its `get_error` reads a copy that is made only later.)"""
-    file = trial.error_file
-    if file is None or not Path(file).is_file():
-        return ""
-    entry = Path(file).read_text(errors="replace").rpartition("Failure # ")[2]
-    return entry.partition("\n")[2].strip()
 
 
 class Display:

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
-from cifake_ray.address import answers, driver_address, use_token
+from cifake_ray.address import answers, driver_address, use_token, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import in_job
@@ -29,7 +29,8 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         raise InputError(gone)
     try:
         if elsewhere:
-            use_token()
+            if address not in (None, "auto") and wants_token(address):
+                use_token()
             ray.init(address="auto" if address is None else driver_address(address), **quiet)
         else:
             _start_local(experiment, quiet)

@@ -85,8 +85,12 @@ def test_a_refused_token_is_one_red_line_with_the_places_for_the_right_one_and_n
     give_token("wrongwrongwrong")
     with web_server("right") as url:
         (check,) = checks(url, tmp_path).values()
-        assert (check.name, check.level, check.found) == ("token", "red", f"{url}: it refused the token")
-        assert "~/.ray/auth_token" in check.cure
+        assert (check.name, check.level, check.found) == (
+            "token",
+            "red",
+            f"{url}: it refused the token in RAY_AUTH_TOKEN",
+        )
+        assert "unset it and name a file" in check.cure
         assert "wrongwrong" not in str(check)
 
 
