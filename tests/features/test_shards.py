@@ -8,7 +8,7 @@ import torch
 
 from cifake_ray.errors import WorkError
 from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_shards, ray_shards
-from cifake_ray.features.shards import Extraction
+from cifake_ray.features.shards import Extraction, _tasks_at_once
 from cifake_ray.models.backbone import build_backbone
 
 
@@ -70,3 +70,15 @@ def test_failure_on_a_ray_worker_is_one_line(part: Any, damaged: Extraction) -> 
         list(ray_shards(part.images, [(0, 10), (10, 20)], damaged))
     assert "NaN" in str(failed.value)
     assert "\n" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("resources", "tasks"),
+    [
+        ({"CPU": 4.0}, {"cpu": 8}),
+        ({"CPU": 16.0, "GPU": 2.0}, {"cuda": 8, "cpu": 12}),  # four run on the GPUs, each with a CPU of its own
+        ({"CPU": 2.0, "GPU": 1.0}, {"cuda": 4, "cpu": 0}),
+    ],
+)
+def test_extraction_takes_gpus_and_the_cpus_that_they_leave(resources: dict[str, float], tasks: dict[str, int]) -> None:
+    assert _tasks_at_once(resources) == tasks
