@@ -11,6 +11,7 @@ from tests.e2e.conftest import ROOT, Command
 
 pytestmark = [
     pytest.mark.real,
+    pytest.mark.cluster,
     pytest.mark.usefixtures("ray_session"),
     pytest.mark.timeout(600),
     pytest.mark.skipif("CIFAKE_RAY_DATA" not in os.environ, reason="CIFAKE_RAY_DATA names no copy of CIFAKE"),

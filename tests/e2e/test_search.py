@@ -13,7 +13,7 @@ from cifake_ray.reporting.live import dashboard_server
 from cifake_ray.run import Run
 from tests.e2e.conftest import Command
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("ray_session")]
 
 TWO = """
 name: two

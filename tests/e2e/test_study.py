@@ -164,6 +164,7 @@ def kill_when(journal: Path, epochs: int, title: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.cluster
 def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     cifake_ray: Command, small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     assert len(curves) == 80
 
 
+@pytest.mark.cluster
 def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
     cifake_ray: Command, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
