@@ -1,4 +1,4 @@
-"""What a study as a job costs, on a cluster of several nodes on this machine. Prints a table; takes about 15 minutes.
+"""What a study as a job costs, on a cluster of several nodes on this machine. Prints a table.
 
     python benchmarks/service.py [--trials 200] [--pairs 3] [--only first-epoch|overhead|many|lost-node]
 

@@ -159,7 +159,9 @@ def test_cache_that_cannot_be_written_is_named(
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not os.environ.get("CIFAKE_RAY_DATA"), reason="CIFAKE_RAY_DATA names no CIFAKE")
+@pytest.mark.skipif(
+    not os.environ.get("CIFAKE_RAY_DATA"), reason="the images may not lie in the repository; CIFAKE_RAY_DATA names none"
+)
 def test_cifake_is_complete_and_378_test_images_are_in_train() -> None:
     images = load_images(os.environ["CIFAKE_RAY_DATA"])
     assert np.bincount(images.train.labels).tolist() == [50_000, 50_000]

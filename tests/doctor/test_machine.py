@@ -92,7 +92,9 @@ def test_images_that_are_not_there_are_red(tmp_path: Path) -> None:
     assert found("data", source="sample").level == "green"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="it is about a folder without the right to write, and root has every right"
+)
 def test_a_storage_that_cannot_be_written_is_red(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert found("storage", tmp_path / "runs").level == "red"

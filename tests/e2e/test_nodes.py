@@ -154,7 +154,9 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name_also_when_it_j
         assert trials["epochs"].max() >= 3
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason="it is about a node whose GPU torch does not see, and here torch sees one"
+)
 def test_trials_on_gpu_slices_go_to_the_node_with_the_gpu_and_are_told_when_torch_sees_none(
     nodes: Nodes, tmp_path: Path
 ) -> None:

@@ -14,7 +14,10 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.usefixtures("ray_session"),
     pytest.mark.timeout(600),
-    pytest.mark.skipif("CIFAKE_RAY_DATA" not in os.environ, reason="CIFAKE_RAY_DATA names no copy of CIFAKE"),
+    pytest.mark.skipif(
+        "CIFAKE_RAY_DATA" not in os.environ,
+        reason="the images may not lie in the repository; CIFAKE_RAY_DATA names none",
+    ),
 ]
 SHORT = ("--trials", "2", "--set", "search.winner_seeds=0")
 
@@ -29,7 +32,10 @@ def test_a_short_cnn_study_passes_85_percent(cifake_ray: Command, tmp_path: Path
     assert best_accuracy(tmp_path / "cnn") > 0.85
 
 
-@pytest.mark.skipif("CIFAKE_RAY_WEIGHTS" not in os.environ, reason="CIFAKE_RAY_WEIGHTS names no backbone weights")
+@pytest.mark.skipif(
+    "CIFAKE_RAY_WEIGHTS" not in os.environ,
+    reason="weights may not lie in the repository; CIFAKE_RAY_WEIGHTS names none",
+)
 def test_a_short_frozen_resnet50_study_passes_95_percent_and_its_backbone_sees_each_image_once(
     cifake_ray: Command, tmp_path: Path
 ) -> None:
