@@ -234,12 +234,16 @@ def run_at(storage: Storage, name: str) -> Run:
 
 
 def find_run(place: str | Path) -> Run:
-    """The run that a command line names: a folder, or an address, whose files are fetched."""
+    """The run that a command line names: a folder, or an address, whose files are fetched.
+
+    Raises InputError, naming the address and not its mirror, when no run is there.
+    """
     if not remote.is_remote(str(place)):
         return Run(Path(place))
     storage, _, name = str(place).rstrip("/").rpartition("/")
     run = run_at(storage, name)
     run.pull()
+    run.experiment()
     return run
 
 

@@ -103,6 +103,8 @@ def test_a_missing_bucket_and_a_missing_run_are_one_line(bucket: str) -> None:
         remote.check_writable("s3://nowhere/runs")
     with pytest.raises(InputError, match="no such run; runs in"):
         open_run(bucket, "cnn")
+    with pytest.raises(InputError, match=f"^{bucket}/none: not a run directory"):
+        find_run(f"{bucket}/none")
 
 
 def test_a_folder_is_no_object_storage(tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from uuid import uuid4
 from cifake_ray.address import driver_address, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.jobs import probe
-from cifake_ray.jobs.cluster import LIKE, Cluster
+from cifake_ray.jobs.cluster import LIKE, Cluster, NoAgentError
 
 COMPARED = ("python", "ray", "torch", "optuna")
 OWN = "cifake-ray"
 _SECONDS = probe.NODE_SECONDS + 60  # Ray's connection, and a job's start besides
 _POLL_SECONDS = 0.2
+_AGENT_SECONDS = 20.0  # for a head that was started a moment ago
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,8 @@ def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = Non
     Raises WorkError when it does not end in time, or fails.
     """
     started = time.monotonic()
-    text = Path(probe.__file__).read_text()
-    job = cluster.submit_job(
-        entrypoint=f"exec {shlex.join(['python', '-c', text, _question('auto', paths, storage)])}",
-        submission_id=f"cifake-ray-probe-{uuid4().hex[:8]}",
-        metadata={"cifake_ray_probe": "1"},
+    job = _start(
+        cluster, shlex.join(["python", "-c", Path(probe.__file__).read_text(), _question("auto", paths, storage)])
     )
     while not (info := cluster.get_job_info(job)).status.is_terminal():
         if time.monotonic() - started > _SECONDS:
@@ -73,6 +71,24 @@ def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = Non
         raise WorkError(_failed_job(cluster.url, job, info.driver_exit_code, log, found["error"]))
     cluster.delete_job(job)
     return _answer(found, started)
+
+
+def _start(cluster: Cluster, command: str) -> str:
+    """The id of a job that runs the command. Raises NoAgentError when no node takes it in time."""
+    until = time.monotonic() + _AGENT_SECONDS
+    while True:
+        try:
+            return str(
+                cluster.submit_job(
+                    entrypoint=f"exec {command}",
+                    submission_id=f"cifake-ray-probe-{uuid4().hex[:8]}",
+                    metadata={"cifake_ray_probe": "1"},
+                )
+            )
+        except NoAgentError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 def ask_as_driver(head: str, paths: Iterable[str], storage: str | None = None) -> Answer:

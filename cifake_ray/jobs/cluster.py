@@ -22,6 +22,10 @@ from cifake_ray.errors import InputError, WorkError
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # in Ray's own order
 _ANSWER_SECONDS, _LOOKUP_SECONDS = 60.0, 8.0
 LIKE = "http://HOST:8265"
+_NO_AGENT = (
+    "{}: no node of the cluster takes jobs; its agent is still starting, or another Ray on the machine (a running "
+    "`tune`) has its port: start each node with a --dashboard-agent-listen-port of its own"
+)
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -31,6 +35,10 @@ _TALKATIVE = (
 
 class TokenError(InputError):
     """The cluster wants a token, and none was sent or another one."""
+
+
+class NoAgentError(WorkError):
+    """The cluster answers, and none of its nodes takes a job, or not yet."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class Cluster(JobSubmissionClient):  # type: ignore[misc]
 
     def _raise_error(self, r: Any) -> None:
         lines = str(r.text).strip().splitlines() or ["no reason was given"]
+        if "No available agent" in lines[-1]:  # Ray gives up a port that is taken, and says so only in the agent's log
+            raise NoAgentError(_NO_AGENT.format(self.url))
         raise WorkError(f"{self.url} answered {r.status_code}: {lines[-1][:300]}")
 
 

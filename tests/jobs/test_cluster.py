@@ -10,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
+from cifake_ray.jobs import ask
 from cifake_ray.jobs.cluster import connect
 
+VERSION = '{"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""}'
 Serve = Callable[[int, str], str]
 
 
@@ -33,6 +35,12 @@ def serve() -> Iterator[Serve]:
     def start(status: int, body: str) -> str:
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                self.answer(status, body)
+
+            def do_POST(self) -> None:
+                self.answer(500, "Traceback\nNo available agent to submit job, please try again later.")
+
+            def answer(self, status: int, body: str) -> None:
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body.encode())
@@ -107,8 +115,17 @@ def test_a_token_file_that_is_not_there_is_one_line() -> None:
 def test_the_option_beats_the_environment_and_a_dashboard_needs_no_scheme(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = '{"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""}'
-    first, second = serve(200, version), serve(200, version)
+    first, second = serve(200, VERSION), serve(200, VERSION)
     monkeypatch.setenv("RAY_ADDRESS", f"http://{first}")
     assert connect(None).url == f"http://{first}"
     assert connect(second).url == f"http://{second}"
+
+
+def test_nodes_whose_port_another_ray_has_are_waited_for_and_then_named_with_the_cure(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "_AGENT_SECONDS", 0.5)
+    with pytest.raises(
+        WorkError, match=r"no node of the cluster takes jobs.* --dashboard-agent-listen-port of its own"
+    ):
+        ask.ask_by_job(connect(serve(200, VERSION)), [])
