@@ -6,6 +6,27 @@ from torch import Tensor, nn
 _FURTHEST = 8.0  # standard deviations
 
 
+class InputDropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) of features, in place, at multiples of 1/256: a byte a feature decides.
+
+    `nn.Dropout` draws a float each from a serial generator: on one core 40 of the 76 ms of a step of 256 rows of 11,520
+    features, against 6 ms.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.dropped = round(256 * p)  # of 256
+
+    def forward(self, features: Tensor) -> Tensor:
+        """float32 [n, d], overwritten -> the same, some of it zeroed and the rest scaled up to keep the mean."""
+        if not self.training or self.dropped == 0:
+            return features
+        words = torch.empty((features.numel() + 7) // 8, dtype=torch.int64, device=features.device)
+        drawn = words.random_(-(2**63), None).view(torch.uint8)[: features.numel()]  # all 64 bits
+        kept = (drawn >= self.dropped).view(features.shape)
+        return features.mul_(kept).mul_(256 / (256 - self.dropped))
+
+
 class Head(nn.Module):
     """Standardise each feature by the training set's mean and standard deviation, then dense `head_width` and 1.
 
@@ -21,7 +42,7 @@ class Head(nn.Module):
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("std", torch.ones(inputs))
         self.layers = nn.Sequential(
-            nn.Dropout(dropout),
+            InputDropout(dropout),
             nn.Linear(inputs, head_width),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
@@ -35,5 +56,7 @@ class Head(nn.Module):
         self.std.copy_(values.std(0).clamp_min(1e-6))
 
     def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.layers(((features - self.mean) / self.std).clamp(-_FURTHEST, _FURTHEST))
+        # In place: fresh memory for each intermediate result cost as much as the arithmetic.
+        standardised = (features - self.mean).div_(self.std).clamp_(-_FURTHEST, _FURTHEST)
+        logits: Tensor = self.layers(standardised)
         return logits.squeeze(1)

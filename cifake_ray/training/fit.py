@@ -30,6 +30,7 @@ from cifake_ray.training.checkpoint import (
     save_checkpoint,
     unnamed,
 )
+from cifake_ray.training.memory import keep_freed_memory
 from cifake_ray.training.optimizer import average_weights, build_optimizer, learning_rate
 from cifake_ray.training.precision import autocast_dtype
 
@@ -93,6 +94,7 @@ class Fit:
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.threads)
+        keep_freed_memory()
         self.device = self.data.inputs.device
         self.network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(self.network, self.training)
