@@ -67,7 +67,6 @@ def tune(
 
     Ctrl-C once saves and says how to resume; twice stops at once.
     """
-    from cifake_ray.evaluation.score import score_winners
     from cifake_ray.tuning.study import StudyRequest, check_new_study, resumed_request, run_study
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
@@ -79,9 +78,7 @@ def tune(
     if dry_run:
         _print_plan(request)
         return
-    run = run_study(request)
-    score_winners(run)
-    print_comparison([run.path])
+    _score(run_study(request))
 
 
 @app.command(epilog="Example: cifake-ray train search_spaces/cnn.yaml --set training.lr=3e-3 --workers 2")
@@ -98,7 +95,6 @@ def train(
     address: AddressOption = None,
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
-    from cifake_ray.evaluation.score import score_winners
     from cifake_ray.remote import is_remote
     from cifake_ray.run import find_run
     from cifake_ray.tuning.single import best_of_run, single_trial
@@ -113,9 +109,7 @@ def train(
     loaded = single_trial(loaded, workers)
     request = StudyRequest(loaded, storage, name or f"{loaded.name}-train", address=address)
     check_new_study(request, searching=False)
-    run = run_study(request)
-    score_winners(run)
-    print_comparison([run.path])
+    _score(run_study(request))
 
 
 def _print_plan(request: Any) -> None:
@@ -129,6 +123,13 @@ def _print_plan(request: Any) -> None:
     print(save_experiment(request.experiment), end="")
     trials = request.experiment.search.trials
     print(f"# valid; would run {trials} trials, {places} at once, in {run_at(request.storage, request.name).where}")
+
+
+def _score(run: Any) -> None:
+    from cifake_ray.evaluation.score import score_winners
+
+    score_winners(run)
+    print_comparison([run.path])
 
 
 def _finish(runs: list[Any], out: Path) -> None:

@@ -12,11 +12,14 @@ _LOOK_SECONDS = 5.0  # between two looks at what the cluster has
 DRIVER_CPUS = 0.001  # of the process that waits for a trial's workers; Ray 2.60 raises at 0
 
 
-def local_capacity() -> dict[str, float]:
-    """CPUs this process may use, and visible GPUs, without starting Ray."""
-    import torch
+def local_capacity(*, gpus: bool = True) -> dict[str, float]:
+    """CPUs this process may use, and visible GPUs, without starting Ray; without `gpus` none, nor torch's import."""
+    found = 0
+    if gpus:
+        import torch
 
-    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.cuda.device_count())}
+        found = torch.cuda.device_count()
+    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(found)}
 
 
 def cluster_nodes() -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.run import in_job
 from cifake_ray.tuning.resources import local_capacity
 
+_PRELOADED = "cifake_ray.tuning.trial"  # by the worker processes, while this one still gathers what they need
 _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
 
 
@@ -54,11 +55,18 @@ def _loopback() -> Iterator[None]:
 
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
-    cpus = int(local_capacity()["CPU"]) + (experiment.resources.workers_per_trial > 0)
+    cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
     for left in reversed(range(_STARTS)):
         try:
             with _loopback():
-                ray.init(address="local", num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    _node_ip_address="127.0.0.1",
+                    _system_config={"preload_python_modules": [_PRELOADED]},
+                    **quiet,
+                )
             return
         except Exception as error:
             ray.shutdown()

@@ -1,0 +1,224 @@
+"""One study conducted on a running Ray: propose, train, stop early, resume, retrain the winner and the baseline."""
+
+import os
+import sys
+import tempfile
+import time
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from cifake_ray.errors import InputError, Interrupted
+from cifake_ray.experiment import Experiment, save_experiment
+from cifake_ray.run import Run, Storage, create_run, resume_command, run_at, write_json, write_text, writing
+from cifake_ray.tuning.gauges import StudyGauges
+from cifake_ray.tuning.nodes import SharedStorage
+from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
+from cifake_ray.tuning.progress import (
+    Display,
+    Guard,
+    Quiet,
+    StudyStopped,
+    Watch,
+    catching_signals,
+    display_of,
+    note_phase,
+)
+from cifake_ray.tuning.record import StudyRecord
+from cifake_ray.tuning.resources import Places
+from cifake_ray.tuning.scheduler import build_scheduler
+from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
+from cifake_ray.tuning.trial import build_trainable
+from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
+
+PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
+
+# Tune's own files are not used (the journal is the record), and its snapshots would only cost time.
+_TUNE_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def conduct(experiment: Experiment, storage: Storage, name: str, *, resume: bool, own: bool) -> Run:
+    """Run the study, or what is left of it, on the connected Ray; `own`: one that this process has started.
+
+    Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
+    """
+    inputs = gather_inputs(experiment)
+    guard = Guard(experiment.search)
+    with catching_signals(guard):  # after Ray, which sets handlers
+        places = Places(experiment, own=own)
+        nodes = None if own else SharedStorage(storage)
+        if nodes is not None:
+            nodes.check_all()
+        run = run_at(storage, name) if resume else create_run(storage, name, experiment)
+        with writing(run):
+            _run(experiment, run, inputs, guard, places, nodes)
+    return run
+
+
+def _run(
+    experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None
+) -> None:
+    """The study proper, as the run's only writer."""
+    note_phase("preparing")
+    started = time.monotonic()
+    environment = _note_environment(experiment, run, inputs, places)
+    materials, spent = gather_materials(experiment, run, inputs)
+    if spent and spent["extracted"]:
+        environment["features"] = spent
+    record = StudyRecord(run, experiment)
+    study = _Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
+    try:
+        environment["ended"] = study.tune()
+        study.retrain()
+    except StudyStopped as stop:
+        environment["ended"] = str(stop)
+        raise _interrupted(run, record) from stop
+    finally:
+        environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
+        write_json(run.environment_file, environment)
+        record.flush(force=True)
+        run.push()
+    _remove_losers(run, record)
+
+
+def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: Places) -> dict[str, Any]:
+    """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
+
+    Raises InputError when the images or the weights are not those of the run.
+    """
+    environment = describe_environment(experiment, inputs, places())
+    before = run.read_json(run.environment_file)
+    if before:
+        for what, now, then in (
+            ("images", environment["data"]["fingerprint"], before["data"]["fingerprint"]),
+            ("backbone weights", _hashes(environment["weights"]), _hashes(before["weights"])),
+        ):
+            if now != then:
+                raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
+        environment |= {key: before[key] for key in ("created", "command", "features", "seconds")}
+        environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
+    write_text(run.experiment_file, save_experiment(experiment))
+    write_json(run.environment_file, environment)
+    return environment
+
+
+def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
+    return sorted(weight["sha256"] for weight in weights or [])
+
+
+class _Study:
+    """A study under way: the trials that are left, then winner and baseline with fresh seeds."""
+
+    def __init__(
+        self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
+        nodes: SharedStorage | None, images: int,
+    ) -> None:  # fmt: skip
+        self.gauges = StudyGauges(record, images)
+        self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
+        self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
+        self.failures: dict[str, str] = {}
+        self.left = 0
+
+    def tune(self) -> str:
+        """Run trials and retrainings; returns why the trials ended. Raises StudyStopped at a signal."""
+        self.guard.started = time.monotonic()
+        if self.record.finished >= self.record.experiment.search.trials and not self.record.with_status("interrupted"):
+            return "trials"
+        search = StudySearch(self.record, self.places)
+        try:
+            with display_of(self.record, self.guard) as display:
+                self._fit(ChainedSearch(search, self._retrainings), display, search.deaths)
+        except StudyStopped as stop:
+            if str(stop) == "interrupted":
+                raise
+            return str(stop)
+        finally:
+            self.record.interrupt()
+        return "space exhausted" if search.exhausted else "trials"
+
+    def retrain(self) -> None:
+        """Retrain if that did not follow the trials (a budget ended them, none were left), and note the winners."""
+        if self.plan is None:
+            retrainings = self._retrainings()
+            if retrainings.waiting:
+                self.gauges.clear()  # of trials that a budget ended
+                self._fit(retrainings, Quiet(), {})
+        run, search = self.record.run, self.record.experiment.search
+        if search.winner_seeds == 0:
+            promote_trial(run, self.record)
+        elif not already_retrained(run, self.plan or []):
+            note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
+
+    def _fit(self, search: Searcher, display: Display | Quiet, deaths: dict[str, str]) -> None:
+        watch = Watch(self.guard, self.record, display, deaths, self.gauges, self.nodes)
+        _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
+
+    def _retrainings(self) -> ListSearch:
+        """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
+        self.guard.searching = False
+        self.plan, run = planned_retrainings(self.record), self.record.run
+        waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
+        if waiting:
+            run.remove(run.test_file.name)
+        self.left = len(waiting)
+        return ListSearch(waiting, self.places, self._on_end)
+
+    def _on_end(self, name: str, failure: str | None) -> None:
+        self.left -= 1
+        if failure:
+            self.failures[name] = failure
+        outcome = f": failed, {failure}" if failure else ""
+        total = len(self.plan or ())
+        print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
+
+
+def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:
+    """Hand all of it to Ray Tune. Tune's own folder is scratch: nothing of ours lies in it."""
+    os.environ.update(_TUNE_SETTINGS)
+    with tempfile.TemporaryDirectory(prefix="cifake-ray-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=scheduler,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[watch],
+                failure_config=tune.FailureConfig(max_failures=PROCESS_DEATHS),
+            ),
+        )
+        tuner.fit()
+
+
+def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
+    return Interrupted(
+        f"interrupted with {record.finished} of {record.experiment.search.trials} trials done; everything is in "
+        f"{run.where}; go on with: {resume_command(run.name, run.storage)}"
+    )
+
+
+def _remove_losers(run: Run, record: StudyRecord) -> None:
+    """Keep the checkpoints of the best trial and of interrupted ones."""
+    best = record.best()
+    kept = {str(row.trial_id) for row in record.with_status("interrupted")} | {str(best.trial_id) if best else ""}
+    for trial in record.rows:
+        if str(trial) not in kept:
+            run.remove(f"trials/{trial}")
