@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks.pairs import OTHER, OURS, RUNS, Row, alternate, compared, measure
 from cifake_ray.data.workers import decode_all
 
-IMAGES = 20_000
+IMAGES = 120_000
 
 
 def written(folder: Path) -> list[str]:
