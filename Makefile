@@ -1,4 +1,4 @@
-# make demo | make test | make test-cluster | make results | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
+# make demo | make test | make test-cluster | make results | make bench | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 RESULTS ?= cnn cnn-robust cnn-deep resnet50
 RUNS := results/runs
 
-.PHONY: install demo test test-cluster results lint pins clean
+.PHONY: install demo test test-cluster results bench lint pins clean
 install: $(STAMP)
 
 $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
@@ -36,6 +36,9 @@ results: install
 		$(BIN)/cifake-ray evaluate $(RUNS)/$$name --explain || exit; \
 	done
 	$(BIN)/cifake-ray report $(addprefix $(RUNS)/,$(RESULTS)) --no-images --with-runs --out results
+
+bench: install
+	$(BIN)/python -m benchmarks
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """4 and 5: training `cnn`: against torchvision's ImageFolder and DataLoader, and against a bare loop over tensors.
 
-    python benchmarks/fit_loop.py [--runs 5]
+    python -m benchmarks.fit_loop [--runs 5]
 
 Generated pictures, written as JPEG for the ImageFolder. All sides train the same network with the same batches' size.
 """

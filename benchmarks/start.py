@@ -1,6 +1,6 @@
 """11: how long until something is seen: `--help`, and `tune` on the sample to its first epoch.
 
-    python -m benchmarks.start [--runs 5]
+python -m benchmarks.start [--runs 5]
 """
 
 import statistics
