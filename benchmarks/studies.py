@@ -31,7 +31,7 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def write_pictures(file: Path, images: int) -> None:
-    """Smooth and rough noise, half each, as parquet with the columns `image`, `label`, `name`; a fifth of it again as test."""
+    """Smooth and rough noise, half each, as parquet with the columns `image`, `label`, `name`; a fifth more to test."""
     draw = np.random.default_rng(0)
     for part, count in (("train", images), ("test", images // 5)):
         rows = []
