@@ -41,7 +41,7 @@ def test_a_short_frozen_resnet50_study_passes_95_percent_and_its_backbone_sees_e
 ) -> None:
     for name, epochs in (("first", 6), ("second", 1)):
         options = ("--storage", tmp_path, "--name", name, "--set", "data.limit=12000")
-        more = ("--set", f"training.epochs={epochs}")
+        more = ("--set", f"training.epochs={epochs}", "--set", "model.views=[identity, flip]")
         assert cifake_ray("tune", ROOT / "search_spaces" / "resnet50.yaml", *options, *SHORT, *more) == 0
     assert best_accuracy(tmp_path / "first") > 0.95
     environment = json.loads((tmp_path / "second" / "environment.json").read_text())
