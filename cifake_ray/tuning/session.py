@@ -25,9 +25,7 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         return
     elsewhere = address is not None or in_job()
     quiet = {"log_to_driver": False, "logging_level": "error"}
-    gone = f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
-    if address not in (None, "auto") and not answers(address):
-        raise InputError(gone)
+    check_address(address)
     try:
         if elsewhere:
             if address not in (None, "auto") and wants_token(address):
@@ -36,11 +34,23 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         else:
             _start_local(experiment, quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-        raise InputError(f"{gone}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH") from error
+        raise InputError(
+            f"{_gone(address)}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH"
+        ) from error
     try:
         yield not elsewhere
     finally:
         ray.shutdown()
+
+
+def check_address(address: str | None) -> None:
+    """Raise InputError when nothing answers at an address that was given."""
+    if address not in (None, "auto") and not answers(address):
+        raise InputError(_gone(address))
+
+
+def _gone(address: str | None) -> str:
+    return f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
 
 
 @contextmanager

@@ -7,8 +7,6 @@ import contextlib
 import importlib
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cifake_ray.data.sources import find_source
@@ -88,22 +86,24 @@ def run_study(request: StudyRequest) -> Run:
     else:
         check_new_study(request, searching=False)
     find_source(experiment.data.source)
-    with _importing("cifake_ray.tuning.conduct"):
-        from cifake_ray.tuning.session import ray_session
+    from cifake_ray.tuning.session import check_address, ray_session
 
-        with ray_session(request.address, experiment) as own:
-            from cifake_ray.tuning.conduct import conduct
+    check_address(request.address)
+    _import_meanwhile("cifake_ray.tuning.conduct")
+    with ray_session(request.address, experiment) as own:
+        from cifake_ray.tuning.conduct import conduct
 
-            return conduct(experiment, request.storage, request.name, resume=request.resume, own=own)
+        return conduct(experiment, request.storage, request.name, resume=request.resume, own=own)
 
 
-@contextmanager
-def _importing(module: str) -> Iterator[None]:
-    """Import a module meanwhile: Ray's processes start on one core while torch and Tune load on another."""
+def _import_meanwhile(module: str) -> None:
+    """Import a module in a thread: Ray's processes start on one core while torch and Tune load on another.
+
+    No daemon: a program that is refused ends after the import, for ending in the middle of it can crash.
+    """
 
     def load() -> None:
         with contextlib.suppress(Exception):  # whoever imports it next is told
             importlib.import_module(module)
 
-    threading.Thread(target=load, daemon=True).start()
-    yield
+    threading.Thread(target=load).start()
