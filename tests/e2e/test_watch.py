@@ -1,6 +1,7 @@
 """A study watched from outside: its workers' logs, its Optuna study in the dashboard."""
 
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -14,18 +15,30 @@ import pytest
 import ray
 
 from cifake_ray.errors import InputError
+from cifake_ray.experiment import load_experiment
 from cifake_ray.reporting.live import dashboard_server
 from cifake_ray.run import Run
-from tests.e2e.conftest import Command, start
+from cifake_ray.tuning.study import StudyRequest, run_study
+from tests.e2e.conftest import SMALL, Command, start
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
+@pytest.fixture(scope="module")
+def tuned(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """A finished study of three trials."""
+    folder = tmp_path_factory.mktemp("watch")
+    (folder / "small.yaml").write_text(SMALL)
+    settings = ["search.trials=3", "search.winner_seeds=0", "search.scheduler=none"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAKE_RAY_CACHE", str(folder / "cache"))
+        return run_study(StudyRequest(load_experiment(folder / "small.yaml", settings), folder, "small")).path
+
+
 @pytest.fixture
-def run(cifake_ray: Command, small: Path, tmp_path: Path) -> Run:
-    options = ("--trials", "3", "--set", "search.winner_seeds=0", "--set", "search.scheduler=none")
-    assert cifake_ray("tune", small, "--storage", tmp_path / "runs", *options) == 0
-    return Run(tmp_path / "runs" / "small")
+def run(tuned: Path, tmp_path: Path) -> Run:
+    """A copy of it."""
+    return Run(shutil.copytree(tuned, tmp_path / "runs" / "small"))
 
 
 @pytest.fixture
