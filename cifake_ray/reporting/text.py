@@ -9,6 +9,7 @@ import pandas as pd
 
 from cifake_ray.reporting import panels
 from cifake_ray.reporting.cells import NOTHING, Row, decimal, headline_test, interval, known, percent, rows_of, whole
+from cifake_ray.reporting.certainty import certainty
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.pareto import front_sentence, front_table
@@ -171,9 +172,13 @@ def _gain_sentence(study: Study, measured: Sequence[Row]) -> str:
         return ""
     if tuned["trial_id"] == baseline["trial_id"]:
         return f"{study.name}: no configuration did better than the hand-picked baseline."
-    sure = "the intervals do not overlap" if apart else "the intervals overlap, so this may be chance"
     word = "gained" if gain >= 0 else "lost"
-    return f"{study.name}: tuning {word} {abs(100 * gain):.2f} points of {kind} accuracy over the baseline; {sure}."
+    sentence = f"{study.name}: tuning {word} {abs(100 * gain):.2f} points of {kind} accuracy over the baseline"
+    paired = certainty(study).gain  # on the same images, so surer than two intervals side by side
+    if paired is None:
+        return f"{sentence}; the intervals {'do not overlap' if apart else 'overlap, so this may be chance'}."
+    chance = ", so this may be chance" if paired.low <= 0 <= paired.high else ""
+    return f"{sentence}; 95 % interval of the gain {100 * paired.low:+.2f} to {100 * paired.high:+.2f}{chance}."
 
 
 def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:

@@ -11,6 +11,8 @@ from scipy.stats import binomtest
 from cifake_ray.reporting.certainty import certainty, gain, holm, mcnemar, mcnemar_pairs, median_seed, paired_interval
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.stats import Z95
+from cifake_ray.reporting.tables import comparison_table
+from cifake_ray.reporting.text import headlines
 
 from .conftest import MakeRun, write_predictions
 
@@ -75,6 +77,15 @@ def test_selection_noise_is_search_minus_retraining(make_run: MakeRun) -> None:
     assert found.noise == pytest.approx(study.trials["val_accuracy"].max() - 0.95)
     assert found.seeds == pytest.approx((0.948, 0.95, 0.952))
     assert found.deviation == pytest.approx(0.002)
+
+
+def test_the_gain_is_judged_on_the_same_images_not_by_two_intervals_side_by_side(make_run: MakeRun) -> None:
+    study = load(make_run())
+    sentence = next(line for line in headlines([study], comparison_table([study])) if "tuning gained" in line)
+    found = certainty(study).gain
+    assert found is not None
+    assert found.low > 0
+    assert f"95 % interval of the gain {100 * found.low:+.2f} to {100 * found.high:+.2f}." in sentence
 
 
 def test_baseline_that_won_has_no_gain(make_run: MakeRun) -> None:
