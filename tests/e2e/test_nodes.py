@@ -15,7 +15,7 @@ import pytest
 import torch
 from ray.cluster_utils import Cluster
 
-from cifake_ray.run import find_run
+from cifake_ray.run import find_run, run_at
 from tests.e2e.conftest import start
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
@@ -104,7 +104,7 @@ def test_a_study_in_object_storage_survives_a_lost_node_and_a_killed_driver(
     (tmp_path / "study.yaml").write_text(EXPERIMENT.replace("epochs: 40", "epochs: 200"))
     options = ("--storage", bucket, "--address", nodes.cluster.address)
     process = start("tune", tmp_path / "study.yaml", *options)
-    mirror = find_run(f"{bucket}/study").path
+    mirror = run_at(bucket, "study").path
     wait_for("both nodes train", lambda: epochs(mirror) >= 20, process)
     nodes.cluster.remove_node(lost, allow_graceful=False)
     reached = epochs(mirror)
