@@ -15,7 +15,7 @@ from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.run import Run, Storage, create_run, resume_command, run_at, write_json, write_text, writing
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.nodes import SharedStorage
-from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_inputs, gather_materials
+from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_materials
 from cifake_ray.tuning.progress import (
     Display,
     Guard,
@@ -49,12 +49,11 @@ _TUNE_SETTINGS = {
 }
 
 
-def conduct(experiment: Experiment, storage: Storage, name: str, *, resume: bool, own: bool) -> Run:
+def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str, *, resume: bool, own: bool) -> Run:
     """Run the study, or what is left of it, on the connected Ray; `own`: one that this process has started.
 
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
-    inputs = gather_inputs(experiment)
     guard = Guard(experiment.search)
     with catching_signals(guard):  # after Ray, which sets handlers
         places = Places(experiment, own=own)

@@ -3,10 +3,7 @@
 Light: neither Ray nor torch is imported before everything that can be checked without them is.
 """
 
-import contextlib
-import importlib
 import os
-import threading
 from dataclasses import dataclass
 
 from cifake_ray.data.sources import find_source
@@ -89,21 +86,9 @@ def run_study(request: StudyRequest) -> Run:
     from cifake_ray.tuning.session import check_address, ray_session
 
     check_address(request.address)
-    _import_meanwhile("cifake_ray.tuning.conduct")
+    from cifake_ray.tuning.conduct import conduct
+    from cifake_ray.tuning.prepare import gather_inputs
+
+    inputs = gather_inputs(experiment)
     with ray_session(request.address, experiment) as own:
-        from cifake_ray.tuning.conduct import conduct
-
-        return conduct(experiment, request.storage, request.name, resume=request.resume, own=own)
-
-
-def _import_meanwhile(module: str) -> None:
-    """Import a module in a thread: Ray's processes start on one core while torch and Tune load on another.
-
-    No daemon: a program that is refused ends after the import, for ending in the middle of it can crash.
-    """
-
-    def load() -> None:
-        with contextlib.suppress(Exception):  # whoever imports it next is told
-            importlib.import_module(module)
-
-    threading.Thread(target=load).start()
+        return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
