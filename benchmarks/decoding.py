@@ -2,8 +2,7 @@
 
     python -m benchmarks.decoding [--runs 5]
 
-The folder that CIFAKE_RAY_DATA names (its train and test parts as files), else generated pictures saved as JPEG. All
-sides use every core, and the pixels are compared.
+Generated pictures saved as JPEG files. All sides use every core, and the pixels are compared.
 """
 
 import os
@@ -56,7 +55,7 @@ def image_folder(folder: Path, workers: int) -> float:
 
 
 def floor(files: list[str], cores: int) -> float:
-    """torchvision's C++ decoder (libjpeg-turbo) in as many processes as cores, nothing else done with the pixels."""
+    """simplejpeg (libjpeg-turbo) in as many processes as cores, nothing else done with the pixels."""
     began = time.perf_counter()
     parts = [files[part::cores] for part in range(cores)]
     with ProcessPoolExecutor(cores) as pool:

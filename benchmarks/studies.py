@@ -8,7 +8,6 @@ same loop, start-up included; plain Optuna runs one process a core over one jour
 
 import argparse
 import io
-import json
 import os
 import statistics
 import subprocess
@@ -85,7 +84,7 @@ def compare(runs: int = RUNS, images: int = 10_000, epochs: int = 5) -> list[Row
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pictures(folder, images)
-        (folder / "grid.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(experiment(folder, epochs)))))
+        (folder / "grid.yaml").write_text(yaml.safe_dump(experiment(folder, epochs)))
         found = alternate({OURS: partial(ours, folder, shares), OTHER: partial(plain_optuna, folder)}, runs)
     share, goal = statistics.median(shares[1:]), 0.95 if images >= 80_000 else 0.9
     what = f"20 trials of `cnn`, {epochs} epochs of {images:,} images"

@@ -15,7 +15,7 @@ class InputDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.dropped = round(256 * p)  # of 256
+        self.dropped = min(round(256 * p), 255)  # of 256, never all
 
     def forward(self, features: Tensor) -> Tensor:
         """float32 [n, d], overwritten -> the same, some of it zeroed and the rest scaled up to keep the mean."""

@@ -53,7 +53,7 @@ class FeatureInputs:
 
     `columns`: for each view float16 tensors [n, d] that stand side by side. They stay apart because they are maps of
     cache entries, which all processes of a node share: joined, each would hold gigabytes of its own. Gathering 128
-    rows of 32 columns, 11,520 features, takes 2.6 ms of a step of 49.
+    rows of 32 columns, 11,520 features, takes 2.6 ms; the step after it 19.
     """
 
     columns: tuple[tuple[Tensor, ...], ...]

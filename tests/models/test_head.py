@@ -22,6 +22,11 @@ def test_input_dropout_follows_from_the_seed_and_is_off_in_evaluation() -> None:
     assert torch.equal(layer.eval()(torch.ones(3, 5)), torch.ones(3, 5))
 
 
+def test_the_largest_input_dropout_leaves_something() -> None:
+    torch.manual_seed(0)
+    assert torch.isfinite(InputDropout(0.999)(torch.ones(100, 100))).all()
+
+
 def test_the_head_leaves_the_features_as_they_are_and_passes_gradients() -> None:
     head, features = Head(6, head_width=4, dropout=0.5), torch.randn(8, 6, requires_grad=True)
     before = features.detach().clone()

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="it is about glibc's allocator, which this system has not"
+)
 PROGRAM = """
 import resource, threading, torch
 from pathlib import Path
