@@ -9,16 +9,22 @@ import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import bookkeeping, decoding, extraction, fit_loop, start, studies
+from benchmarks import bookkeeping, decoding, extraction, fit_loop, frozen, gpu, memory, reports, start, studies, trials
 from benchmarks.pairs import HEADER, ROOT, RUNS, Row, machine
 
 COMPARISONS: dict[str, Callable[[int], list[Row]]] = {
+    "overhead": trials.overhead,
     "studies": studies.compare,
+    "frozen": frozen.compare,
     "fit_loop": fit_loop.compare,
     "decoding": decoding.compare,
     "extraction": extraction.compare,
+    "places": trials.places,
     "bookkeeping": bookkeeping.compare,
+    "reports": reports.compare,
     "start": start.compare,
+    "memory": memory.compare,
+    "gpu": gpu.compare,
 }
 RESULTS = ROOT / "benchmarks" / "results.md"
 
@@ -32,7 +38,7 @@ def main() -> None:
     lines += [f"`make bench`: medians of {options.runs} alternating runs, least and most in brackets.", "", HEADER]
     print(HEADER, flush=True)
     for name in options.only:
-        for row in sorted(COMPARISONS[name](options.runs), key=lambda row: row.number):
+        for row in COMPARISONS[name](options.runs):
             lines.append(row.line())
             print(row.line(), flush=True)
     RESULTS.write_text("\n".join(lines) + "\n")

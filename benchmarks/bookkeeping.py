@@ -20,15 +20,15 @@ from cifake_ray.run import create_run
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import build_sampler, suggest_params
 
-EARLY, LATE, WINDOW, EPOCHS = 100, 5_000, 50, 10
+EARLY, LATE, WINDOW, EPOCHS = 100, 5_000, 400, 10  # tables are rewritten every few hundred trials
 
 
-def add_trial(record: StudyRecord, draw: random.Random) -> None:
+def add_trial(record: StudyRecord, draw: random.Random, epochs: int = EPOCHS) -> None:
     """One trial from proposal to end, with made-up figures."""
     trial = record.study.ask()
     record.start(trial.number, suggest_params(trial, record.experiment.search_space))
     accuracy = draw.uniform(0.6, 0.9)
-    for epoch in range(1, EPOCHS + 1):
+    for epoch in range(1, epochs + 1):
         figures = dict.fromkeys(("train_loss", "val_loss", "learning_rate", "seconds", "best_val_loss"), draw.random())
         accuracies = dict.fromkeys(("train_accuracy", "val_accuracy", "best_val_accuracy"), accuracy + epoch / 1000)
         record.add_epoch(trial.number, {"epoch": epoch, "best_epoch": epoch} | figures | accuracies)

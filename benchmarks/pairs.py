@@ -18,7 +18,7 @@ OURS, OTHER = "ours", "other"
 class Row:
     """One line of the table: what was measured on both sides, and whether the ratio (or figure) reaches the goal."""
 
-    number: int
+    number: int | str
     what: str
     ours: str
     other: str
@@ -57,7 +57,9 @@ def ratios(first: list[float], second: list[float]) -> list[float]:
     return [one / other for one, other in zip(first, second, strict=True)]
 
 
-def compared(number: int, what: str, found: Mapping[str, list[float]], unit: str, goal: float, *, rate: bool) -> Row:
+def compared(
+    number: int | str, what: str, found: Mapping[str, list[float]], unit: str, goal: float, *, rate: bool
+) -> Row:
     """A row of two sides: how many times ours is better; `rate`: more is better, else these are costs."""
     times = ratios(found[OURS], found[OTHER]) if rate else ratios(found[OTHER], found[OURS])
     middle = statistics.median(times)

@@ -77,7 +77,7 @@ def _run(
     if spent and spent["extracted"]:
         environment["features"] = spent
     record = StudyRecord(run, experiment)
-    study = _Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
+    study = Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
     try:
         environment["ended"] = study.tune()
         study.retrain()
@@ -117,7 +117,7 @@ def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
     return sorted(weight["sha256"] for weight in weights or [])
 
 
-class _Study:
+class Study:
     """A study under way: the trials that are left, then winner and baseline with fresh seeds."""
 
     def __init__(

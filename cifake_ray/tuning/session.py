@@ -13,7 +13,7 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.run import in_job
 from cifake_ray.tuning.resources import local_capacity
 
-_PRELOADED = "cifake_ray.tuning.trial"  # by the worker processes, while this one still gathers what they need
+PRELOADED = "cifake_ray.tuning.trial"  # by the worker processes, while this one still gathers what they need
 _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
 
 
@@ -74,7 +74,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                     num_cpus=cpus,
                     include_dashboard=False,
                     _node_ip_address="127.0.0.1",
-                    _system_config={"preload_python_modules": [_PRELOADED]},
+                    _system_config={"preload_python_modules": [PRELOADED]},
                     **quiet,
                 )
             return

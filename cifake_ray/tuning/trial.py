@@ -55,6 +55,9 @@ class Materials:
     home: Home | None = None
 
 
+Loop = Callable[[Materials, Mapping[str, Any], Report], None]
+
+
 def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -> None:
     """Train one configuration; failures that belong to it are reported (`failed`: reason), not raised.
 
@@ -177,10 +180,11 @@ def _features(materials: Materials, model: BackboneModel, view: str) -> list[tor
 # --- around it: Ray Tune and Ray Train ---------------------------------------------------------------------------
 
 
-def build_trainable(materials: Materials) -> type[tune.Trainable]:
+def build_trainable(materials: Materials, loop: Loop = run_trial) -> type[tune.Trainable]:
     """The Tune trainable of a study: `TorchTrainer` in the trial's own process, or with workers of its own.
 
-    It is named after the model, because that is the name its actors have in the dashboard.
+    It is named after the model, because that is the name its actors have in the dashboard. `loop`: what a trial does;
+    benchmarks give one that trains nothing.
     """
     resources = materials.experiment.resources
     reference = ray.put(materials)
@@ -188,7 +192,7 @@ def build_trainable(materials: Materials) -> type[tune.Trainable]:
     kind = materials.experiment.model.kind
 
     def trial(config: dict[str, Any]) -> None:
-        run(ray.get(reference), config)
+        run(ray.get(reference), config, loop)
 
     class ModelTrial(_EndsWorkers, wrap_function(trial, name=kind)):  # type: ignore[misc]
         @classmethod
@@ -199,10 +203,10 @@ def build_trainable(materials: Materials) -> type[tune.Trainable]:
     return ModelTrial
 
 
-def _run_local(materials: Materials, config: dict[str, Any]) -> None:
+def _run_local(materials: Materials, config: dict[str, Any], loop: Loop) -> None:
     """Ray Train's local mode. Its own `report` keeps only the last value, hence `tune.report`."""
     trainer = TorchTrainer(
-        lambda: run_trial(materials, config, tune.report),
+        lambda: loop(materials, config, tune.report),
         scaling_config=train.ScalingConfig(num_workers=0),
     )
     trainer.fit()
@@ -257,7 +261,7 @@ def _stop_asked(run: Run, name: str) -> bool:
     return bool(seen.item())
 
 
-def _run_distributed(materials: Materials, config: dict[str, Any]) -> None:
+def _run_distributed(materials: Materials, config: dict[str, Any], loop: Loop) -> None:
     """Data-parallel workers; rank 0's reports reach Tune through the callback."""
     global _stop  # noqa: PLW0603 (one trial a process, and its end comes from outside the function)
     stop = f"{config['folder']}/stop"
@@ -268,18 +272,18 @@ def _run_distributed(materials: Materials, config: dict[str, Any]) -> None:
     if resources.gpus_per_trial:
         per_worker["GPU"] = resources.gpus_per_trial
 
-    def loop() -> None:
+    def worker() -> None:
         def report(row: dict[str, Any]) -> None:
             train.report(row)
             if _stop_asked(materials.run.here(), stop):
                 raise _Stopped
 
         with contextlib.suppress(_Stopped):
-            run_trial(materials, config, report)
+            loop(materials, config, report)
 
     with tempfile.TemporaryDirectory(prefix="cifake-ray-") as storage:
         trainer = TorchTrainer(
-            loop,
+            worker,
             scaling_config=train.ScalingConfig(
                 num_workers=resources.workers_per_trial,
                 use_gpu=resources.gpus_per_trial > 0,

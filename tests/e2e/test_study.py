@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ import pytest
 import ray
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from ray import cloudpickle
+from ray._private import state
+from ray.util import placement_group_table
 
 from cifake_ray.run import CURVE_COLUMNS, Run, trial_columns
 from tests.e2e.conftest import Command
@@ -24,6 +28,14 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 def tables(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_csv(run / "trials.csv"), pd.read_csv(run / "curves.csv")
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Ray learns of the end of a process a moment after it."""
+    deadline = time.monotonic() + 30
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert true()
 
 
 def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
@@ -91,6 +103,19 @@ def test_the_same_seed_gives_the_same_study_one_trial_at_a_time(
     pd.testing.assert_frame_equal(first[1], second[1])
 
 
+def test_a_study_starts_one_process_a_place_sends_no_image_and_leaves_nothing_on_ray(
+    cifake_ray: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, sent, put = set(state.actors()), [], ray.put
+    monkeypatch.setattr(ray, "put", lambda value: sent.append(len(cloudpickle.dumps(value))) or put(value))
+    assert cifake_ray("tune", small, "--storage", tmp_path, "--set", "search.winner_seeds=0") == 0
+    assert 0 < sum(sent) < 20_000  # paths and row numbers; the images have 700,000 bytes
+    started = [actor for actor in state.actors() if actor not in before]
+    assert len(started) == 2
+    wait_until(lambda: {state.actors(actor)["State"] for actor in started} == {"DEAD"})
+    wait_until(lambda: {group["state"] for group in placement_group_table().values()} == {"REMOVED"})
+
+
 def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_study_goes_on(
     cifake_ray: Command, small: Path, tmp_path: Path
 ) -> None:
@@ -145,10 +170,7 @@ def test_a_budget_ends_the_study_and_what_ran_can_go_on(
     assert "interrupted" in set(trials["status"])
     assert "running" not in set(trials["status"])
     assert code == (0 if trials["epochs"].max() > 0 else 1)
-    deadline = time.monotonic() + 30
-    while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert ray.available_resources()["CPU"] == 2  # a trial that was about to start holds no place either
+    wait_until(lambda: ray.available_resources().get("CPU") == 2)  # a trial about to start holds no place either
 
 
 def kill_when(journal: Path, epochs: int, title: str) -> None:

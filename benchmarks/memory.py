@@ -1,0 +1,119 @@
+"""Memory of a study of many trials: the machine's and a trial's peak, what the driver gains.
+
+    python -m benchmarks.memory [--trials 200]
+
+A study of `cnn` on generated pictures runs against a Ray of its own; its processes are looked at once a second.
+Proportional set size: pages that processes share, such as the images, are shared out among them.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from benchmarks.pairs import HEADER, Row
+from benchmarks.studies import write_pictures
+
+TRIALS, IMAGES, GAINED, SETTLED = 200, 10_000, 100.0, 0.1  # settled: after a tenth of the trials
+EXPERIMENT = {
+    "name": "many",
+    "model": {"kind": "cnn", "channels": 8, "head_width": 16},
+    "training": {"epochs": 1, "lr": 1e-3, "batch_size": 128},
+    "search_space": {
+        "lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+        "batch_size": {"type": "categorical", "choices": [64, 128, 256]},
+        "head_width": {"type": "int", "low": 8, "high": 64},
+    },
+    "search": {"scheduler": "none", "winner_seeds": 0},
+}
+
+
+@dataclass
+class Watched:
+    """Megabytes over the time of a study, and the share of its trials that were done at each look."""
+
+    driver: list[float] = field(default_factory=list)
+    trial: list[float] = field(default_factory=list)  # the largest of the trials' processes
+    machine: list[float] = field(default_factory=list)  # all of the study's processes
+    done: list[float] = field(default_factory=list)
+
+    def gained(self) -> float:
+        """What the driver has more of at the end than after the first trials."""
+        settled = next(size for size, done in zip(self.driver, self.done, strict=True) if done >= SETTLED)
+        return self.driver[-1] - settled
+
+
+def family(driver: int) -> dict[int, str]:
+    """Process ids and command lines of a process and all below it."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    found = {driver: ""}
+    for _ in range(4):  # raylet and workers are grandchildren
+        found |= {int(pid): text for pid, parent, text in rows if int(parent) in found}
+    return found
+
+
+def megabytes(pid: int) -> float:
+    """Proportional set size; 0 for a process that is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(float(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def watch(command: list[str], trials_file: Path, trials: int) -> Watched:
+    """Run a study and look at its processes. Exits when it fails."""
+    found = Watched()
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while driver.poll() is None:
+        sizes = {pid: (text, megabytes(pid)) for pid, text in family(driver.pid).items()}
+        done = pd.read_csv(trials_file)["val_accuracy"].count() / trials if trials_file.exists() else 0.0
+        if sizes[driver.pid][1]:
+            found.driver.append(sizes[driver.pid][1])
+            found.trial.append(max((size for text, size in sizes.values() if "Trial" in text), default=0.0))
+            found.machine.append(sum(size for _, size in sizes.values()))
+            found.done.append(done)
+        time.sleep(1)
+    if driver.returncode:
+        raise SystemExit(f"the study failed: {driver.stderr.read()[-500:] if driver.stderr else ''}")
+    return found
+
+
+def compare(runs: int = 1, trials: int = TRIALS) -> list[Row]:  # noqa: ARG001 (a peak is no median)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pictures(folder, IMAGES)
+        experiment = EXPERIMENT | {"data": {"source": name}}
+        (folder / "many.yaml").write_text(yaml.safe_dump(experiment))
+        command = [sys.executable, "-m", "cifake_ray", "tune", str(folder / "many.yaml"), "--storage", name]
+        found = watch([*command, "--trials", str(trials)], folder / "many" / "trials.csv", trials)
+    peaks = f"{max(found.machine):,.0f} MB on the machine, {max(found.trial):,.0f} MB a trial, "
+    peaks += f"{max(found.driver):,.0f} MB the driver"
+    gained = found.gained()
+    what = f"memory of {trials} trials of a small `cnn`, {IMAGES:,} images: peaks"
+    return [
+        Row("memory", what, peaks, "", "", "stated", True),
+        Row("memory", f"what the driver gains after the first {SETTLED:.0%} of them", f"{gained:,.0f} MB", "", "",
+            f"under {GAINED:g} MB", gained < GAINED),
+    ]  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    options = parser.parse_args(arguments)
+    print(HEADER, flush=True)
+    for row in compare(trials=options.trials):
+        print(row.line(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""10: the report over 10 studies of 500 trials and 50 epochs each.
+
+    python -m benchmarks.reports [--runs 5]
+
+Trials and curves are made up and written by the record that tuning keeps; test scores and predictions are those of
+the published `cnn` study, 20,000 images and six networks each.
+"""
+
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import optuna
+
+from benchmarks.bookkeeping import add_trial
+from benchmarks.pairs import ROOT, RUNS, Row, measure, shown
+from cifake_ray.run import Run, create_run
+from cifake_ray.tuning.record import StudyRecord
+
+STUDIES, TRIALS, EPOCHS = 10, 500, 50
+PUBLISHED = ROOT / "results" / "studies" / "cnn"
+
+
+def write_study(storage: Path, number: int) -> str:
+    """One run directory; returns its path."""
+    published = Run(PUBLISHED).experiment()
+    changes = {
+        "name": f"study-{number}",
+        "training": published.training.model_copy(update={"epochs": EPOCHS}),
+        "search": published.search.model_copy(update={"trials": TRIALS}),
+    }
+    experiment = published.model_copy(update=changes)
+    run = create_run(storage, experiment.name, experiment)
+    record, draw = StudyRecord(run, experiment), random.Random(number)
+    record.study.sampler = optuna.samplers.RandomSampler(seed=number)
+    for _ in range(TRIALS):
+        add_trial(record, draw, EPOCHS)
+    record.flush(force=True)
+    for file in (run.environment_file, run.test_file, run.predictions_file):
+        shutil.copy(PUBLISHED / file.name, file)
+    return str(run.path)
+
+
+def report(runs: list[str], out: str) -> float:
+    """Seconds of `cifake-ray report`. Exits when the table lacks a study."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "cifake_ray", "report", *runs, "--out", out], check=True, capture_output=True)
+    seconds = time.perf_counter() - began
+    if (lines := len((Path(out) / "comparison.csv").read_text().splitlines())) <= STUDIES:
+        raise SystemExit(f"comparison.csv has {lines} lines")
+    return seconds
+
+
+def compare(runs: int = RUNS) -> list[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        studies = [write_study(Path(name), number) for number in range(STUDIES)]
+        report(studies, f"{name}/out")
+        found = [report(studies, f"{name}/out") for _ in range(runs)]
+    what = f"report over {STUDIES} studies of {TRIALS} trials and {EPOCHS} epochs"
+    return [Row(10, what, shown(found, "s"), "", "", "10 s", statistics.median(found) < 10)]
+
+
+if __name__ == "__main__":
+    measure(compare, __doc__)
