@@ -2,8 +2,8 @@
 
     python -m benchmarks.bookkeeping [--runs 5]
 
-The record of a study as tuning keeps it: a trial enters, ten epochs are noted, it ends, tables are rewritten when due.
-Configurations are drawn at random and enter the journal as proposals do; TPE is asked apart. `--runs` studies.
+A study's searcher as Tune drives it: a trial is proposed, ten epochs are noted, it ends, tables are rewritten when due.
+Configurations are drawn at random, which costs nothing; TPE is asked apart. `--runs` studies.
 """
 
 import random
@@ -12,63 +12,64 @@ import tempfile
 import time
 from pathlib import Path
 
-import optuna
-
 from benchmarks.pairs import ROOT, RUNS, Row, measure, ratios, shown
 from cifake_ray.experiment import Experiment, load_experiment
 from cifake_ray.run import create_run
 from cifake_ray.tuning.record import StudyRecord
+from cifake_ray.tuning.search import StudySearch
 from cifake_ray.tuning.space import build_sampler, suggest_params
 
 EARLY, LATE, WINDOW, EPOCHS = 100, 5_000, 400, 10  # tables are rewritten every few hundred trials
 
 
-def add_trial(record: StudyRecord, draw: random.Random, epochs: int = EPOCHS) -> None:
-    """One trial from proposal to end, with made-up figures."""
-    trial = record.study.ask()
-    record.start(trial.number, suggest_params(trial, record.experiment.search_space))
-    accuracy = draw.uniform(0.6, 0.9)
+def add_trial(search: StudySearch, draw: random.Random, epochs: int = EPOCHS) -> None:
+    """One trial from proposal to end, as Tune would report it, with made-up figures; stopped before its last epoch."""
+    search.suggest("trial")
+    accuracy, result = draw.uniform(0.6, 0.9), {}
     for epoch in range(1, epochs + 1):
         figures = dict.fromkeys(("train_loss", "val_loss", "learning_rate", "seconds", "best_val_loss"), draw.random())
         accuracies = dict.fromkeys(("train_accuracy", "val_accuracy", "best_val_accuracy"), accuracy + epoch / 1000)
-        record.add_epoch(trial.number, {"epoch": epoch, "best_epoch": epoch} | figures | accuracies)
-    record.finish(trial.number, "completed" if draw.random() < 0.3 else "stopped")
+        spent = dict.fromkeys(("total_seconds", "cpu_seconds"), float(epoch))
+        result = {"epoch": epoch, "best_epoch": epoch} | figures | accuracies | spent
+        search.on_trial_result("trial", result)
+    search.on_trial_complete("trial", result)
 
 
 def propose(record: StudyRecord, experiment: Experiment) -> float:
-    """Seconds of one proposal of the experiment's own sampler."""
-    random_sampler = record.study.sampler
-    record.study.sampler = build_sampler(experiment, len(record.rows))
+    """Seconds of one proposal of TPE."""
+    before, record.study.sampler = record.study.sampler, build_sampler(experiment, len(record.rows))
     began = time.perf_counter()
     trial = record.study.ask()
     suggest_params(trial, experiment.search_space)
     seconds = time.perf_counter() - began
-    record.study.sampler = random_sampler
+    record.study.sampler = before
     record.discard(trial.number, "asked by the benchmark")
     return seconds
 
 
 def one_study(experiment: Experiment, draw: random.Random) -> dict[str, float]:
-    """Seconds a trial around trial EARLY and around trial LATE, and of a proposal there."""
+    """Seconds a trial around trial EARLY and around trial LATE, and of a TPE proposal there."""
     found: dict[str, float] = {}
+    search = experiment.search.model_copy(update={"sampler": "random", "trials": 10 * LATE})
+    drawn = experiment.model_copy(update={"search": search})
     with tempfile.TemporaryDirectory() as storage:
-        record = StudyRecord(create_run(Path(storage), "many", experiment), experiment)
-        record.study.sampler = optuna.samplers.RandomSampler(seed=draw.getrandbits(31))
+        record = StudyRecord(create_run(Path(storage), "many", drawn), drawn)
+        searcher = StudySearch(record, lambda: 1)
         for number in range(LATE + WINDOW):
             if number in (EARLY, LATE):
                 began = time.perf_counter()
-            add_trial(record, draw)
+            add_trial(searcher, draw)
             for name, first in (("early", EARLY), ("late", LATE)):
                 if number == first + WINDOW - 1:
                     found[name] = (time.perf_counter() - began) / WINDOW
-                    found[f"{name} proposal"] = statistics.median(propose(record, experiment) for _ in range(5))
+        found["proposal"] = statistics.median(propose(record, experiment) for _ in range(5))
     return found
 
 
 def compare(runs: int = RUNS) -> list[Row]:
     experiment = load_experiment(ROOT / "search_spaces" / "cnn.yaml", [])
     studies = [one_study(experiment, random.Random(seed)) for seed in range(runs)]
-    early, late, proposal = ([study[name] for study in studies] for name in ("early", "late", "late proposal"))
+    early, late, proposal = ([study[name] for study in studies] for name in ("early", "late", "proposal"))
     times = ratios(late, early)
     middle = statistics.median(times)
     slower = f"{middle:.2f} ({min(times):.2f} to {max(times):.2f})"

@@ -17,6 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 import yaml
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -49,6 +50,9 @@ def tune(folder: Path, cache: Path, name: str) -> tuple[float, int]:
     environment = os.environ | {"CIFAKE_RAY_CACHE": str(cache)}
     subprocess.run([*command, "--storage", str(cache)], env=environment, check=True, capture_output=True)
     seconds = time.perf_counter() - began
+    ended = pd.read_csv(cache / name / "trials.csv")["status"].value_counts().to_dict()
+    if ended != {"completed": TRIALS}:
+        raise SystemExit(f"trials ended as {ended}")
     spent = json.loads((cache / name / "environment.json").read_text()).get("features") or {"extracted": 0}
     return seconds * CORES, spent["extracted"]
 

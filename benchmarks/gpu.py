@@ -17,7 +17,7 @@ from cifake_ray.models.cnn import Cnn, normalise_images
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, train_epoch
 
-IMAGES, BATCH, GOAL, SHARING = 80_000, 512, 150_000, 4
+IMAGES, BATCH, GOAL, SHARING, LIMIT = 80_000, 512, 150_000, 4, 300.0
 TRAINING = Training(epochs=1, lr=1e-3, batch_size=BATCH, augment=("flip",))
 
 
@@ -42,18 +42,18 @@ def trained(epochs: int = 3, start: "processes.Barrier | None" = None) -> float:
     return epochs * (IMAGES // BATCH * BATCH) / (before.elapsed_time(after) / 1000)
 
 
-def _share(start: "processes.Barrier", found: "processes.SimpleQueue[float]") -> None:
+def _share(start: "processes.Barrier", found: "processes.Queue[float]") -> None:
     found.put(trained(start=start))
 
 
 def shared() -> float:
     """Images a second of all of SHARING processes on one card together."""
     context = processes.get_context("spawn")
-    start, found = context.Barrier(SHARING), context.SimpleQueue()
+    start, found = context.Barrier(SHARING, timeout=LIMIT), context.Queue()
     workers = [context.Process(target=_share, args=(start, found)) for _ in range(SHARING)]
     for worker in workers:
         worker.start()
-    rates = [found.get() for _ in workers]
+    rates = [found.get(timeout=LIMIT) for _ in workers]  # a worker may lack the memory
     for worker in workers:
         worker.join()
     return sum(rates)

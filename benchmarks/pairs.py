@@ -47,9 +47,10 @@ def alternate(sides: Mapping[str, Callable[[], float]], runs: int = RUNS) -> dic
 
 def shown(values: list[float], unit: str) -> str:
     """Median and range: `1,234 img/s (1,200 to 1,250)`."""
-    digits = 0 if statistics.median(values) >= 100 else 2
-    middle, low, high = (f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
-    return f"{middle} {unit} ({low} to {high})"
+    middle = statistics.median(values)
+    digits = 0 if middle >= 100 else 2 if middle >= 1 else 4
+    shown, low, high = (f"{value:,.{digits}f}" for value in (middle, min(values), max(values)))
+    return f"{shown} {unit} ({low} to {high})"
 
 
 def ratios(first: list[float], second: list[float]) -> list[float]:

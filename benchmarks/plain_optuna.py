@@ -8,6 +8,7 @@ import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback
+from optuna.trial import TrialState
 
 from cifake_ray.data import load_images, split_train
 from cifake_ray.experiment import Experiment, load_experiment
@@ -39,7 +40,8 @@ def main() -> None:
         sampler=optuna.samplers.GridSampler({name: space.choices for name, space in experiment.search_space.items()}),
     )  # fmt: skip
     study.optimize(
-        lambda trial: objective(trial, experiment, data), callbacks=[MaxTrialsCallback(experiment.search.trials)]
+        lambda trial: objective(trial, experiment, data),
+        callbacks=[MaxTrialsCallback(experiment.search.trials, states=(TrialState.COMPLETE, TrialState.RUNNING))],
     )
 
 

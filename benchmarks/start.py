@@ -28,7 +28,11 @@ def first_epoch() -> float:
     with tempfile.TemporaryDirectory() as storage:
         journal = Path(storage) / "cnn" / "study.journal"
         began = time.perf_counter()
-        tune = subprocess.Popen([*COMMAND, "tune", "cnn", *SMALL, "--storage", storage], stdout=-3, stderr=-3)
+        tune = subprocess.Popen(
+            [*COMMAND, "tune", "cnn", *SMALL, "--storage", storage],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         while not (journal.exists() and "intermediate_value" in journal.read_text()):
             if tune.poll() is not None or time.perf_counter() - began > LIMIT:
                 raise SystemExit("the study ended without an epoch")

@@ -118,7 +118,8 @@ def nested(folder: Path, seconds: float, trials: int, places: int) -> None:
         ).fit()
         note(folder, "ended", name)
 
-    ray.init(address="local", num_cpus=2 * places, log_to_driver=False)  # a trial takes two: its function, its worker
+    # A trial takes two CPUs: its function's and its worker's.
+    ray.init(address="local", num_cpus=2 * places, include_dashboard=False, log_to_driver=False)
     tune_with_ray(trial, folder, trials, places)
 
 
@@ -159,12 +160,14 @@ class Ran:
         ends = sorted(self.ended)
         return (ends[-1] - ends[places - 1]) * places / (len(ends) - places)
 
-    def over_ideal(self, seconds: float) -> float:
+    def over_ideal(self, seconds: float, places: int) -> float:
         """How much longer than it could be the time from the first end to the last is, as a share.
 
         Ideal: every place is free when its first trial ends, and takes `seconds` for each of those left, no more.
         """
         free = [min(self._of(pid, self.ended)) for pid in set(self.processes)]
+        if len(free) != places:
+            raise SystemExit(f"{len(free)} processes ran trials on {places} places")
         first = min(free)
         heapq.heapify(free)
         for _ in range(len(self.ended) - len(free)):
@@ -212,7 +215,7 @@ def places(runs: int = RUNS, trials: int = 100, seconds: float = 10.0, slots: in
 
     def mine() -> float:
         found = ran("ours", seconds, trials, slots)
-        shares.append(found.over_ideal(seconds))
+        shares.append(found.over_ideal(seconds, slots))
         return found.filled(slots)
 
     filled = alternate({OURS: mine, OTHER: lambda: ran("plain", seconds, slots, slots).filled(slots)}, runs)

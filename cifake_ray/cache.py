@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,12 @@ import filelock
 import numpy as np
 import platformdirs
 
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
 
 _CHUNK = 1 << 24  # bytes hashed at a time: large enough for sha256 to run outside the interpreter lock in every thread
 META = "entry.json"
+_SILENT_SECONDS = 2.0  # that a lock is waited for before anything is said
+_WAIT_SECONDS = 4 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,14 @@ def array_digest(*arrays: np.ndarray) -> str:
 def locked(path: Path) -> Iterator[None]:
     """Hold the entry's lock: whoever comes second waits, then finds the entry built. Freed when the process dies.
 
-    Raises InputError when the cache folder cannot be written.
+    Raises InputError when the cache folder cannot be written, WorkError when the other holds it for hours.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path.with_name(path.name + ".lock"))
-        lock.acquire()
+        _acquire(lock, path)
+    except filelock.Timeout as error:
+        raise WorkError(f"{path}: another process still builds it; look at that one, or wait for it") from error
     except OSError as error:
         raise InputError(
             f"cache folder {cache_root()} cannot be written ({error.strerror or error}); set CIFAKE_RAY_CACHE"
@@ -71,6 +76,15 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:
+    """Raises filelock.Timeout."""
+    try:
+        lock.acquire(timeout=_SILENT_SECONDS)
+    except filelock.Timeout:
+        print(f"waiting for another process that builds {path}", file=sys.stderr, flush=True)
+        lock.acquire(timeout=_WAIT_SECONDS)
 
 
 def write_entry(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Entry:

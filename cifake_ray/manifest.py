@@ -75,6 +75,7 @@ def render_rayjob(
         header=header,
         name=_kubernetes_name(name),
         study=name,
+        storage=storage,
         experiment=experiment.name,
         experiment_file=save_experiment(experiment),
         entrypoint=shlex.join(["cifake-ray", "tune", *study, "--storage", storage, "--address", "auto"]),

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from cifake_ray.errors import InputError
 SCHEMES = ("s3://", "gs://")
 _PUT = ".put.json"  # beside mirrored files: size and time of each as it was put last
 _SECONDS = 30.0  # for a server to answer
+_AT_ONCE = 16  # files fetched: a set of single images waits for the server's answers, not for their bytes
 
 
 def is_remote(place: str) -> bool:
@@ -61,17 +63,23 @@ def put(url: str, folder: Path, *, leave: Collection[str] = ()) -> None:
         (folder / _PUT).write_text(json.dumps(noted | changed))
 
 
-def fetch(url: str, folder: Path, *, leave: Collection[str] = ()) -> None:
-    """Fetch into `folder` what it lacks or what is newer at `url`; `leave`: names of sub-folders left out."""
+def fetch(url: str, folder: Path, *, leave: Collection[str] = (), exactly: bool = False) -> None:
+    """Fetch into `folder` what it lacks or what is newer at `url`; `leave`: names of sub-folders left out.
+
+    An object at `url` itself is fetched under its own name. `exactly`: what is not there (any more) is removed here.
+    """
     system, path = _open(url)
-    with _told(url):
-        for info in system.get_file_info(_selector(path, recursive=True)):
-            name = info.path.removeprefix(path).lstrip("/")
-            if not info.is_file or name.split("/")[0] in leave or name.startswith("."):
-                continue
-            file, time = folder / name, info.mtime.timestamp()
-            if not file.exists() or file.stat().st_mtime < time:
-                _fetch_file(system, info.path, file, time)
+    with _told(url), ThreadPoolExecutor(_AT_ONCE) as pool:
+        single = system.get_file_info(path)
+        above = path.rpartition("/")[0] if single.is_file else path
+        found = [single] if single.is_file else system.get_file_info(_selector(path, recursive=True))
+        named = {info.path.removeprefix(above).lstrip("/"): info for info in found if info.is_file}
+        wanted = {name: i for name, i in named.items() if name.split("/")[0] not in leave and not name.startswith(".")}
+        list(pool.map(lambda name: _fetch_newer(system, wanted[name], folder / name), wanted))
+    if exactly:
+        for file in [file for file in folder.rglob("*") if file.is_file()]:
+            if file.relative_to(folder).as_posix() not in wanted:
+                file.unlink()
 
 
 def check_writable(url: str) -> None:
@@ -109,6 +117,12 @@ def write_bytes(url: str, data: bytes) -> None:
     system, path = _open(url)
     with _told(url), system.open_output_stream(path) as stream:
         stream.write(data)
+
+
+def _fetch_newer(system: Any, info: Any, file: Path) -> None:
+    time = info.mtime.timestamp()
+    if not file.exists() or file.stat().st_mtime < time:
+        _fetch_file(system, info.path, file, time)
 
 
 def _fetch_file(system: Any, source: str, file: Path, time: float) -> None:

@@ -160,6 +160,11 @@ class Run:
         return self.path / "best"
 
     @property
+    def threshold_file(self) -> Path:
+        """The probability above which the best model says FAKE, fixed on validation images."""
+        return self.best / "threshold.json"
+
+    @property
     def test_file(self) -> Path:
         return self.path / "test.json"
 

@@ -8,7 +8,7 @@ import pytest
 
 from cifake_ray import cache
 from cifake_ray.cache import array_digest, cache_root, clear_entries, list_entries, locked, read_entry, write_entry
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
 
 ARRAY = np.arange(6000, dtype=np.float32).reshape(30, 200)
 
@@ -122,3 +122,13 @@ def test_a_cache_folder_that_cannot_be_written_is_one_line(monkeypatch: pytest.M
     monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"cannot be written .*; set CIFAKE_RAY_CACHE"), locked(entry_path()):
         pytest.fail("locked")
+
+
+def test_waiting_for_another_process_is_said_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cache, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(cache, "_WAIT_SECONDS", 0.05)
+    with ThreadPoolExecutor(1) as other, locked(entry_path()), pytest.raises(WorkError, match="another process still"):
+        other.submit(lambda: locked(entry_path()).__enter__()).result()
+    assert "waiting for another process that builds" in capsys.readouterr().err

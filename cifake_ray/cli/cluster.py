@@ -61,10 +61,11 @@ def submit(
     from cifake_ray.tuning.resources import check_workers, max_concurrent
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    place = storage.rstrip("/") or "/"
     if loaded is None:
-        submission = Submission(str(resume), str(storage), trials=trials)
+        submission = Submission(str(resume), place, trials=trials)
     else:
-        submission = Submission(name or loaded.name, str(storage), loaded)
+        submission = Submission(name or loaded.name, place, loaded)
         check_workers(loaded)
     check_submission(submission)
     cluster = connect(address)
@@ -180,7 +181,8 @@ def _print_next(cluster: Any, job: Any, address: str | None) -> None:
 
 
 def _resume(job: Any) -> str:
-    return shlex.join(["cifake-ray", "submit", "--resume", job.study, "--storage", job.storage])
+    place = ["--storage", job.storage] if job.storage else []
+    return shlex.join(["cifake-ray", "submit", "--resume", job.study, *place])
 
 
 def _how_to_go_on(job: Any) -> str:

@@ -11,6 +11,7 @@ import typer
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
 from cifake_ray.cli.find import shipped_experiments
 from cifake_ray.cli.show import interval, print_comparison, print_robustness, print_rows
+from cifake_ray.errors import InputError
 
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
@@ -80,6 +81,8 @@ def _look_closer(
     from cifake_ray.evaluation.robustness import measure_robustness
     from cifake_ray.run import find_run
 
+    if explain and data is not None:
+        raise InputError("--explain: draws a run's own test images; leave --data out")
     run, found = find_run(place), {}
     if robustness:
         found["robustness"] = measure_robustness(run, data, limit)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cifake_ray import remote
+from cifake_ray.cache import locked
 from cifake_ray.data import sample
 from cifake_ray.data.decode import Item
 from cifake_ray.data.folders import Found, list_folder, list_zip
@@ -43,7 +45,7 @@ class Source:
 
 def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
     """What `source` names: the word `sample` (say `./sample` for a folder of that name), a folder, a zip file
-    or the folder that holds it.
+    or the folder that holds it; of these also one in object storage (`s3://…`), which is fetched into the cache.
 
     `needed`: the parts it must have. None needed: whatever is there, under the name `all` if nobody has split it.
 
@@ -52,7 +54,7 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
     """
     if source == SAMPLE:
         return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}", dict)
-    path = Path(source).expanduser()
+    path = _fetched(source) if remote.is_remote(source) else Path(source).expanduser()
     if path.is_file():
         return _zip_source(source, path, needed)
     if not path.is_dir():
@@ -61,6 +63,14 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
     if len(zips) == 1 and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
         return _zip_source(source, zips[0], needed)  # as `data fetch` leaves it
     return _parquet_source(source, path, needed) or _folder_source(source, path, needed)
+
+
+def _fetched(url: str) -> Path:
+    """The cache's mirror of a folder, or the folder that holds the mirror of a zip file."""
+    folder = remote.mirror(url)
+    with locked(folder):
+        remote.fetch(url, folder, exactly=True)
+    return folder
 
 
 def _identity(path: Path, files: Iterable[tuple[str, int, int]]) -> str:

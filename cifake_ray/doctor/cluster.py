@@ -18,14 +18,15 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
     Given its head, it is asked as a driver, given its dashboard, by a job.
     """
     paths = [] if source is None or source == "sample" or "://" in source else [_absolute(source)]
+    shared = _absolute(storage) if "://" in storage or Path(storage).expanduser().is_absolute() else None
     checks: list[Check] = []
     try:
         place = find_cluster(address)
         cluster = _open(place, checks)
         if place.head is not None:
-            answer = ask_as_driver(place.head, paths, _absolute(storage))
+            answer = ask_as_driver(place.head, paths, shared)
         elif cluster is not None:
-            answer = ask_by_job(cluster, paths, _absolute(storage))
+            answer = ask_by_job(cluster, paths, shared)
     except TokenError as error:
         return [*checks, _refusal("token", error)]
     except (InputError, WorkError) as error:
@@ -34,7 +35,7 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
     return [
         Check("address", "green", f"{address}: {count} node{'s' if count > 1 else ''}"),
         *checks,
-        *judge(answer, sent=place.head is None),
+        *judge(answer, sent=place.head is None, storage=shared),
     ]
 
 

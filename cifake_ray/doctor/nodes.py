@@ -13,8 +13,14 @@ SHM_GIB = 0.5  # Ray's object store; materials and one shard of features at a ti
 DISK_FULL = 0.95  # share used, from which on Ray no longer writes objects to disk (RAY_local_fs_capacity_threshold)
 
 
-def judge(answer: Answer, *, sent: bool) -> list[Check]:
-    """The checks that follow from an answer. `sent`: a job brings our package along."""
+_NO_STORAGE = Check(
+    "shared storage", "amber", "not asked: a relative path is another on every node",
+    "name with --storage a folder that all nodes share, or a bucket",
+)  # fmt: skip
+
+
+def judge(answer: Answer, *, sent: bool, storage: str | None) -> list[Check]:
+    """The checks that follow from an answer. `sent`: a job brings our package along; `storage`: None was not asked."""
     silent = [node for node in answer.nodes if not node.facts]
     nodes = [node for node in answer.nodes if node.facts]
     cure = "look at these nodes' raylet.out and memory; stop and start them"
@@ -22,7 +28,7 @@ def judge(answer: Answer, *, sent: bool) -> list[Check]:
     return [
         *(missing if silent else []),
         _versions(nodes, sent=sent),
-        _storage(answer.storage, nodes),
+        _NO_STORAGE if storage is None else _storage(answer.storage, nodes),
         _data(nodes),
         _resources(nodes, answer.free_cpus),
         _object_store(nodes),

@@ -1,5 +1,6 @@
 """A run's best model on its own test images again, or on other labelled ones, which are noted in the run."""
 
+import hashlib
 import re
 from pathlib import PurePath
 from typing import Any
@@ -56,8 +57,8 @@ def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePath(source).name).strip("-.") or "images"
     run.evaluations.mkdir(exist_ok=True)
     file = run.evaluations / f"{name}.json"
+    if run.read_json(file).get("data") not in (None, source):  # another folder of that name
+        file = run.evaluations / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:6]}.json"
     noted = run.read_json(file)
-    if noted.get("data") not in (None, source):  # another folder of that name
-        noted = {}
     write_json(file, {"schema": 1} | noted | {"data": source} | result)
     run.push()

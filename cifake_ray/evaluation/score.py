@@ -100,6 +100,8 @@ def _keep_best(run: Run, winner: dict[str, Any], scored: _Scored, images: ImageS
     order = sorted(range(len(winner["seeds"])), key=lambda index: winner["seeds"][index]["val_accuracy"])
     index = order[(len(order) - 1) // 2]
     seed = winner["seeds"][index]
+    for measured in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations):  # of the model before
+        run.remove(measured.relative_to(run.path).as_posix())
     note = {"study": run.name, "seed": seed["seed"], "epoch": seed["best_epoch"], "val_accuracy": seed["val_accuracy"]}
     save_detector(scored.detectors[index], run.best, note | {"data_fingerprint": images.fingerprint})
 

@@ -17,7 +17,7 @@ def fixed_threshold(run: Run, detector: Detector, images: ImageSet) -> dict[str,
     images: the run's own. Degraded or foreign images are judged by this threshold: fitting it to them would hide what
     they do to the detector.
     """
-    file = run.best / "threshold.json"
+    file = run.threshold_file
     if noted := run.read_json(file):
         return noted
     data = run.experiment().data

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from cifake_ray.waiting import Patience
 GPU_SLICE = 0.5  # of a GPU for one task: two overlap one's transfers with the other's computing
 _GO_ON = "run the command again once the cluster has room; what was extracted is kept"
 _LOOK_SECONDS = 5.0  # between two looks at whether anything moves
+_LEAVING_SECONDS = 3.0
 _QUEUED = 2  # tasks submitted for each that can run: the next one waits on its node already
 
 
@@ -84,15 +85,20 @@ def local_shards(
 
 
 def ray_shards(
-    images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction, wait_s: float = 3600.0
+    images: np.ndarray,
+    shards: Sequence[tuple[int, int]],
+    extraction: Extraction,
+    wait_s: float = 3600.0,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[ShardResult]:
     """Run the shards as Ray tasks on whatever is free: half a GPU each, and one CPU each where CPUs are left.
 
-    The caller has called `ray.init`. Raises WorkError when a task fails for good, or none ends for `wait_s` seconds.
+    The caller has called `ray.init`. `check` is called every few seconds, and may raise to end it. Raises WorkError
+    when a task fails for good, or none ends for `wait_s` seconds.
     """
     import ray
 
-    most = _tasks_at_once(ray.cluster_resources())
+    most = _tasks_at_once(ray.cluster_resources() | {"GPU": _free_gpus()})
     task = ray.remote(_run_task)
     shared = ray.put(extraction)
     waiting = list(reversed(shards))
@@ -100,6 +106,7 @@ def ray_shards(
     patience = Patience(lambda: f"features of {len(waiting) + len(running)} shards: {free_resources()}", wait_s, _GO_ON)
     try:
         while waiting or running:
+            check()
             for device, count in most.items():
                 while waiting and sum(on == device for on in running.values()) < count:
                     start, stop = waiting.pop()
@@ -117,6 +124,21 @@ def ray_shards(
     finally:
         for reference in running:
             ray.cancel(reference)
+
+
+def _free_gpus() -> float:
+    """GPUs that nobody holds: an extraction's task would wait for another job's, and CPUs stand idle meanwhile.
+
+    Tasks of the pass before may take a moment to leave theirs.
+    """
+    import ray
+
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    while True:
+        free, there = (found().get("GPU", 0.0) for found in (ray.available_resources, ray.cluster_resources))
+        if free >= there or time.monotonic() > deadline:
+            return float(free)
+        time.sleep(0.1)
 
 
 def _tasks_at_once(resources: Mapping[str, float]) -> dict[str, int]:

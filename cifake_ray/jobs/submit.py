@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from uuid import uuid4
 from cifake_ray import __version__
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import CategoricalDimension, Experiment, check_study
-from cifake_ray.jobs.ask import Answer, ask_by_job
+from cifake_ray.jobs.ask import Answer, Node, ask_by_job
 from cifake_ray.jobs.cluster import Cluster
 from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
 from cifake_ray.jobs.versions import check_versions
@@ -26,14 +26,14 @@ class Submission:
     """What to run on the cluster: a new study of this experiment, or (None) the run of this name again."""
 
     study: str
-    storage: str
+    storage: str  # without a slash at its end, or it is another for a job that is at it
     experiment: Experiment | None = None
     trials: int | None = None
 
     @property
     def run(self) -> str:
         """The run directory."""
-        return f"{self.storage.rstrip('/')}/{self.study}"
+        return f"{self.storage}/{self.study}"
 
     @property
     def entrypoint(self) -> str:
@@ -69,10 +69,14 @@ def _files(submission: Submission) -> Iterator[str]:
         return
     if experiment.data.source != "sample":
         yield experiment.data.source
+    yield from _weight_files(experiment)
+
+
+def _weight_files(experiment: Experiment) -> list[str]:
     weights = experiment.search_space.get("weights")
     choices = weights.choices if isinstance(weights, CategoricalDimension) else ()
     named = {str(choice) for choice in (*choices, getattr(experiment.model, "weights", ""))}
-    yield from sorted(name for name in named if name.endswith(_WEIGHT_FILES))
+    return sorted(name for name in named if name.endswith(_WEIGHT_FILES))
 
 
 def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
@@ -86,6 +90,7 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
     answer = ask_by_job(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
     check_versions(answer.nodes)
     check_paths(submission, answer.exists)
+    check_weights(submission, answer.nodes)
     return answer
 
 
@@ -102,6 +107,16 @@ def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
     for file in _files(submission):
         if exists.get(file) is False:
             raise InputError(f"{file}: the cluster's head has no such path; put it there, or name one that nodes share")
+
+
+def check_weights(submission: Submission, nodes: Sequence[Node]) -> None:
+    """Raise InputError naming a node that lacks weights which its trials would read, to fine-tune them."""
+    if submission.experiment is None or getattr(submission.experiment.model, "frozen", True):
+        return
+    for file in _weight_files(submission.experiment):
+        for node in nodes:
+            if node.facts.get("exists", {}).get(file) is False:
+                raise InputError(f"weights {file}: node {node.name} has no such file; put it on every node")
 
 
 def _noted(submission: Submission) -> str:

@@ -15,8 +15,8 @@ from cifake_ray.reporting.certainty import (
     certainty,
     mcnemar_pairs,
 )
+from cifake_ray.reporting.importance import FEWEST, importances
 from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
-from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.predictions import confusion
 from cifake_ray.run import LABELS, Run
@@ -43,6 +43,7 @@ def sections(studies: Sequence[Study]) -> list[Section]:
         ("What mattered in the search", importance_table(studies), IMPORTANCE_METHOD),
         ("Degraded test images", robustness_table(studies), ROBUSTNESS_METHOD),
         ("Other images", evaluations_table(studies), OTHER_METHOD),
+        ("Other images, degraded", others_degraded_table(studies), ROBUSTNESS_METHOD),
     )
     return [section for section in found if section[1]]
 
@@ -94,9 +95,15 @@ def _p(value: float) -> str:
 
 
 def importance_table(studies: Sequence[Study]) -> list[Cells]:
-    """A row for each study with trials enough."""
-    rows = [(study.name, importances(study)) for study in studies]
-    return [{"Study": name, "Importance, %": shares_text(shares)} for name, shares in rows if shares]
+    """A row for each study with trials."""
+    rows: list[Cells] = []
+    for study in studies:
+        trials = len(study.ranked())
+        if shares := importances(study):
+            rows.append({"Study": study.name, "Importance, %": shares_text(shares)})
+        elif 1 < trials < FEWEST:
+            rows.append({"Study": study.name, "Importance, %": f"{trials} trials do not tell, {FEWEST} may"})
+    return rows
 
 
 def shares_text(shares: dict[str, float]) -> str:
@@ -105,8 +112,23 @@ def shares_text(shares: dict[str, float]) -> str:
 
 def robustness_table(studies: Sequence[Study]) -> list[Cells]:
     """A row for each degradation, a column for each study: accuracy, interval and AUC."""
-    found = {study.name: {row["name"]: row for row in study.robustness.get("rows") or []} for study in studies}
-    found = {name: rows for name, rows in found.items() if rows}
+    return _degraded({study.name: study.robustness for study in studies})
+
+
+def others_degraded_table(studies: Sequence[Study]) -> list[Cells]:
+    """The same for other sets of images, a column for each study and set."""
+    return _degraded(
+        {f"{study.name} on {_set_name(noted)}": noted.get("robustness") or {}
+         for study in studies for noted in study.evaluations}
+    )  # fmt: skip
+
+
+def _degraded(measured: dict[str, dict[str, Any]]) -> list[Cells]:
+    found = {
+        f"{name} ({whole(noted.get('test_images'))} images)": {row["name"]: row for row in noted["rows"]}
+        for name, noted in measured.items()
+        if noted.get("rows")
+    }
     names = dict.fromkeys(name for rows in found.values() for name in rows)
     return [
         {"Test images": name}
@@ -131,7 +153,7 @@ def evaluations_table(studies: Sequence[Study]) -> list[Cells]:
     return [
         {
             "Study": study.name,
-            "Images": str(noted.get("data", "?")).rstrip("/").rpartition("/")[2],
+            "Images": _set_name(noted),
             "Number": whole(noted["at_threshold"]["images"]),
             "Accuracy %": _scores(noted["at_threshold"] | {"auc": None}),
             "AUC": decimal(noted["at_threshold"]["auc"]),
@@ -141,6 +163,10 @@ def evaluations_table(studies: Sequence[Study]) -> list[Cells]:
         for noted in study.evaluations
         if noted.get("at_threshold")
     ]
+
+
+def _set_name(noted: dict[str, Any]) -> str:
+    return str(noted.get("data", "?")).rstrip("/").rpartition("/")[2]
 
 
 def confusion_table(study: Study) -> list[Cells]:

@@ -73,12 +73,12 @@ def _run(
     note_phase("preparing")
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
-    materials, spent = gather_materials(experiment, run, inputs)
-    if spent and spent["extracted"]:
-        environment["features"] = spent
     record = StudyRecord(run, experiment)
-    study = Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
     try:
+        materials, spent = gather_materials(experiment, run, inputs, guard.check_signal)
+        if spent and spent["extracted"]:
+            environment["features"] = spent
+        study = Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
         environment["ended"] = study.tune()
         study.retrain()
     except StudyStopped as stop:
@@ -152,6 +152,7 @@ class Study:
         if self.plan is None:
             retrainings = self._retrainings()
             if retrainings.waiting:
+                note_phase("retraining")
                 self.gauges.clear()  # of trials that a budget ended
                 self._fit(retrainings, Quiet(), {})
         run, search = self.record.run, self.record.experiment.search

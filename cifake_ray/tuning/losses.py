@@ -20,17 +20,20 @@ _LOOK_SECONDS = 1.0
 class Losses:
     """Notes in `deaths`, by Tune's name of the trial, how its process died last."""
 
-    def __init__(self, run: Run, deaths: dict[str, str]) -> None:
-        self.run, self.deaths = run, deaths
-        self._nodes: dict[str, str] = {}  # Tune's name of a trial -> its node
-        self._suspects: list[tuple[Any, str, float]] = []  # trial, its node, until when to look whether that is lost
+    def __init__(self, run: Run, deaths: dict[str, str], *, workers: bool) -> None:
+        self.run, self.deaths, self.workers = run, deaths, workers
+        self._nodes: dict[str, set[str]] = {}  # Tune's name of a trial -> where it runs
+        self._suspects: list[tuple[Any, set[str], float]] = []  # trial, nodes, until when to look whether one is lost
         self._looked = 0.0
 
     def started(self, trial: Any) -> None:
-        """Note where the trial runs."""
+        """Note where the trial runs; its workers, if it has any, may be on any node."""
+        if self.workers:
+            self._nodes[trial.trial_id] = _alive()
+            return
         with contextlib.suppress(KeyError, AttributeError):  # it is gone again already
             found = actors(trial.temporary_state.ray_actor._actor_id.hex())
-            self._nodes[trial.trial_id] = found["Address"]["NodeID"]
+            self._nodes[trial.trial_id] = {found["Address"]["NodeID"]}
 
     def died(self, trial: Any) -> None:
         """Tune is about to start the trial again: it counts this death and does so three times."""
@@ -43,8 +46,8 @@ class Losses:
         reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
         self.deaths[trial.trial_id] = f"its process died again and again: {reason}"
         print(f"{folder}: its process died; it goes on from its last epoch", file=sys.stderr, flush=True)
-        if (node := self._nodes.get(trial.trial_id)) is not None:
-            self._suspects.append((trial, node, time.monotonic() + _SEEN_SECONDS))
+        if nodes := self._nodes.get(trial.trial_id):
+            self._suspects.append((trial, nodes, time.monotonic() + _SEEN_SECONDS))
 
     def look(self) -> None:
         """Give those their retry back whose node turns out to be lost: Ray says so only seconds after a process is."""
@@ -52,12 +55,19 @@ class Losses:
         if not self._suspects or now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-        for trial, node, _ in [suspect for suspect in self._suspects if suspect[1] not in alive]:
-            trial.run_metadata.num_failures -= 1
-            folder = trial.config["folder"]
-            print(f"{folder}: node {node[:8]} was lost with it, so it costs no retry", file=sys.stderr, flush=True)
-        self._suspects = [suspect for suspect in self._suspects if suspect[1] in alive and now < suspect[2]]
+        alive, left = _alive(), []
+        for trial, nodes, until in self._suspects:
+            if lost := nodes - alive:
+                trial.run_metadata.num_failures -= 1
+                text = f"{trial.config['folder']}: node {min(lost)[:8]} was lost with it, so it costs no retry"
+                print(text, file=sys.stderr, flush=True)
+            elif now < until:
+                left.append((trial, nodes, until))
+        self._suspects = left
+
+
+def _alive() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def last_error(trial: Any) -> str:

@@ -47,11 +47,16 @@ def gather_inputs(experiment: Experiment) -> Inputs:
     return Inputs(images, split, specs, weights)
 
 
-def gather_materials(experiment: Experiment, run: Run, inputs: Inputs) -> tuple[Materials, dict[str, Any] | None]:
-    """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost."""
+def gather_materials(
+    experiment: Experiment, run: Run, inputs: Inputs, check: Callable[[], None]
+) -> tuple[Materials, dict[str, Any] | None]:
+    """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost.
+
+    `check` is called every few seconds meanwhile, and raises to end it; what was extracted by then is kept.
+    """
     spent: dict[str, Any] = {"extracted": 0, "seconds": 0.0, "cpu_seconds": 0.0}
     features = {}
-    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s)
+    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
     for spec in inputs.specs:
         with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px, {spec.view})") as update:
             told = _both(update, extraction_rate(run.name))

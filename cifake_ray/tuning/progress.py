@@ -32,6 +32,7 @@ _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
 _NOTE_SECONDS = 2.0
 _RUNNING_SECONDS = 0.5  # running trials are noted two a second at most: a day of 64 at once is 25 MB of log
+_WHOLE_SECONDS = 20.0  # the study as a whole is noted so often at least: `status` reads the end of the log
 _STOP_SECONDS = 180.0  # for the workers of running trials to finish their epoch
 
 
@@ -56,12 +57,19 @@ class Guard:
             return None
         if self.search.time_budget_s is not None and time.monotonic() - self.started >= self.search.time_budget_s:
             return "time budget"
+        if self.search.target is None:
+            return None
         best = record.best()
         value = best.value(self.search.metric) if best else None
-        if value is None or self.search.target is None:
+        if value is None:
             return None
         reached = value >= self.search.target if self.search.metric == "val_accuracy" else value <= self.search.target
         return "target" if reached else None
+
+    def check_signal(self) -> None:
+        """Before the first trial: raises StudyStopped after a signal."""
+        if self.signalled:
+            raise StudyStopped("interrupted")
 
 
 @contextmanager
@@ -95,7 +103,8 @@ class Watch(tune.Callback):  # type: ignore[misc]
         nodes: SharedStorage | None = None,
     ) -> None:
         self.guard, self.record, self.display = guard, record, display
-        self.gauges, self.nodes, self.losses = gauges, nodes, Losses(record.run, deaths)
+        workers = record.experiment.resources.workers_per_trial > 0
+        self.gauges, self.nodes, self.losses = gauges, nodes, Losses(record.run, deaths, workers=workers)
         self.patience = Patience(
             self._why_none,
             record.experiment.resources.wait_s,
@@ -198,7 +207,9 @@ class Display:
         return " · ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """At the rate of the trials that ended since the start or resume; None before the first, 0 after the last."""
+        """Of the trials, at the rate of those that ended since the start or resume; None before the first of them."""
+        if not self.guard.searching:
+            return None
         new, missing = self.record.finished - self.done_before, self.guard.search.trials - self.record.finished
         return (time.monotonic() - self.guard.started) / new * max(missing, 0) if new > 0 else None
 
@@ -241,7 +252,7 @@ class JobDisplay(Display):
         self.live = None
         self.noted: dict[int, dict[str, Any]] = {}
         self.whole: dict[str, Any] = {}
-        self.next_note = self.next_running = 0.0
+        self.next_note = self.next_running = self.next_whole = 0.0
 
     def update(self, *, force: bool = False) -> None:
         super().update(force=force)
@@ -254,8 +265,8 @@ class JobDisplay(Display):
             if note != before and (running or before is None or note["status"] != before["status"]):
                 self.noted[row.trial_id] = note
                 print_note({"trial": note})
-        if (whole := self.note()) != self.whole:
-            self.whole = whole
+        if (whole := self.note()) != self.whole or now >= self.next_whole:
+            self.whole, self.next_whole = whole, now + _WHOLE_SECONDS
             print_note(whole | {"seconds_left": self.seconds_left()})
         self.next_note = now + _NOTE_SECONDS
         if running:

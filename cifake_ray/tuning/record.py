@@ -110,6 +110,10 @@ class StudyRecord:
 
     def finish(self, number: int, status: Status, error: str = "") -> None:
         """A trial ends: COMPLETE, PRUNED (stopped) or FAIL for Optuna; an interrupted one stays RUNNING, to go on."""
+        self._end(number, status, error)
+        self.flush(force=self.run.url is not None)
+
+    def _end(self, number: int, status: Status, error: str = "") -> None:
         row = self.rows[number]
         row.status, row.error = status, error
         row.spans[-1][1] = time.time()
@@ -123,12 +127,11 @@ class StudyRecord:
             self.study.tell(number, values)
         elif status in FINISHED:
             self.study.tell(number, state=TrialState.PRUNED if status == "stopped" else TrialState.FAIL)
-        self.flush(force=self.run.url is not None)
 
     def interrupt(self) -> None:
         """The running trials end where they are, to go on in a resumed study; afterwards all of it is on disk."""
         for row in self.with_status("running"):
-            self.finish(row.trial_id, "interrupted")
+            self._end(row.trial_id, "interrupted")
         self.flush(force=True)
 
     def discard(self, number: int, reason: str) -> None:

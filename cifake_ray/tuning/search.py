@@ -49,6 +49,7 @@ class StudySearch(JournalSearch):
         self.deaths: dict[str, str] = {}  # Ray's trial name -> how its process died last
         self.exhausted = False
         self._interrupted = [row.trial_id for row in record.with_status("interrupted")]
+        self._tried = {_rounded(row.params): row.trial_id for row in reversed(list(record.rows.values()))}
         study = record.study
         study.sampler = build_sampler(self.experiment, len(study.get_trials(deepcopy=False)))
         if not study.get_trials(deepcopy=False):
@@ -60,48 +61,54 @@ class StudySearch(JournalSearch):
             return None
         if self._interrupted:
             number = self._interrupted.pop(0)
+            params = self.record.rows[number].params
         elif self.record.finished + len(self.live) >= self.experiment.search.trials:
             return str(self.FINISHED)
         elif (proposed := self._propose()) is None:
             self.exhausted = True
             return str(self.FINISHED)
         else:
-            number = proposed
-        row = self.record.start(number, self.record.study.get_trials(deepcopy=False)[number].params)
+            number, params = proposed
+        row = self.record.start(number, params)
+        self._tried.setdefault(_rounded(params), number)
         self.live[trial_id] = number
         seed = self.experiment.training.seed + number
         return {"trial_id": number, "params": row.params, "seed": seed, "folder": f"trials/{number}"}
 
-    def _propose(self) -> int | None:
-        """A new configuration's number; None when every configuration of the space was tried."""
-        grid, waiting = self.experiment.search.sampler == "grid", optuna.trial.TrialState.WAITING
-        enqueued = len(self.record.study.get_trials(deepcopy=False, states=(waiting,)))
-        for _ in range(enqueued if grid else _DUPLICATES_IN_A_ROW):
-            number, known = self._ask()
+    def _propose(self) -> tuple[int, dict[str, Any]] | None:
+        """A new configuration, with its number; None when every configuration of the space was tried.
+
+        Nothing here looks through all trials: at 5,000 of them that took longer than the proposal.
+        """
+        tries = _DUPLICATES_IN_A_ROW
+        if self.experiment.search.sampler == "grid":
+            waiting = (optuna.trial.TrialState.WAITING,)
+            tries = len(self.record.study.get_trials(deepcopy=False, states=waiting))
+        for _ in range(tries):
+            number, params = self._ask()
+            known = self._tried.get(_rounded(params))
             if known is None:
-                return number
+                return number, params
             self.record.discard(number, f"duplicate of trial {known}")
         return self._propose_untried()
 
-    def _propose_untried(self) -> int | None:
+    def _propose_untried(self) -> tuple[int, dict[str, Any]] | None:
         """A configuration that was not tried, drawn from those that are left, or at random where they are too many."""
-        tried = {_rounded(row.params) for row in self.record.rows.values()}
-        draw = random.Random(self.experiment.training.seed + len(tried))
+        draw = random.Random(self.experiment.training.seed + len(self._tried))
         if count_configurations(self.space) > MOST_CONFIGURATIONS:
             with _sampler(self.record.study, optuna.samplers.RandomSampler(seed=draw.getrandbits(31))):
-                return self._ask()[0]
-        untried = [params for params in all_configurations(self.space) if _rounded(params) not in tried]
+                return self._ask()
+        untried = [params for params in all_configurations(self.space) if _rounded(params) not in self._tried]
         if not untried:
             return None
         self.record.study.enqueue_trial(draw.choice(untried))
-        return self._ask()[0]
+        return self._ask()
 
-    def _ask(self) -> tuple[int, int | None]:
-        """A proposal's number, and the number of the earlier trial that it repeats."""
+    def _ask(self) -> tuple[int, dict[str, Any]]:
+        """A proposal's number and configuration."""
         trial = self.record.study.ask()
-        asked = _rounded(suggest_params(trial, self.space))
-        known = (row.trial_id for row in self.record.rows.values() if _rounded(row.params) == asked)
-        return trial.number, next(known, None)
+        suggest_params(trial, self.space)
+        return trial.number, trial.params
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self.live and "val_loss" in result:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cifake_ray import run
+from cifake_ray import remote, run
 from cifake_ray.data import labels, load_images
 from cifake_ray.errors import InputError
 
@@ -105,3 +105,35 @@ def test_subjects_are_those_that_an_experiment_may_leave_out() -> None:
     from cifake_ray.experiment.search import Subject
 
     assert get_args(Subject) == SUBJECT_NAMES
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder", "parquet"])
+def test_a_set_in_a_bucket_is_the_same_set_and_is_fetched_once(
+    kind: str, bucket: str, files: Files, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: Path = request.getfixturevalue(f"write_{kind}")(files)
+    address = f"{bucket}/cifake"
+    if kind == "zip":
+        remote.write_bytes(f"{address}/kaggle.zip", here.read_bytes())
+        address += "/kaggle.zip"
+    else:
+        remote.put(address, here)
+    there = load_images(address)
+    assert (there.kind, there.source) == (kind, address)
+    assert there.fingerprint == load_images(str(here)).fingerprint
+    with monkeypatch.context() as patched:
+        patched.setattr(remote, "_fetch_file", lambda *_: pytest.fail("fetched again"))
+        assert load_images(address).fingerprint == there.fingerprint
+
+
+def test_what_left_the_bucket_leaves_the_set(bucket: str, files: Files, write_folder: Write) -> None:
+    folder = write_folder(files)
+    remote.put(f"{bucket}/cifake", folder)
+    before = load_images(f"{bucket}/cifake")
+    remote.remove(f"{bucket}/cifake/train/REAL/{min(files['train', 'REAL'])}")
+    assert len(load_images(f"{bucket}/cifake").train) == len(before.train) - 1
+
+
+def test_a_place_in_a_bucket_without_images_is_one_line(bucket: str) -> None:
+    with pytest.raises(InputError, match=r"s3://.*/none: no such data folder; expected"):
+        load_images(f"{bucket}/none")

@@ -25,7 +25,7 @@ def node(name: str, **changed: Any) -> Node:
 
 def judged(*nodes: Node, storage: str | None = None, free: float = 16.0, sent: bool = False) -> list[Check]:
     answer = Answer(list(nodes), {}, storage, free, 0.0)
-    return [check for check in judge(answer, sent=sent) if check.level != "green"]
+    return [check for check in judge(answer, sent=sent, storage="/shared") if check.level != "green"]
 
 
 def test_nodes_without_fault_are_green() -> None:

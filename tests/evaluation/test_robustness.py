@@ -10,9 +10,11 @@ import pytest
 from cifake_ray.data import Part, load_images
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.robustness import _by_subject, measure_robustness
 from cifake_ray.evaluation.threshold import accuracy_at
 from cifake_ray.reporting.load import load
+from cifake_ray.reporting.report import write_report
 from cifake_ray.run import Run
 
 CopyOf = Callable[..., Run]
@@ -48,6 +50,18 @@ def test_other_images_are_noted_under_their_name(copy_of: CopyOf, tmp_path: Path
     assert noted["robustness"] == result
     assert noted["data"] == str(tmp_path / "other")
     assert not run.robustness_file.exists()
+    write_report([run.path], tmp_path / "out")
+    page = (tmp_path / "out" / "comparison.md").read_text()
+    assert "## Other images, degraded" in page
+    assert "cnn on other (20 images)" in page
+
+
+def test_two_folders_of_one_name_are_noted_apart(copy_of: CopyOf) -> None:
+    run = copy_of("cnn", scored=True)
+    for source in ("/a/test", "/b/test", "/b/test"):
+        note_evaluation(run, source, {"robustness": {"rows": []}})
+    noted = [json.loads(file.read_text())["data"] for file in run.evaluations.glob("test*.json")]
+    assert sorted(noted) == ["/a/test", "/b/test"]
 
 
 def test_subjects_left_out_are_scored_apart() -> None:

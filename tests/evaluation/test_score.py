@@ -149,6 +149,17 @@ def test_after_scoring_the_checkpoints_are_gone_and_a_second_time_does_nothing(s
     assert files_of(scored) == before
 
 
+def test_what_was_measured_of_an_earlier_winner_goes_with_it(copy_of: CopyOf) -> None:
+    run = copy_of("cnn")
+    run.best.mkdir()
+    for file in (run.threshold_file, run.robustness_file, run.evaluations / "other.json", run.explanations / "0.png"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("{}")
+    score_winners(run)
+    assert not [path.name for path in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations)
+                if path.exists()]  # fmt: skip
+
+
 def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:
     run = copy_of("cnn")
     run.winners_file.unlink()

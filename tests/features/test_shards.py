@@ -1,13 +1,16 @@
 """Shards run in threads or as Ray tasks, with the same results, and report their failures in one line."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import torch
 
 from cifake_ray.errors import WorkError
 from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_shards, ray_shards
+from cifake_ray.features import shards as shards_module
 from cifake_ray.features.shards import Extraction, _tasks_at_once
 from cifake_ray.models.backbone import build_backbone
 
@@ -62,6 +65,31 @@ def test_ray_tasks_give_the_same_features_as_this_process(
         joined(here, ["stem.mean", "stem.std"]).astype(float),
         atol=1e-3,
     )
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_an_extraction_on_ray_ends_when_it_is_told_to_and_keeps_what_it_has(part: Any, stem: FeatureSpec) -> None:
+    done: list[int] = []
+
+    def stop() -> None:
+        if any(done):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        ensure_features(part, stem, run_shards=partial(ray_shards, check=stop), progress=lambda at, _: done.append(at))
+    assert 0 < ensure_features(part, stem).extracted < 200
+
+
+@pytest.mark.parametrize(("free", "seconds"), [(2.0, 0.0), (0.0, 0.3)])
+def test_gpus_of_others_are_not_waited_for(free: float, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards_module, "_LEAVING_SECONDS", seconds)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 4.0, "GPU": 2.0})
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 4.0, "GPU": free} if free else {"CPU": 4.0})
+    assert shards_module._free_gpus() == free
 
 
 @pytest.mark.usefixtures("ray_session")

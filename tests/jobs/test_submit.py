@@ -8,8 +8,9 @@ import pytest
 
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
+from cifake_ray.jobs.ask import Node
 from cifake_ray.jobs.package import Package
-from cifake_ray.jobs.submit import Submission, check_paths, check_submission, send
+from cifake_ray.jobs.submit import Submission, check_paths, check_submission, check_weights, send
 
 FROZEN = {"kind": "resnet50", "weights": "random", "image_size": 32}
 SPACE = {"head_width": {"type": "int", "low": 32, "high": 512}}
@@ -52,6 +53,14 @@ def test_relative_data_are_refused() -> None:
 def test_relative_files_of_weights_are_refused(sections: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"weights w/resnet50\.pth: a relative path"):
         check_submission(submission(**sections))
+
+
+def test_a_node_without_the_weights_that_its_trials_would_tune_is_named() -> None:
+    weights = "/shared/resnet50.pth"
+    nodes = [Node("head", {"exists": {weights: True}}), Node("1234abcd", {"exists": {weights: False}})]
+    check_weights(submission(model=FROZEN | {"weights": weights}), nodes)  # only the driver reads those of a frozen one
+    with pytest.raises(InputError, match=r"weights /shared/resnet50\.pth: node 1234abcd has no such file"):
+        check_weights(submission(model=FROZEN | {"weights": weights, "trainable": "all"}), nodes)
 
 
 def test_what_tune_refuses_is_refused_here() -> None:

@@ -7,6 +7,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import load
+from cifake_ray.reporting.panels import importance_table
 from cifake_ray.reporting.predictions import Predictions, by_subject, confusion, reliability, roc
 
 from .conftest import MakeRun
@@ -75,4 +76,6 @@ def test_the_hyperparameter_that_decides_is_the_most_important(make_run: MakeRun
 
 
 def test_a_few_trials_have_no_importance(make_run: MakeRun) -> None:
-    assert importances(load(make_run(trials=5))) == {}
+    study = load(make_run(trials=5))
+    assert importances(study) == {}
+    assert importance_table([study]) == [{"Study": "cnn", "Importance, %": "5 trials do not tell, 12 may"}]

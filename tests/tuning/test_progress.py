@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from cifake_ray.console import read_note
-from cifake_ray.tuning.progress import Display, Guard, JobDisplay, catching_signals, display_of, note_phase
+from cifake_ray.tuning import progress
+from cifake_ray.tuning.progress import (
+    Display,
+    Guard,
+    JobDisplay,
+    StudyStopped,
+    catching_signals,
+    display_of,
+    note_phase,
+)
 from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, epoch_result, experiment_of
@@ -149,6 +158,37 @@ def test_what_did_not_change_is_not_noted_again_nor_is_anything_too_often(
     assert capsys.readouterr().err == ""
     display.update(force=True)
     assert len([line for line in capsys.readouterr().err.splitlines() if read_note(line)]) == 2
+
+
+def test_the_whole_is_noted_now_and_then_so_that_it_is_near_the_end_of_a_log(
+    open_record: OpenRecord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = JobDisplay(record := record_with(open_record, 0.75), Guard(record.experiment.search))
+    display.update(force=True)
+    capsys.readouterr()
+    monkeypatch.setattr(progress, "_WHOLE_SECONDS", 0.0)
+    display.next_whole = 0.0
+    display.update(force=True)
+    (note,) = map(read_note, capsys.readouterr().err.splitlines())
+    assert note is not None
+    assert note["total"] == 6
+
+
+def test_time_left_is_that_of_the_trials_and_is_not_said_while_winners_are_retrained(open_record: OpenRecord) -> None:
+    record = record_with(open_record, 0.75)
+    display = Display(record, guard := Guard(record.experiment.search))
+    record.finish(0, "completed")
+    assert display.seconds_left() is not None
+    guard.searching = False
+    assert display.seconds_left() is None
+
+
+def test_a_signal_ends_what_comes_before_the_first_trial(open_record: OpenRecord) -> None:
+    guard = Guard(open_record().experiment.search)
+    guard.check_signal()
+    guard.signalled = True
+    with pytest.raises(StudyStopped, match="interrupted"):
+        guard.check_signal()
 
 
 def test_only_a_ray_job_writes_notes(
