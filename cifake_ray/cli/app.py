@@ -24,7 +24,9 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run directory, 
 StorageOption = Annotated[str, typer.Option(help="Where the runs are: a folder, s3://bucket/prefix or gs://….")]
 DataOption = Annotated[
     str | None,
-    typer.Option(help="Images: a folder or zip (train/REAL, train/FAKE, test/…), a folder of parquet, or `sample`."),
+    typer.Option(
+        help="Images: folder or zip (train/REAL, train/FAKE, test/…) or folder of parquet, also at s3://…; or `sample`."
+    ),
 ]
 NameOption = Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")]
 SetOption = Annotated[

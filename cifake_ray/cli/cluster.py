@@ -63,7 +63,8 @@ def submit(
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     place = storage.rstrip("/") or "/"
     if loaded is None:
-        submission = Submission(str(resume), place, trials=trials)
+        above, _, study = str(resume).rstrip("/").rpartition("/")
+        submission = Submission(study, above or place, trials=trials)
     else:
         submission = Submission(name or loaded.name, place, loaded)
         check_workers(loaded)

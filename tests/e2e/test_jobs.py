@@ -45,6 +45,7 @@ class Shell:
         process = self.start(*arguments, **changed)
         out, err = process.communicate(timeout=WAIT)
         assert process.returncode == code, out + err
+        assert (self.folder / ".ray" / "auth_token").read_text().strip() not in out + err
         if code:
             assert len(err.splitlines()) == 1, err
         return err if code else out
