@@ -63,6 +63,13 @@ def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     trainable = build_trainable(materials, partial(idle, folder, seconds))
     record, guard = StudyRecord(run, experiment), Guard(experiment.search)
     Study(record, trainable, guard, Places(experiment, own=False), None, 1).tune()
+    check_reports([len(row.curve) for row in record.rows.values()], trials)
+
+
+def check_reports(reports: Sequence[int], trials: int) -> None:
+    """Exit when a trial, or one of its reports, is missing."""
+    if list(reports) != [REPORTS] * trials:
+        raise SystemExit(f"{trials} trials reported {list(reports)} times")
 
 
 def idle(folder: Path, seconds: float, materials: Any, config: Mapping[str, Any], report: Callable[..., None]) -> None:  # noqa: ARG001
@@ -128,12 +135,13 @@ def tune_with_ray(trial: Callable[[dict[str, Any]], None], folder: Path, trials:
     from ray.tune.search.optuna import OptunaSearch
 
     settings = {"metric": "accuracy", "mode": "max", "num_samples": trials, "max_concurrent_trials": places}
-    tune.Tuner(
+    results = tune.Tuner(
         trial,
         param_space={"lr": tune.loguniform(1e-4, 1e-2)},
         tune_config=tune.TuneConfig(search_alg=OptunaSearch(), **settings),
         run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
     ).fit()
+    check_reports([result.metrics["training_iteration"] for result in results], trials)
 
 
 SIDES = {"ours": ours, "plain": plain, "nested": nested}

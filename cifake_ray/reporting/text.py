@@ -195,7 +195,8 @@ def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
         "validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; Bird and Lotfi 2024, IEEE "
         "Access 12, arXiv 2303.14126; on all test images).",
         "Core-seconds: CPU time of all trials of the study for the tuned model, of its own trial for the baseline; "
-        "feature extraction and the retraining of winners are apart, in comparison.csv.",
+        "feature extraction (empty where the cache had them from an earlier study) and the retraining of winners are "
+        "apart, in comparison.csv.",
     ]
     return found + _warnings(studies, frame)
 
