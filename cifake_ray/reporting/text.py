@@ -159,6 +159,8 @@ def _best_sentence(row: Row, real: bool) -> str:
 
 
 def _gain_sentence(study: Study, measured: Sequence[Row]) -> str:
+    if not study.dimensions:
+        return f"{study.name}: one configuration was trained, nothing was searched."
     tuned, baseline = (
         next(row for row in measured if row["study"] == study.name and row["role"] == role) for role in ROLES
     )
