@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning import resources
+from cifake_ray.tuning.resources import Places, check_workers, local_capacity, max_concurrent
 
 from .conftest import SPACE, experiment_of
 
@@ -102,3 +103,16 @@ def test_workers_must_be_able_to_share_the_smallest_batch(dimension: dict[str, A
 def test_workers_must_be_able_to_share_the_batch_that_is_not_searched() -> None:
     with pytest.raises(InputError, match="3 workers cannot share a batch of 4"):
         check_workers(experiment_of(training={"batch_size": 4}, resources={"workers_per_trial": 3}, space={}))
+
+
+def test_trials_at_once_follow_nodes_that_join_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"CPU": 1.0, "GPU": 0.0}]
+    monkeypatch.setattr(resources, "cluster_nodes", lambda: nodes)
+    monkeypatch.setattr(resources, "_LOOK_SECONDS", 0.0)
+    follows, fixed = (Places(experiment_of(resources={"max_concurrent": asked}), own=False) for asked in ("auto", 1))
+    found = [follows()]
+    for count in (2, 3, 1, 0):  # none: those that run wait for one, so the number stays
+        nodes[:] = [{"CPU": 1.0, "GPU": 0.0}] * count
+        found.append(follows())
+    assert found == [1, 2, 3, 1, 1]
+    assert fixed() == 1
