@@ -157,6 +157,7 @@ def test_command_without_a_source_or_with_a_wrong_one_is_one_line_with_code_2(
         assert (code, message in err.splitlines()[-1]) == (2, True)
 
 
+@pytest.mark.cluster
 @pytest.mark.real
 @pytest.mark.skipif(
     not os.environ.get("CIFAKE_RAY_DATA"), reason="the images may not lie in the repository; CIFAKE_RAY_DATA names none"

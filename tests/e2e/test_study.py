@@ -89,6 +89,7 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     assert (run / "study.journal").read_bytes() == before
 
 
+@pytest.mark.cluster
 def test_the_same_seed_gives_the_same_study_one_trial_at_a_time(
     cifake_ray: Command, small: Path, tmp_path: Path
 ) -> None:

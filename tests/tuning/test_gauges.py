@@ -38,6 +38,7 @@ def wait_until(gauges: StudyGauges, holds: Callable[[], bool]) -> bool:
     return found
 
 
+@pytest.mark.cluster
 def test_a_running_trials_accuracy_is_shown_and_that_of_an_ended_one_disappears(open_record: OpenRecord) -> None:
     record = open_record()
     for number, accuracy in ((0, 0.8), (1, 0.9)):
