@@ -76,10 +76,7 @@ class StudySearch(JournalSearch):
         return {"trial_id": number, "params": row.params, "seed": seed, "folder": f"trials/{number}"}
 
     def _propose(self) -> tuple[int, dict[str, Any]] | None:
-        """A new configuration, with its number; None when every configuration of the space was tried.
-
-        Nothing here looks through all trials: at 5,000 of them that took longer than the proposal.
-        """
+        """A new configuration, with its number; None when every configuration of the space was tried."""
         tries = _DUPLICATES_IN_A_ROW
         if self.experiment.search.sampler == "grid":
             waiting = (optuna.trial.TrialState.WAITING,)
