@@ -41,28 +41,28 @@ def note(folder: Path, what: str, name: str) -> None:
 
 def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     """A study as `cifake-ray tune` conducts it, but for what its trials do, and without retrainings."""
-    import ray
-
     from cifake_ray.experiment import Experiment
     from cifake_ray.run import create_run
-    from cifake_ray.tuning.conduct import Study
-    from cifake_ray.tuning.prepare import gather_inputs, gather_materials
-    from cifake_ray.tuning.progress import Guard
-    from cifake_ray.tuning.record import StudyRecord
-    from cifake_ray.tuning.resources import Places
-    from cifake_ray.tuning.session import PRELOADED
-    from cifake_ray.tuning.trial import build_trainable
+    from cifake_ray.tuning import resources
+
+    resources.local_capacity = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
+    from cifake_ray.tuning.session import ray_session, waiting_processes
 
     search = {"trials": trials, "scheduler": "none", "winner_seeds": 0}
     experiment = Experiment.model_validate(EXPERIMENT | {"search": search})
-    inputs = gather_inputs(experiment)
-    settings = {"_system_config": {"preload_python_modules": [PRELOADED]}, "include_dashboard": False}
-    ray.init(address="local", num_cpus=places, log_to_driver=False, logging_level="error", **settings)
-    run = create_run(folder, "run", experiment)
-    materials, _ = gather_materials(experiment, run, inputs)
-    trainable = build_trainable(materials, partial(idle, folder, seconds))
-    record, guard = StudyRecord(run, experiment), Guard(experiment.search)
-    Study(record, trainable, guard, Places(experiment, own=False), None, 1).tune()
+    with ray_session(None, experiment), waiting_processes():
+        from cifake_ray.tuning.conduct import Study
+        from cifake_ray.tuning.inputs import gather_inputs
+        from cifake_ray.tuning.prepare import gather_materials
+        from cifake_ray.tuning.progress import Guard
+        from cifake_ray.tuning.record import StudyRecord
+        from cifake_ray.tuning.trial import build_trainable
+
+        run, guard = create_run(folder, "run", experiment), Guard(experiment.search)
+        materials, _ = gather_materials(experiment, run, gather_inputs(experiment), guard.check_signal)
+        trainable = build_trainable(materials, partial(idle, folder, seconds))
+        record = StudyRecord(run, experiment)
+        Study(record, trainable, guard, resources.Places(experiment, own=True), None, 1).tune()
     check_reports([len(row.curve) for row in record.rows.values()], trials)
 
 

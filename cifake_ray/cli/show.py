@@ -11,7 +11,7 @@ def print_comparison(runs: list[Path]) -> None:
     """The comparison table of these runs, with its notes; a narrow terminal gets fewer columns."""
     from rich.console import Console
 
-    from cifake_ray.reporting.report import load_all
+    from cifake_ray.reporting.load import load_all
     from cifake_ray.reporting.tables import comparison_table
     from cifake_ray.reporting.text import short_notes, terminal_table
 

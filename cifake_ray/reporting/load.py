@@ -4,7 +4,7 @@ import functools
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -148,6 +148,19 @@ def load(run_path: Path | str) -> Study:
         )
     except OSError as error:
         raise InputError(f"{error.filename or run.path}: cannot be read ({error.strerror or error})") from error
+
+
+def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
+    """The runs, each once; a second run of the same name is called `name-2`. Raises InputError for none at all."""
+    if not run_paths:
+        raise InputError("no run given: name at least one run directory; `cifake-ray runs` lists them")
+    paths = list(dict.fromkeys(Path(path).expanduser().resolve() for path in run_paths))
+    studies: list[Study] = []
+    for study in map(load, paths):
+        taken = {other.name for other in studies}
+        names = (study.name if i == 1 else f"{study.name}-{i}" for i in range(1, len(paths) + 2))
+        studies.append(replace(study, name=next(name for name in names if name not in taken)))
+    return studies
 
 
 def summarise_runs(storage: Storage) -> pd.DataFrame:

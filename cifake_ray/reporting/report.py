@@ -1,6 +1,5 @@
 """`write_report`: any number of run directories -> comparison.md, comparison.csv, plots/ and report.html."""
 
-import dataclasses
 import multiprocessing
 import os
 import re
@@ -13,9 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting import page, panels, pareto, plots, plots_scores, plots_search, plots_trials, text
+from cifake_ray.reporting import page, panels, plots, plots_pareto, plots_scores, plots_search, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
-from cifake_ray.reporting.load import Study, load
+from cifake_ray.reporting.load import Study, load_all
 from cifake_ray.reporting.publish import FOLDER, publish
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.run import write_bytes, write_text
@@ -27,7 +26,7 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
     ("trial-curves", plots.trial_curves,
      "Every trial: validation accuracy and loss by epoch; grey ones were stopped before the last; dots mark ends."),
     ("best-so-far", plots.best_so_far, "What each trial reached, and the best until then."),
-    ("pareto", pareto.pareto_plot,
+    ("pareto", plots_pareto.pareto_plot,
      "Every trial by both objectives; the line is the Pareto front: none on it is beaten in both."),
     ("cost", plots_trials.cost, "What the search had found after so much CPU time; trials in the order of their ends."),
     ("hyperparameters", plots_search.hyperparameters, "What each trial reached against every searched hyperparameter."),
@@ -74,19 +73,6 @@ def write_report(
         return [*copied, *_write(out, studies, frame, draw(studies, frame), images and not with_runs)]
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
-
-
-def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
-    """The runs, each once; a second run of the same name is called `name-2`. Raises InputError for none at all."""
-    if not run_paths:
-        raise InputError("no run given: name at least one run directory; `cifake-ray runs` lists them")
-    paths = list(dict.fromkeys(Path(path).expanduser().resolve() for path in run_paths))
-    studies: list[Study] = []
-    for study in map(load, paths):
-        taken = {other.name for other in studies}
-        names = (study.name if i == 1 else f"{study.name}-{i}" for i in range(1, len(paths) + 2))
-        studies.append(dataclasses.replace(study, name=next(name for name in names if name not in taken)))
-    return studies
 
 
 def draw(studies: Sequence[Study], frame: pd.DataFrame) -> list[Plot]:

@@ -1,9 +1,9 @@
 """One study conducted on a running Ray: propose, train, stop early, resume, retrain the winner and the baseline."""
 
-import os
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from ray import tune
@@ -14,8 +14,9 @@ from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.run import Run, Storage, create_run, resume_command, run_at, write_json, write_text, writing
 from cifake_ray.tuning.gauges import StudyGauges
+from cifake_ray.tuning.inputs import Inputs
 from cifake_ray.tuning.nodes import SharedStorage
-from cifake_ray.tuning.prepare import Inputs, describe_environment, gather_materials
+from cifake_ray.tuning.prepare import describe_environment, gather_materials
 from cifake_ray.tuning.progress import (
     Display,
     Guard,
@@ -30,23 +31,11 @@ from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import Places
 from cifake_ray.tuning.scheduler import build_scheduler
 from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
+from cifake_ray.tuning.session import waiting_processes
 from cifake_ray.tuning.trial import build_trainable
 from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
 
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
-
-# Tune's own files are not used (the journal is the record), and its snapshots would only cost time.
-_TUNE_SETTINGS = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str, *, resume: bool, own: bool) -> Run:
@@ -61,7 +50,7 @@ def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str,
         if nodes is not None:
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
-        with writing(run):
+        with writing(run), waiting_processes() if own else nullcontext():
             _run(experiment, run, inputs, guard, places, nodes)
     return run
 
@@ -186,7 +175,6 @@ class Study:
 
 def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:
     """Hand all of it to Ray Tune. Tune's own folder is scratch: nothing of ours lies in it."""
-    os.environ.update(_TUNE_SETTINGS)
     with tempfile.TemporaryDirectory(prefix="cifake-ray-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             trainable,

@@ -22,7 +22,7 @@ from cifake_ray.tuning.calibrate import (
     time_extraction,
     time_training,
 )
-from cifake_ray.tuning.prepare import Inputs, gather_inputs
+from cifake_ray.tuning.inputs import Inputs, gather_inputs
 from cifake_ray.tuning.replay import replay, replay_retraining
 from cifake_ray.tuning.resources import local_capacity
 from cifake_ray.tuning.space import distributions

@@ -1,10 +1,9 @@
-"""Everything a study needs before its first trial: images, split, weights, features, and the note of all of them."""
+"""What a study needs of a running Ray before its first trial: its features; and the note of all it started with."""
 
 import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -13,38 +12,16 @@ from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, Split, has_subjects, load_images, split_train, train_duplicates
+from cifake_ray.data import has_subjects, train_duplicates
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import FeatureSpec, backbone_weights, ensure_features, feature_specs, ray_shards
-from cifake_ray.models.weights import Weights
+from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.run import LABELS, Run, git_commit
 from cifake_ray.tuning.gauges import extraction_rate
+from cifake_ray.tuning.inputs import Inputs
 from cifake_ray.tuning.spread import home_here
 from cifake_ray.tuning.trial import Materials
 
 _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What can be checked before anything is written: the images, their split, and the weights that are asked for."""
-
-    images: ImageSet
-    split: Split
-    specs: list[FeatureSpec]
-    weights: list[Weights]
-
-
-def gather_inputs(experiment: Experiment) -> Inputs:
-    """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable."""
-    with progress("downloading weights", "bytes") as update:
-        specs = feature_specs(experiment, progress=update)
-        weights = list(dict.fromkeys(backbone_weights(experiment, progress=update).values()))
-    with progress("decoding images") as update:
-        images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
-    data = experiment.data
-    split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
-    return Inputs(images, split, specs, weights)
 
 
 def gather_materials(

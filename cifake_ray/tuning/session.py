@@ -1,5 +1,8 @@
 """The Ray that a study runs on: one of its own, a cluster at an address, or that of the job it runs in."""
 
+import importlib
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,12 +17,27 @@ from cifake_ray.run import in_job
 from cifake_ray.tuning.resources import local_capacity
 
 PRELOADED = "cifake_ray.tuning.trial"  # by the worker processes, while this one still gathers what they need
+
+# Tune's own files are not used (the journal is the record), and its snapshots would only cost time.
+_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # start all processes at once, not one by one; our searcher says how many
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
 
 
 @contextmanager
 def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
     """A Ray of our own (yields True), the one at `address`, of the job we run in, or one that is connected already."""
+    os.environ.update(_SETTINGS)
     if ray.is_initialized():
         yield False
         return
@@ -66,6 +84,7 @@ def _loopback() -> Iterator[None]:
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
+    threading.Thread(target=_import_libraries, daemon=True).start()
     for left in reversed(range(_STARTS)):
         try:
             with _loopback():
@@ -85,3 +104,26 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                 raise WorkError(
                     f"Ray did not start on this machine: {reason}; try again when it is less busy"
                 ) from error
+
+
+def _import_libraries() -> None:
+    """What the study needs next, while this process waits for Ray's; whoever imports them too waits for this."""
+    for name in ("torch", "pandas"):
+        importlib.import_module(name)
+
+
+@contextmanager
+def waiting_processes() -> Iterator[None]:
+    """Let trials run in the processes that Ray started with its node, which have their modules loaded by now.
+
+    Tune gives a trial's process variables of its own, and Ray then starts another one for it. Those of a Ray of our own
+    have inherited these variables.
+    """
+    from ray.tune.execution import class_cache
+
+    before = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = before

@@ -11,6 +11,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.remote import check_writable
 from cifake_ray.run import Run, Storage, create_run, in_job, open_run, run_at, writing
+from cifake_ray.tuning.inputs import gather_inputs
 from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
 
 
@@ -86,9 +87,8 @@ def run_study(request: StudyRequest) -> Run:
     from cifake_ray.tuning.session import check_address, ray_session
 
     check_address(request.address)
-    from cifake_ray.tuning.conduct import conduct
-    from cifake_ray.tuning.prepare import gather_inputs
-
     inputs = gather_inputs(experiment)
     with ray_session(request.address, experiment) as own:
+        from cifake_ray.tuning.conduct import conduct  # heavy: what is refused above is refused at once
+
         return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)

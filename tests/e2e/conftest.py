@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,16 +58,21 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def listening_addresses(pids: list[int]) -> list[str]:
-    """The addresses on which these processes and all their children listen."""
+def family(pids: list[int]) -> list[Any]:
+    """psutil's handles of these processes and of all their children."""
     import ray  # noqa: F401 (brings psutil)
 
     psutil = importlib.import_module("psutil")
     roots = [psutil.Process(pid) for pid in pids]
-    members = [process for root in roots for process in (root, *root.children(recursive=True))]
-    return [
-        connection.laddr.ip.removeprefix("::ffff:")
-        for process in members
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    return [process for root in roots for process in (root, *root.children(recursive=True))]
+
+
+def listening_addresses(pids: list[int]) -> list[str]:
+    """The addresses on which these processes and all their children listen."""
+    connections = [connection for process in family(pids) for connection in process.net_connections("inet")]
+    return [at.laddr.ip.removeprefix("::ffff:") for at in connections if at.status == "LISTEN"]
+
+
+def process_names(pid: int) -> list[str]:
+    """The titles of a process and of all its children; Ray's workers are called `ray::…`."""
+    return [" ".join(process.cmdline()) for process in family([pid])]

@@ -1,6 +1,7 @@
 """The program as processes of its own: workers, signals, kills, two at once."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 import ray
 
-from tests.e2e.conftest import Command, listening_addresses, start
+from tests.e2e.conftest import Command, listening_addresses, process_names, start
 
 pytestmark = pytest.mark.timeout(500)
 WAIT = 400  # seconds; a process that imports torch and starts Ray takes about 15 on two quiet cores
@@ -122,6 +123,20 @@ def test_a_ray_of_the_programs_own_listens_on_this_machine_only(small: Path, tmp
     process.wait()
     assert len(addresses) > 5
     assert set(addresses) == {"127.0.0.1"}
+
+
+@pytest.mark.cluster
+def test_trials_run_in_the_processes_that_ray_starts_with_its_node(small: Path, tmp_path: Path) -> None:
+    """Another one for each trial would load torch and Ray once more, 6 s of a core, before the first epoch."""
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=4000", "--set=search.scheduler=none")
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(tmp_path / "small") < 20 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = [name for name in process_names(process.pid) if name.startswith(("ray::CnnTrial", "ray::IDLE"))]
+    process.kill()
+    process.wait()
+    assert len(workers) == len(os.sched_getaffinity(0))
+    assert all(name.startswith("ray::CnnTrial") for name in workers)
 
 
 @pytest.mark.cluster

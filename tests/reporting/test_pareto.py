@@ -8,7 +8,8 @@ import pytest
 
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.reporting.load import load
-from cifake_ray.reporting.pareto import front_sentence, front_table, pareto_front, pareto_plot
+from cifake_ray.reporting.pareto import front_sentence, front_table, pareto_front
+from cifake_ray.reporting.plots_pareto import pareto_plot
 from cifake_ray.reporting.report import write_report
 from cifake_ray.run import trial_columns
 

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting.report import load_all, write_report
+from cifake_ray.reporting.load import load_all
+from cifake_ray.reporting.report import write_report
 
 from .conftest import MakeRun, make_run_in, robustness_of
 

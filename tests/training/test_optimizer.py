@@ -1,11 +1,58 @@
 """Learning rates over the epochs, and the moving average of the weights."""
 
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from cifake_ray.experiment import Training
-from cifake_ray.training.optimizer import average_weights, learning_rate
+from cifake_ray.training.optimizer import average_weights, build_optimizer, learning_rate
+
+
+def weights_after_steps(network: nn.Linear, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    for step in range(5):
+        optimizer.zero_grad()
+        network(torch.full((2, 5), float(step))).square().sum().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    return network.weight.detach()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "more"),
+    [
+        ("adam", torch.optim.Adam, {}),
+        ("adamw", torch.optim.AdamW, {}),
+        ("sgd", torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    ],
+)
+def test_an_optimiser_steps_as_torchs_own_does(name: Any, kind: Any, more: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    mine, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
+    theirs.load_state_dict(mine.state_dict())
+    optimizer = build_optimizer(mine, Training(optimizer=name, lr=0.01, weight_decay=0.1))
+    reference = kind(theirs.parameters(), lr=0.01, weight_decay=0.1, fused=True, **more)
+    assert torch.equal(weights_after_steps(mine, optimizer), weights_after_steps(theirs, reference))
+
+
+def test_training_does_not_load_torchs_compiler() -> None:
+    """It takes 4 s of a core in every process."""
+    program = """
+import sys, torch
+from cifake_ray.experiment import Training
+from cifake_ray.training.optimizer import build_optimizer
+network = torch.nn.Linear(2, 1)
+optimizer = build_optimizer(network, Training())
+optimizer.zero_grad()
+network(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def rates(**training: object) -> list[float]:

@@ -1,0 +1,41 @@
+"""What a study trains on, found before Ray is started. Light for models without a backbone: torch is not imported."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cifake_ray.console import progress
+from cifake_ray.data import ImageSet, Split, load_images, split_train
+from cifake_ray.experiment import BackboneModel, Experiment
+
+if TYPE_CHECKING:
+    from cifake_ray.features import FeatureSpec
+    from cifake_ray.models.weights import Weights
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What can be checked before anything is written: the images, their split, and the weights that are asked for."""
+
+    images: ImageSet
+    split: Split
+    specs: "list[FeatureSpec]"
+    weights: "list[Weights]"
+
+
+def gather_inputs(experiment: Experiment) -> Inputs:
+    """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable."""
+    specs, weights = _backbone(experiment) if isinstance(experiment.model, BackboneModel) else ([], [])
+    with progress("decoding images") as update:
+        images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
+    data = experiment.data
+    split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
+    return Inputs(images, split, specs, weights)
+
+
+def _backbone(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":
+    """The feature sets that trials take, and all weights."""
+    from cifake_ray.features import backbone_weights, feature_specs
+
+    with progress("downloading weights", "bytes") as update:
+        specs = feature_specs(experiment, progress=update)
+        return specs, list(dict.fromkeys(backbone_weights(experiment, progress=update).values()))
