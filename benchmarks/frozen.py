@@ -1,6 +1,6 @@
 """3: a study of a frozen ResNet50, against the same trials with the backbone in the loop, as notebooks have it.
 
-    python -m benchmarks.frozen [--runs 5] [--images 10000]
+    python -m benchmarks.frozen [--runs 5] [--images 20000]
 
 20 trials of 10 epochs at 64 px, stages up to layer2, random weights (they cost what trained ones do), generated
 pictures. One trial's epoch of the other side is measured and taken 200 times. A cost is seconds times cores.
@@ -9,7 +9,6 @@ pictures. One trial's epoch of the other side is measured and taken 200 times. A
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -57,12 +56,16 @@ def tune(folder: Path, cache: Path, name: str) -> tuple[float, int]:
     return seconds * CORES, spent["extracted"]
 
 
-def ours(folder: Path, passes: list[tuple[int, int]]) -> float:
-    """Core-seconds of a study with an empty cache; notes the backbone passes of it and of a second study."""
-    with tempfile.TemporaryDirectory() as name:
-        seconds, first = tune(folder, Path(name), "first")
-        passes.append((first, tune(folder, Path(name), "second")[1]))
-        return seconds
+def ours(folder: Path) -> float:
+    """Core-seconds of a study with an empty cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        return tune(folder, Path(cache), "first")[0]
+
+
+def passes(folder: Path) -> list[int]:
+    """Images that went through the backbone in a study, and in a second one with the same cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        return [tune(folder, Path(cache), name)[1] for name in ("first", "second")]
 
 
 def in_loop(images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -82,8 +85,7 @@ def in_loop(images: torch.Tensor, labels: torch.Tensor) -> float:
     return (time.perf_counter() - began) * CORES * TRIALS * EPOCHS
 
 
-def compare(runs: int = RUNS, images: int = 10_000) -> list[Row]:
-    passes: list[tuple[int, int]] = []
+def compare(runs: int = RUNS, images: int = 20_000) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pictures(folder, images)
@@ -91,9 +93,10 @@ def compare(runs: int = RUNS, images: int = 10_000) -> list[Row]:
         part = load_images(name).train
         check_same(part.images[:64], SIZE)
         pixels, labels = torch.from_numpy(part.images.copy()), torch.from_numpy(part.labels.copy()).float()
-        found = alternate({OURS: partial(ours, folder, passes), OTHER: partial(in_loop, pixels, labels)}, runs)
+        sides = {OURS: partial(ours, folder), OTHER: partial(in_loop, pixels, labels)}
+        found = alternate(sides, runs, warm_up=False)
+        first, second = passes(folder)
     what = f"{TRIALS} trials of {EPOCHS} epochs on a frozen ResNet50, {images:,} images at {SIZE} px"
-    first, second = (int(statistics.median(counts)) for counts in zip(*passes, strict=True))
     return [
         compared(3, f"{what} (the other side: one epoch, times {TRIALS * EPOCHS})", found, "core-s", 100, rate=False),
         Row(3, "backbone passes of that study, and of a second one", f"{first:,} and {second:,} images", "", "",
@@ -104,7 +107,7 @@ def compare(runs: int = RUNS, images: int = 10_000) -> list[Row]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=20_000)
     options = parser.parse_args()
     print(HEADER, flush=True)
     for row in compare(options.runs, options.images):

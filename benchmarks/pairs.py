@@ -34,9 +34,14 @@ class Row:
 HEADER = "| # | comparison | cifake-ray | the other side | ratio | goal | reached |\n|---|---|---|---|---|---|---|"
 
 
-def alternate(sides: Mapping[str, Callable[[], float]], runs: int = RUNS) -> dict[str, list[float]]:
-    """What each side gives, `runs` times, one after the other; a first round of each is thrown away."""
-    for side in sides.values():
+def alternate(
+    sides: Mapping[str, Callable[[], float]], runs: int = RUNS, *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """What each side gives, `runs` times, one after the other.
+
+    warm_up: throw a first round of each away. Sides that are processes of their own start cold each time.
+    """
+    for side in sides.values() if warm_up else ():
         side()
     found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):

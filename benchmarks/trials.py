@@ -211,7 +211,7 @@ def overhead(runs: int = RUNS, trials: int = 20) -> list[Row]:
     def side(name: str) -> float:
         return ran(name, 0.0, trials, 2).overhead(2)
 
-    found = alternate({OURS: partial(side, "ours"), OTHER: partial(side, "nested")}, runs)
+    found = alternate({OURS: partial(side, "ours"), OTHER: partial(side, "nested")}, runs, warm_up=False)
     middle = statistics.median(found[OURS])
     against = compared(1, f"a trial that trains nothing ({trials}, 2 at once)", found, "s", 30, rate=False)
     return [against, Row(1, "the same in seconds", shown(found[OURS], "s"), "", "", "0.5 s", middle < 0.5)]
@@ -226,8 +226,9 @@ def places(runs: int = RUNS, trials: int = 100, seconds: float = 10.0, slots: in
         shares.append(found.over_ideal(seconds, slots))
         return found.filled(slots)
 
-    filled = alternate({OURS: mine, OTHER: lambda: ran("plain", seconds, slots, slots).filled(slots)}, runs)
-    over = [share * 100 for share in shares[1:]]
+    sides = {OURS: mine, OTHER: lambda: ran("plain", seconds, slots, slots).filled(slots)}
+    filled = alternate(sides, runs, warm_up=False)
+    over = [share * 100 for share in shares]
     what = f"{trials} trials of {seconds:g} s on {slots} places: time over the ideal, from the first end on"
     return [
         Row(8, what, shown(over, "%"), "14 % (Ray's own figure)", "", "at most 5 %", statistics.median(over) <= 5),
