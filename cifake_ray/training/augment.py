@@ -57,17 +57,24 @@ def augment(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Ten
 
 
 def _moved(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
-    """Mirrored (`flip`) and shifted (`crop`) rows, in one gather: both are only other source coordinates."""
-    if not {"flip", "crop"} & {*training.augment}:
-        return images[rows]
+    """Mirrored (`flip`) and shifted (`crop`) rows. Mirroring alone copies whole rows, in half the time of a gather."""
+    if "crop" in training.augment:
+        return _gathered(images, rows, training, dice)
+    batch = images[rows]
+    if "flip" in training.augment:
+        return torch.where(dice.half()[:, None, None, None], batch.flip(2), batch)
+    return batch
+
+
+def _gathered(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+    """Mirrored and shifted in one gather: both are only other source coordinates."""
     count, (height, width) = len(rows), images.shape[1:3]
     down = torch.arange(height, device=images.device).expand(count, height)
     across = torch.arange(width, device=images.device).expand(count, width)
     if "flip" in training.augment:
         across = torch.where(dice.half()[:, None], width - 1 - across, across)
-    if "crop" in training.augment:
-        shifts = dice.integers(-training.crop_padding, training.crop_padding, 2)
-        down, across = reflect(down + shifts[:, :1], height), reflect(across + shifts[:, 1:], width)
+    shifts = dice.integers(-training.crop_padding, training.crop_padding, 2)
+    down, across = reflect(down + shifts[:, :1], height), reflect(across + shifts[:, 1:], width)
     return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
 
 
