@@ -1,11 +1,13 @@
 """`write_report`: any number of run directories -> comparison.md, comparison.csv, plots/ and report.html."""
 
+import itertools
 import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -70,20 +72,16 @@ def write_report(
         if with_runs:
             studies = load_all([out / FOLDER / study.name for study in studies])
         frame = comparison_table(studies)
-        return [*copied, *_write(out, studies, frame, draw(studies, frame), images and not with_runs)]
+        return [*copied, *_write(out, studies, frame, images and not with_runs)]
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
 
 
-def draw(studies: Sequence[Study], frame: pd.DataFrame) -> list[Plot]:
-    """Every plot for which there is data: the overview first, then those of each study."""
+def draw_overview(studies: Sequence[Study], frame: pd.DataFrame) -> list[Plot]:
+    """Every plot over all studies for which there is data."""
     found = _encoded("comparison", "", _COMPARISON, plots_search.comparison(frame))
     for name, plot, caption in _OVERVIEW:
         found += _encoded(name, "", caption, plot(studies))
-    taken = ["comparison", *(name for name, _, _ in _OVERVIEW)]
-    slugs = _slugs([study.name for study in studies], taken)
-    for plots_of_study in _each(draw_study, studies, slugs):
-        found += plots_of_study
     return found
 
 
@@ -102,18 +100,19 @@ def _encoded(slug: str, study: str, caption: str, figure: Figure | None) -> list
     return [] if figure is None else [Plot(slug, study, caption, *encode(figure, png=png))]
 
 
-def _each(
-    work: Callable[[Study, str], list[Plot]], studies: Sequence[Study], slugs: Sequence[str]
-) -> Iterable[list[Plot]]:
-    """`work` over the studies; of many, over all cores: matplotlib takes a second a study.
+@contextmanager
+def _drawing(studies: Sequence[Study]) -> Iterator[Iterator[list[Plot]]]:
+    """The plots of each study in turn; of many they are drawn on all cores, meanwhile: a study takes a second.
 
     Forked processes import nothing anew; where there is no safe fork, all of it is done here.
     """
+    slugs = _slugs([study.name for study in studies], ["comparison", *(name for name, _, _ in _OVERVIEW)])
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     if len(studies) <= _ALONE or cores == 1:
-        return map(work, studies, slugs)
+        yield map(draw_study, studies, slugs)
+        return
     with ProcessPoolExecutor(min(cores, len(studies)), multiprocessing.get_context("fork")) as pool:
-        return list(pool.map(work, studies, slugs))
+        yield pool.map(draw_study, studies, slugs)
 
 
 def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
@@ -125,9 +124,12 @@ def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     return slugs
 
 
-def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, drawn: Sequence[Plot], images: bool) -> list[Path]:
+def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, images: bool) -> list[Path]:
     folder = out / "plots"
     folder.mkdir(parents=True, exist_ok=True)
+    with _drawing(studies) as plots_of_studies:
+        drawn, sections = draw_overview(studies, frame), panels.sections(studies)
+        drawn += itertools.chain.from_iterable(plots_of_studies)
     written = []
     for plot in drawn:
         write_text(folder / f"{plot.slug}.svg", plot.svg)
@@ -135,7 +137,6 @@ def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, drawn: Sequ
         if plot.png is not None:
             write_bytes(folder / f"{plot.slug}.png", plot.png)
             written.append(folder / f"{plot.slug}.png")
-    sections = panels.sections(studies)
     texts = {
         "comparison.csv": frame.to_csv(index=False, lineterminator="\n"),
         "comparison.md": text.markdown(studies, frame, sections),
