@@ -29,9 +29,9 @@ def is_remote(place: str) -> bool:
     return place.startswith(SCHEMES)
 
 
-def mirror(url: str) -> Path:
-    """The folder in this machine's cache that mirrors `url`."""
-    return cache_root() / "mirror" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+def mirror(url: str, kind: str = "mirror") -> Path:
+    """The folder in this machine's cache that mirrors `url`; another one for each kind of content."""
+    return cache_root() / kind / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
 
 
 def exists(url: str) -> bool:

@@ -67,7 +67,7 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
 
 def _fetched(url: str) -> Path:
     """The cache's mirror of a folder, or the folder that holds the mirror of a zip file."""
-    folder = remote.mirror(url)
+    folder = remote.mirror(url, "fetched")  # apart from runs at the same address: what is not there is removed
     with locked(folder):
         remote.fetch(url, folder, exactly=True)
     return folder

@@ -134,6 +134,15 @@ def test_what_left_the_bucket_leaves_the_set(bucket: str, files: Files, write_fo
     assert len(load_images(f"{bucket}/cifake").train) == len(before.train) - 1
 
 
+def test_images_and_runs_at_one_address_leave_each_other_alone(bucket: str, files: Files, write_folder: Write) -> None:
+    remote.put(bucket, write_folder(files))
+    unsent = remote.mirror(bucket) / "small" / "trials.csv"  # of a run that is under way
+    unsent.parent.mkdir(parents=True)
+    unsent.touch()
+    assert len(load_images(bucket).train) > 0
+    assert unsent.exists()
+
+
 def test_a_place_in_a_bucket_without_images_is_one_line(bucket: str) -> None:
     with pytest.raises(InputError, match=r"s3://.*/none: no such data folder; expected"):
         load_images(f"{bucket}/none")
