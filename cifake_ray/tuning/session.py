@@ -4,7 +4,7 @@ import importlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -84,7 +84,7 @@ def _loopback() -> Iterator[None]:
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
-    threading.Thread(target=_import_libraries, daemon=True).start()
+    threading.Thread(target=_import_libraries).start()
     for left in reversed(range(_STARTS)):
         try:
             with _loopback():
@@ -108,8 +108,9 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
 
 def _import_libraries() -> None:
     """What the study needs next, while this process waits for Ray's; whoever imports them too waits for this."""
-    for name in ("torch", "pandas"):
-        importlib.import_module(name)
+    with suppress(ImportError):  # told by who needs them
+        for name in ("torch", "pandas"):
+            importlib.import_module(name)
 
 
 @contextmanager

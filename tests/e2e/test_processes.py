@@ -127,7 +127,7 @@ def test_a_ray_of_the_programs_own_listens_on_this_machine_only(small: Path, tmp
 
 @pytest.mark.cluster
 def test_trials_run_in_the_processes_that_ray_starts_with_its_node(small: Path, tmp_path: Path) -> None:
-    """Another one for each trial would load torch and Ray once more, 6 s of a core, before the first epoch."""
+    """Another one for each trial would load torch and Ray once more, 4 s of a core, before the first epoch."""
     process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=4000", "--set=search.scheduler=none")
     deadline = time.monotonic() + WAIT
     while epochs_recorded(tmp_path / "small") < 20 and time.monotonic() < deadline:
