@@ -1,6 +1,6 @@
 """2 and 12: whole studies of `cnn`: the share of the machine that trains, and plain Optuna on the same cores.
 
-    python -m benchmarks.studies [--runs 5] [--images 10000] [--epochs 5]
+    python -m benchmarks.studies [--runs 5] [--images 10000] [--epochs 9]
 
 Generated pictures in a parquet file. The same 20 configurations, the points of a grid, are trained on both sides by the
 same loop, start-up included; plain Optuna runs one process a core over one journal.
@@ -29,6 +29,7 @@ from PIL import Image
 from benchmarks.pairs import HEADER, OTHER, OURS, RUNS, Row, alternate, compared, shown
 
 GRID = {"lr": [3e-4, 1e-3, 3e-3, 1e-2, 2e-2], "batch_size": [128, 256], "head_width": [32, 64]}
+EPOCHS = 9  # those of search_spaces/cnn.yaml
 LEARNT = 0.9  # validation accuracy
 CORES = len(os.sched_getaffinity(0))
 
@@ -91,7 +92,7 @@ def plain_optuna(folder: Path) -> float:
         return seconds
 
 
-def compare(runs: int = RUNS, images: int = 10_000, epochs: int = 5) -> list[Row]:
+def compare(runs: int = RUNS, images: int = 10_000, epochs: int = EPOCHS) -> list[Row]:
     shares: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     options = parser.parse_args(arguments)
     print(HEADER, flush=True)
     for row in compare(options.runs, options.images, options.epochs):

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
-from cifake_ray.address import answers, driver_address, use_token, wants_token
+from cifake_ray.address import driver_address, no_cluster, use_token, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import in_job
@@ -34,16 +34,22 @@ _SETTINGS = {
 _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
 
 
+_own = False  # whether the connected Ray is one that `ray_session` started
+
+
 @contextmanager
 def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
-    """A Ray of our own (yields True), the one at `address`, of the job we run in, or one that is connected already."""
+    """The Ray at `address`, of the job we run in, one that is connected already, or else one of our own.
+
+    Yields whether it is our own, of this call or of one around it. Raises InputError when no cluster answers.
+    """
+    global _own  # noqa: PLW0603 (there is one connected Ray in a process)
     os.environ.update(_SETTINGS)
     if ray.is_initialized():
-        yield False
+        yield _own
         return
     elsewhere = address is not None or in_job()
     quiet = {"log_to_driver": False, "logging_level": "error"}
-    check_address(address)
     try:
         if elsewhere:
             if address not in (None, "auto") and wants_token(address):
@@ -53,22 +59,14 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
             _start_local(experiment, quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise InputError(
-            f"{_gone(address)}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH"
+            f"{no_cluster(address)}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH"
         ) from error
+    _own = not elsewhere
     try:
-        yield not elsewhere
+        yield _own
     finally:
+        _own = False
         ray.shutdown()
-
-
-def check_address(address: str | None) -> None:
-    """Raise InputError when nothing answers at an address that was given."""
-    if address not in (None, "auto") and not answers(address):
-        raise InputError(_gone(address))
-
-
-def _gone(address: str | None) -> str:
-    return f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
 
 
 @contextmanager

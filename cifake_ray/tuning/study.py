@@ -6,7 +6,7 @@ Light: neither Ray nor torch is imported before everything that can be checked w
 import os
 from dataclasses import dataclass
 
-from cifake_ray.data.sources import find_source
+from cifake_ray.address import check_address
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.remote import check_writable
@@ -83,12 +83,11 @@ def run_study(request: StudyRequest) -> Run:
             pass  # refused now if another process holds the run, not after Ray is up
     else:
         check_new_study(request, searching=False)
-    find_source(experiment.data.source)
-    from cifake_ray.tuning.session import check_address, ray_session
-
     check_address(request.address)
     inputs = gather_inputs(experiment)
+    from cifake_ray.tuning.session import ray_session  # heavy: what is refused above is refused at once
+
     with ray_session(request.address, experiment) as own:
-        from cifake_ray.tuning.conduct import conduct  # heavy: what is refused above is refused at once
+        from cifake_ray.tuning.conduct import conduct
 
         return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)

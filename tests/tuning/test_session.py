@@ -1,18 +1,19 @@
 """The Ray that a study joins."""
 
+from pathlib import Path
+
 import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning import session
+from cifake_ray.tuning import study
 
 
-def test_a_cluster_that_is_gone_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(session.ray, "init", lambda **_: pytest.fail("Ray would wait two minutes"))
+def test_a_cluster_that_is_gone_is_refused_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(study, "gather_inputs", lambda _: pytest.fail("120,000 images would be decoded first"))
     experiment = Experiment.model_validate({"name": "small", "model": {"kind": "cnn"}})
-    with (
-        pytest.raises(InputError, match=r"--address 127.0.0.1:1: no Ray cluster answers there"),
-        session.ray_session("127.0.0.1:1", experiment),
-    ):
-        pass
+    request = study.StudyRequest(experiment, tmp_path, "small", address="127.0.0.1:1")
+    with pytest.raises(InputError, match=r"--address 127.0.0.1:1: no Ray cluster answers there"):
+        study.run_study(request)
