@@ -4,6 +4,7 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 from ray import tune
@@ -31,7 +32,7 @@ from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import Places
 from cifake_ray.tuning.scheduler import build_scheduler
 from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
-from cifake_ray.tuning.session import waiting_processes
+from cifake_ray.tuning.session import import_meanwhile, waiting_processes
 from cifake_ray.tuning.trial import build_trainable
 from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
 
@@ -127,7 +128,7 @@ class Study:
         search = StudySearch(self.record, self.places)
         try:
             with display_of(self.record, self.guard) as display:
-                self._fit(ChainedSearch(search, self._retrainings), display, search.deaths)
+                self._fit(ChainedSearch(search, self._retrainings, _import_scoring), display, search.deaths)
         except StudyStopped as stop:
             if str(stop) == "interrupted":
                 raise
@@ -194,6 +195,12 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
             ),
         )
         tuner.fit()
+
+
+@cache
+def _import_scoring() -> None:
+    """What scores the winners takes 1.2 s of a core to import: on one that has no trial any more."""
+    import_meanwhile("sklearn.metrics")
 
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:

@@ -148,16 +148,19 @@ class ChainedSearch(JournalSearch):
     Starting a process that imports torch and Ray takes 5 s of a core: more than a head trains on cached features.
     """
 
-    def __init__(self, first: StudySearch, then: Callable[[], "ListSearch"]) -> None:
+    def __init__(self, first: StudySearch, then: Callable[[], "ListSearch"], on_idle: Callable[[], None]) -> None:
+        """`on_idle` is called, more than once, when a place is free that none of the first's trials is left for."""
         super().__init__()
         self.current: StudySearch | ListSearch = first
         self._then: Callable[[], ListSearch] | None = then
+        self._on_idle = on_idle
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         config = self.current.suggest(trial_id)
         if config != self.FINISHED or self._then is None:
             return config
         if self.current.live:
+            self._on_idle()
             return None
         self.current, self._then = self._then(), None
         return self.current.suggest(trial_id)

@@ -82,7 +82,7 @@ def _loopback() -> Iterator[None]:
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
-    threading.Thread(target=_import_libraries).start()
+    import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
     for left in reversed(range(_STARTS)):
         try:
             with _loopback():
@@ -104,11 +104,15 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                 ) from error
 
 
-def _import_libraries() -> None:
-    """What the study needs next, while this process waits for Ray's; whoever imports them too waits for this."""
-    with suppress(ImportError):  # told by who needs them
-        for name in ("torch", "pandas"):
-            importlib.import_module(name)
+def import_meanwhile(*names: str) -> None:
+    """Import what is needed next in a thread; whoever imports them too waits for it."""
+
+    def work() -> None:
+        with suppress(ImportError):  # told by who needs them
+            for name in names:
+                importlib.import_module(name)
+
+    threading.Thread(target=work).start()
 
 
 @contextmanager

@@ -273,12 +273,17 @@ def test_what_was_left_of_another_winners_retraining_is_no_start_for_this_ones(o
 def test_the_second_search_begins_when_no_trial_of_the_first_is_left(open_record: OpenRecord) -> None:
     first = StudySearch(open_record(experiment_of(search={"trials": 2})), lambda: 2)
     ends: list[str] = []
+    idle: list[int] = []
     search = ChainedSearch(
-        first, lambda: ListSearch([{"folder": "winners/x"}], lambda: 2, lambda name, _: ends.append(name))
+        first,
+        lambda: ListSearch([{"folder": "winners/x"}], lambda: 2, lambda name, _: ends.append(name)),
+        lambda: idle.append(len(first.live)),
     )
     assert [search.suggest(name)["folder"] for name in "ab"] == ["trials/0", "trials/1"]
     search.on_trial_complete("b", epoch_result(3))
+    assert idle == []
     assert search.suggest("c") is None  # trial 0 may still win
+    assert idle == [1]
     search.on_trial_complete("a", epoch_result(3))
     assert search.suggest("c") == {"folder": "winners/x"}
     assert search.suggest("d") == FINISHED
