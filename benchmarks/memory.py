@@ -1,8 +1,8 @@
-"""Memory of a study of many trials: the machine's and a trial's peak, what the driver gains.
+"""Memory: the machine's and a trial's peak in a study of the full set, and what grows in one of many trials.
 
     python -m benchmarks.memory [--trials 200]
 
-A study of `cnn` on generated pictures runs against a Ray of its own; its processes are looked at once a second.
+Studies of `cnn` on generated pictures run on a Ray of their own; their processes are looked at once a second.
 Proportional set size, in which pages that processes share, such as the images, are shared out among them; of the
 driver its own pages alone, because what it shared with trials falls to it when they end.
 """
@@ -23,6 +23,8 @@ from benchmarks.pairs import HEADER, Row
 from benchmarks.studies import write_pictures
 
 TRIALS, IMAGES, GAINED, SETTLED = 200, 10_000, 100.0, 0.1  # settled: after a tenth of the trials
+FULL_TRIALS, FULL_IMAGES = 6, 100_000  # a train part of CIFAKE's size; trials of one epoch, after which none grows
+TUNE = (sys.executable, "-m", "cifake_ray", "tune")
 EXPERIMENT = {
     "name": "many",
     "model": {"kind": "cnn", "channels": 8, "head_width": 16},
@@ -76,7 +78,7 @@ def megabytes(pid: int, *kinds: str) -> float:
     return sum(float(words[1]) for words in lines if words[0].rstrip(":") in kinds) / 1024
 
 
-def watch(command: list[str], trials_file: Path, trials: int) -> Watched:
+def watch(command: Sequence[str], trials_file: Path, trials: int) -> Watched:
     """Run a study and look at its processes. Exits when it fails."""
     found = Watched()
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -95,20 +97,35 @@ def watch(command: list[str], trials_file: Path, trials: int) -> Watched:
     return found
 
 
-def compare(trials: int = TRIALS) -> list[Row]:
+def full_set() -> Row:
+    """Peaks of a study of search_spaces/cnn.yaml on as many pictures as CIFAKE has."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pictures(folder, FULL_IMAGES)
+        options = ("--data", name, "--storage", name, "--trials", str(FULL_TRIALS))
+        settings = ("--set", "training.epochs=1", "--set", "search.winner_seeds=0")
+        found = watch([*TUNE, "cnn", *options, *settings], folder / "cnn" / "trials.csv", FULL_TRIALS)
+    what = f"memory of `cnn` on {FULL_IMAGES:,} images to train on and a fifth more to test"
+    return Row("memory", what, peaks(found), "", "", "stated", True)
+
+
+def peaks(found: Watched) -> str:
+    text = f"{max(found.machine):,.0f} MB on the machine, {max(found.trial):,.0f} MB a trial, "
+    return text + f"{max(found.driver):,.0f} MB the driver"
+
+
+def many_trials(trials: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pictures(folder, IMAGES)
         experiment = EXPERIMENT | {"data": {"source": name}}
         (folder / "many.yaml").write_text(yaml.safe_dump(experiment))
-        command = [sys.executable, "-m", "cifake_ray", "tune", str(folder / "many.yaml"), "--storage", name]
-        found = watch([*command, "--trials", str(trials)], folder / "many" / "trials.csv", trials)
-    peaks = f"{max(found.machine):,.0f} MB on the machine, {max(found.trial):,.0f} MB a trial, "
-    peaks += f"{max(found.driver):,.0f} MB the driver"
+        command = [*TUNE, str(folder / "many.yaml"), "--storage", name, "--trials", str(trials)]
+        found = watch(command, folder / "many" / "trials.csv", trials)
     gained, grown = found.gained(), found.grown()
     what = f"memory of {trials} trials of a small `cnn`, {IMAGES:,} images: peaks"
     return [
-        Row("memory", what, peaks, "", "", "stated", True),
+        Row("memory", what, peaks(found), "", "", "stated", True),
         Row("memory", f"what the driver gains after the first {SETTLED:.0%} of them", f"{gained:,.0f} MB", "", "",
             f"under {GAINED:g} MB", gained < GAINED),
         Row("memory", "what the largest trial has more of in the last half of them than in the first",
@@ -121,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=TRIALS)
     options = parser.parse_args(arguments)
     print(HEADER, flush=True)
-    for row in compare(options.trials):
+    for row in (full_set(), *many_trials(options.trials)):
         print(row.line(), flush=True)
 
 

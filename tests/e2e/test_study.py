@@ -18,6 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray import cloudpickle
 from ray._private import state
+from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
 from cifake_ray.run import CURVE_COLUMNS, Run, trial_columns
@@ -117,6 +118,7 @@ def test_a_study_keeps_its_processes_sends_no_image_and_leaves_nothing_on_ray(
     assert len(started) in (2, 3)
     wait_until(lambda: {state.actors(actor)["State"] for actor in started} == {"DEAD"})
     wait_until(lambda: {group["state"] for group in placement_group_table().values()} == {"REMOVED"})
+    assert get_memory_info_reply(state.state).store_stats.spilled_objects_total == 0
 
 
 def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_study_goes_on(
