@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from cifake_ray import __version__, cli
 from cifake_ray.errors import Interrupted, WorkError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.run import Run, create_run, writing
+from cifake_ray.run import Run, create_run, write_json, writing
 
 EXPERIMENT = """
 name: small
@@ -260,12 +260,28 @@ def test_a_run_that_another_process_writes_is_refused(call: Call, storage: Path,
 
 
 @pytest.mark.parametrize(
-    "more", [["--set", "training.epochs=3"], ["--name", "other"], ["--data", "sample"], ["--seed", "1"], ["small.yaml"]]
+    "more", [["--set", "training.epochs=3"], ["--name", "other"], ["--seed", "1"], ["small.yaml"]]
 )
 def test_resuming_takes_no_options_of_a_new_study(call: Call, storage: Path, existing: Path, more: list[str]) -> None:
     before = snapshot(existing)
     refused(call("tune", "--resume", "small", "--storage", storage, *more), "the run has its own experiment")
     assert snapshot(existing) == before
+
+
+def test_resuming_with_other_images_is_refused_and_writes_nothing(call: Call, storage: Path, existing: Path) -> None:
+    write_json(Run(existing).environment_file, {"data": {"fingerprint": "0123456789abcdef"}})
+    before = snapshot(existing)
+    ended = call("tune", "--resume", "small", "--storage", storage, "--data", "sample")
+    refused(ended, "not those of", "(0123456789ab…)")
+    assert snapshot(existing) == before
+
+
+def test_resuming_without_the_images_is_refused_at_once(call: Call, storage: Path, existing: Path) -> None:
+    experiment = existing / "experiment.yaml"
+    experiment.write_text(experiment.read_text().replace("source: sample", "source: gone/images"))
+    ended = call("tune", "--resume", "small", "--storage", storage)
+    refused(ended, 'this study\'s images ("gone/images") are not here; give them as --data')
+    assert "decoding" not in ended.err
 
 
 def test_resuming_an_unknown_study_names_the_known_ones(call: Call, storage: Path, existing: Path) -> None:

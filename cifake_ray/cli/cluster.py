@@ -64,7 +64,7 @@ def submit(
     place = storage.rstrip("/") or "/"
     if loaded is None:
         above, _, study = str(resume).rstrip("/").rpartition("/")
-        submission = Submission(study, above or place, trials=trials)
+        submission = Submission(study, above or place, trials=trials, data=data)
     else:
         submission = Submission(name or loaded.name, place, loaded)
         check_workers(loaded)

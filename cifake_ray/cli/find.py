@@ -24,12 +24,16 @@ def load_named(name: str | None, *, data: str | None, trials: int | None, seed: 
     return load_experiment(path, overrides)
 
 
-def load_new(resume: str | None, experiment: str | None, *, name: str | None, trials: int | None, **others: Any) -> Any:
+def load_new(
+    resume: str | None, experiment: str | None, *, name: str | None, data: str | None, trials: int | None, **others: Any
+) -> Any:
     """The experiment of a new study, or None with `resume`. Raises InputError for options of both."""
     if resume is None:
-        return load_named(experiment, trials=trials, **others)
+        return load_named(experiment, data=data, trials=trials, **others)
     if any(option not in (None, []) for option in (experiment, name, *others.values())):
-        raise InputError("--resume takes --storage, --trials and --address only: the run has its own experiment")
+        raise InputError(
+            "--resume takes --storage, --data, --trials and --address only: the run has its own experiment"
+        )
     return None
 
 

@@ -71,7 +71,7 @@ def tune(
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     if resume is not None:
-        request = resumed_request(storage, resume, trials, address)
+        request = resumed_request(storage, resume, trials, address, data)
     else:
         request = StudyRequest(loaded, storage, name or loaded.name, address=address)
         check_new_study(request)
@@ -118,7 +118,8 @@ def _print_plan(request: Any) -> None:
     from cifake_ray.run import run_at
     from cifake_ray.tuning.study import planned_concurrency
 
-    find_source(request.experiment.data.source)
+    if not request.resume:  # whose images were looked for already
+        find_source(request.experiment.data.source)
     places = planned_concurrency(request.experiment)
     print(save_experiment(request.experiment), end="")
     trials = request.experiment.search.trials

@@ -3,6 +3,7 @@
 from cifake_ray.data.decode import load_image_file
 from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
 from cifake_ray.data.labelled import Labelled, load_labelled
+from cifake_ray.data.locate import absolute_source, check_images_here, readable_source, run_images
 from cifake_ray.data.splits import Split, copies_among, of_subjects, split_train, train_duplicates
 from cifake_ray.data.strata import has_subjects
 from cifake_ray.data.workers import Progress
@@ -14,6 +15,8 @@ __all__ = [
     "Progress",
     "Skipped",
     "Split",
+    "absolute_source",
+    "check_images_here",
     "copies_among",
     "has_subjects",
     "load_image_file",
@@ -21,6 +24,8 @@ __all__ = [
     "load_labelled",
     "of_subjects",
     "open_images",
+    "readable_source",
+    "run_images",
     "split_train",
     "train_duplicates",
 ]

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, load_images, train_duplicates
+from cifake_ray.data import ImageSet, run_images, train_duplicates
 from cifake_ray.data.strata import has_subjects, subjects_of
-from cifake_ray.errors import InputError
 from cifake_ray.evaluation.detector import (
     Detector,
     detector_from_checkpoint,
@@ -56,13 +55,8 @@ def score_winners(run: Run) -> None:
 
 
 def open_run_images(run: Run, experiment: Experiment) -> ImageSet:
-    """The run's own images, from the cache or their source. Raises InputError when they are not the same any more."""
-    with progress("decoding images") as update:
-        images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
-    noted = run.read_json(run.environment_file).get("data", {}).get("fingerprint")
-    if noted not in (None, images.fingerprint):
-        raise InputError(f"{experiment.data.source}: the images are not those of {run.where} any more; restore them")
-    return images
+    """The run's own images, wherever they are now. Raises InputError as `run_images` does."""
+    return run_images(run, experiment)
 
 
 def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images: ImageSet) -> _Scored:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -29,6 +29,7 @@ class Submission:
     storage: str  # without a slash at its end, or it is another for a job that is at it
     experiment: Experiment | None = None
     trials: int | None = None
+    data: str | None = None  # where the images of a run that is resumed are now
 
     @property
     def run(self) -> str:
@@ -40,6 +41,7 @@ class Submission:
         """The shell command of the job. The data are named again, or the head's CIFAKE_RAY_DATA would win."""
         if self.experiment is None:
             more = [] if self.trials is None else ["--trials", str(self.trials)]
+            more += [] if self.data is None else ["--data", self.data]
             what = ["--resume", self.study, *more]
         else:
             what = [EXPERIMENT_FILE, "--name", self.study, "--data", self.experiment.data.source]
@@ -49,12 +51,11 @@ class Submission:
 def check_submission(submission: Submission) -> None:
     """Raise InputError when the study could not begin on any cluster; asks nobody."""
     _check_place("--storage", submission.storage, "a folder that all nodes share, as /shared/runs, or s3://BUCKET/runs")
-    if submission.experiment is None:
-        return
-    check_study(submission.experiment, submission.study)
-    for source in _files(submission):
-        what = "--data" if source == submission.experiment.data.source else "weights"
-        _check_place(what, source, "the absolute path that it has on the nodes")
+    if submission.experiment is not None:
+        check_study(submission.experiment, submission.study)
+    for kind, files in (("--data", _data(submission)), ("weights", _weights(submission))):
+        for file in files:
+            _check_place(kind, file, "the absolute path that it has on the nodes")
 
 
 def _check_place(what: str, place: str, cure: str) -> None:
@@ -62,14 +63,18 @@ def _check_place(what: str, place: str, cure: str) -> None:
         raise InputError(f"{what} {place}: a relative path, and a job runs elsewhere; name {cure}")
 
 
-def _files(submission: Submission) -> Iterator[str]:
-    """Everything that the experiment names by a path: images, files of weights."""
-    experiment = submission.experiment
-    if experiment is None:
-        return
-    if experiment.data.source != "sample":
-        yield experiment.data.source
-    yield from _weight_files(experiment)
+def _files(submission: Submission) -> list[str]:
+    """Everything that the study names by a path: images, files of weights."""
+    return [*_data(submission), *_weights(submission)]
+
+
+def _data(submission: Submission) -> list[str]:
+    source = submission.data if submission.experiment is None else submission.experiment.data.source
+    return [] if source in (None, "sample") else [str(source)]
+
+
+def _weights(submission: Submission) -> list[str]:
+    return [] if submission.experiment is None else _weight_files(submission.experiment)
 
 
 def _weight_files(experiment: Experiment) -> list[str]:

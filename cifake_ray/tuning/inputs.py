@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, Split, load_images, split_train
+from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train
 from cifake_ray.experiment import BackboneModel, Experiment
+from cifake_ray.run import Run
 
 if TYPE_CHECKING:
     from cifake_ray.features import FeatureSpec
@@ -22,14 +23,21 @@ class Inputs:
     weights: "list[Weights]"
 
 
-def gather_inputs(experiment: Experiment) -> Inputs:
-    """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable."""
+def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | None = None) -> Inputs:
+    """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable.
+
+    With `run` the images are those that this run was made with, at `source` or wherever they are found.
+    """
     specs, weights = _backbone(experiment) if isinstance(experiment.model, BackboneModel) else ([], [])
-    with progress("decoding images") as update:
-        images = load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
+    images = _load(experiment) if run is None else run_images(run, experiment, source)
     data = experiment.data
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
     return Inputs(images, split, specs, weights)
+
+
+def _load(experiment: Experiment) -> ImageSet:
+    with progress("decoding images") as update:
+        return load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
 
 
 def _backbone(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from cifake_ray.address import check_address
+from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.remote import check_writable
@@ -17,19 +18,25 @@ from cifake_ray.tuning.resources import check_workers, local_capacity, max_concu
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What to run: a new study of this name, or (`resume`) the experiment of the run that has it."""
+    """What to run: a new study of this name, or (`resume`) the experiment of the run that has it.
+
+    `data`: where the images of a resumed run are now, if its experiment does not say.
+    """
 
     experiment: Experiment
     storage: Storage
     name: str
     resume: bool = False
     address: str | None = None
+    data: str | None = None
 
 
-def resumed_request(storage: Storage, name: str, trials: int | None, address: str | None) -> StudyRequest:
-    """The request that goes on with an existing run; `trials` may raise its number.
+def resumed_request(
+    storage: Storage, name: str, trials: int | None, address: str | None, data: str | None = None
+) -> StudyRequest:
+    """The request to resume an existing run; `trials` may raise its number, `data` names where its images are now.
 
-    Raises InputError for an unknown run, or fewer trials than asked for before.
+    Raises InputError for an unknown run, fewer trials than requested before, or images that cannot be found.
     """
     run = open_run(storage, name)
     experiment = run.experiment()
@@ -40,7 +47,8 @@ def resumed_request(storage: Storage, name: str, trials: int | None, address: st
             )
         search = experiment.search.model_copy(update={"trials": trials})
         experiment = experiment.model_copy(update={"search": search})
-    return StudyRequest(experiment, run.storage, run.name, resume=True, address=address)
+    check_images_here(run, experiment, data)
+    return StudyRequest(experiment, run.storage, run.name, resume=True, address=address, data=data)
 
 
 def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
@@ -78,16 +86,22 @@ def run_study(request: StudyRequest) -> Run:
     check_workers(experiment)
     if request.address is None and not in_job():  # a job's own machine may have no places at all
         planned_concurrency(experiment)
-    if request.resume:
-        with writing(run_at(request.storage, request.name)):
+    run = run_at(request.storage, request.name) if request.resume else None
+    if run is not None:
+        with writing(run):
             pass  # refused now if another process holds the run, not after Ray is up
     else:
         check_new_study(request, searching=False)
     check_address(request.address)
-    inputs = gather_inputs(experiment)
+    inputs = gather_inputs(experiment, run, request.data)
+    experiment = _with_source(experiment, absolute_source(inputs.images.source))
     from cifake_ray.tuning.session import ray_session  # heavy: what is refused above is refused at once
 
     with ray_session(request.address, experiment) as own:
         from cifake_ray.tuning.conduct import conduct
 
         return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+
+
+def _with_source(experiment: Experiment, source: str) -> Experiment:
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"source": source})})
