@@ -259,9 +259,7 @@ def test_a_run_that_another_process_writes_is_refused(call: Call, storage: Path,
         assert snapshot(storage) == before
 
 
-@pytest.mark.parametrize(
-    "more", [["--set", "training.epochs=3"], ["--name", "other"], ["--seed", "1"], ["small.yaml"]]
-)
+@pytest.mark.parametrize("more", [["--set", "training.epochs=3"], ["--name", "other"], ["--seed", "1"], ["small.yaml"]])
 def test_resuming_takes_no_options_of_a_new_study(call: Call, storage: Path, existing: Path, more: list[str]) -> None:
     before = snapshot(existing)
     refused(call("tune", "--resume", "small", "--storage", storage, *more), "the run has its own experiment")
@@ -270,6 +268,8 @@ def test_resuming_takes_no_options_of_a_new_study(call: Call, storage: Path, exi
 
 def test_resuming_with_other_images_is_refused_and_writes_nothing(call: Call, storage: Path, existing: Path) -> None:
     write_json(Run(existing).environment_file, {"data": {"fingerprint": "0123456789abcdef"}})
+    with writing(Run(existing)):
+        pass  # its lock is a file too
     before = snapshot(existing)
     ended = call("tune", "--resume", "small", "--storage", storage, "--data", "sample")
     refused(ended, "not those of", "(0123456789ab…)")
