@@ -12,8 +12,11 @@ class WorkError(Exception):
     """The input was right and the work failed: one line, exit code 1."""
 
 
-class Interrupted(Exception):
-    """Stopped by a signal with everything saved; the message says how to go on, exit code 130."""
+class Interrupted(BaseException):
+    """Stopped by a signal with everything saved; the message says how to resume, exit code 130.
+
+    No `Exception`, as KeyboardInterrupt is none: libraries catch those, and the command would run to its end.
+    """
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

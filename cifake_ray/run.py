@@ -21,6 +21,7 @@ import filelock
 from cifake_ray import remote
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
+from cifake_ray.machine import process_alive
 
 DEFAULT_STORAGE = "results/runs"
 Storage = str | Path  # a folder, or the address of object storage: s3://bucket/prefix
@@ -219,6 +220,11 @@ def resume_command(name: str, storage: Storage) -> str:
     return shlex.join(["cifake-ray", "submit" if in_job() else "tune", "--resume", name, *place])
 
 
+def interrupted_line(run: Run, done: str = "") -> str:
+    """The last line of an interrupted command: what was `done`, where it is, how to resume."""
+    return f"interrupted{done}; everything is in {run.where}; resume with: {resume_command(run.name, run.storage)}"
+
+
 def git_commit() -> str | None:
     """The commit of the checkout that this package runs from, or was submitted from; None for an installed one."""
     if (submitted := os.environ.get(COMMIT_VARIABLE)) is not None:
@@ -260,7 +266,7 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
     run = run_at(storage, name)
     if run.exists():
         raise InputError(
-            f"{run.where}: a run of this name exists; go on with `{resume_command(name, storage)}`, "
+            f"{run.where}: a run of this name exists; resume it with `{resume_command(name, storage)}`, "
             "or choose another --name"
         )
     try:
@@ -324,7 +330,7 @@ def _claimed(run: Run) -> Iterator[None]:
     """Be the only writer of a run in object storage: an object that says who, written again while we live."""
     address, owner = f"{run.url}/{_CLAIM}", uuid.uuid4().hex
     claim = json.loads(remote.read_bytes(address) or b"{}")
-    gone = claim.get("host") == socket.gethostname() and not Path(f"/proc/{claim.get('pid')}").exists()
+    gone = claim.get("host") == socket.gethostname() and not process_alive(claim.get("pid"))
     if not gone and time.time() - claim.get("time", 0) < _CLAIM_SECONDS:
         raise InputError(f"{_taken(run)} (a killed writer is forgotten after {_CLAIM_SECONDS:.0f} s)")
     ended = threading.Event()

@@ -13,15 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from cifake_ray.signals import forget
+
 
 @pytest.fixture(autouse=True)
-def _own_environment(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty cache folder; data and weights only in tests marked `real`, which share the user's cache."""
     monkeypatch.delenv("CIFAKE_RAY_WEIGHTS_URL", raising=False)
     if request.node.get_closest_marker("real") is None:
         monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "cache"))
         monkeypatch.delenv("CIFAKE_RAY_DATA", raising=False)
         monkeypatch.delenv("CIFAKE_RAY_WEIGHTS", raising=False)
+    yield
+    forget()  # or a tested signal ends the test session at its deadline
 
 
 @pytest.fixture(scope="session")

@@ -379,7 +379,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return found
 
 
-ALL = commands(typer.main.get_command(cli.app))
+ALL = commands(typer.main.get_command(cli.command_line()))
 
 
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
@@ -398,7 +398,8 @@ def test_help_names_every_command(call: Call) -> None:
 
 def test_help_loads_neither_ray_nor_torch() -> None:
     program = (
-        "import sys\nfrom cifake_ray.cli import app\napp(['tune', '--help'], standalone_mode=False)\n"
+        "import sys\nfrom cifake_ray.cli import command_line\n"
+        "command_line()(['tune', '--help'], standalone_mode=False)\n"
         "sys.exit(bool({'ray', 'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode == 0

@@ -1,34 +1,29 @@
 """The commands: parse, call one function below, print. Heavy imports stand inside the verbs, so that help is quick."""
 
 import os
-import signal
 import sys
 from typing import Any
 
-from cifake_ray.cli.app import app
+from cifake_ray import signals
 from cifake_ray.errors import InputError, Interrupted, WorkError
-
-# isort: off
-from cifake_ray.cli import study, cluster, read, data, render, machine  # noqa: F401 (their order is that of --help)
-# isort: on
+from cifake_ray.machine import make_environment_usable
 
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code: 0 done, 1 failed, 2 wrong, 130 stopped."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    signal.signal(signal.SIGINT, _interrupt)
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` Ray would build it in every worker
     try:
-        code = app(arguments, prog_name="cifake-ray", standalone_mode=True)
-    except (InputError, WorkError, Interrupted, BrokenPipeError) as error:
+        if sys.platform == "win32":
+            raise InputError("Windows is not supported; run cifake-ray in WSL, the Windows Subsystem for Linux")
+        signals.install()  # first: a signal may come while the commands are imported
+        make_environment_usable()
+        code = _run(arguments)
+        sys.stdout.flush()
+    except (InputError, WorkError, Interrupted, OSError) as error:
         if debug:
             raise
         code = _report_error(error)
-    except SystemExit as stop:
-        if not isinstance(stop.__context__, BrokenPipeError):  # typer would make it a 1
-            raise
-        code = _report_error(stop.__context__)
     except Exception as error:
         if debug:
             raise
@@ -38,15 +33,44 @@ def main() -> None:
     sys.exit(code)
 
 
-def _interrupt(number: int, frame: Any) -> None:  # noqa: ARG001
-    """Ctrl-C where nothing handles it better; typer would make code 1 of a KeyboardInterrupt."""
-    raise Interrupted("interrupted")
+def command_line() -> Any:
+    """The program with all its commands."""
+    # isort: off
+    from cifake_ray.cli import study, cluster, read, data, render, machine  # noqa: F401 (their order is that of --help)
+
+    # isort: on
+    from cifake_ray.cli.app import app
+
+    return app
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command that ended by itself. Raises what it raised, OSError for a closed output too."""
+    try:
+        command_line()(arguments, prog_name="cifake-ray", standalone_mode=True)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer would make it a 1
+            raise stop.__context__ from None
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    return 0
 
 
 def _report_error(error: BaseException) -> int:
     """Print the error's one line; returns the exit code."""
     if isinstance(error, BrokenPipeError):  # `cifake-ray runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return 0
+    if isinstance(error, OSError):
+        what = f"{error.filename}: cannot be read or written" if error.filename else "the output cannot be written"
+        error = WorkError(f"{what} ({error.strerror or error})")
+        _abandon_output()
     print(f"cifake-ray: {error}", file=sys.stderr)
     return 2 if isinstance(error, InputError) else 1 if isinstance(error, WorkError) else 130
+
+
+def _abandon_output() -> None:
+    """Send what is left of the output nowhere: Python would fail over it once more at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return

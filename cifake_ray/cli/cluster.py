@@ -189,7 +189,7 @@ def _resume(job: Any) -> str:
 def _how_to_go_on(job: Any) -> str:
     """A run is there once its driver has noted anything, or if it was to be resumed (jobs then name no experiment)."""
     if job.progress or not job.experiment:
-        return f"{'' if job.progress else f'{job.reason[:300]}; '}go on with: {_resume(job)}"
+        return f"{'' if job.progress else f'{job.reason[:300]}; '}resume with: {_resume(job)}"
     return f"the study had not begun ({job.reason[:300]})"
 
 

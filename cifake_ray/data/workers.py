@@ -23,6 +23,7 @@ import numpy as np
 
 from cifake_ray.data.decode import PIXELS, SIZE, Item, decode_batch
 from cifake_ray.errors import WorkError
+from cifake_ray.machine import cores
 
 Progress = Callable[[int, int], None]
 Items = Sequence[Item]
@@ -67,7 +68,7 @@ def in_batches(work: Callable[[Items], T], items: Items) -> Generator[tuple[int,
     Raises WorkError when a decoding process dies.
     """
     starts = range(0, len(items), BATCH)
-    processes = min(_cores(), len(starts))
+    processes = min(cores(), len(starts))
     if processes < 2 or len(items) < _ALONE or not sys.executable:
         yield from ((start, work(items[start : start + BATCH])) for start in starts)
         return
@@ -83,10 +84,6 @@ def in_batches(work: Callable[[Items], T], items: Items) -> Generator[tuple[int,
 def _cancel(futures: dict[Future[T], int]) -> None:
     for future in futures:
         future.cancel()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Process = subprocess.Popen[bytes]
@@ -135,7 +132,8 @@ def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], ite
 
 def serve() -> None:
     """What a decoding process runs: batches in on stdin, what was made of them out on stdout, until stdin closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent stops us
+    for kind in (signal.SIGINT, signal.SIGTERM):  # these reach the whole group; the parent stops us
+        signal.signal(kind, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:

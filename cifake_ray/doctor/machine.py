@@ -18,6 +18,7 @@ from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
 from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
 from cifake_ray.jobs.cluster import token_file
+from cifake_ray.machine import cores
 
 _LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose paths have 107 bytes
 
@@ -64,7 +65,7 @@ def _cores() -> Check:
 
     gpus = torch.cuda.device_count()
     bf16 = "bf16" if autocast_dtype(torch.device("cuda" if gpus else "cpu"), "auto") else "float32"
-    return Check("hardware", "green", f"{len(os.sched_getaffinity(0))} cores, {gpus} GPUs, `precision: auto` is {bf16}")
+    return Check("hardware", "green", f"{cores()} cores, {gpus} GPUs, `precision: auto` is {bf16}")
 
 
 def _threads() -> Check:

@@ -1,7 +1,6 @@
 """A trained detector: images in, probability of FAKE out. Saved as one safetensors and one JSON file."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from cifake_ray.data import Part
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
 from cifake_ray.features import ensure_features, model_specs
+from cifake_ray.machine import cores
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.registry import (
     backbone_parameters,
@@ -74,7 +74,7 @@ class Detector:
     @torch.inference_mode()
     def _probabilities(self, inputs: Inputs, count: int) -> np.ndarray:
         """The logits averaged over the views, as in training's validation."""
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.set_num_threads(cores())
         self.network.eval()
         prepare = preparation(self.model)
         logits = [

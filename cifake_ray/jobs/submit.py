@@ -108,7 +108,9 @@ def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
         raise InputError(f"{submission.run}: no such run on the cluster's head; check --resume and --storage")
     if submission.experiment is not None and exists.get(_noted(submission)):
         again = shlex.join(["cifake-ray", "submit", "--resume", submission.study, "--storage", submission.storage])
-        raise InputError(f"{submission.run}: a run of this name exists; go on with `{again}`, or choose another --name")
+        raise InputError(
+            f"{submission.run}: a run of this name exists; resume it with `{again}`, or choose another --name"
+        )
     for file in _files(submission):
         if exists.get(file) is False:
             raise InputError(f"{file}: the cluster's head has no such path; put it there, or name one that nodes share")

@@ -2,7 +2,6 @@
 
 import itertools
 import multiprocessing
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
+from cifake_ray.machine import cores
 from cifake_ray.reporting import page, panels, plots, plots_pareto, plots_scores, plots_search, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load_all
@@ -107,11 +107,11 @@ def _drawing(studies: Sequence[Study]) -> Iterator[Iterator[list[Plot]]]:
     Forked processes import nothing anew; where there is no safe fork, all of it is done here.
     """
     slugs = _slugs([study.name for study in studies], ["comparison", *(name for name, _, _ in _OVERVIEW)])
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    if len(studies) <= _ALONE or cores == 1:
+    processes = cores() if sys.platform == "linux" else 1
+    if len(studies) <= _ALONE or processes == 1:
         yield map(draw_study, studies, slugs)
         return
-    with ProcessPoolExecutor(min(cores, len(studies)), multiprocessing.get_context("fork")) as pool:
+    with ProcessPoolExecutor(min(processes, len(studies)), multiprocessing.get_context("fork")) as pool:
         yield pool.map(draw_study, studies, slugs)
 
 

@@ -2,8 +2,9 @@
 
 import sys
 import tempfile
+import threading
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,8 @@ from ray.tune.search import Searcher
 
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
-from cifake_ray.run import Run, Storage, create_run, resume_command, run_at, write_json, write_text, writing
+from cifake_ray.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
+from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.inputs import Inputs
 from cifake_ray.tuning.nodes import SharedStorage
@@ -34,8 +36,10 @@ from cifake_ray.tuning.scheduler import build_scheduler
 from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
 from cifake_ray.tuning.session import import_meanwhile, waiting_processes
 from cifake_ray.tuning.trial import build_trainable
+from cifake_ray.tuning.watchdog import watching_ray
 from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
 
+_SAVE_SECONDS = 3.0
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
 
 
@@ -51,20 +55,29 @@ def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str,
         if nodes is not None:
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
+        resumable(interrupted_line(run))
         with writing(run), waiting_processes() if own else nullcontext():
-            _run(experiment, run, inputs, guard, places, nodes)
+            _run(experiment, run, inputs, guard, places, nodes, own=own)
     return run
 
 
 def _run(
-    experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None
-) -> None:
+    experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None, *,
+    own: bool,
+) -> None:  # fmt: skip
     """The study proper, as the run's only writer."""
     note_phase("preparing")
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
     record = StudyRecord(run, experiment)
+
+    def lost(what: str) -> None:
+        _save_quickly(record)
+        leave(f"Ray's {what} is gone, so the study was {interrupted_line(run)}", 1)
+
+    watching = ExitStack()
     try:
+        watching.enter_context(watching_ray(lost, own=own))
         materials, spent = gather_materials(experiment, run, inputs, guard.check_signal)
         if spent and spent["extracted"]:
             environment["features"] = spent
@@ -75,6 +88,7 @@ def _run(
         environment["ended"] = str(stop)
         raise _interrupted(run, record) from stop
     finally:
+        watching.close()
         environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
         write_json(run.environment_file, environment)
         record.flush(force=True)
@@ -205,9 +219,15 @@ def _import_scoring() -> None:
 
 def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
     return Interrupted(
-        f"interrupted with {record.finished} of {record.experiment.search.trials} trials done; everything is in "
-        f"{run.where}; go on with: {resume_command(run.name, run.storage)}"
+        interrupted_line(run, f" with {record.finished} of {record.experiment.search.trials} trials done")
     )
+
+
+def _save_quickly(record: StudyRecord) -> None:
+    """Mark the running trials as interrupted, if that can be done at once: the main thread waits for a dead Ray."""
+    saving = threading.Thread(target=record.interrupt, daemon=True)
+    saving.start()
+    saving.join(_SAVE_SECONDS)
 
 
 def _remove_losers(run: Run, record: StudyRecord) -> None:

@@ -1,10 +1,8 @@
 """What a study will cost, before it starts: a short calibration on this machine, then Tune's own scheduler replayed."""
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +12,7 @@ import optuna
 from cifake_ray.data import ImageSet
 from cifake_ray.experiment import BackboneModel, CategoricalDimension, Experiment
 from cifake_ray.features import FeatureSpec, missing_features
+from cifake_ray.machine import available_memory
 from cifake_ray.models.registry import column_width, feature_width
 from cifake_ray.tuning.calibrate import (
     Pace,
@@ -221,15 +220,6 @@ def widest_features(experiment: Experiment) -> int:
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
     models = [experiment.with_params(params).model for params in combined]
     return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))
-
-
-def available_memory() -> int:
-    """Bytes that new processes can have: what Linux says, elsewhere what pages are free."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _cache(inputs: Inputs) -> int:

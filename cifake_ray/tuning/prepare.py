@@ -1,6 +1,5 @@
 """What a study needs of a running Ray before its first trial: its features; and the note of all it started with."""
 
-import os
 import platform
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from cifake_ray.console import progress
 from cifake_ray.data import has_subjects, train_duplicates
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
+from cifake_ray.machine import cores, cpu_model, total_memory
 from cifake_ray.run import LABELS, Run, git_commit
 from cifake_ray.tuning.gauges import extraction_rate
 from cifake_ray.tuning.inputs import Inputs
@@ -101,8 +101,8 @@ def _hardware() -> list[dict[str, Any]]:
     import torch
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    here = {"node": "local", "cpus": len(os.sched_getaffinity(0)), "cpu_model": _cpu_model(), "gpus": gpus}
+    memory = total_memory() / 2**30
+    here = {"node": "local", "cpus": cores(), "cpu_model": cpu_model(), "gpus": gpus}
     nodes: list[dict[str, Any]] = [here | {"memory_gib": round(memory, 1)}]
     mine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
     for node in ray.nodes() if ray.is_initialized() else []:
@@ -113,11 +113,3 @@ def _hardware() -> list[dict[str, Any]]:
                 | {"memory_gib": round(resources.get("memory", 0) / 2**30, 1)}
             )
     return nodes
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()

@@ -1,7 +1,5 @@
 """A study while it runs: what is shown, and what ends it early (budget, target, signal)."""
 
-import os
-import signal
 import sys
 import time
 from collections import Counter
@@ -21,6 +19,7 @@ from cifake_ray.console import print_note
 from cifake_ray.experiment import Search
 from cifake_ray.features import free_resources
 from cifake_ray.run import STATUSES, in_job, resume_command
+from cifake_ray.signals import deferred
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.losses import Losses
 from cifake_ray.tuning.nodes import SharedStorage
@@ -76,18 +75,12 @@ class Guard:
 def catching_signals(guard: Guard) -> Iterator[None]:
     """SIGINT or SIGTERM once: end in order. Twice: end now (what was reported is on disk already)."""
 
-    def handle(number: int, frame: Any) -> None:  # noqa: ARG001
-        if guard.signalled:
-            os._exit(130)
+    def note() -> None:
         guard.signalled = True
         print("stopping and saving; once more to stop now", file=sys.stderr, flush=True)
 
-    before = {kind: signal.signal(kind, handle) for kind in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with deferred(note):
         yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 class Watch(tune.Callback):  # type: ignore[misc]
@@ -108,7 +101,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
         self.patience = Patience(
             self._why_none,
             record.experiment.resources.wait_s,
-            f"go on with: {resume_command(record.run.name, record.run.storage)}",
+            f"resume with: {resume_command(record.run.name, record.run.storage)}",
         )
 
     def __getstate__(self) -> dict[str, Any]:

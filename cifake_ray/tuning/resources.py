@@ -1,12 +1,12 @@
 """What a study asks of the machine or cluster: trials at once, and requests that cannot be met."""
 
 import contextlib
-import os
 import time
 from collections.abc import Mapping, Sequence
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, Resources
+from cifake_ray.machine import cores
 
 _LOOK_SECONDS = 5.0  # between two looks at what the cluster has
 DRIVER_CPUS = 0.001  # of the process that waits for a trial's workers; Ray 2.60 raises at 0
@@ -19,7 +19,7 @@ def local_capacity(*, gpus: bool = True) -> dict[str, float]:
         import torch
 
         found = torch.cuda.device_count()
-    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(found)}
+    return {"CPU": float(cores()), "GPU": float(found)}
 
 
 def cluster_nodes() -> list[dict[str, float]]:

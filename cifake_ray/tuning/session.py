@@ -8,11 +8,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services, utils
 
 from cifake_ray.address import driver_address, no_cluster, use_token, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
+from cifake_ray.machine import short_temporary
 from cifake_ray.run import in_job
 from cifake_ray.tuning.resources import local_capacity
 
@@ -54,7 +55,8 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         if elsewhere:
             if address not in (None, "auto") and wants_token(address):
                 use_token()
-            ray.init(address="auto" if address is None else driver_address(address), **quiet)
+            with _patched(_OUR_SIGTERM):
+                ray.init(address="auto" if address is None else driver_address(address), **quiet)
         else:
             _start_local(experiment, quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
@@ -69,14 +71,35 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         ray.shutdown()
 
 
+class _InSessionOfItsOwn(services.ConsolePopen):  # type: ignore[misc]
+    """One of Ray's processes, out of reach of a signal to this process's group: this process ends them in order.
+
+    When it dies, the kernel ends them (Ray asks for that).
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options, start_new_session=True)
+
+
+_OUR_SIGTERM = (utils, "set_sigterm_handler", lambda _: None)  # this process has a handler
+_LOCAL = (
+    _OUR_SIGTERM,
+    (ray_constants, "ENABLE_RAY_CLUSTER", False),  # Ray's switch for laptops: else it listens on every interface
+    (services, "ConsolePopen", _InSessionOfItsOwn),
+)
+
+
 @contextmanager
-def _loopback() -> Iterator[None]:
-    """Ray's own switch for laptops: else it takes 127.0.0.1 for the outward address and listens on every interface."""
-    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+def _patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
+    """Ray's private names (module, name) with other values for a while."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in patches]
+    for module, name, value in patches:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
@@ -85,23 +108,30 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
     for left in reversed(range(_STARTS)):
         try:
-            with _loopback():
+            with _patched(*_LOCAL):
                 ray.init(
                     address="local",
                     num_cpus=cpus,
                     include_dashboard=False,
                     _node_ip_address="127.0.0.1",
+                    _temp_dir=short_temporary(),
                     _system_config={"preload_python_modules": [PRELOADED]},
                     **quiet,
                 )
             return
-        except Exception as error:
+        except BaseException as error:
             ray.shutdown()
+            if not isinstance(error, Exception):
+                raise
             if not left:
                 reason = " ".join(str(error).split())[:200]
-                raise WorkError(
-                    f"Ray did not start on this machine: {reason}; try again when it is less busy"
-                ) from error
+                raise WorkError(f"Ray did not start on this machine: {reason}; {_cure(error)}") from error
+
+
+def _cure(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return "set RAY_TMPDIR to a short folder that can be written, and HOME to one that exists"
+    return "try again when it is less busy"
 
 
 def import_meanwhile(*names: str) -> None:

@@ -11,7 +11,8 @@ from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.remote import check_writable
-from cifake_ray.run import Run, Storage, create_run, in_job, open_run, run_at, writing
+from cifake_ray.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
+from cifake_ray.signals import resumable
 from cifake_ray.tuning.inputs import gather_inputs
 from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
 
@@ -88,6 +89,7 @@ def run_study(request: StudyRequest) -> Run:
         planned_concurrency(experiment)
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
+        resumable(interrupted_line(run))
         with writing(run):
             pass  # refused now if another process holds the run, not after Ray is up
     else:

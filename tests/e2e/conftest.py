@@ -1,6 +1,5 @@
 """How the end-to-end tests call the program: `main` itself, in this process and on the session's Ray, or a process."""
 
-import importlib
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cifake_ray.cli import main
@@ -52,17 +52,14 @@ def cifake_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Comm
     signal.signal(signal.SIGINT, handler)
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    """The command line as a process of its own, with a Ray of its own."""
+def start(*arguments: str | Path, group: bool = False) -> subprocess.Popen[str]:
+    """The command line as a process of its own, with a Ray of its own; `group`: in a process group of its own."""
     command = [sys.executable, "-c", "from cifake_ray.cli import main; main()", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=group)
 
 
 def family(pids: list[int]) -> list[Any]:
     """psutil's handles of these processes and of all their children."""
-    import ray  # noqa: F401 (brings psutil)
-
-    psutil = importlib.import_module("psutil")
     roots = [psutil.Process(pid) for pid in pids]
     return [process for root in roots for process in (root, *root.children(recursive=True))]
 

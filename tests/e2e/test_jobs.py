@@ -115,7 +115,7 @@ def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no
     job = shell.submit("--resume", "long", "--storage", storage)
     wait_until(lambda: epochs(run) > reached + 5, "epochs of the resumed study")
     assert f"cifake-ray submit --resume long --storage {storage}" in shell("stop", job)
-    assert f"go on with: cifake-ray submit --resume long --storage {storage}" in shell("logs", job).splitlines()[-1]
+    assert f"resume with: cifake-ray submit --resume long --storage {storage}" in shell("logs", job).splitlines()[-1]
     stopped = pd.read_csv(run / "curves.csv")
     assert reached < len(stopped) == epochs(run) < 3 * 150
     assert "running" not in set(pd.read_csv(run / "trials.csv")["status"])

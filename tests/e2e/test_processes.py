@@ -6,12 +6,14 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import ray
 
-from tests.e2e.conftest import Command, listening_addresses, process_names, start
+from tests.e2e.conftest import Command, family, listening_addresses, process_names, start
 
 pytestmark = pytest.mark.timeout(500)
 WAIT = 400  # seconds; a process that imports torch and starts Ray takes about 15 on two quiet cores
@@ -50,6 +52,21 @@ def test_trials_with_two_workers_are_stopped_by_asha_and_leave_their_places(tmp_
     assert trials["status"][0] == "completed"
     assert not curves.duplicated(["trial_id", "epoch"]).any()
     assert (tmp_path / "workers" / "test.json").exists()
+
+
+FROZEN = """
+name: frozen
+model: {kind: resnet18, weights: random, image_size: 64, stages: [stem, layer1], head_width: 8}
+training: {epochs: 40, batch_size: 16}
+search_space: {lr: {type: float, low: 3e-4, high: 1e-2, log: true}}
+search: {trials: 2, winner_seeds: 3, scheduler: none}
+data: {source: sample}
+"""
+
+
+def gone(processes: list[Any], seconds: float) -> bool:
+    """Whether all of these have ended within so many seconds."""
+    return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
 def epochs_recorded(run: Path) -> int:
@@ -92,10 +109,72 @@ def test_one_ctrl_c_saves_and_says_how_to_resume(small: Path, tmp_path: Path) ->
     process.send_signal(signal.SIGINT)
     error = finish(process, 90)
     assert process.returncode == 130, error
-    assert "go on with: cifake-ray tune --resume small" in error.splitlines()[-1]
+    assert "resume with: cifake-ray tune --resume small" in error.splitlines()[-1]
     trials = pd.read_csv(tmp_path / "small" / "trials.csv")
     assert set(trials["status"]) == {"interrupted"}
     assert (trials["epochs"] >= 1).any()
+
+
+PHASES = {"imports": 0.4, "Ray's start": 4.0, "features": "extracting", "retraining": "retrained"}
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_to_the_whole_group_ends_every_phase_in_order(
+    phase: str, kind: signal.Signals, tmp_path: Path
+) -> None:
+    """As a terminal's Ctrl-C, `timeout`, Slurm and systemd send it: to this process, Ray's and its workers at once."""
+    (tmp_path / "frozen.yaml").write_text(FROZEN)
+    process, seen = start("tune", tmp_path / "frozen.yaml", "--storage", tmp_path, group=True), ""
+    assert process.stderr is not None
+    when = PHASES[phase]
+    if isinstance(when, float):
+        time.sleep(when)
+    else:
+        while when not in seen and process.poll() is None:
+            seen += process.stderr.readline()
+    children = family([process.pid])
+    sent = time.monotonic()
+    os.killpg(process.pid, kind)
+    error = seen + finish(process, 60)
+    assert process.returncode == 130, error
+    assert time.monotonic() - sent < 20  # 10 on a quiet machine
+    assert error.splitlines()[-1].startswith("cifake-ray: interrupted")
+    assert ("--resume frozen" in error.splitlines()[-1]) == (tmp_path / "frozen").exists()
+    assert gone(children, 30)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+def test_a_study_whose_ray_is_gone_ends_with_its_own_line_and_resumes(part: str, small: Path, tmp_path: Path) -> None:
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=400", "--set=search.scheduler=none")
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(tmp_path / "small") < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = family([process.pid])
+    next(child for child in children if child.name() == part).kill()
+    error = finish(process, 60)
+    assert process.returncode == 1, error
+    name = "raylet" if part == "raylet" else "GCS"
+    assert error.splitlines()[-1] == (
+        f"cifake-ray: Ray's {name} is gone, so the study was interrupted; everything is in {tmp_path}/small; "
+        f"resume with: cifake-ray tune --resume small --storage {tmp_path}"
+    )
+    assert set(pd.read_csv(tmp_path / "small" / "trials.csv")["status"]) == {"interrupted"}
+    assert gone(children, 30)
+
+
+@pytest.mark.cluster
+def test_a_killed_study_leaves_no_process_behind(small: Path, tmp_path: Path) -> None:
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=400", "--set=search.scheduler=none")
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(tmp_path / "small") < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = family([process.pid])
+    process.kill()
+    process.wait()
+    assert gone(children, 90)  # Ray's agents notice within a minute
 
 
 @pytest.mark.cluster

@@ -223,7 +223,7 @@ def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
     assert cifake_ray("tune", small, "--storage", tmp_path, *options) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert "for a trial to start: it asks for 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
-    assert last.endswith(f"go on with: cifake-ray tune --resume small --storage {tmp_path}")
+    assert last.endswith(f"resume with: cifake-ray tune --resume small --storage {tmp_path}")
     ray.kill(other)
     experiment = tmp_path / "small" / "experiment.yaml"
     experiment.write_text(experiment.read_text().replace("wait_s: 3.0", "wait_s: 300.0"))

@@ -87,7 +87,9 @@ RUN = "/shared/runs/small/experiment.yaml"
 
 
 def test_a_name_that_is_taken_and_one_that_is_not_there_are_refused() -> None:
-    with pytest.raises(InputError, match="small: a run of this name exists; go on with `cifake-ray submit --resume"):
+    with pytest.raises(
+        InputError, match="small: a run of this name exists; resume it with `cifake-ray submit --resume"
+    ):
         check_paths(submission(), {RUN: True})
     with pytest.raises(InputError, match="/shared/runs/small: no such run on the cluster's head"):
         check_paths(Submission("small", "/shared/runs"), {RUN: False})

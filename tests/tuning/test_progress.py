@@ -84,16 +84,6 @@ def test_one_signal_is_noted_and_the_handlers_are_put_back(
     assert "once more to stop now" in capsys.readouterr().err
 
 
-def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(os, "_exit", ended.append)
-    with catching_signals(Guard(experiment_of().search)):
-        os.kill(os.getpid(), signal.SIGINT)
-        assert ended == []
-        os.kill(os.getpid(), signal.SIGINT)
-    assert ended == [130]
-
-
 def test_off_a_terminal_every_trial_that_ends_is_one_line(
     open_record: OpenRecord, capsys: pytest.CaptureFixture[str]
 ) -> None:

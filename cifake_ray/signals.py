@@ -1,0 +1,103 @@
+"""Ctrl-C and SIGTERM: the first ends the command in order, the second at once, and neither can hang.
+
+Signal handlers belong to the process, and so does what is kept here: the last line that a signal prints.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cifake_ray.errors import Interrupted
+
+KINDS = (signal.SIGINT, signal.SIGTERM)
+ORDERLY_SECONDS = 8.0  # to end in order; Docker kills 10 s after SIGTERM, Slurm 30 s
+_AGAIN_SECONDS = 1.0  # `timeout` signals its child and then the child's whole group: these two are one signal
+_NOTHING_SAVED = "interrupted; nothing is lost, run the command again"
+
+
+@dataclass
+class _State:
+    """`message`: the last line. `on_signal`: what a study does instead of an exception in the middle of Ray's loop."""
+
+    message: str = _NOTHING_SAVED
+    on_signal: Callable[[], None] | None = None
+    signalled: float | None = None  # time.monotonic() of the first signal
+
+
+_state = _State()
+
+
+def install() -> None:
+    """Handle SIGINT and SIGTERM from here on: raises Interrupted in the main thread."""
+    _state.__init__()  # type: ignore[misc]  # a command's process has one; tests run many commands in theirs
+    for kind in KINDS:
+        signal.signal(kind, handle)
+
+
+def forget() -> None:
+    """Cancel the deadline of a signal: this process has other work to do, as those of tests and notebooks."""
+    _state.signalled = None
+
+
+def resumable(how: str) -> None:
+    """Set the last line of a signal from here on: what was saved, and the command that resumes."""
+    _state.message = how
+
+
+@contextmanager
+def deferred(on_signal: Callable[[], None]) -> Iterator[None]:
+    """Call `on_signal` at the first signal instead of raising; the handlers that were there before come back."""
+    before = {kind: signal.signal(kind, handle) for kind in KINDS}
+    _state.on_signal, _state.signalled = on_signal, None
+    try:
+        yield
+    finally:
+        _state.on_signal = None
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def handle(number: int, frame: Any) -> None:  # noqa: ARG001
+    """The handler of both signals."""
+    now = time.monotonic()
+    if _state.signalled is not None and now - _state.signalled < _AGAIN_SECONDS:
+        return
+    if _state.signalled is not None:
+        leave(_state.message, 130)
+        return
+    _state.signalled = now
+    threading.Thread(target=_leave_late, args=(now,), daemon=True).start()
+    if _state.on_signal is None:
+        raise Interrupted(_state.message)
+    _state.on_signal()
+
+
+def _leave_late(since: float) -> None:
+    """End a process that a signal did not end: the exception was swallowed, or a call of Ray's waits for a dead Ray."""
+    time.sleep(ORDERLY_SECONDS)
+    if _state.signalled == since:
+        leave(_state.message, 130)
+
+
+def leave(message: str, code: int) -> None:
+    """Print the last line and end this process and all its children now. What was reported is on disk already."""
+    with suppress(OSError, ValueError):
+        print(f"cifake-ray: {message}", file=sys.stderr, flush=True)
+    end_children()
+    os._exit(code)
+
+
+def end_children() -> None:
+    """Kill every process that this one started, and theirs: Ray's agents outlive a killed parent by a minute."""
+    import psutil
+
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()

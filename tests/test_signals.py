@@ -1,0 +1,77 @@
+"""One signal ends a command in order, two end it at once, and nothing that swallows an exception keeps it alive."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from cifake_ray.errors import Interrupted
+from cifake_ray.signals import deferred
+
+PRELUDE = "import sys, time, signal, os, subprocess\nfrom cifake_ray import signals\nsignals.install()\n"
+
+
+def run(code: str, *kinds: signal.Signals, group: bool = False, apart: float = 0.0) -> tuple[int, str]:
+    """Run `code`, which prints a line when it is ready, send the signals; (exit code, stderr)."""
+    command = [sys.executable, "-c", PRELUDE + code]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for kind in kinds:
+        (os.killpg if group else os.kill)(process.pid, kind)
+        time.sleep(apart)
+    _, error = process.communicate(timeout=30)
+    return process.returncode, error
+
+
+SWALLOWS = """
+signals.ORDERLY_SECONDS = 0.3
+signals.resumable("interrupted; resume with: this")
+child = subprocess.Popen(["sleep", "600"])
+print("ready", flush=True)
+while True:
+    try:
+        time.sleep(60)
+    except BaseException:
+        pass
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_swallows_the_interruption_ends_all_the_same_and_says_how_to_resume(
+    kind: signal.Signals,
+) -> None:
+    code, error = run(SWALLOWS.replace('"600"', f'"60{kind:d}.5"'), kind)
+    assert (code, error) == (130, "cifake-ray: interrupted; resume with: this\n")
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", f"60{kind:d}.5"]]
+
+
+def test_the_two_signals_of_timeout_are_one() -> None:
+    """It signals its child, then the child's group: an orderly end, not a second wish to stop at once."""
+    ordered = "print('ready', flush=True)\ntry:\n    time.sleep(60)\nfinally:\n    time.sleep(0.5); print('saved')\n"
+    code, error = run(f"{ordered}", signal.SIGTERM, signal.SIGTERM)
+    assert code == 1  # Interrupted itself: nothing here turns it into 130
+    assert "Interrupted: interrupted; nothing is lost" in error
+
+
+def test_a_second_signal_later_ends_the_process_at_once() -> None:
+    code, error = run(SWALLOWS.replace("= 0.3", "= 60"), signal.SIGINT, signal.SIGINT, apart=1.2)
+    assert (code, error) == (130, "cifake-ray: interrupted; resume with: this\n")
+
+
+def test_a_study_is_told_instead_of_interrupted_and_the_handlers_come_back() -> None:
+    seen: list[str] = []
+    before = signal.getsignal(signal.SIGTERM)
+    with deferred(lambda: seen.append("signal")):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert seen == ["signal"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_no_library_catches_an_interruption_as_an_error() -> None:
+    assert not issubclass(Interrupted, Exception)
