@@ -48,7 +48,8 @@ def test_a_command_that_swallows_the_interruption_ends_all_the_same_and_says_how
 ) -> None:
     code, error = run(SWALLOWS.replace('"600"', f'"60{kind:d}.5"'), kind)
     assert (code, error) == (130, "cifake-ray: interrupted; resume with: this\n")
-    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", f"60{kind:d}.5"]]
+    children = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", f"60{kind:d}.5"]]
+    assert not psutil.wait_procs(children, timeout=10)[1]
 
 
 def test_the_two_signals_of_timeout_are_one() -> None:
