@@ -88,8 +88,10 @@ def run_study(request: StudyRequest) -> Run:
         planned_concurrency(experiment)
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
-        with writing(run):
-            pass  # refused now if another process holds the run, not after Ray is up
+        from cifake_ray.tuning.journal import check_journal
+
+        with writing(run):  # refused now if another process holds the run, not after Ray is up
+            check_journal(run, experiment)
     else:
         check_new_study(request, searching=False)
     check_address(request.address)
