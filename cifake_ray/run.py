@@ -372,5 +372,6 @@ def write_bytes(file: Path, data: bytes) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, file)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(OSError):  # gone with its folder
+            os.unlink(temporary)
         raise

@@ -18,6 +18,7 @@ from cifake_ray.evaluation.detector import (
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import POSITIVE, Run, write_bytes, write_json, writing
+from cifake_ray.storage_faults import storage_faults_interrupt
 from cifake_ray.training.checkpoint import BEST
 
 
@@ -37,7 +38,7 @@ def score_winners(run: Run) -> None:
     if not run.winners_file.exists():
         return
     experiment = run.experiment()
-    with writing(run):
+    with storage_faults_interrupt(run), writing(run):
         images = open_run_images(run, experiment)
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)

@@ -16,8 +16,11 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 def save_checkpoint(file: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
-    """Write tensors and their JSON `note`; a crash leaves the former file whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors and their JSON `note`; a crash leaves the former file whole.
+
+    The folder is made, not those above it: a run that was removed is not begun again. Raises OSError.
+    """
+    file.parent.mkdir(exist_ok=True)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(file, safetensors.torch.save(on_cpu, metadata={"note": json.dumps(note)}))
 

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.run import Run, Storage, create_run, resume_command, run_at, write_json, write_text, writing
+from cifake_ray.storage_faults import storage_faults_interrupt, storage_interrupted
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.inputs import Inputs
 from cifake_ray.tuning.nodes import SharedStorage
@@ -51,7 +52,7 @@ def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str,
         if nodes is not None:
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
-        with writing(run), waiting_processes() if own else nullcontext():
+        with storage_faults_interrupt(run), writing(run), waiting_processes() if own else nullcontext():
             _run(experiment, run, inputs, guard, places, nodes)
     return run
 
@@ -73,7 +74,7 @@ def _run(
         study.retrain()
     except StudyStopped as stop:
         environment["ended"] = str(stop)
-        raise _interrupted(run, record) from stop
+        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stop
     finally:
         environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
         write_json(run.environment_file, environment)
@@ -130,7 +131,7 @@ class Study:
             with display_of(self.record, self.guard) as display:
                 self._fit(ChainedSearch(search, self._retrainings, _import_scoring), display, search.deaths)
         except StudyStopped as stop:
-            if str(stop) == "interrupted":
+            if str(stop) in ("interrupted", "storage"):
                 raise
             return str(stop)
         finally:

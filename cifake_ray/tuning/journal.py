@@ -7,12 +7,14 @@ would train finished trials again and overwrite their results.
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from cifake_ray.errors import InputError
@@ -70,6 +72,59 @@ def mend_journal(run: Run) -> None:
                 stream.write(b"\n")
             else:
                 stream.truncate(whole)
+
+
+class StudyJournal(JournalFileBackend):
+    """The journal of a running study, whose only writer this process is (it holds the run's lock, and no other).
+
+    What the storage does not take waits in memory, in order, and is put to disk with what follows if that is possible
+    again: Optuna keeps its state, no half line lies in the file, and `on_fault` decides how the study ends.
+    """
+
+    def __init__(self, run: Run, on_fault: Callable[[OSError], None]) -> None:
+        super().__init__(str(run.journal))
+        self.file, self.on_fault = run.journal, on_fault
+        self.waiting: list[dict[str, Any]] = []
+        self._read = 0  # entries of the file that Optuna has read
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any]]:
+        if self.waiting:
+            yield from self.waiting[log_number_from - self._read :]
+            return
+        try:
+            logs = list(super().read_logs(log_number_from))
+        except OSError as error:
+            self.on_fault(error)
+            return
+        self._read = log_number_from + len(logs)
+        yield from logs
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.waiting += logs
+        self.flush()
+
+    def flush(self) -> None:
+        """Put to disk what waits."""
+        try:
+            _append(self.file, "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in self.waiting).encode())
+        except OSError as error:
+            self.on_fault(error)
+        else:
+            self.waiting = []
+
+
+def _append(file: Path, data: bytes) -> None:
+    """Append all of it, on disk, or nothing. Raises OSError."""
+    with file.open("r+b", buffering=0) as stream:  # a file that was removed is not begun again
+        size = stream.seek(0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(data):
+                written += stream.write(data[written:])
+            os.fsync(stream.fileno())
+        except OSError:
+            stream.truncate(size)
+            raise
 
 
 class _Operations(BaseJournalBackend):

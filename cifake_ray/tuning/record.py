@@ -13,12 +13,22 @@ from typing import Any, get_args
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cifake_ray.errors import StorageError
 from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
 from cifake_ray.run import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Run, Status, trial_columns, write_text
-from cifake_ray.tuning.journal import DISCARDED, EPOCH, SPAN, cell_of, check_journal, has_ended, mend_journal
+from cifake_ray.storage_faults import storage_fault
+from cifake_ray.tuning.journal import (
+    DISCARDED,
+    EPOCH,
+    SPAN,
+    StudyJournal,
+    cell_of,
+    check_journal,
+    has_ended,
+    mend_journal,
+)
 from cifake_ray.tuning.objectives import open_study, stopped_is_complete, told_values
 from cifake_ray.tuning.space import distributions
 
@@ -50,10 +60,12 @@ class StudyRecord:
         """Raises InputError, before anything is written, when the journal is damaged or knows less than the tables."""
         self.run, self.experiment = run, experiment
         self.rows: dict[int, TrialRow] = {}
+        self.fault: str | None = None  # why the storage cannot be written any more
         check_journal(run, experiment)
         mend_journal(run)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.storage = JournalStorage(JournalFileBackend(str(run.journal)))
+        self.storage = JournalStorage(journal := StudyJournal(run, self._lose))
+        self._journal = journal
         self.study = open_study(self.storage, run.name, experiment.search)
         for trial in self.study.get_trials(deepcopy=False):
             if DISCARDED in trial.user_attrs or trial.state == TrialState.WAITING:
@@ -146,18 +158,33 @@ class StudyRecord:
         self.study.tell(number, state=TrialState.FAIL)
 
     def flush(self, *, force: bool = False) -> None:
-        """Rewrite both tables if the last time is long enough ago; in object storage, put them and the journal."""
+        """Rewrite the tables if the last time is long enough ago; in object storage, put them and the journal."""
         now = time.monotonic()
         if not force and now - self._flushed < max(FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost):
             return
+        if self._journal.waiting:
+            self._journal.flush()
+        try:
+            self._write_tables()
+            self.run.push()  # the journal with them
+        except (OSError, StorageError) as error:
+            self._lose(error)
+        self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
+
+    def _write_tables(self) -> None:
         rows = sorted(self.rows.values(), key=lambda row: row.trial_id)
         columns = trial_columns(self.experiment.trial_fields())
         write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
         curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
         write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
         write_text(self.run.timeline_file, _csv(TIMELINE_COLUMNS, _timeline(rows)))
-        self.run.push()  # the journal with them
-        self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
+
+    def _lose(self, error: Exception) -> None:
+        """Keep why the storage cannot be written: the study stops at its next step, where Tune takes no offence."""
+        fault = storage_fault(error, self.run)
+        if fault is None:
+            raise error
+        self.fault = self.fault or fault
 
     def _complete_baseline(self, trial: FrozenTrial) -> FrozenTrial:
         """Trial 0 is the baseline, also when its proposal was cut short: its values are known."""
