@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import ray
 
 from cifake_ray.cache import META
 from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation.score import results_fault
 from cifake_ray.features import ensure_features, feature_specs
 from cifake_ray.reporting.load import load, state_of
 from cifake_ray.reporting.report import write_report
@@ -101,3 +104,70 @@ def test_an_interrupted_run_resumes_under_another_name_and_repeats_nothing(
     pd.testing.assert_frame_equal(pd.read_csv(run.trials_file).iloc[:2], before.iloc[:2])
     pd.testing.assert_frame_equal(pd.read_csv(run.curves_file).iloc[: len(curves)], curves)
     assert not study.curves.duplicated(["trial_id", "epoch"]).any()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 255
+    file.write_bytes(bytes(data))
+
+
+DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
+    ("best", shutil.rmtree),
+    ("best/model.safetensors", cut),
+    ("best/model.json", Path.unlink),
+    ("best/model.json", lambda file: file.write_text("[]")),
+    ("test_predictions.npz", Path.unlink),
+    ("test_predictions.npz", cut),
+    ("test_predictions.npz", flip),
+    ("test_predictions.npz", lambda file: shutil.copy(WITNESS / "frozen" / file.name, file)),
+]
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_results_of_a_run_are_found_to_be_damaged_or_whole(runs: dict[str, Run], tmp_path: Path) -> None:
+    assert results_fault(runs["finished"]) is None
+    for number, (name, damage) in enumerate(DAMAGES):
+        run = Run(Path(shutil.copytree(WITNESS / "finished", tmp_path / str(number))))
+        damage(run.path / name)
+        fault = results_fault(run)
+        assert fault is not None, name
+        assert fault.startswith(str(run.path / name).removesuffix("/model.json").removesuffix("/model.safetensors"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_resuming_a_finished_run_does_nothing_and_needs_no_ray(
+    runs: dict[str, Run], command: e2e.Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(ray, "init", started)
+    for run in (runs["finished"], runs["frozen"]):
+        before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
+        assert command("tune", "--resume", run.name, "--storage", tmp_path / "runs") == 0
+        assert {
+            file: file.read_bytes() for file in run.path.rglob("*") if file.is_file() and file.name != ".lock"
+        } == before
+
+
+@pytest.mark.usefixtures("ray_session", "cache")
+def test_resuming_restores_what_is_lost_of_the_results_and_trains_no_trial(
+    runs: dict[str, Run], command: e2e.Command, tmp_path: Path
+) -> None:
+    run = runs["frozen"]
+    shutil.rmtree(run.best)
+    flip(run.predictions_file)
+    journal, tested = run.journal.read_bytes(), json.loads(run.test_file.read_text())
+    assert command("tune", "--resume", "frozen", "--storage", tmp_path / "runs") == 0
+    assert results_fault(run) is None
+    assert run.journal.read_bytes() == journal
+    again = json.loads(run.test_file.read_text())
+    assert [winner["mean"]["test"]["accuracy"] for winner in again["winners"]] == [
+        winner["mean"]["test"]["accuracy"] for winner in tested["winners"]
+    ]
+    assert command("tune", "--resume", "frozen", "--storage", tmp_path / "runs") == 0

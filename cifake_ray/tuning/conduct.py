@@ -35,7 +35,14 @@ from cifake_ray.tuning.scheduler import build_scheduler
 from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
 from cifake_ray.tuning.session import import_meanwhile, waiting_processes
 from cifake_ray.tuning.trial import build_trainable
-from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
+from cifake_ray.tuning.winners import (
+    Retraining,
+    already_retrained,
+    lost_winner,
+    note_winners,
+    planned_retrainings,
+    promote_trial,
+)
 
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
 
@@ -160,7 +167,10 @@ class Study:
         """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
         self.guard.searching = False
         self.plan, run = planned_retrainings(self.record), self.record.run
-        waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
+        if not self.plan:
+            waiting = lost_winner(run, self.record)
+        else:
+            waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
         if waiting:
             run.remove(run.test_file.name)
         self.left = len(waiting)
@@ -171,7 +181,7 @@ class Study:
         if failure:
             self.failures[name] = failure
         outcome = f": failed, {failure}" if failure else ""
-        total = len(self.plan or ())
+        total = len(self.plan or ()) or 1
         print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
 
 
