@@ -15,7 +15,7 @@ from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.score import results_fault
 from cifake_ray.features import ensure_features, feature_specs
-from cifake_ray.reporting.load import load, state_of
+from cifake_ray.reporting.load import load, state_of, summarise_runs
 from cifake_ray.reporting.report import write_report
 from cifake_ray.run import Run
 from tests.e2e import conftest as e2e
@@ -65,6 +65,28 @@ def test_the_runs_are_compiled_into_a_report(tmp_path: Path) -> None:
     for name in ("finished", "frozen"):
         noted = json.loads((WITNESS / name / "test.json").read_text())["winners"][0]["mean"]["test_dedup"]["accuracy"]
         assert table[table["study"] == name].isin([noted["value"]]).any(axis=None)
+
+
+def test_one_damaged_run_takes_no_other_runs_row(
+    runs: dict[str, Run], command: e2e.Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs["frozen"].experiment_file.write_bytes(b"name: caf\xe9\n")
+    runs["interrupted"].test_file.write_text("[]")
+    listed = summarise_runs(tmp_path / "runs").set_index("name")["state"].to_dict()
+    assert listed["finished"] == "tested"
+    assert listed["frozen"].startswith("damaged: ")
+    assert listed["interrupted"].startswith("damaged: ")
+    assert command("runs", "--storage", tmp_path / "runs") == 0
+    capsys.readouterr()
+    assert command("report", *(run.path for run in runs.values()), "--out", tmp_path / "out") == 1
+    told = capsys.readouterr()
+    assert set(pd.read_csv(tmp_path / "out" / "comparison.csv")["study"].dropna()) >= {"finished"}
+    last = told.err.splitlines()[-1]
+    assert "2 of 3 runs left out of the report" in last
+    assert str(runs["frozen"].experiment_file) in last
+    assert str(runs["interrupted"].test_file) in last
+    assert command("report", runs["frozen"].path, "--out", tmp_path / "other") == 2
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_cache_is_used_and_nothing_is_built_again(cache: Path) -> None:

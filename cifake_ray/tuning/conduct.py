@@ -98,13 +98,18 @@ def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: 
     environment = describe_environment(experiment, inputs, places())
     before = run.read_json(run.environment_file)
     if before:
+        images = (before.get("data") or {}).get("fingerprint")
         for what, now, then in (
-            ("images", environment["data"]["fingerprint"], before["data"]["fingerprint"]),
-            ("backbone weights", _hashes(environment["weights"]), _hashes(before["weights"])),
+            ("images", environment["data"]["fingerprint"], images or environment["data"]["fingerprint"]),
+            (
+                "backbone weights",
+                _hashes(environment["weights"]),
+                _hashes(before.get("weights", environment["weights"])),
+            ),
         ):
             if now != then:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
-        environment |= {key: before[key] for key in ("created", "command", "features", "seconds")}
+        environment |= {key: before[key] for key in ("created", "command", "features", "seconds") if key in before}
         environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
     write_text(run.experiment_file, save_experiment(experiment))
     write_json(run.environment_file, environment)
