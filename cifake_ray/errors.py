@@ -8,6 +8,10 @@ class InputError(Exception):
     """The command, or a file it names, is wrong: one line (what, where, how to mend), exit code 2."""
 
 
+class StorageError(InputError):
+    """A storage refuses, or does not answer. While a study runs, that interrupts the study."""
+
+
 class WorkError(Exception):
     """The input was right and the work failed: one line, exit code 1."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.cache import cache_root
-from cifake_ray.errors import InputError
+from cifake_ray.errors import StorageError
 
 SCHEMES = ("s3://", "gs://")
 _PUT = ".put.json"  # beside mirrored files: size and time of each as it was put last
@@ -35,7 +35,7 @@ def mirror(url: str, kind: str = "mirror") -> Path:
 
 
 def exists(url: str) -> bool:
-    """Whether there is an object at `url`. Raises InputError when the storage cannot be read."""
+    """Whether there is an object at `url`. Raises StorageError when the storage cannot be read."""
     system, path = _open(url)
     with _told(url):
         return bool(system.get_file_info(path).is_file)
@@ -83,7 +83,7 @@ def fetch(url: str, folder: Path, *, leave: Collection[str] = (), exactly: bool 
 
 
 def check_writable(url: str) -> None:
-    """Put an object under `url` and remove it. Raises InputError when the storage refuses."""
+    """Put an object under `url` and remove it. Raises StorageError when the storage refuses."""
     system, path = _open(url)
     write_bytes(f"{url.rstrip('/')}/.cifake-ray", b"")
     with _told(url):
@@ -113,7 +113,7 @@ def read_bytes(url: str) -> bytes | None:
 
 
 def write_bytes(url: str, data: bytes) -> None:
-    """Replace the object at `url`, in one step. Raises InputError when the storage cannot be written."""
+    """Replace the object at `url`, in one step. Raises StorageError when the storage cannot be written."""
     system, path = _open(url)
     with _told(url), system.open_output_stream(path) as stream:
         stream.write(data)
@@ -187,9 +187,9 @@ def _told(url: str) -> Iterator[None]:
         raise _refused(url, error) from error
 
 
-def _refused(url: str, error: OSError) -> InputError:
+def _refused(url: str, error: OSError) -> StorageError:
     reason = " ".join(str(error).split())[:240]
-    return InputError(
+    return StorageError(
         f"{url}: {reason}; check the bucket, and credentials and AWS_ENDPOINT_URL in the environment of "
         f"{'the nodes, where `ray start` takes them from' if _on_cluster() else 'this shell'}"
     )

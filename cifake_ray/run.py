@@ -22,6 +22,7 @@ from cifake_ray import remote
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
 from cifake_ray.machine import process_alive
+from cifake_ray.records import parse_record
 
 DEFAULT_STORAGE = "results/runs"
 Storage = str | Path  # a folder, or the address of object storage: s3://bucket/prefix
@@ -191,22 +192,36 @@ class Run:
     def experiment(self) -> Experiment:
         """The resolved experiment of this run. Raises InputError when it is missing or damaged."""
         try:
-            text = self.experiment_file.read_text()
-        except OSError as error:
+            text = self.experiment_file.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"{self.where}: not a run directory (no {self.experiment_file.name}); `cifake-ray runs` lists them"
             ) from error
-        return validate_experiment(parse_yaml(text, str(self.experiment_file)), str(self.experiment_file))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text in UTF-8"
+            raise InputError(
+                f"{self.experiment_file}: cannot be read ({reason}); put it back from a copy of the run"
+            ) from error
+        tree = parse_yaml(text, str(self.experiment_file))
+        if not isinstance(tree, dict):
+            raise InputError(f"{self.experiment_file}: damaged, no keys in it; put it back from a copy of the run")
+        return validate_experiment(tree, str(self.experiment_file))
 
     def read_json(self, file: Path) -> dict[str, Any]:
-        """The JSON object in one of the run's files, or {} when it is not written yet."""
+        """The JSON object in one of the run's files, or {} when it is not written yet.
+
+        Raises InputError when the file is damaged: no JSON object, or a key of another type.
+        """
         try:
-            loaded = json.loads(file.read_text())
+            return parse_record(file, file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except ValueError as error:
-            raise InputError(f"{file}: not valid JSON ({error}); remove it and `tune --resume {self.name}`") from error
-        return loaded if isinstance(loaded, dict) else {}
+        except (OSError, ValueError, RecursionError) as error:
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+            raise InputError(
+                f"{file}: damaged ({reason}); put it back from a copy of the run, or remove it and run "
+                f"`{resume_command(self.name, self.storage)}`"
+            ) from error
 
 
 def in_job() -> bool:
@@ -378,5 +393,6 @@ def write_bytes(file: Path, data: bytes) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, file)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(OSError):  # gone with its folder
+            os.unlink(temporary)
         raise

@@ -96,12 +96,47 @@ def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
         Run(tmp_path).experiment()
 
 
-def test_json_that_is_not_written_yet_is_empty_and_damaged_json_is_one_line(tmp_path: Path) -> None:
+RECORD_DAMAGES = [
+    ("test.json", b'{"schema": '),
+    ("test.json", b"null"),
+    ("test.json", b"[]"),
+    ("test.json", b"7"),
+    ("test.json", b""),
+    ("test.json", b"\xff\xfe\x00"),
+    ("test.json", b"[" * 100_000),
+    ("test.json", b'{"winners": 5}'),
+    ("winners.json", b'{"winners": [null]}'),
+    ("winners.json", b'{"winners": [{"role": "tuned", "trial_id": "x"}]}'),
+    ("winners.json", b'{"winners": [{"role": "tuned", "trial_id": 1, "seeds": {}}]}'),
+    ("environment.json", b'"text"'),
+    ("environment.json", b'{"data": []}'),
+    ("environment.json", b'{"seconds": "long"}'),
+    ("environment.json", b'{"weights": [1]}'),
+    ("robustness.json", b"[]"),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), RECORD_DAMAGES)
+def test_a_damaged_record_is_one_line_that_names_the_file(tmp_path: Path, name: str, content: bytes) -> None:
     run = Run(tmp_path)
-    assert run.read_json(run.test_file) == {}
-    run.test_file.write_text('{"schema": ')
-    with pytest.raises(InputError, match=r"test\.json: not valid JSON"):
-        run.read_json(run.test_file)
+    assert run.read_json(tmp_path / name) == {}
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{tmp_path / name}: damaged \(.*\); put it back .*--resume") as refused:
+        run.read_json(tmp_path / name)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"name: caf\xe9\n", b"\xff\xfen\x00", b"", b"null", b"- a", b"text", b"{", None])
+def test_a_damaged_experiment_is_one_line_that_names_the_file(tmp_path: Path, content: bytes | None) -> None:
+    run = create_run(tmp_path, "cnn", EXPERIMENT)
+    if content is None:
+        run.experiment_file.unlink()
+        run.experiment_file.mkdir()
+    else:
+        run.experiment_file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{run.experiment_file}[:,]") as refused:
+        run.experiment()
+    assert "\n" not in str(refused.value)
 
 
 def test_only_one_process_writes_a_run_and_a_dead_one_no_longer_counts(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
 from cifake_ray.cli.find import shipped_experiments
 from cifake_ray.cli.show import interval, print_comparison, print_robustness, print_rows
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
 
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
@@ -26,13 +26,16 @@ def report(
     ] = False,
 ) -> None:
     """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
+    from cifake_ray.reporting.load import readable_runs
     from cifake_ray.reporting.report import write_report
     from cifake_ray.run import find_run
 
-    paths = [find_run(run).path for run in runs]
+    paths, faults = readable_runs([find_run(run).path for run in runs])
     written = write_report(paths, out, images=images, with_runs=with_runs)
     print_comparison(paths)
     print(f"report: {next(path for path in written if path.suffix == '.html')}")
+    if faults:
+        raise WorkError(f"{len(faults)} of {len(runs)} runs left out of the report: {'; '.join(faults)}")
 
 
 @app.command(epilog="Example: cifake-ray evaluate results/runs/cnn --data ~/other-generator")

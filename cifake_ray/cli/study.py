@@ -78,7 +78,7 @@ def tune(
     if dry_run:
         _print_plan(request)
         return
-    _score(run_study(request))
+    _score(run_study(request, _results_fault))
 
 
 @app.command(epilog="Example: cifake-ray train search_spaces/cnn.yaml --set training.lr=3e-3 --workers 2")
@@ -124,6 +124,12 @@ def _print_plan(request: Any) -> None:
     print(save_experiment(request.experiment), end="")
     trials = request.experiment.search.trials
     print(f"# valid; would run {trials} trials, {places} at once, in {run_at(request.storage, request.name).where}")
+
+
+def _results_fault(run: Any) -> str | None:
+    from cifake_ray.evaluation.score import results_fault
+
+    return results_fault(run)
 
 
 def _score(run: Any) -> None:

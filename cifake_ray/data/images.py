@@ -92,6 +92,8 @@ def load_images(source: str, *, limit: int | None = None, progress: Progress | N
     if limit is not None and limit < SMALLEST:
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
     found = find_source(source)
+    if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
+        return dataclasses.replace(_image_set(known), source=source)
     entry = cached(entry_path(found, None), lambda: decode_source(source, found, progress))
     images = dataclasses.replace(_image_set(entry), source=source)
     if limit is None or limit >= len(images.train):

@@ -153,7 +153,7 @@ def load_detector(run: Run) -> Detector:
     try:
         note = json.loads((run.best / NOTE_FILE).read_text())
         model: Model = TypeAdapter(Model).validate_python(note["model"])
-    except (OSError, ValueError, KeyError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
         stored = None
     if stored is None:
         run.experiment()

@@ -1,6 +1,8 @@
 """The test part, touched once for each retrained winner and baseline; the median winner becomes `best/`."""
 
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +11,18 @@ import numpy as np
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, run_images, train_duplicates
 from cifake_ray.data.strata import has_subjects, subjects_of
+from cifake_ray.errors import InputError
 from cifake_ray.evaluation.detector import (
     Detector,
     detector_from_checkpoint,
+    load_detector,
     parameter_counts,
     save_detector,
 )
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import POSITIVE, Run, write_bytes, write_json, writing
+from cifake_ray.storage_faults import storage_faults_interrupt
 from cifake_ray.training.checkpoint import BEST
 
 
@@ -37,7 +42,7 @@ def score_winners(run: Run) -> None:
     if not run.winners_file.exists():
         return
     experiment = run.experiment()
-    with writing(run):
+    with storage_faults_interrupt(run), writing(run):
         images = open_run_images(run, experiment)
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
@@ -52,6 +57,36 @@ def score_winners(run: Run) -> None:
             if winner["role"] == "tuned":
                 _keep_best(run, winner, scored, images)
         _write(run, winners, arrays, int(duplicate.sum()))
+
+
+def results_fault(run: Run) -> str | None:
+    """Why the results of a tested run cannot be used: its best model or its predictions are missing or damaged.
+
+    None when they can be used. The backbone's weights must be here, or they count as missing.
+    """
+    try:
+        load_detector(run)
+    except InputError as error:
+        return str(error).partition(";")[0]
+    try:
+        with np.load(run.predictions_file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return f"{run.predictions_file}: missing or damaged"
+    for winner in run.read_json(run.test_file)["winners"]:
+        for seed in winner["seeds"]:
+            if not _agree(arrays, f"{winner['role']}_{seed['seed']}", seed):
+                return f"{run.predictions_file}: not the predictions that {run.test_file.name} tells of"
+    return None
+
+
+def _agree(arrays: dict[str, np.ndarray], name: str, seed: dict[str, Any]) -> bool:
+    """Whether the accuracy in test.json is that of these predictions."""
+    labels, p_fake = arrays.get("labels"), arrays.get(name)
+    if labels is None or p_fake is None or "duplicate" not in arrays or len(labels) != len(p_fake):
+        return False
+    noted = seed.get("test", {}).get("accuracy", {}).get("value")
+    return isinstance(noted, float) and abs(noted - float(((p_fake > 0.5) == (labels == 0)).mean())) < 1e-9
 
 
 def open_run_images(run: Run, experiment: Experiment) -> ImageSet:

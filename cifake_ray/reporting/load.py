@@ -163,6 +163,21 @@ def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
     return studies
 
 
+def readable_runs(run_paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
+    """The runs that can be read whole, and one line for each other run. Raises InputError when none can be read."""
+    found: list[Path] = []
+    faults: list[str] = []
+    for path in dict.fromkeys(map(Path, run_paths)):
+        try:
+            load(path).predictions  # noqa: B018 (read now: a report reads it later)
+            found.append(path)
+        except InputError as error:
+            faults.append(str(error))
+    if faults and not found:
+        raise InputError(faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more runs)")
+    return found, faults
+
+
 def summarise_runs(storage: Storage) -> pd.DataFrame:
     """One row for every run under `storage`: name, model, data, trials by status, best val_accuracy (0..1), state.
 

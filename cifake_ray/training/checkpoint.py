@@ -1,5 +1,6 @@
 """Checkpoints: one safetensors file each, its JSON in the header, replaced in one step. Nothing is ever unpickled."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,20 +17,41 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 def save_checkpoint(file: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
-    """Write tensors and their JSON `note`; a crash leaves the former file whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors and their JSON `note`; a crash leaves the former file whole.
+
+    The folder is made, not those above it: a run that was removed is not begun again. Raises OSError.
+    """
+    file.parent.mkdir(exist_ok=True)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(file, safetensors.torch.save(on_cpu, metadata={"note": json.dumps(note)}))
+    text = json.dumps(note)
+    metadata = {"note": text, "sha256": _digest(on_cpu, text)}
+    write_bytes(file, safetensors.torch.save(on_cpu, metadata=metadata))
 
 
 def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors (on the CPU) and note of a checkpoint; None when there is none or it is damaged."""
+    """Tensors (on the CPU) and note of a checkpoint; None when there is none or it is damaged.
+
+    One flipped bit is enough: the header has a SHA-256 of it all (but for checkpoints of version 0.1).
+    """
     try:
         with safetensors.safe_open(file, framework="pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
-            return tensors, json.loads((stored.metadata() or {})["note"])
+            metadata = stored.metadata() or {}
+            if "sha256" in metadata and metadata["sha256"] != _digest(tensors, metadata["note"]):
+                return None
+            note = json.loads(metadata["note"])
     except (OSError, KeyError, ValueError, safetensors.SafetensorError):
         return None
+    return (tensors, note) if isinstance(note, dict) else None
+
+
+def _digest(tensors: Mapping[str, Tensor], note: str) -> str:
+    """SHA-256 (hex) of the note, and of every tensor's name, type, shape and bytes in the order of names."""
+    digest = hashlib.sha256(note.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -233,8 +233,10 @@ def sample_rows(rows: Tensor) -> Tensor:
 
 
 def _resume(work: Fit) -> None:
-    stored = load_checkpoint(work.folder / LAST) if work.folder is not None else None
-    if stored is not None:
+    """Take up `last`; without a readable `best` beside it the training begins again, or nothing could be tested."""
+    if work.folder is None or (stored := load_checkpoint(work.folder / LAST)) is None:
+        return
+    if load_checkpoint(work.folder / BEST) is not None:
         tensors, note = stored
         restore(work.network, work.optimizer, tensors)
         if work.average is not None:

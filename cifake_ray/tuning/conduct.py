@@ -16,6 +16,7 @@ from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
 from cifake_ray.signals import leave, resumable
+from cifake_ray.storage_faults import storage_faults_interrupt, storage_interrupted
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.inputs import Inputs
 from cifake_ray.tuning.nodes import SharedStorage
@@ -37,7 +38,14 @@ from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
 from cifake_ray.tuning.session import import_meanwhile, waiting_processes
 from cifake_ray.tuning.trial import build_trainable
 from cifake_ray.tuning.watchdog import watching_ray
-from cifake_ray.tuning.winners import Retraining, already_retrained, note_winners, planned_retrainings, promote_trial
+from cifake_ray.tuning.winners import (
+    Retraining,
+    already_retrained,
+    lost_winner,
+    note_winners,
+    planned_retrainings,
+    promote_trial,
+)
 
 _SAVE_SECONDS = 3.0
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
@@ -56,7 +64,7 @@ def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str,
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
         resumable(interrupted_line(run))
-        with writing(run), waiting_processes() if own else nullcontext():
+        with storage_faults_interrupt(run), writing(run), waiting_processes() if own else nullcontext():
             _run(experiment, run, inputs, guard, places, nodes, own=own)
     return run
 
@@ -86,7 +94,7 @@ def _run(
         study.retrain()
     except StudyStopped as stop:
         environment["ended"] = str(stop)
-        raise _interrupted(run, record) from stop
+        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stop
     finally:
         watching.close()
         environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
@@ -104,13 +112,18 @@ def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: 
     environment = describe_environment(experiment, inputs, places())
     before = run.read_json(run.environment_file)
     if before:
+        images = (before.get("data") or {}).get("fingerprint")
         for what, now, then in (
-            ("images", environment["data"]["fingerprint"], before["data"]["fingerprint"]),
-            ("backbone weights", _hashes(environment["weights"]), _hashes(before["weights"])),
+            ("images", environment["data"]["fingerprint"], images or environment["data"]["fingerprint"]),
+            (
+                "backbone weights",
+                _hashes(environment["weights"]),
+                _hashes(before.get("weights", environment["weights"])),
+            ),
         ):
             if now != then:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
-        environment |= {key: before[key] for key in ("created", "command", "features", "seconds")}
+        environment |= {key: before[key] for key in ("created", "command", "features", "seconds") if key in before}
         environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
     write_text(run.experiment_file, save_experiment(experiment))
     write_json(run.environment_file, environment)
@@ -144,7 +157,7 @@ class Study:
             with display_of(self.record, self.guard) as display:
                 self._fit(ChainedSearch(search, self._retrainings, _import_scoring), display, search.deaths)
         except StudyStopped as stop:
-            if str(stop) == "interrupted":
+            if str(stop) in ("interrupted", "storage"):
                 raise
             return str(stop)
         finally:
@@ -173,7 +186,10 @@ class Study:
         """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
         self.guard.searching = False
         self.plan, run = planned_retrainings(self.record), self.record.run
-        waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
+        if not self.plan:
+            waiting = lost_winner(run, self.record)
+        else:
+            waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
         if waiting:
             run.remove(run.test_file.name)
         self.left = len(waiting)
@@ -184,7 +200,7 @@ class Study:
         if failure:
             self.failures[name] = failure
         outcome = f": failed, {failure}" if failure else ""
-        total = len(self.plan or ())
+        total = len(self.plan or ()) or 1
         print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
 
 

@@ -49,9 +49,11 @@ class Guard:
     searching: bool = True  # budgets are the search's; a retraining ends at a signal only
 
     def reason(self, record: StudyRecord) -> str | None:
-        """`interrupted`, `time budget`, `target`, or None to go on."""
+        """`interrupted`, `storage`, `time budget`, `target`, or None to go on."""
         if self.signalled:
             return "interrupted"
+        if record.fault is not None:
+            return "storage"
         if not self.searching:
             return None
         if self.search.time_budget_s is not None and time.monotonic() - self.started >= self.search.time_budget_s:
@@ -112,6 +114,8 @@ class Watch(tune.Callback):  # type: ignore[misc]
         self.losses.started(trial)
 
     def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
+        if "storage" in result:
+            self.record.fault = self.record.fault or str(result["storage"])
         self.gauges.reported(trial.trial_id, Path(trial.config["folder"]).name, result)
 
     def on_trial_complete(self, trial: Any, **info: Any) -> None:  # noqa: ARG002

@@ -6,7 +6,6 @@ it has reported. The tables are rewritten in one step, at most every few seconds
 
 import csv
 import io
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,19 +13,27 @@ from typing import Any, get_args
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cifake_ray.errors import StorageError
 from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
 from cifake_ray.run import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Run, Status, trial_columns, write_text
+from cifake_ray.storage_faults import storage_fault
+from cifake_ray.tuning.journal import (
+    DISCARDED,
+    EPOCH,
+    SPAN,
+    StudyJournal,
+    cell_of,
+    check_journal,
+    has_ended,
+    mend_journal,
+)
 from cifake_ray.tuning.objectives import open_study, stopped_is_complete, told_values
 from cifake_ray.tuning.space import distributions
 
 FLUSH_SECONDS = 3.0
 _FLUSH_SHARE = 20.0  # rewriting may take a twentieth of the time: 5,000 trials of 50 epochs are 250,000 rows
-_EPOCH_ATTRIBUTE = "epoch:"
-_SPAN_ATTRIBUTE = "span:"
-_DISCARDED = "discarded"
 
 
 @dataclass
@@ -50,18 +57,24 @@ class StudyRecord:
     """The only writer of a run's journal and tables."""
 
     def __init__(self, run: Run, experiment: Experiment) -> None:
+        """Raises InputError, before anything is written, when the journal is damaged or knows less than the tables."""
         self.run, self.experiment = run, experiment
         self.rows: dict[int, TrialRow] = {}
+        self.fault: str | None = None  # why the storage cannot be written any more
+        check_journal(run, experiment)
         mend_journal(run)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.storage = JournalStorage(JournalFileBackend(str(run.journal)))
+        self.storage = JournalStorage(journal := StudyJournal(run, self._lose))
+        self._journal = journal
         self.study = open_study(self.storage, run.name, experiment.search)
         for trial in self.study.get_trials(deepcopy=False):
-            if _DISCARDED in trial.user_attrs or trial.state == TrialState.WAITING:
+            if DISCARDED in trial.user_attrs or trial.state == TrialState.WAITING:
                 continue
             whole = trial.state != TrialState.RUNNING or is_whole(experiment.search_space, trial.params)
             if whole:
                 self.rows[trial.number] = _row_of(trial)
+                if not trial.state.is_finished() and has_ended(trial):
+                    self._tell(self.rows[trial.number])  # killed in between
             elif trial.number == 0:
                 self.rows[0] = _row_of(self._complete_baseline(trial))
             else:
@@ -104,7 +117,7 @@ class StudyRecord:
         metric = float(result[self.experiment.search.metric])
         self.storage.set_trial_intermediate_value(trial, epoch, metric)
         self.storage.set_trial_user_attr(
-            trial, f"{_EPOCH_ATTRIBUTE}{epoch}", row.curve[epoch] | row.best | {"at": row.spans[-1][1]}
+            trial, f"{EPOCH}{epoch}", row.curve[epoch] | row.best | {"at": row.spans[-1][1]}
         )
         self.flush()
 
@@ -122,6 +135,11 @@ class StudyRecord:
         self.storage.set_trial_user_attr(trial, "status", status)
         if error:
             self.storage.set_trial_user_attr(trial, "error", error)
+        self._tell(row)
+
+    def _tell(self, row: TrialRow) -> None:
+        """Tell Optuna how a trial ended; nothing of one that is to resume."""
+        number, status = row.trial_id, row.status
         values = told_values(self.experiment.search, row.best)
         if status == "completed" or (status == "stopped" and values and stopped_is_complete(self.experiment.search)):
             self.study.tell(number, values)
@@ -136,22 +154,37 @@ class StudyRecord:
 
     def discard(self, number: int, reason: str) -> None:
         """A proposal that is not trained (made before, say): kept in the journal under its number, in no table."""
-        self.storage.set_trial_user_attr(self._trial_id(number), _DISCARDED, reason)
+        self.storage.set_trial_user_attr(self._trial_id(number), DISCARDED, reason)
         self.study.tell(number, state=TrialState.FAIL)
 
     def flush(self, *, force: bool = False) -> None:
-        """Rewrite both tables if the last time is long enough ago; in object storage, put them and the journal."""
+        """Rewrite the tables if the last time is long enough ago; in object storage, put them and the journal."""
         now = time.monotonic()
         if not force and now - self._flushed < max(FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost):
             return
+        if self._journal.waiting:
+            self._journal.flush()
+        try:
+            self._write_tables()
+            self.run.push()  # the journal with them
+        except (OSError, StorageError) as error:
+            self._lose(error)
+        self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
+
+    def _write_tables(self) -> None:
         rows = sorted(self.rows.values(), key=lambda row: row.trial_id)
         columns = trial_columns(self.experiment.trial_fields())
         write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
         curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
         write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
         write_text(self.run.timeline_file, _csv(TIMELINE_COLUMNS, _timeline(rows)))
-        self.run.push()  # the journal with them
-        self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now
+
+    def _lose(self, error: Exception) -> None:
+        """Keep why the storage cannot be written: the study stops at its next step, where Tune takes no offence."""
+        fault = storage_fault(error, self.run)
+        if fault is None:
+            raise error
+        self.fault = self.fault or fault
 
     def _complete_baseline(self, trial: FrozenTrial) -> FrozenTrial:
         """Trial 0 is the baseline, also when its proposal was cut short: its values are known."""
@@ -162,7 +195,7 @@ class StudyRecord:
         return self.storage.get_trial(trial._trial_id)
 
     def _note_span(self, row: TrialRow) -> None:
-        key = f"{_SPAN_ATTRIBUTE}{len(row.spans)}"
+        key = f"{SPAN}{len(row.spans)}"
         self.storage.set_trial_user_attr(self._trial_id(row.trial_id), key, row.spans[-1])
 
     def _trial_id(self, number: int) -> int:
@@ -172,29 +205,20 @@ class StudyRecord:
 _KEPT = ("total_seconds", "cpu_seconds", *get_args(SecondObjective))
 
 
-def mend_journal(run: Run) -> None:
-    """Drop what a killed writer left: its lock, and a last line without an end. The caller holds the run's lock."""
-    for lock in run.path.glob(run.journal.name + ".lock*"):
-        lock.unlink(missing_ok=True)
-    if run.journal.exists():
-        with run.journal.open("r+b") as stream:
-            text = stream.read()
-            stream.truncate(text.rfind(b"\n") + 1)
-
-
 def _row_of(trial: FrozenTrial) -> TrialRow:
     """A trial as the journal knows it."""
     row = TrialRow(trial.number, dict(trial.params))
-    row.status = trial.user_attrs.get("status", "interrupted")
-    if not trial.state.is_finished():
+    if has_ended(trial):
+        row.status = trial.user_attrs["status"]
+    else:
         row.status = "interrupted"  # its writer is gone, or it would hold the run's lock
     row.error = trial.user_attrs.get("error", "") if row.status == "failed" else ""
     for key, values in trial.user_attrs.items():
-        if key.startswith(_EPOCH_ATTRIBUTE):
+        if key.startswith(EPOCH):
             row.curve[int(values["epoch"])] = {name: values[name] for name in CURVE_COLUMNS[1:]}
     row.spans = _spans_of(trial)
     if row.curve:
-        last = trial.user_attrs[f"{_EPOCH_ATTRIBUTE}{max(row.curve)}"]
+        last = trial.user_attrs[f"{EPOCH}{max(row.curve)}"]
         row.best = _summary(last)
     return row
 
@@ -207,10 +231,10 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float]:
 def _spans_of(trial: FrozenTrial) -> list[list[float]]:
     """When the trial was worked on; a stretch that a killed process left open ends with its last epoch."""
     noted = sorted((int(key.partition(":")[2]), span) for key, span in trial.user_attrs.items()
-                   if key.startswith(_SPAN_ATTRIBUTE))  # fmt: skip
+                   if key.startswith(SPAN))  # fmt: skip
     spans = [list(span) for _, span in noted]
     if spans:
-        ends = [epoch.get("at", 0.0) for key, epoch in trial.user_attrs.items() if key.startswith(_EPOCH_ATTRIBUTE)]
+        ends = [epoch.get("at", 0.0) for key, epoch in trial.user_attrs.items() if key.startswith(EPOCH)]
         spans[-1][1] = max([spans[-1][1], *ends])
     return spans
 
@@ -247,11 +271,5 @@ def _csv(columns: Any, rows: Any) -> str:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: _short(row.get(key)) for key in columns})
+        writer.writerow({key: cell_of(row.get(key)) for key in columns})
     return text.getvalue()
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, bool):
-        return json.dumps(value)
-    return f"{value:.8g}" if isinstance(value, float) else value

@@ -116,6 +116,8 @@ class StudySearch(JournalSearch):
         if number is None or self.record.rows[number].status != "running":
             return  # it was interrupted, and Tune saw its process end
         result = result or {}
+        if "storage" in result:
+            return  # the study is about to stop, and this trial to be interrupted
         if "val_loss" in result:
             self.record.add_epoch(number, result)
         if error:
@@ -192,5 +194,6 @@ class ListSearch(JournalSearch):
         return config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if (name := self.live.pop(trial_id, None)) is not None:
+        name = self.live.pop(trial_id, None)
+        if name is not None and "storage" not in (result or {}):
             self.on_end(name, "its process died" if error else (result or {}).get("failed"))

@@ -4,6 +4,8 @@ Light: neither Ray nor torch is imported before everything that can be checked w
 """
 
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cifake_ray.address import check_address
@@ -13,8 +15,11 @@ from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.remote import check_writable
 from cifake_ray.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
 from cifake_ray.signals import resumable
+from cifake_ray.storage_faults import storage_faults_interrupt
 from cifake_ray.tuning.inputs import gather_inputs
 from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
+
+ResultsFault = Callable[[Run], str | None]
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,10 @@ def planned_concurrency(experiment: Experiment) -> int:
     return max_concurrent(experiment, [local_capacity(gpus=experiment.resources.gpus_per_trial > 0)])
 
 
-def run_study(request: StudyRequest) -> Run:
+def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:
     """Run the study, or what is left of it, and retrain its winner and baseline.
 
+    `results_fault`: why the results of a tested run cannot be used; they are then made again.
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
     experiment = request.experiment
@@ -90,12 +96,16 @@ def run_study(request: StudyRequest) -> Run:
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
         resumable(interrupted_line(run))
-        with writing(run):
-            pass  # refused now if another process holds the run, not after Ray is up
+        from cifake_ray.tuning.journal import check_journal
+
+        with writing(run):  # refused now if another process holds the run, not after Ray is up
+            check_journal(run, experiment)
     else:
         check_new_study(request, searching=False)
     check_address(request.address)
     inputs = gather_inputs(experiment, run, request.data)
+    if run is not None and _nothing_left(run, experiment, results_fault):
+        return run
     experiment = _with_source(experiment, absolute_source(inputs.images.source))
     from cifake_ray.tuning.session import ray_session  # heavy: what is refused above is refused at once
 
@@ -103,6 +113,19 @@ def run_study(request: StudyRequest) -> Run:
         from cifake_ray.tuning.conduct import conduct
 
         return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+
+
+def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:
+    """Whether the resumed run is complete. Results that cannot be used are removed, so that they are made again."""
+    from cifake_ray.tuning.record import StudyRecord
+    from cifake_ray.tuning.winners import is_complete
+
+    with storage_faults_interrupt(run), writing(run):
+        fault = results_fault(run) if results_fault is not None and run.test_file.exists() else None
+        if fault is not None:
+            print(f"{fault}: the winners are trained and tested again", file=sys.stderr, flush=True)
+            run.remove(run.test_file.name)
+        return is_complete(StudyRecord(run, experiment))
 
 
 def _with_source(experiment: Experiment, source: str) -> Experiment:

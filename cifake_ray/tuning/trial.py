@@ -26,6 +26,7 @@ from cifake_ray.experiment import BackboneModel, Experiment, Model
 from cifake_ray.features import FeatureSet
 from cifake_ray.models.registry import build_network, preparation, starting_weights
 from cifake_ray.run import Run
+from cifake_ray.storage_faults import check_folder, storage_fault
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.cost import measure_cost
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit
@@ -59,7 +60,9 @@ Loop = Callable[[Materials, Mapping[str, Any], Report], None]
 
 
 def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -> None:
-    """Train one configuration; failures that belong to it are reported (`failed`: reason), not raised.
+    """Train one configuration; what fails is reported, not raised.
+
+    `failed`: the reason, where it belongs to the configuration; `storage`: the reason, where the run cannot be written.
 
     config: `params` (search-space values), `seed`, `folder` (for checkpoints, under the run), `trial_id` or None.
     """
@@ -67,6 +70,8 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
     folder = run.path / config["folder"]
 
     try:
+        check_folder(run)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         run.pull(config["folder"])
         if (folder / OUT_OF_MEMORY).exists():
             raise TrialFailed(OUT_OF_MEMORY_REASON)
@@ -88,9 +93,19 @@ def run_trial(materials: Materials, config: Mapping[str, Any], report: Report) -
     except TrialFailed as failure:
         report({"failed": str(failure)})
     except Exception as error:
-        folder.mkdir(parents=True, exist_ok=True)
+        report(_outcome(error, run, folder))
+
+
+def _outcome(error: Exception, run: Run, folder: Path) -> dict[str, str]:
+    """`storage`: why the study cannot be written any more; or `failed`: what went wrong with this trial."""
+    if (fault := storage_fault(error, run)) is not None:
+        return {"storage": fault}
+    try:
+        folder.mkdir(exist_ok=True)
         (folder / "error.txt").write_text(traceback.format_exc())
-        report({"failed": _reason(error)})
+    except OSError as full:
+        return {"storage": storage_fault(full, run) or str(full)}
+    return {"failed": _reason(error)}
 
 
 def _reason(error: Exception) -> str:

@@ -49,14 +49,54 @@ def planned_retrainings(record: StudyRecord) -> list[Retraining]:
 
 
 def already_retrained(run: Run, plan: list[Retraining]) -> bool:
-    """Whether winners.json (or the tested result) holds these retrainings, failed ones among them."""
-    noted = run.read_json(run.winners_file) or run.read_json(run.test_file)
+    """Whether winners.json (or the tested result) holds these retrainings, failed ones among them.
+
+    Those of winners.json wait for their test, so that their checkpoints must be readable too.
+    """
+    waiting = run.read_json(run.winners_file)
+    noted = waiting or run.read_json(run.test_file)
+    if waiting and not _readable(run, waiting):
+        return False
     found = [
         (winner["role"], winner["trial_id"])
         for winner in noted.get("winners", [])
         for _ in [*winner["seeds"], *winner["failed"]]
     ]
     return sorted(found) == sorted((retraining.role, retraining.trial_id) for retraining in plan)
+
+
+def _readable(run: Run, noted: dict[str, Any]) -> bool:
+    run.pull("winners")
+    folders = [seed["folder"] for winner in noted["winners"] for seed in winner["seeds"]]
+    return all(load_checkpoint(run.path / folder / BEST) is not None for folder in folders)
+
+
+def is_complete(record: StudyRecord) -> bool:
+    """Whether nothing is left to do: every trial ended, winner and baseline were trained again and tested.
+
+    Raises WorkError when every trial failed.
+    """
+    run, search = record.run, record.experiment.search
+    if record.finished < search.trials or record.with_status("interrupted") or not run.test_file.exists():
+        return False
+    if run.winners_file.exists():  # retrained, and not tested yet
+        return False
+    if search.winner_seeds:
+        return already_retrained(run, planned_retrainings(record))
+    best, tested = record.best(), run.read_json(run.test_file).get("winners", [])
+    return best is not None and [winner["trial_id"] for winner in tested] == [best.trial_id]
+
+
+def lost_winner(run: Run, record: StudyRecord) -> list[dict[str, Any]]:
+    """Without retraining (`winner_seeds: 0`): the best trial's config, to train it again, if its checkpoint is lost."""
+    if (best := record.best()) is None:
+        planned_retrainings(record)
+        return []
+    folder, seed = f"trials/{best.trial_id}", record.experiment.training.seed + best.trial_id
+    run.pull(folder)
+    if _seed_entry(run.path / folder, seed) is not None:
+        return []
+    return [{"trial_id": None, "params": best.params, "seed": seed, "folder": folder}]
 
 
 def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epochs: int) -> None:
@@ -99,8 +139,8 @@ def promote_trial(run: Run, record: StudyRecord) -> None:
 
 def _seed_entry(folder: Path, seed: int) -> dict[str, Any] | None:
     """What one training reached, from its checkpoints; None when it has none."""
-    stored, best = load_checkpoint(folder / LAST), (folder / BEST).is_file()
-    if stored is None or not best:
+    stored = load_checkpoint(folder / LAST)
+    if stored is None or load_checkpoint(folder / BEST) is None:
         return None
     progress = Progress.from_note(stored[1])
     return {

@@ -199,17 +199,19 @@ def test_a_discarded_proposal_is_in_no_table(record: StudyRecord, open_record: O
     assert open_record().finished == 3
 
 
-def test_an_end_that_optuna_was_not_told_of_any_more_is_no_end(record: StudyRecord, open_record: OpenRecord) -> None:
-    """Killed between noting `failed` and telling it: the trial runs on, and then has no error."""
+@pytest.mark.parametrize(("status", "state"), [("completed", "COMPLETE"), ("stopped", "PRUNED"), ("failed", "FAIL")])
+def test_an_end_that_optuna_was_not_told_of_any_more_is_told_on_resuming(
+    record: StudyRecord, open_record: OpenRecord, status: str, state: str
+) -> None:
+    """Killed between writing the status and telling Optuna: a finished trial is not trained again."""
     trial = record.study.trials[4]
-    record.storage.set_trial_user_attr(trial._trial_id, "status", "failed")
-    record.storage.set_trial_user_attr(trial._trial_id, "error", "the loss is nan")
+    record.storage.set_trial_user_attr(trial._trial_id, "status", status)
     again = open_record()
-    assert (again.rows[4].status, again.rows[4].error) == ("interrupted", "")
-    again.start(4, again.rows[4].params)
-    again.finish(4, "completed")
-    last = open_record().rows[4]
-    assert (last.status, last.error) == ("completed", "")
+    assert (again.rows[4].status, again.study.trials[4].state.name) == (status, state)
+    assert again.finished == 4
+    before = record.run.journal.read_bytes()
+    assert open_record().rows[4].status == status
+    assert record.run.journal.read_bytes() == before
 
 
 def test_tables_are_rewritten_now_and_then_and_at_the_end(

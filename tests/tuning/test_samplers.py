@@ -125,6 +125,8 @@ def test_a_killed_trial_without_its_conditional_dimension_goes_on_under_its_numb
     space = {"weight_decay": decay, "optimizer": {"type": "categorical", "choices": ["adam", "adamw"]}}
     search = StudySearch(open_record(experiment_of(space)), lambda: 1)
     search.suggest("a")
+    for epoch in (1, 2):
+        search.on_trial_result("a", epoch_result(epoch))
     search.on_trial_complete("a", epoch_result(3))
     search.record.study.enqueue_trial({"optimizer": "adam"})
     killed = search.suggest("b")
