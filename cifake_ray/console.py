@@ -11,6 +11,17 @@ LINE_SECONDS = 10.0
 _NOTE = "cifake-ray-progress "  # begins the lines that a study in a Ray job prints for machines
 
 
+def printable(text: object) -> str:
+    """`text` as one line that a terminal only shows: control characters and undecodable bytes become escapes."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(text))
+
+
+def shortened(text: str, longest: int = 1000) -> str:
+    """`text`, without its middle when it is longer: values are long, and the cure ends the line."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
+
+
 def print_note(note: dict[str, Any]) -> None:
     """One line of JSON in a Ray job's log, which is all that a shell with the cluster's address can read of it."""
     sys.stderr.write(f"{_NOTE}{json.dumps(note)}\n")

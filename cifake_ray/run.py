@@ -163,7 +163,7 @@ class Run:
 
     @property
     def threshold_file(self) -> Path:
-        """The probability above which the best model says FAKE, fixed on validation images."""
+        """Version 0.1's threshold of the best model; kept where it is, not used any more: 0.5 decides."""
         return self.best / "threshold.json"
 
     @property
@@ -323,7 +323,10 @@ def free_name(storage: Storage, name: str) -> str:
 
 @contextmanager
 def writing(run: Run) -> Iterator[None]:
-    """Be the run's only writer; freed when the process dies. Raises InputError when another process is."""
+    """Be the run's only writer; freed when the process dies. What was written is pushed at the end.
+
+    Raises InputError when another process is.
+    """
     lock = filelock.FileLock(run.path / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -332,6 +335,7 @@ def writing(run: Run) -> Iterator[None]:
     try:
         with _claimed(run) if run.url is not None else nullcontext():
             yield
+            run.push()
     finally:
         lock.release()
 

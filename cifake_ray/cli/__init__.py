@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from cifake_ray import signals
+from cifake_ray.console import printable, shortened
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.machine import make_environment_usable
 
@@ -64,7 +65,7 @@ def _report_error(error: BaseException) -> int:
         what = f"{error.filename}: cannot be read or written" if error.filename else "the output cannot be written"
         error = WorkError(f"{what} ({error.strerror or error})")
         _abandon_output()
-    print(f"cifake-ray: {error}", file=sys.stderr)
+    print(f"cifake-ray: {shortened(printable(error))}", file=sys.stderr)
     return 2 if isinstance(error, InputError) else 1 if isinstance(error, WorkError) else 130
 
 

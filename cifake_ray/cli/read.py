@@ -3,15 +3,23 @@
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
 from cifake_ray.cli.find import shipped_experiments
-from cifake_ray.cli.show import interval, print_comparison, print_robustness, print_rows
-from cifake_ray.errors import InputError, WorkError
+from cifake_ray.cli.show import (
+    print_comparison,
+    print_evaluation,
+    print_prediction,
+    print_robustness,
+    print_rows,
+    trained_on,
+)
+from cifake_ray.errors import WorkError
 
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
@@ -47,7 +55,8 @@ def evaluate(
     ] = False,
     limit: Annotated[int | None, typer.Option(help="With --robustness: only so many test images.", min=20)] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Draw the test images that it gets most wrong, and what it looked at.")
+        bool,
+        typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,42 +64,35 @@ def evaluate(
 
     What --data, --robustness and --explain find is noted in the run, and `report` shows it.
     """
+    from cifake_ray.data import check_images_here
     from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.run import find_run
 
+    found = find_run(run)
+    if data is None:
+        check_images_here(found, found.experiment())  # at once: what is below imports torch
     if robustness or explain:
-        _look_closer(run, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
+        _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
-    result = evaluate_run(find_run(run), data)
+
+    result = evaluate_run(found, data)
     if as_json:
         print(json.dumps(result, indent=1))
         return
-    generated = ", generated: no measure of CIFAKE" if result["generated"] else ""
-    about = f"{result['test_images']:,} test images{generated}; weights {result['weights']}"
-    print(f"{result['run']} on {result['data']} ({about})")
-    for key, label in (("accuracy", "accuracy"), ("auc", "AUC"), ("f1_fake", "F1 (FAKE)"), ("ece", "ECE")):
-        whole, fresh = result["test"][key], result["test_dedup"][key]
-        print(f"  {label:10} {interval(whole)}   without train duplicates {interval(fresh)}")
-    if fixed := result.get("at_threshold"):
-        at = f"at probability {result['threshold']['value']:.3f}, which validation fixed"
-        print(f"  {'accuracy':10} {interval(fixed['accuracy'])}   {at}")
-    print(f"  {result['duplicates_removed']} test images equal a train image. {result['method']}")
+    print_evaluation(result)
 
 
 def _look_closer(
-    place: str, data: str | None, *, robustness: bool, explain: bool, limit: int | None, as_json: bool
+    run: Any, data: str | None, *, robustness: bool, explain: bool, limit: int | None, as_json: bool
 ) -> None:
     from cifake_ray.evaluation.explain import explain_run
     from cifake_ray.evaluation.robustness import measure_robustness
-    from cifake_ray.run import find_run
 
-    if explain and data is not None:
-        raise InputError("--explain: draws a run's own test images; leave --data out")
-    run, found = find_run(place), {}
+    found = {}
     if robustness:
         found["robustness"] = measure_robustness(run, data, limit)
     if explain:
-        found["explain"] = explain_run(run)
+        found["explain"] = explain_run(run, data)
     if as_json:
         print(json.dumps(found, indent=1))
         return
@@ -103,20 +105,31 @@ def _look_closer(
 @app.command(epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png")
 def predict(
     run: RunArgument,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Say REAL or FAKE of image files, with the probability of FAKE and how far they are from CIFAKE's images."""
+    """Call each picture FAKE or REAL, with the probability of FAKE; say where the answer means nothing.
+
+    A picture unlike the images that the model was validated on is marked as outside. A file that cannot be judged has a
+    line with the reason, and the others have their answers: exit code 1, or 2 when none could be judged.
+    """
     from cifake_ray.evaluation.predict import predict_files
     from cifake_ray.run import find_run
 
-    results = predict_files(find_run(run), images)
+    judged = failed = 0
+    entries = []
+    found = find_run(run)
+    for result in predict_files(found, images):
+        judged, failed = judged + ("error" not in result), failed + ("error" in result)
+        entries += [result] if as_json else []
+        if not as_json:
+            print_prediction(result)
     if as_json:
-        print(json.dumps(results, indent=1))
-        return
-    for result in results:
-        remarks = f"  ({'; '.join(result['remarks'])})" if result["remarks"] else ""
-        print(f"{result['label']}  p(FAKE) {result['p_fake']:.3f}  {result['file']}{remarks}")
+        print(json.dumps(entries, indent=1))
+    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}"
+    print(f"{about}; {failed:,} not" if failed else about, file=sys.stderr)
+    if failed:
+        raise typer.Exit(1 if judged else 2)
 
 
 @app.command(epilog="Example: cifake-ray spaces")

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cifake_ray.console import printable
+
 _WIDE = 120  # characters that the whole comparison table takes
 
 
@@ -54,20 +56,73 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def percent(value: float | None) -> str:
+    """`88.50 %`: the one unit of accuracies for people; JSON keeps 0.885."""
+    return "" if value is None else f"{100 * value:.2f} %"
+
+
 def interval(metric: dict[str, float]) -> str:
-    return f"{metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
+    """`88.50 % [87.10, 89.70]`."""
+    return f"{percent(metric['value'])} [{100 * metric['low']:.2f}, {100 * metric['high']:.2f}]"
+
+
+def print_evaluation(result: dict[str, Any]) -> None:
+    """What `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
+    print(f"{result['run']} on {printable(result['summary'])}; weights {result['weights']}")
+    whole, fresh = result["test"], result["test_dedup"]
+    labels = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    for key, label in labels.items():
+        if key in whole:
+            print(f"  {label:18} {interval(whole[key])}   without copies of training images {interval(fresh[key])}")
+    print(f"  {'constant answer':18} {percent(result['constant_accuracy'])}")
+    for key, label in (("auc", "AUC"), ("f1_fake", "F1 (FAKE)"), ("ece", "ECE")):
+        print(f"  {label:18} {fresh[key]['value']:.4f} [{fresh[key]['low']:.4f}, {fresh[key]['high']:.4f}]")
+    if result["only_answer"]:
+        print(f"  the model calls every image {result['only_answer']}")
+    elif fresh["auc"]["value"] < 0.5:
+        print("  an AUC below 0.5 is worse than chance")
+    copies = f"{result['duplicates_removed']:,} images equal a training image"
+    looked = "copies of training images were not looked for: the study's images are not here"
+    print(f"  {copies if result['copies_looked_for'] else looked}")
+
+
+def print_prediction(result: dict[str, Any]) -> None:
+    """One picture's line: label, probability, name, what to know of it."""
+    name = printable(result["file"])
+    if "error" in result:
+        print(f"error  {name}: {printable(result['error'])}")
+        return
+    remarks = list(result["remarks"])
+    if result["domain"] == "outside":
+        remarks.insert(0, f"outside: {result['reason']}; the answer means nothing for it")
+    note = f"  ({'; '.join(remarks)})" if remarks else ""
+    print(f"{result['label']}  p(FAKE) {_probability(result['p_fake'])}  {name}{note}")
+
+
+def _probability(value: float) -> str:
+    return "> 0.999" if value > 0.999 else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def trained_on(run: Any) -> str:
+    """Which images the run's model knows: their size and their source."""
+    experiment = run.experiment()
+    data = run.read_json(run.environment_file).get("data") or {}
+    source = "the synthetic sample" if data.get("generated") else Path(str(data.get("source"))).name
+    sizes = experiment.model.image_size
+    pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
+    return f"{pixels} px images of {source}"
 
 
 def print_robustness(result: dict[str, Any]) -> None:
     """The panel of `evaluate --robustness`."""
-    threshold = result["threshold"]["value"]
-    print(f"{result['data']}: {result['test_images']:,} test images, FAKE above {threshold:.3f} (fixed on validation)")
-    columns = ["images", "accuracy [95 %]", "AUC", "FAKE recognised", "REAL recognised"]
-    shares = ("auc", "recognised_FAKE", "recognised_REAL")
-    print_table(
-        columns,
-        [[row["name"], interval(row["accuracy"]), *(_cell(row[key]) for key in shares)] for row in result["rows"]],
-    )
+    print(f"{result['data']}: {result['test_images']:,} test images")
+    columns = ["images", "accuracy [95 %]", "AUC", "FAKE right", "REAL right"]
+    rows = [
+        [row["name"], interval(row["accuracy"]), _cell(row["auc"]), percent(row["recognised_FAKE"]),
+         percent(row["recognised_REAL"])]
+        for row in result["rows"]
+    ]  # fmt: skip
+    print_table(columns, rows)
 
 
 def plan_lines(plan: Any) -> list[str]:

@@ -21,7 +21,7 @@ from cifake_ray.errors import InputError
 
 SIZE = 32
 PIXELS = SIZE * SIZE * 3  # bytes of a decoded image
-MAX_SOURCE_PIXELS = 1 << 25  # above 33 megapixels a "photo" is more likely a decompression bomb
+MAX_SOURCE_PIXELS = 1 << 27  # 134 megapixels, 400 MB as RGB: telephones make 50; more is likely a decompression bomb
 MAX_SOURCE_BYTES = 1 << 28
 RESIZED = "resized from another size (Lanczos)"
 SQUEEZED = "squeezed to a square"
@@ -105,7 +105,7 @@ def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A picture of the user's own: uint8 [32, 32, 3], 0..255, and what was converted (grey, resized from another size).
+    """A picture file: uint8 [32, 32, 3], 0..255, and what was converted (grey, resized from another size).
 
     Raises InputError when it cannot be read.
     """
@@ -117,6 +117,12 @@ def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}; expected one still picture of 8 bits a channel ({kinds})") from error
     return np.frombuffer(pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), conversions
+
+
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(width, height) in pixels of a picture file that can be read."""
+    with Image.open(path, formats=_FORMATS) as image:
+        return image.size
 
 
 def read_item(item: Item) -> bytes:

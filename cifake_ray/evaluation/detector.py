@@ -1,6 +1,6 @@
 """A trained detector: images in, probability of FAKE out. Saved as one safetensors and one JSON file."""
 
-import json
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from cifake_ray.data import Part
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
+from cifake_ray.evaluation.model_note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
 from cifake_ray.features import ensure_features, model_specs
 from cifake_ray.machine import cores
@@ -30,8 +30,6 @@ from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifake_ray.training.extract import extract_shard
 from cifake_ray.training.fit import EVALUATION_BATCH
-
-WEIGHTS_FILE, NOTE_FILE = "model.safetensors", "model.json"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,10 @@ class Detector:
             torch.stack([self.network(prepare(view)) for view in inputs.views(rows)]).double().mean(0)
             for rows in torch.arange(count).split(EVALUATION_BATCH)
         ]
-        return torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
+        p_fake = torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
+        if not np.isfinite(p_fake).all():
+            raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
+        return p_fake
 
 
 def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
@@ -105,7 +106,7 @@ def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | 
 def _backbone_weights(model: Model, noted: Mapping[str, Any] | None) -> Weights | None:
     """The frozen backbone's weights, as `noted` in model.json; of a fine-tuned one, whose tensors are stored, the note.
 
-    Raises InputError when they are not to be had, or others than those that the head was trained on.
+    Raises InputError when they cannot be found, or when the head was trained on others.
     """
     if not isinstance(model, BackboneModel):
         return None
@@ -143,24 +144,27 @@ def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> Non
         "input": "RGB, 32 x 32 pixels, 0..255",
         "labels": list(LABELS),
         "positive_class": POSITIVE,
+        "sha256": _sha256(folder / WEIGHTS_FILE),
     }
     write_json(folder / NOTE_FILE, described | note)
 
 
 def load_detector(run: Run) -> Detector:
-    """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights are not to be had."""
-    stored = load_checkpoint(run.best / WEIGHTS_FILE)
-    try:
-        note = json.loads((run.best / NOTE_FILE).read_text())
-        model: Model = TypeAdapter(Model).validate_python(note["model"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
-        stored = None
-    if stored is None:
-        run.experiment()
-        raise InputError(
-            f"{run.best}: no trained model there; finish the study with `cifake-ray tune --resume {run.name}`"
-        )
-    return _build(model, stored[0], note.get("backbone"), run.best / WEIGHTS_FILE)
+    """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights cannot be found."""
+    note, model = read_model_note(run)
+    file = run.best / WEIGHTS_FILE
+    stored = load_checkpoint(file)
+    if stored is None or note.get("sha256") not in (None, _sha256(file)):  # version 0.1 noted none
+        raise InputError(damaged(run, f"{file} is damaged"))
+    if not all(tensor.isfinite().all() for tensor in stored[0].values()):
+        raise InputError(damaged(run, f"{file} holds values that are no numbers"))
+    return _build(model, stored[0], note.get("backbone"), file)
+
+
+def _sha256(file: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def parameter_counts(detector: Detector) -> tuple[int, int]:

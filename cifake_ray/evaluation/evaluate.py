@@ -6,50 +6,54 @@ from pathlib import PurePath
 from typing import Any
 
 from cifake_ray.console import progress
-from cifake_ray.data import copies_among, load_labelled
+from cifake_ray.evaluation.decision import NOTE, constant_accuracy, only_answer, scores
 from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
-from cifake_ray.evaluation.score import open_run_images
-from cifake_ray.evaluation.threshold import fixed_threshold, scores_at
+from cifake_ray.evaluation.own_images import Scored, images_to_score
 from cifake_ray.run import Run, write_json, writing
 
 
 def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
-    The latter is written to `evaluations/<name>.json`, with the scores at the threshold that validation fixed. Copies
-    of the images that the model was trained on are left out of `test_dedup`. Raises InputError when images, weights or
-    the model are not to be had.
+    The latter is written to `evaluations/<name>.json`. Copies of the images that the model was trained on are left out
+    of `test_dedup`, where the run's own images are here to be compared. Raises InputError when the images, the weights
+    or the model cannot be found.
     """
     detector = load_detector(run)
-    own = open_run_images(run, run.experiment())
-    part, about = own.test, {"data": own.source, "generated": own.generated, "converted": own.converted}
-    if source is not None:
-        with progress("decoding images") as update:
-            other = load_labelled(source, progress=update)
-        part = other.images
-        about = {"data": other.source, "generated": other.generated, "converted": other.converted}
+    found = images_to_score(run, source)
     with progress("features of the test part") as update:
-        p_fake = detector.p_fake_of_part(part, update)
-    fresh = ~copies_among(part, own.train)
+        p_fake = detector.p_fake_of_part(found.part, update)
+    labels, fresh = found.part.labels, ~found.copies()
     result: dict[str, Any] = {
         "run": run.where,
-        **about,
+        **_about(found),
         "test_images": len(p_fake),
-        "test": score_seeds(part.labels, [p_fake])[1],
-        "test_dedup": score_seeds(part.labels[fresh], [p_fake[fresh]])[1],
+        "constant_accuracy": constant_accuracy(labels),
+        "only_answer": only_answer(p_fake),
+        "test": score_seeds(labels, [p_fake])[1],
+        "test_dedup": score_seeds(labels[fresh], [p_fake[fresh]])[1],
         "duplicates_removed": int((~fresh).sum()),
+        "copies_looked_for": found.own is not None,
         "weights": detector.weights.name if detector.weights else "none",
         "method": METHOD,
     }
-    if source is None:
+    if source is None or found.other is None:
         return result
+    result |= {"threshold": NOTE, "at_threshold": scores(labels[fresh], p_fake[fresh])}
     with writing(run):
-        result["threshold"] = fixed_threshold(run, detector, own)
-        threshold = float(result["threshold"]["value"])
-        result["at_threshold"] = scores_at(part.labels[fresh], p_fake[fresh], threshold)
         note_evaluation(run, source, result)
     return result
+
+
+def _about(found: Scored) -> dict[str, Any]:
+    """Which images these are, and what of their source is not among them."""
+    images = found.other or found.own
+    assert images is not None  # one of them was scored
+    part = found.other.part if found.other is not None else "test"
+    about = {"data": images.source, "part": part, "generated": images.generated, "converted": images.converted}
+    skipped = [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped]
+    return about | {"skipped": skipped, "summary": images.summary()}
 
 
 def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:
@@ -61,4 +65,3 @@ def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:
         file = run.evaluations / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:6]}.json"
     noted = run.read_json(file)
     write_json(file, {"schema": 1} | noted | {"data": source} | result)
-    run.push()

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cifake_ray.data import Part, train_duplicates
+from cifake_ray.data import Part, run_images, train_duplicates
 from cifake_ray.data.strata import SUBJECT_NAMES, has_subjects, subjects_of
 from cifake_ray.evaluation.detector import Detector, load_detector
 from cifake_ray.evaluation.gradcam import METHODS, class_activation_maps
-from cifake_ray.evaluation.score import open_run_images
 from cifake_ray.run import LABELS, Run, write_bytes, write_json, writing
 
 SHOWN = 8  # images of each label
@@ -21,14 +20,14 @@ _OPAQUE = 0.6  # of the colours over the image
 _COLOURS = np.array([[0, 0, 4], [188, 55, 84], [252, 255, 164]], np.float32)
 
 
-def explain_run(run: Run) -> dict[str, Any]:
+def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
     """Write `explain/`: of each label the test images whose probability is furthest on the wrong side, and overlays.
 
-    Raises InputError when images, weights or the model are not to be had.
+    source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
     """
     with writing(run):
         detector = load_detector(run)
-        images = open_run_images(run, run.experiment())
+        images = run_images(run, run.experiment(), source)
         p_fake = detector.p_fake_of_part(images.test)
         return explain(run, detector, images.test, p_fake, ~train_duplicates(images))
 

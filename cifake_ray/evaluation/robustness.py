@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import progress
-from cifake_ray.data import Part, copies_among, load_labelled, of_subjects
+from cifake_ray.data import Part, of_subjects
 from cifake_ray.data.strata import choose_stratified
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
+from cifake_ray.evaluation.decision import NOTE, scores
 from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.evaluate import note_evaluation
-from cifake_ray.evaluation.score import open_run_images
-from cifake_ray.evaluation.threshold import fixed_threshold, scores_at
+from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.run import Run, write_json, writing
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [n, h, w, 3] -> probability of FAKE, float [n]
@@ -27,24 +27,22 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
     limit: a stratified subset of so many test images. Raises InputError as `evaluate_run` does.
     """
     with writing(run):
-        detector, experiment = load_detector(run), run.experiment()
-        own = open_run_images(run, experiment)
-        threshold = fixed_threshold(run, detector, own)
-        part = own.test if source is None else load_labelled(source).images
-        part = _fresh(part, copies_among(part, own.train), limit)
-        left_out = experiment.data.leave_out
+        detector = load_detector(run)
+        found = images_to_score(run, source)
+        part = _fresh(found.part, found.copies(), limit)
+        left_out = run.experiment().data.leave_out
         result = {
             "schema": 1,
-            "data": own.source if source is None else source,
+            "data": found.own.source if found.own is not None and found.other is None else source,
             "test_images": len(part),
-            "threshold": threshold,
+            "threshold": NOTE,
+            "copies_looked_for": found.own is not None,
             "weights": detector.weights.name if detector.weights else "none",
             "left_out": list(left_out),
-            "rows": _measure(detector.p_fake, part, threshold["value"], left_out),
+            "rows": _measure(detector.p_fake, part, left_out),
         }
-        if source is None:
+        if source is None or found.other is None:
             write_json(run.robustness_file, result)
-            run.push()
         else:
             note_evaluation(run, source, {"robustness": result})
     return result
@@ -59,26 +57,26 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     return Part(part.images[chosen], part.labels[chosen], part.names[chosen], f"{part.fingerprint}-{len(chosen)}")
 
 
-def _measure(predict: Predict, part: Part, threshold: float, left_out: Sequence[str]) -> list[Row]:
+def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
     subjects: list[Row] = []
     total = (1 + len(CORRUPTIONS)) * len(part)
     with progress("degraded test images") as update:
         update(0, total)
         for row, p_fake in _predictions(predict, part.images):
-            rows.append(row | scores_at(part.labels, p_fake, threshold))
+            rows.append(row | scores(part.labels, p_fake))
             if not subjects and left_out:
-                subjects = _by_subject(part, p_fake, threshold, left_out)
+                subjects = _by_subject(part, p_fake, left_out)
             update(len(rows) * len(part), total)
     return rows + subjects
 
 
-def _by_subject(part: Part, p_fake: np.ndarray, threshold: float, left_out: Sequence[str]) -> list[Row]:
+def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[Row]:
     """Images as they are, of subjects that were left out of training, and of the others."""
     unseen = of_subjects(part.names, left_out)
     groups = (("left out", f"left out of training: {', '.join(left_out)}", unseen), ("seen", "other subjects", ~unseen))
     return [
-        {"kind": kind, "strength": None, "name": name} | scores_at(part.labels[which], p_fake[which], threshold)
+        {"kind": kind, "strength": None, "name": name} | scores(part.labels[which], p_fake[which])
         for kind, name, which in groups
         if which.any()
     ]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, run_images, train_duplicates
+from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
+from cifake_ray.data.decode import RESIZED
 from cifake_ray.data.strata import has_subjects, subjects_of
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.detector import (
@@ -19,6 +20,7 @@ from cifake_ray.evaluation.detector import (
     parameter_counts,
     save_detector,
 )
+from cifake_ray.evaluation.domain import describe_domain
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import POSITIVE, Run, write_bytes, write_json, writing
@@ -37,13 +39,13 @@ class _Scored:
 def score_winners(run: Run) -> None:
     """Score what `winners.json` lists on the test part; writes test.json, test_predictions.npz and best/.
 
-    Does nothing when there is nothing new to score. Raises InputError when images or weights are not to be had.
+    Does nothing when there is nothing new to score. Raises InputError when images or weights are missing.
     """
     if not run.winners_file.exists():
         return
     experiment = run.experiment()
     with storage_faults_interrupt(run), writing(run):
-        images = open_run_images(run, experiment)
+        images = run_images(run, experiment)
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
         arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
@@ -89,11 +91,6 @@ def _agree(arrays: dict[str, np.ndarray], name: str, seed: dict[str, Any]) -> bo
     return isinstance(noted, float) and abs(noted - float(((p_fake > 0.5) == (labels == 0)).mean())) < 1e-9
 
 
-def open_run_images(run: Run, experiment: Experiment) -> ImageSet:
-    """The run's own images, wherever they are now. Raises InputError as `run_images` does."""
-    return run_images(run, experiment)
-
-
 def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images: ImageSet) -> _Scored:
     detectors, p_fake = [], []
     for seed in winner["seeds"]:
@@ -132,7 +129,16 @@ def _keep_best(run: Run, winner: dict[str, Any], scored: _Scored, images: ImageS
     for measured in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations):  # of the model before
         run.remove(measured.relative_to(run.path).as_posix())
     note = {"study": run.name, "seed": seed["seed"], "epoch": seed["best_epoch"], "val_accuracy": seed["val_accuracy"]}
-    save_detector(scored.detectors[index], run.best, note | {"data_fingerprint": images.fingerprint})
+    note |= {"data_fingerprint": images.fingerprint, "domain": _domain(run.experiment(), images)}
+    save_detector(scored.detectors[index], run.best, note)
+
+
+def _domain(experiment: Experiment, images: ImageSet) -> dict[str, Any]:
+    """What the validation images are like, for `predict`; their size counts if all were delivered in the network's."""
+    data = experiment.data
+    chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
+    validation = images.train.images[chosen]
+    return describe_domain(validation, None if RESIZED in images.converted else validation.shape[1])
 
 
 def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray], duplicates: int) -> None:

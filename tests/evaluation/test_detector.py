@@ -3,18 +3,22 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from cifake_ray.data import load_images
-from cifake_ray.errors import InputError
+from cifake_ray.errors import InputError, WorkError
 from cifake_ray.evaluation.detector import Detector, load_detector, parameter_counts, save_detector
 from cifake_ray.evaluation.predict import predict_files
 from cifake_ray.experiment import BackboneModel, CnnModel
@@ -25,6 +29,7 @@ from cifake_ray.run import Run
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 CopyOf = Callable[..., Run]
+WITNESS = Path(__file__).parent.parent / "runs" / "v0.1" / "finished"
 
 
 def cnn_detector() -> Detector:
@@ -168,23 +173,91 @@ def test_nothing_is_unpickled(trained: Run, tmp_path: Path) -> None:
     assert canary.is_dir()
     canary.rmdir()
     (trained.best / "model.safetensors").write_bytes(evil)
-    with pytest.raises(InputError, match="no trained model there"):
+    with pytest.raises(InputError, match="damaged"):
         load_detector(trained)
     torch.save({"weight": Canary(canary)}, trained.best / "model.safetensors")
-    with pytest.raises(InputError, match="no trained model there"):
+    with pytest.raises(InputError, match="damaged"):
         load_detector(trained)
     assert not canary.exists()
 
 
-@pytest.mark.parametrize(
-    ("file", "text"),
-    [("model.json", ""), ("model.json", "{}"), ("model.json", '{"model": {"kind": "vgg"}}'), ("model.safetensors", "")],
-)
-def test_a_damaged_model_is_one_line(trained: Run, file: str, text: str) -> None:
-    (trained.best / file).write_text(text)
-    with pytest.raises(InputError, match=f"no trained model there; .*--resume {trained.name}") as refused:
+DAMAGES = {
+    "empty note": ("model.json", ""), "no object": ("model.json", "null"), "a list": ("model.json", "[]"),
+    "no model": ("model.json", "{}"), "another kind": ("model.json", '{"model": {"kind": "vgg"}}'),
+    "not text": ("model.json", "\udcff"), "empty weights": ("model.safetensors", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "text"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_model_is_one_line_that_says_what_restores_it(trained: Run, file: str, text: str) -> None:
+    (trained.best / file).write_bytes(text.encode("utf-8", "surrogateescape"))
+    trained.journal.touch()
+    with pytest.raises(InputError, match=rf"best/{file}.*; restore it with `cifake-ray tune --resume") as refused:
         load_detector(trained)
     assert "\n" not in str(refused.value)
+    trained.journal.unlink()  # as `report --with-runs` publishes it
+    with pytest.raises(InputError, match="copy the published run again"):
+        load_detector(trained)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_flipped_bit_of_the_weights_is_never_used(trained: Run, seed: int) -> None:
+    file = trained.best / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    at = int(np.random.default_rng(seed).integers(len(data) * 8))
+    data[at // 8] ^= 1 << at % 8
+    file.write_bytes(data)
+    with pytest.raises(InputError, match="damaged"):
+        load_detector(trained)
+
+
+def test_weights_of_version_0_1_that_are_no_numbers_are_refused(trained: Run) -> None:
+    """It noted no digest."""
+    tensors = {name: torch.full(tensor.shape, torch.nan) if tensor.is_floating_point() else tensor
+               for name, tensor in load_detector(trained).network.state_dict().items()}  # fmt: skip
+    save_file(tensors, trained.best / "model.safetensors", {"note": "{}"})
+    note = json.loads((trained.best / "model.json").read_text())
+    del note["sha256"]
+    (trained.best / "model.json").write_text(json.dumps(note))
+    with pytest.raises(InputError, match="values that are no numbers"):
+        load_detector(trained)
+
+
+def test_a_network_that_gives_no_number_is_an_error_and_no_label() -> None:
+    detector = cnn_detector()
+    for parameter in detector.network.parameters():
+        parameter.data.fill_(torch.nan)
+    with pytest.raises(WorkError, match="no number"):
+        detector.p_fake(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"schema": 99}, "schema 99, this version reads 1"), ({"labels": ["REAL", "FAKE"]}, "the wrong way round"),
+     ({"positive_class": "REAL"}, "the wrong way round")],
+)  # fmt: skip
+def test_a_note_of_another_program_is_refused(trained: Run, change: dict[str, object], words: str) -> None:
+    note = json.loads((trained.best / "model.json").read_text())
+    (trained.best / "model.json").write_text(json.dumps(note | change))
+    with pytest.raises(InputError, match=words):
+        load_detector(trained)
+
+
+def test_what_is_said_of_a_run_without_a_model_is_true(trained: Run) -> None:
+    (trained.best / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"were not published; train it again with `cifake-ray train .*cnn --data"):
+        load_detector(trained)
+    trained.journal.touch()
+    with pytest.raises(InputError, match="finish the study with `cifake-ray tune --resume cnn"):
+        load_detector(trained)
+    holder = "import sys, filelock; l = filelock.FileLock(sys.argv[1]); l.acquire(); print('held', flush=True); input()"
+    command = [sys.executable, "-c", holder, str(trained.path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(InputError, match="still running"):
+            load_detector(trained)
+        other.communicate("\n")
 
 
 def test_tensors_of_another_model_are_one_line(trained: Run) -> None:
@@ -199,41 +272,73 @@ def test_tensors_of_another_model_are_one_line(trained: Run) -> None:
 # --- predict -----------------------------------------------------------------------------------------------------
 
 
+def predicted(run: Run, *files: Path) -> list[dict[str, Any]]:
+    return list(predict_files(run, list(map(str, files))))
+
+
 def test_predict_takes_png_and_jpeg_and_says_what_was_converted(trained: Run, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("small.png", "small.jpg", "large.png", "grey.png")]
     Image.fromarray(IMAGES[0]).save(files[0])
     Image.fromarray(IMAGES[1]).save(files[1], quality=95)
     Image.fromarray(IMAGES[2]).resize((640, 480)).save(files[2])
     Image.fromarray(IMAGES[3]).convert("L").save(files[3])
-    results = predict_files(trained, files)
+    results = predicted(trained, *files)
     assert [result["file"] for result in results] == list(map(str, files))
     exact = load_detector(trained).p_fake(IMAGES[:1])[0]
     assert results[0]["p_fake"] == pytest.approx(exact, abs=1e-5)
     for result in results:
         assert result["label"] == ("FAKE" if result["p_fake"] > 0.5 else "REAL")
-        assert "the detector was trained on the generated sample, not on CIFAKE" in result["remarks"]
+        assert "the detector was trained on the synthetic sample, not on CIFAKE" in result["remarks"]
     own = [[remark for remark in result["remarks"] if "trained on" not in remark] for result in results]
     assert own[:2] == [[], []]
     assert "resized" in own[2][0]
     assert "grey" in own[3][0]
+    assert (results[2]["domain"], results[2]["reason"]) == ("outside", "640 x 480 px; the model knows images of 32 px")
     json.dumps(results, allow_nan=False)
 
 
 def test_a_detector_of_real_images_makes_no_remark(trained: Run, tmp_path: Path) -> None:
     trained.environment_file.write_text(json.dumps({"data": {"generated": False}}))
     Image.fromarray(IMAGES[0]).save(tmp_path / "small.png")
-    assert predict_files(trained, [tmp_path / "small.png"])[0]["remarks"] == []
+    assert predicted(trained, tmp_path / "small.png")[0]["remarks"] == []
 
 
 def test_predict_runs_the_backbone_of_a_frozen_model(copy_of: CopyOf, tmp_path: Path) -> None:
     run = copy_of("resnet50", scored=True)
     Image.fromarray(IMAGES[0]).save(tmp_path / "small.png")
-    found = predict_files(run, [tmp_path / "small.png"])[0]["p_fake"]
+    found = predicted(run, tmp_path / "small.png")[0]["p_fake"]
     assert found == pytest.approx(load_detector(run).p_fake(IMAGES[:1])[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["notes.jpg", "missing.png"])
-def test_a_file_that_is_no_image_is_refused_by_name(trained: Run, tmp_path: Path, name: str) -> None:
+def test_one_bad_file_takes_no_answer_from_the_others(trained: Run, tmp_path: Path) -> None:
+    good, again = tmp_path / "good.png", tmp_path / "again.png"
+    for file in (good, again):
+        Image.fromarray(IMAGES[0]).save(file)
     (tmp_path / "notes.jpg").write_text("no picture")
-    with pytest.raises(InputError, match=name):
-        predict_files(trained, [tmp_path / name])
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    bad = {
+        "notes.jpg": "not an image", "missing.png": "No such file", "zero.jpg": "no regular file",
+        "pipe.jpg": "no regular file", "loop.jpg": "symbolic links", ".": "a folder", "*.webp": "this pattern",
+    }  # fmt: skip
+    results = predicted(trained, good, *(tmp_path / name for name in bad), again)
+    assert [result.get("error") is None for result in results] == [True, *[False] * len(bad), True]
+    assert results[0]["p_fake"] == results[-1]["p_fake"]
+    for result, words in zip(results[1:-1], bad.values(), strict=True):
+        assert words in result["error"]
+    (address,) = predict_files(trained, ["https://example.org/a.jpg"])
+    assert address == {"file": "https://example.org/a.jpg",
+                       "error": "an address; download the picture and name the file"}  # fmt: skip
+
+
+def test_telephones_photographs_are_read(trained: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (8160, 6120), (90, 120, 60)).save(tmp_path / "photo.jpg")
+    (found,) = predicted(trained, tmp_path / "photo.jpg")
+    assert found["domain"] == "outside"
+
+
+def test_a_run_of_version_0_1_knows_no_domain(tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0]).save(tmp_path / "small.png")
+    (found,) = predicted(Run(WITNESS), tmp_path / "small.png")
+    assert (found["domain"], found["score"], found["reason"]) == ("unknown", None, None)

@@ -1,0 +1,114 @@
+"""Whether a picture is like those that a model was validated on: one score, from properties that need no network.
+
+Each property is the distance from the validation images' median, in units of the distance of their outermost 0.5 % on
+that side (properties are skewed). A picture's score is the largest of these. Above the 99th percentile of the
+validation images' scores the picture is outside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+PERCENTILE = 99.0
+_TAILS = (0.5, 50.0, 99.5)  # percentiles
+_LEAST = 0.02  # unit of a property that is the same for all images; sizes are in octaves: 32 and 33 px differ by 0.044
+_TEXTURE = ("brightness", "contrast", "colour", "fine detail", "detail at two pixels", "flat area")
+_SIZES = ("width", "height")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`domain`: inside, outside or unknown (the model has no statistics); `score` and `reason` are None if unknown."""
+
+    domain: str
+    score: float | None = None
+    reason: str | None = None
+
+
+def properties(images: np.ndarray) -> np.ndarray:
+    """float64 [n, 6], the columns of _TEXTURE, of images uint8 [n, s, s, 3], 0..255."""
+    pixels = images.astype(np.float32) / 255
+    grey = pixels.mean(axis=3)
+    coarse = (grey[:, ::2, ::2] + grey[:, 1::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, 1::2]) / 4
+    steps = np.abs(np.diff(grey, axis=2))
+    columns = (
+        grey.mean(axis=(1, 2)),
+        grey.std(axis=(1, 2)),
+        (pixels.max(axis=3) - pixels.min(axis=3)).mean(axis=(1, 2)),
+        _octaves(_laplacian(grey)),
+        _octaves(_laplacian(coarse)),
+        (steps < 1 / 255).mean(axis=(1, 2)),
+    )
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _laplacian(grey: np.ndarray) -> np.ndarray:
+    """Mean absolute value [n] of the four-neighbour Laplacian of grey images [n, h, w]."""
+    inner = 4 * grey[:, 1:-1, 1:-1]
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    return np.asarray(np.abs(inner - around).mean(axis=(1, 2)))
+
+
+def _octaves(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log2(np.maximum(values, 1 / 4096)))
+
+
+def describe_domain(images: np.ndarray, side: int | None) -> dict[str, Any]:
+    """What model.json keeps of the validation images: median and units of each property, the score's threshold.
+
+    images: uint8 [n, s, s, 3] as the network sees them. side: the width and height in pixels that all of them had when
+    they were delivered; None when these differ, and the size then does not count.
+    """
+    values = properties(images)
+    names = list(_TEXTURE)
+    if side is not None:
+        values = np.hstack([values, np.full((len(images), 2), np.log2(side))])
+        names += _SIZES
+    low, median, high = np.percentile(values, _TAILS, axis=0)
+    below, above = np.maximum(median - low, _LEAST), np.maximum(high - median, _LEAST)
+    stated = [
+        {"name": name, "median": float(m), "below": float(b), "above": float(a)}
+        for name, m, b, a in zip(names, median, below, above, strict=True)
+    ]
+    distances = np.stack([_distance(values[:, at], one) for at, one in enumerate(stated)])
+    threshold = float(np.percentile(distances.max(axis=0), PERCENTILE))
+    return {"schema": 1, "images": len(images), "properties": stated, "threshold": threshold}
+
+
+def judge_domain(
+    domain: Mapping[str, Any] | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]
+) -> list[Judged]:
+    """Each picture against the model's validation images. sizes: (width, height) in pixels as delivered."""
+    if not domain:
+        return [Judged("unknown") for _ in sizes]
+    values = np.hstack([properties(images), np.log2(np.asarray(sizes, np.float64).reshape(-1, 2))])
+    columns = {name: values[:, at] for at, name in enumerate((*_TEXTURE, *_SIZES))}
+    stated = domain["properties"]
+    scores = np.stack([_distance(columns[one["name"]], one) for one in stated], axis=1)
+    return [_judged(domain, row, sizes[at], {name: column[at] for name, column in columns.items()})
+            for at, row in enumerate(scores)]  # fmt: skip
+
+
+def _distance(values: np.ndarray, stated: Mapping[str, Any]) -> np.ndarray:
+    """From the median, in units of that side: float [n], 0 or more."""
+    apart = values - stated["median"]
+    return np.asarray(np.where(apart > 0, apart / stated["above"], -apart / stated["below"]))
+
+
+def _judged(
+    domain: Mapping[str, Any], scores: np.ndarray, size: tuple[int, int], values: Mapping[str, float]
+) -> Judged:
+    score = float(scores.max())
+    if score <= domain["threshold"]:
+        return Judged("inside", round(score, 3))
+    most = domain["properties"][int(scores.argmax())]
+    return Judged("outside", round(score, 3), _reason(most, size, values[most["name"]]))
+
+
+def _reason(most: Mapping[str, Any], size: tuple[int, int], value: float) -> str:
+    name = most["name"]
+    if name in _SIZES:
+        return f"{size[0]} x {size[1]} px; the model knows images of {2 ** most['median']:.0f} px"
+    return f"{'more' if value > most['median'] else 'less'} {name} than the images that the model knows"

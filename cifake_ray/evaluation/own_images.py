@@ -1,0 +1,63 @@
+"""A run's own images beside others: whether `--data` names the run's own set, and which images are copies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cifake_ray.console import progress
+from cifake_ray.data import ImageSet, Labelled, Part, check_images_here, copies_among, load_labelled, run_images
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.run import LABELS, Run
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is to be scored. `own`: the run's images, None where they are not here; `other`: None for the run's own."""
+
+    part: Part
+    own: ImageSet | None
+    other: Labelled | None
+
+    def copies(self) -> np.ndarray:
+        """bool [n]: which images equal one that the model was trained on; none where that cannot be looked for."""
+        if self.own is None:
+            return np.zeros(len(self.part), dtype=bool)
+        return copies_among(self.part, self.own.train)
+
+
+def images_to_score(run: Run, source: str | None) -> Scored:
+    """The test part of the run's own images, wherever these are now, or the held-out part of the set at `source`.
+
+    Raises InputError when the run's own images are wanted and are not here, or `source` cannot be read.
+    """
+    experiment = run.experiment()
+    if source is None:
+        own = run_images(run, experiment)
+        return Scored(own.test, own, None)
+    with progress("decoding images") as update:
+        other = load_labelled(source, progress=update)
+    if _may_be_own(run, experiment, other):
+        try:
+            own = run_images(run, experiment, source)
+        except InputError:
+            return Scored(other.images, _own(run, experiment), other)
+        return Scored(own.test, own, None)
+    return Scored(other.images, _own(run, experiment), other)
+
+
+def _own(run: Run, experiment: Experiment) -> ImageSet | None:
+    try:
+        check_images_here(run, experiment)
+        return run_images(run, experiment)
+    except InputError:
+        return None
+
+
+def _may_be_own(run: Run, experiment: Experiment, other: Labelled) -> bool:
+    """Whether the counts are those of the run's test part; a limited run's test part is a part of its source's."""
+    if other.part != "test":
+        return False
+    noted = run.read_json(run.environment_file).get("data", {}).get("test", {})
+    counts = {label: int((other.images.labels == code).sum()) for code, label in enumerate(LABELS)}
+    return experiment.data.limit is not None or noted == counts

@@ -1,0 +1,61 @@
+"""One score against the validation images: their like is inside, pictures of another size or texture are outside."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cifake_ray.data import load_images, split_train
+from cifake_ray.evaluation.domain import describe_domain, judge_domain, properties
+
+
+@pytest.fixture
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """Validation and test images of the sample."""
+    found = load_images("sample")
+    rows = split_train(found.train, 0.2, 0).validation
+    return np.asarray(found.train.images[rows]), np.asarray(found.test.images)
+
+
+def outside(domain: dict[str, object], pixels: np.ndarray, size: tuple[int, int] = (32, 32)) -> float:
+    judged = judge_domain(domain, pixels, [size] * len(pixels))
+    return float(np.mean([one.domain == "outside" for one in judged]))
+
+
+def test_one_in_a_hundred_validation_images_and_about_as_many_others_of_the_kind_are_outside(
+    images: tuple[np.ndarray, np.ndarray],
+) -> None:
+    validation, test = images
+    domain = json.loads(json.dumps(describe_domain(validation, 32)))
+    assert outside(domain, validation) <= 0.011
+    assert outside(domain, test) < 0.05
+
+
+def test_pictures_of_another_size_or_texture_are_outside_with_the_reason(
+    images: tuple[np.ndarray, np.ndarray],
+) -> None:
+    validation, test = images
+    domain = describe_domain(validation, 32)
+    assert outside(domain, test, (300, 300)) == 1
+    noise = np.random.default_rng(0).integers(0, 256, test.shape, dtype=np.uint8)
+    flat = np.full_like(test, 90)
+    for strange in (noise, flat):
+        assert outside(domain, strange) > 0.9
+    (judged,) = judge_domain(domain, test[:1], [(512, 600)])
+    assert judged.reason == "512 x 600 px; the model knows images of 32 px"
+    assert judge_domain(domain, flat[:1], [(32, 32)])[0].reason is not None
+
+
+def test_a_size_that_varied_does_not_count(images: tuple[np.ndarray, np.ndarray]) -> None:
+    validation, test = images
+    assert outside(describe_domain(validation, None), test, (300, 300)) < 0.05
+
+
+def test_without_statistics_nothing_is_known() -> None:
+    (judged,) = judge_domain(None, np.zeros((1, 32, 32, 3), np.uint8), [(32, 32)])
+    assert (judged.domain, judged.score, judged.reason) == ("unknown", None, None)
+
+
+def test_properties_are_numbers_for_images_without_any_detail() -> None:
+    black_and_white = np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)])
+    assert np.isfinite(properties(black_and_white)).all()
