@@ -23,6 +23,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
 from cifake_ray.machine import process_alive
 from cifake_ray.records import parse_record
+from cifake_ray.remote import check_place
 
 DEFAULT_STORAGE = "results/runs"
 Storage = str | Path  # a folder, or the address of object storage: s3://bucket/prefix
@@ -252,10 +253,15 @@ def git_commit() -> str | None:
 
 
 def run_at(storage: Storage, name: str) -> Run:
-    """The run of this name in `storage`, whether it exists or not; nothing is fetched."""
+    """The run of this name in `storage`, whether it exists or not; nothing is fetched.
+
+    Raises InputError when the storage or the name cannot be one.
+    """
+    check_place(str(storage), "--storage")
     if remote.is_remote(str(storage)):
         url = str(storage).rstrip("/")
         return Run(remote.mirror(url) / name, f"{url}/{name}")
+    check_place(str(Path(storage) / name), "run")
     return Run(Path(storage) / name)
 
 
@@ -264,6 +270,7 @@ def find_run(place: str | Path) -> Run:
 
     Raises InputError, naming the address and not its mirror, when no run is there.
     """
+    check_place(str(place), "run")
     if not remote.is_remote(str(place)):
         return Run(Path(place))
     storage, _, name = str(place).rstrip("/").rpartition("/")
@@ -297,6 +304,7 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
 
 def open_run(storage: Storage, name: str) -> Run:
     """The existing run of this name, or of this path, fetched. Raises InputError when there is none."""
+    check_place(name, "run")
     for run in (run_at(storage, name), Run(Path(name))):
         if run.exists():
             run.pull()
@@ -306,7 +314,8 @@ def open_run(storage: Storage, name: str) -> Run:
 
 
 def list_runs(storage: Storage) -> list[Run]:
-    """Every run directly under `storage`, by name; those in object storage are fetched."""
+    """Every run directly under `storage`, by name; those in object storage are fetched. Raises InputError."""
+    check_place(str(storage), "--storage")
     if not remote.is_remote(str(storage)):
         return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
     runs = [run_at(storage, name) for name in remote.children(str(storage))]
