@@ -4,12 +4,8 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
-import threading
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -19,9 +15,9 @@ from typing import Any, Literal, get_args
 import filelock
 
 from cifake_ray import remote
+from cifake_ray.claim import claimed
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
-from cifake_ray.machine import process_alive
 from cifake_ray.records import parse_record
 from cifake_ray.remote import check_place
 
@@ -35,7 +31,6 @@ LABELS = ("FAKE", "REAL")  # label 0, label 1: the order in which an image-folde
 POSITIVE = "FAKE"  # the positive class of F1, AUC and every probability that is stored
 
 _CHECKPOINTS = ("trials", "winners")  # folders that trials put and fetch themselves
-_CLAIM, _CLAIM_SECONDS = ".writer.json", 60.0
 
 _TRIAL_TAIL = (
     "epochs", "best_epoch", "train_accuracy", "val_accuracy", "val_loss", "seconds", "cpu_seconds", "error",
@@ -334,51 +329,18 @@ def free_name(storage: Storage, name: str) -> str:
 def writing(run: Run) -> Iterator[None]:
     """Be the run's only writer; freed when the process dies. Raises InputError when another process is."""
     lock = filelock.FileLock(run.path / ".lock", timeout=0)
+    taken = f"{run.where}: another process is writing this run; wait for it or choose another --name"
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise InputError(_taken(run)) from error
+        raise InputError(taken) from error
+    except OSError as error:
+        raise InputError(f"{run.where}: cannot be written ({error.strerror}); make it writable first") from error
     try:
-        with _claimed(run) if run.url is not None else nullcontext():
+        with claimed(run.url, taken) if run.url is not None else nullcontext():
             yield
     finally:
         lock.release()
-
-
-def _taken(run: Run) -> str:
-    return f"{run.where}: another process is writing this run; wait for it or choose another --name"
-
-
-@contextmanager
-def _claimed(run: Run) -> Iterator[None]:
-    """Be the only writer of a run in object storage: an object that says who, written again while we live."""
-    address, owner = f"{run.url}/{_CLAIM}", uuid.uuid4().hex
-    claim = json.loads(remote.read_bytes(address) or b"{}")
-    gone = claim.get("host") == socket.gethostname() and not process_alive(claim.get("pid"))
-    if not gone and time.time() - claim.get("time", 0) < _CLAIM_SECONDS:
-        raise InputError(f"{_taken(run)} (a killed writer is forgotten after {_CLAIM_SECONDS:.0f} s)")
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(_CLAIM_SECONDS / 4):
-            with suppress(InputError):  # the storage is away for a moment; what matters is written by others
-                write()
-
-    def write() -> None:
-        claim = {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
-        remote.write_bytes(address, json.dumps(claim).encode())
-
-    write()
-    if json.loads(remote.read_bytes(address) or b"{}").get("owner") != owner:
-        raise InputError(_taken(run))
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        remote.write_bytes(address, b"{}")
 
 
 def write_text(file: Path, text: str) -> None:
