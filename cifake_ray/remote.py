@@ -5,21 +5,26 @@ the mirror lacks it or the stored one is newer, and put when it has changed sinc
 the vendors' own tools find them; `AWS_ENDPOINT_URL` names another S3 server.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cifake_ray.cache import cache_root
-from cifake_ray.errors import StorageError
+from cifake_ray.errors import InputError, StorageError
 
 SCHEMES = ("s3://", "gs://")
+_LONGEST = 255  # bytes of a name on every usual file system
+_EXPECTED = "expected a folder, s3://BUCKET/folder or gs://BUCKET/folder"
 _PUT = ".put.json"  # beside mirrored files: size and time of each as it was put last
 _SECONDS = 30.0  # for a server to answer
 _AT_ONCE = 16  # files fetched: a set of single images waits for the server's answers, not for their bytes
@@ -27,6 +32,37 @@ _AT_ONCE = 16  # files fetched: a set of single images waits for the server's an
 
 def is_remote(place: str) -> bool:
     return place.startswith(SCHEMES)
+
+
+def check_place(place: str, what: str) -> None:
+    """Raise InputError when `place` can name neither a folder nor an object storage; `what`: the option it is of.
+
+    That is: empty, of an unknown kind (`http://…`), without a bucket, too long, with a NUL, behind a looping link or a
+    folder that may not be entered. Whether anything is there is another matter.
+    """
+    if not place.strip():
+        raise InputError(f"{what}: empty; {_EXPECTED}")
+    if scheme := re.match(r"(s3|gs):/|[A-Za-z][A-Za-z0-9+.-]*://", place):
+        if not place.startswith(SCHEMES):
+            raise InputError(f"{what} {shown_place(place)}: {scheme[0]} is not supported; {_EXPECTED}")
+        if not re.match(r"[a-z0-9][a-z0-9._-]{2,62}(/|$)", place.split("://", 1)[1]):
+            raise InputError(f"{what} {shown_place(place)}: no name of a bucket follows {scheme[0]}; {_EXPECTED}")
+        return
+    try:
+        if any(len(os.fsencode(part)) > _LONGEST for part in Path(place).parts):  # also below a folder to be made
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        Path(place).expanduser().stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a loop, no right; a NUL; ~unknown
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{what} {shown_place(place)}: not usable as a path ({reason}); name another") from error
+
+
+def shown_place(place: str) -> str:
+    """`place` for a message: short, without control characters."""
+    text = "".join(character if character.isprintable() else "�" for character in place)
+    return text if len(text) <= 120 else f"{text[:60]}…{text[-40:]}"
 
 
 def mirror(url: str, kind: str = "mirror") -> Path:
@@ -167,7 +203,7 @@ def _system(scheme: str) -> Any:
     from pyarrow import fs
 
     if scheme == "gs":
-        return fs.GcsFileSystem()
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_SECONDS))
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return fs.S3FileSystem(
         endpoint_override=endpoint,
@@ -183,11 +219,11 @@ def _told(url: str) -> Iterator[None]:
     """Turns what the storage refuses into one line."""
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:  # Arrow's ArrowInvalid is a ValueError
         raise _refused(url, error) from error
 
 
-def _refused(url: str, error: OSError) -> StorageError:
+def _refused(url: str, error: Exception) -> StorageError:
     reason = " ".join(str(error).split())[:240]
     return StorageError(
         f"{url}: {reason}; check the bucket, and credentials and AWS_ENDPOINT_URL in the environment of "

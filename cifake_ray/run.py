@@ -4,12 +4,8 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
-import threading
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -19,10 +15,11 @@ from typing import Any, Literal, get_args
 import filelock
 
 from cifake_ray import remote
+from cifake_ray.claim import claimed
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, save_experiment, validate_experiment
-from cifake_ray.machine import process_alive
 from cifake_ray.records import parse_record
+from cifake_ray.remote import check_place
 
 DEFAULT_STORAGE = "results/runs"
 Storage = str | Path  # a folder, or the address of object storage: s3://bucket/prefix
@@ -34,7 +31,6 @@ LABELS = ("FAKE", "REAL")  # label 0, label 1: the order in which an image-folde
 POSITIVE = "FAKE"  # the positive class of F1, AUC and every probability that is stored
 
 _CHECKPOINTS = ("trials", "winners")  # folders that trials put and fetch themselves
-_CLAIM, _CLAIM_SECONDS = ".writer.json", 60.0
 
 _TRIAL_TAIL = (
     "epochs", "best_epoch", "train_accuracy", "val_accuracy", "val_loss", "seconds", "cpu_seconds", "error",
@@ -252,10 +248,15 @@ def git_commit() -> str | None:
 
 
 def run_at(storage: Storage, name: str) -> Run:
-    """The run of this name in `storage`, whether it exists or not; nothing is fetched."""
+    """The run of this name in `storage`, whether it exists or not; nothing is fetched.
+
+    Raises InputError when the storage or the name cannot be one.
+    """
+    check_place(str(storage), "--storage")
     if remote.is_remote(str(storage)):
         url = str(storage).rstrip("/")
         return Run(remote.mirror(url) / name, f"{url}/{name}")
+    check_place(str(Path(storage) / name), "run")
     return Run(Path(storage) / name)
 
 
@@ -264,6 +265,7 @@ def find_run(place: str | Path) -> Run:
 
     Raises InputError, naming the address and not its mirror, when no run is there.
     """
+    check_place(str(place), "run")
     if not remote.is_remote(str(place)):
         return Run(Path(place))
     storage, _, name = str(place).rstrip("/").rpartition("/")
@@ -297,6 +299,7 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
 
 def open_run(storage: Storage, name: str) -> Run:
     """The existing run of this name, or of this path, fetched. Raises InputError when there is none."""
+    check_place(name, "run")
     for run in (run_at(storage, name), Run(Path(name))):
         if run.exists():
             run.pull()
@@ -306,7 +309,8 @@ def open_run(storage: Storage, name: str) -> Run:
 
 
 def list_runs(storage: Storage) -> list[Run]:
-    """Every run directly under `storage`, by name; those in object storage are fetched."""
+    """Every run directly under `storage`, by name; those in object storage are fetched. Raises InputError."""
+    check_place(str(storage), "--storage")
     if not remote.is_remote(str(storage)):
         return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
     runs = [run_at(storage, name) for name in remote.children(str(storage))]
@@ -328,52 +332,19 @@ def writing(run: Run) -> Iterator[None]:
     Raises InputError when another process is.
     """
     lock = filelock.FileLock(run.path / ".lock", timeout=0)
+    taken = f"{run.where}: another process is writing this run; wait for it or choose another --name"
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise InputError(_taken(run)) from error
+        raise InputError(taken) from error
+    except OSError as error:
+        raise InputError(f"{run.where}: cannot be written ({error.strerror}); make it writable first") from error
     try:
-        with _claimed(run) if run.url is not None else nullcontext():
+        with claimed(run.url, taken) if run.url is not None else nullcontext():
             yield
             run.push()
     finally:
         lock.release()
-
-
-def _taken(run: Run) -> str:
-    return f"{run.where}: another process is writing this run; wait for it or choose another --name"
-
-
-@contextmanager
-def _claimed(run: Run) -> Iterator[None]:
-    """Be the only writer of a run in object storage: an object that says who, written again while we live."""
-    address, owner = f"{run.url}/{_CLAIM}", uuid.uuid4().hex
-    claim = json.loads(remote.read_bytes(address) or b"{}")
-    gone = claim.get("host") == socket.gethostname() and not process_alive(claim.get("pid"))
-    if not gone and time.time() - claim.get("time", 0) < _CLAIM_SECONDS:
-        raise InputError(f"{_taken(run)} (a killed writer is forgotten after {_CLAIM_SECONDS:.0f} s)")
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(_CLAIM_SECONDS / 4):
-            with suppress(InputError):  # the storage is away for a moment; what matters is written by others
-                write()
-
-    def write() -> None:
-        claim = {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
-        remote.write_bytes(address, json.dumps(claim).encode())
-
-    write()
-    if json.loads(remote.read_bytes(address) or b"{}").get("owner") != owner:
-        raise InputError(_taken(run))
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        remote.write_bytes(address, b"{}")
 
 
 def write_text(file: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cifake_ray import remote
+from cifake_ray.data.sources import find_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.run import Run, create_run, find_run, free_name, list_runs, open_run, run_at, write_text, writing
@@ -112,3 +113,45 @@ def test_a_folder_is_no_object_storage(tmp_path: Path) -> None:
     assert run == Run(tmp_path / "cnn")
     assert run.here() == run
     assert run.where == str(tmp_path / "cnn")
+
+
+LONG = "x" * 300
+PLACES = [
+    ("", "empty"), ("  ", "empty"), ("s3://", "no name of a bucket"), ("s3:///x", "no name of a bucket"),
+    ("gs://", "no name of a bucket"), ("gs:///y", "no name of a bucket"), ("s3://UPPER/x", "no name of a bucket"),
+    ("s3:/x", "s3:/ is not supported"), ("http://x", "http:// is not supported"), ("ftp://a/b", "ftp:// is"),
+    ("file:///tmp", "file:// is not supported"), (LONG, "File name too long"), (f"a/{LONG}/b", "File name too long"),
+    ("a\0b", "null"), ("loop/runs", "Too many levels"), ("~nobody-has-this-name/runs", "not usable as a path"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "words"), PLACES)
+def test_a_place_that_can_be_none_is_refused_in_one_short_line(
+    place: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    for use in (
+        lambda: run_at(place, "cnn"), lambda: list_runs(place), lambda: open_run(place, "cnn"),
+        lambda: find_run(place), lambda: free_name(place, "cnn"), lambda: create_run(place, "cnn", EXPERIMENT),
+        lambda: find_source(place),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as refused:
+            use()
+        assert words in str(refused.value)
+        assert len(str(refused.value)) < 250
+        assert str(refused.value).isprintable()
+    assert [file.name for file in tmp_path.iterdir()] == ["loop"]
+
+
+def test_a_name_that_can_be_none_is_refused(tmp_path: Path) -> None:
+    for use in (lambda: run_at(tmp_path, LONG), lambda: open_run(tmp_path, LONG), lambda: open_run(tmp_path, "a\0")):
+        with pytest.raises(InputError, match="not usable as a path"):
+            use()
+
+
+@pytest.mark.parametrize("place", ["My Drive #2 50% [x] ü?", "a:b", "C:", "s3", "-", "http:"])
+def test_unusual_folders_are_folders(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert create_run(place, "cnn", EXPERIMENT).exists()
+    assert [run.name for run in list_runs(place)] == ["cnn"]

@@ -96,7 +96,10 @@ def _from_environment() -> str | None:
 
 
 def _is_there(place: str) -> bool:
-    return place == SAMPLE or is_remote(place) or Path(place).expanduser().exists()
+    try:
+        return place == SAMPLE or is_remote(place) or Path(place).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # no path at all
+        return False
 
 
 def _cached(run: Run, experiment: Experiment) -> ImageSet | None:

@@ -52,6 +52,7 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
     Raises InputError: missing, a file of another kind, no train or test part, a class missing, a folder that cannot be
     listed. A zip file's parts are looked at by `read`.
     """
+    remote.check_place(source, "--data")
     if source == SAMPLE:
         return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}", dict)
     path = _fetched(source) if remote.is_remote(source) else Path(source).expanduser()

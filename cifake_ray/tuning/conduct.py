@@ -112,14 +112,10 @@ def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: 
     environment = describe_environment(experiment, inputs, places())
     before = run.read_json(run.environment_file)
     if before:
-        images = (before.get("data") or {}).get("fingerprint")
+        images, weights = environment["data"]["fingerprint"], environment["weights"]
         for what, now, then in (
-            ("images", environment["data"]["fingerprint"], images or environment["data"]["fingerprint"]),
-            (
-                "backbone weights",
-                _hashes(environment["weights"]),
-                _hashes(before.get("weights", environment["weights"])),
-            ),
+            ("images", images, (before.get("data") or {}).get("fingerprint") or images),
+            ("backbone weights", _hashes(weights), _hashes(before.get("weights", weights))),
         ):
             if now != then:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
