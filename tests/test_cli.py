@@ -503,7 +503,7 @@ def test_options_set_what_they_name(call: Call, yaml_file: Path) -> None:
 
 
 def test_a_shipped_experiment_is_found_by_its_name(call: Call) -> None:
-    assert planned(call("tune", "cnn", "--dry-run")).name == "cnn"
+    assert planned(call("tune", "cnn", "--data", "sample", "--dry-run")).name == "cnn"
 
 
 def test_a_dry_run_of_a_resume_prints_the_runs_experiment(call: Call, storage: Path, existing: Path) -> None:

@@ -1,5 +1,6 @@
 """Experiments by file or name, with what the command line and the environment say over them."""
 
+import difflib
 import json
 import os
 from pathlib import Path
@@ -18,10 +19,26 @@ def load_named(name: str | None, *, data: str | None, trials: int | None, seed: 
     options = {"data.source": data, "search.trials": trials, "training.seed": seed}
     overrides = [f"data.source={json.dumps(environment)}"] if environment else []
     overrides += [*settings, *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
+    return load_experiment(find_experiment(name), overrides, images_named=True)
+
+
+def find_experiment(name: str) -> Path:
+    """The file of this path, or of the shipped experiment of this name. Raises InputError for a name of neither."""
     path = Path(name)
-    if not path.exists():
-        path = next((shipped for shipped in shipped_experiments() if name in (shipped.stem, str(shipped.name))), path)
-    return load_experiment(path, overrides)
+    shipped = {experiment_name(file): file for file in shipped_experiments()}
+    found = shipped.get(name) or shipped.get(path.stem if path.suffix == ".yaml" and path.name == name else "")
+    if found is not None and not path.is_file():
+        return found
+    if path.suffix or len(path.parts) > 1 or path.exists():
+        return path
+    close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
+    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(shipped)}"
+    raise InputError(f"{name}: no file, and no experiment that ships with the program; {meant}")
+
+
+def experiment_name(file: Path) -> str:
+    """The name that a shipped file gives its experiment."""
+    return next(line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith("name:"))
 
 
 def load_new(

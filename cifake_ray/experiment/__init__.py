@@ -13,7 +13,6 @@ from cifake_ray.experiment.file import (
     check_study,
     load_experiment,
     override,
-    parse_yaml,
     save_experiment,
     validate_experiment,
 )
@@ -24,6 +23,7 @@ from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
 from cifake_ray.experiment.values import Metric, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
     "MODEL_KINDS",

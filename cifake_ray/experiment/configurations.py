@@ -69,6 +69,21 @@ def dimension_values(dimension: Dimension) -> list[Any] | None:
     return None
 
 
+def count_values(dimension: Dimension) -> float:
+    """How many values a dimension has, without listing them; infinite for a continuous one."""
+    match dimension:
+        case CategoricalDimension(choices=choices):
+            return len(choices)
+        case IntDimension(low=low, high=high, step=step):
+            return (high - low) // step + 1
+        case FloatDimension(low=low, high=high) if low == high:
+            return 1
+        case FloatDimension(low=low, high=high, step=float(step)):
+            steps = (high - low) / step
+            return math.floor(steps + 1e-9) + 1 if math.isfinite(steps) else math.inf
+    return math.inf
+
+
 def count_configurations(space: Space) -> float:
     """How many configurations the space holds; infinite with a continuous dimension."""
     parents = {parent for dimension in space.values() for parent in dimension.when}
@@ -79,10 +94,9 @@ def count_configurations(space: Space) -> float:
         name, *others = names
         if not is_active(space[name], params):
             return count(others, params)
-        values = dimension_values(space[name])
-        if name in parents and values is not None:
-            return sum(count(others, params | {name: value}) for value in values)
-        return (math.inf if values is None else len(values)) * count(others, params)
+        if name in parents:  # a categorical dimension
+            return sum(count(others, params | {name: value}) for value in dimension_values(space[name]) or ())
+        return count_values(space[name]) * count(others, params)
 
     return count(parents_first(space), {})
 

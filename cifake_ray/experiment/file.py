@@ -1,7 +1,6 @@
 """An experiment as a YAML file: loading, overriding, saving; every complaint is one line."""
 
-import json
-import re
+import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from cifake_ray.console import shortened
 from cifake_ray.errors import InputError, nearest
 from cifake_ray.experiment.model import MODELS
 from cifake_ray.experiment.schema import Experiment
@@ -16,60 +16,87 @@ from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import DIMENSIONS
 from cifake_ray.experiment.training import Training
 from cifake_ray.experiment.values import Strict
+from cifake_ray.experiment.yaml_text import MOST_BYTES, parse_yaml
 
 _TAGS = {*MODELS, *DIMENSIONS, "literal['auto']", "constrained-int"}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as people write it: `1e-4` is a number, and a key given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.add_implicit_resolver(  # PyYAML's own pattern wants a dot and a signed exponent, so reads 1e-4 as text
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """The YAML value in `text`; raises InputError naming `where` and the line."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{where}{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def load_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: bool = False) -> Experiment:
     """The experiment in the file, with `key.path=value` overrides applied in order.
 
-    Raises InputError: missing file, bad YAML, unknown key (with the nearest valid one), wrong type, impossible space.
+    images_named: whether `data.source` must be given, by the file or an override. Raises InputError: missing file, bad
+    YAML, unknown key (with the nearest valid one), wrong type, impossible space, no images named.
     """
+    tree, settings = _read(path), list(overrides)
+    changed = override(tree, settings)
+    data = changed.get("data")
+    if images_named and not (isinstance(data, dict) and data.get("source")):
+        raise InputError(
+            f"{path.stem}: which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, the synthetic "
+            "sample, whose results say nothing about CIFAKE"
+        )
+    if isinstance(data, dict) and data.get("source", "") is None:
+        del data["source"]
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
+        experiment = validate_experiment(changed, str(path))
+        check_sense(experiment, str(path))
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), _blamed(tree, settings, path), 1)) from error
+    return experiment
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The YAML mapping in an experiment's file. Raises InputError."""
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(
+                f"{path}: cannot be read (no regular file); name a YAML file, or one that `cifake-ray spaces` lists"
+            )
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"{path}: cannot be read ({reason}); `cifake-ray spaces` lists the experiments that ship with the program"
         ) from error
     tree = parse_yaml(text, str(path))
     if not isinstance(tree, dict):
         raise InputError(f"{path}: expected keys (name, model, training, …), found {type(tree).__name__}")
-    return validate_experiment(override(tree, overrides), str(path))
+    return tree
+
+
+def _blamed(tree: dict[str, Any], settings: list[str], path: Path) -> str:
+    """What is wrong: the one setting without which all is right, or the file."""
+    for at, setting in enumerate(settings):
+        try:
+            check_sense(
+                validate_experiment(override(tree, [*settings[:at], *settings[at + 1 :]]), str(path)), str(path)
+            )
+        except InputError:
+            continue
+        return f"--set {shortened(setting, 80)}"
+    return str(path)
+
+
+def check_sense(experiment: Experiment, where: str) -> None:
+    """Raise InputError for values that are valid each and senseless together: no new study begins with them."""
+    search, epochs = experiment.search, experiment.training.epochs
+    if search.scheduler != "none" and search.grace_epochs > epochs:
+        raise InputError(
+            f"{where}: search.grace_epochs: {search.grace_epochs} is more than training.epochs, {epochs}; lower it"
+        )
+    if search.target is not None and search.metric == "val_accuracy" and not 0 < search.target <= 1:
+        raise InputError(f"{where}: search.target: an accuracy lies between 0 and 1, found {search.target:g}")
+    if search.target is not None and search.metric == "val_loss" and not 0 < search.target < 100:
+        raise InputError(f"{where}: search.target: a loss lies between 0 and 100, found {search.target:g}")
 
 
 def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     """`tree` with each `a.b=value` (value in YAML) set. Raises InputError for a setting without `=`."""
-    tree = json.loads(json.dumps(tree))
+    tree = copy.deepcopy(tree)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
@@ -114,7 +141,9 @@ def _explain(error: Any) -> str:
     location = [str(part) for part in error["loc"] if part not in _TAGS]
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{nearest(location[-1], _fields_at(error['loc'][:-1]))}"
+        return f"{key}: unknown key{_nearest_key(location, error['loc'])}"
+    if error["type"] == "string_pattern_mismatch" and location == ["name"]:
+        return f"{error['input']!r} is no name; use letters, digits, dot, dash and underscore, a letter or digit first"
     if error["type"] == "value_error":
         message = str(error["ctx"]["error"])
         return message if not key else f"{key}: {message}"
@@ -125,8 +154,19 @@ def _explain(error: Any) -> str:
         return f"{key}: {context['discriminator']} is {context['tag']!r}; expected {context['expected_tags']}"
     if error["type"] == "union_tag_not_found":
         return f"{key}: {error['ctx']['discriminator']} is missing"
-    shown = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    shown = "" if isinstance(error["input"], dict) else f", found {shortened(repr(error['input']), 100)}"
     return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
+
+
+def _nearest_key(location: list[str], path: tuple[Any, ...]) -> str:
+    """`; did you mean training.epochs?` where a key stands outside its section, else the nearest of its own section."""
+    sections: dict[str, type[Strict]] = {"training": Training, "search": Search, "resources": Resources, "data": Data}
+    homes = [name for name, section in sections.items() if location[-1] in section.model_fields]
+    if len(location) == 1 and homes:
+        return f"; did you mean {homes[0]}.{location[-1]}?"
+    if len(location) == 1 and any(location[-1] in kind.model_fields for kind in MODELS.values()):
+        return f"; did you mean model.{location[-1]}?"
+    return nearest(location[-1], _fields_at(path[:-1]))
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:

@@ -2,22 +2,28 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from cifake_ray.errors import nearest
 from cifake_ray.experiment.backbones import BackboneKind, default_stages, pooled_columns, taps_of
-from cifake_ray.experiment.values import PoolList, Strict, ViewList, split_plus
+from cifake_ray.experiment.values import PoolList, Strict, ViewList, split_plus, unrepeated
 
 NameList = Annotated[tuple[str, ...], BeforeValidator(split_plus), Field(min_length=1)]
 CnnPool = Literal["flatten", "grid4", "grid2", "mean", "std", "max"]
-CnnPoolList = Annotated[tuple[CnnPool, ...], BeforeValidator(split_plus), Field(min_length=1)]
+CnnPoolList = Annotated[
+    tuple[CnnPool, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(min_length=1)
+]
 
 
 def _one_or_several(value: Any) -> Any:
     """`64` and `[64]` are one size, `64+32` and `[64, 32]` two."""
     values = split_plus(value) if isinstance(value, str) else value
     sizes = list(values) if isinstance(values, list | tuple) else [values]
-    if not sizes or not all(str(size).isdigit() and 32 <= int(size) <= 224 for size in sizes):
+    if (
+        not sizes
+        or any(isinstance(size, bool) for size in sizes)
+        or not all(str(size).isdigit() and 32 <= int(size) <= 224 for size in sizes)
+    ):
         raise ValueError(f"expected whole pixels from 32 to 224, or several sizes such as [64, 32], found {value!r}")
     return tuple(map(int, sizes)) if len(sizes) > 1 else int(sizes[0])
 

@@ -2,7 +2,7 @@
 
 import math
 
-from cifake_ray.experiment.configurations import Space, count_configurations, dimension_values
+from cifake_ray.experiment.configurations import Space, count_configurations, count_values
 from cifake_ray.experiment.model import Model
 from cifake_ray.experiment.search import Search
 from cifake_ray.experiment.space import CategoricalDimension
@@ -50,7 +50,7 @@ def _check_sampler(search: Search, space: Space) -> None:
 
 def _check_grid(space: Space) -> None:
     for name, dimension in space.items():
-        if dimension_values(dimension) is None:
+        if math.isinf(count_values(dimension)):
             raise ValueError(
                 f"search_space.{name}: a grid needs values to count; give it step, make it categorical with choices, "
                 "or use another search.sampler"

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from cifake_ray.experiment.values import Metric, SecondObjective, Strict, split_plus
+from cifake_ray.experiment.values import Metric, SecondObjective, Strict, split_plus, unrepeated
 
 Subject = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -16,13 +16,13 @@ class Search(Strict):
     """
 
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "nsga2", "random", "grid"] = "tpe"
-    trials: int = Field(20, ge=1)
+    trials: int = Field(20, ge=1, le=1_000_000)
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
     metric: Metric = "val_accuracy"
     second_objective: SecondObjective | None = None
-    grace_epochs: int = Field(1, ge=1)
-    reduction_factor: int = Field(3, ge=2)
-    time_budget_s: float | None = Field(None, gt=0)
+    grace_epochs: int = Field(1, ge=1, le=10_000)
+    reduction_factor: int = Field(3, ge=2, le=1000)
+    time_budget_s: float | None = Field(None, ge=1)
     target: float | None = None
     winner_seeds: int = Field(3, ge=0, le=100)
 
@@ -46,8 +46,10 @@ class Data(Strict):
     `leave_out`: subjects (told by CIFAKE's file names) that neither train nor validate; the test part keeps them.
     """
 
-    source: str = "sample"
+    source: str = Field("sample", min_length=1)
     val_fraction: float = Field(0.2, gt=0, lt=1)
     split_seed: int = Field(0, ge=0)
     limit: int | None = Field(None, ge=20)
-    leave_out: Annotated[tuple[Subject, ...], BeforeValidator(split_plus), Field(max_length=9)] = ()
+    leave_out: Annotated[
+        tuple[Subject, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=9)
+    ] = ()

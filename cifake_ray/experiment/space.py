@@ -11,10 +11,16 @@ from cifake_ray.experiment.values import Scalar, Strict, join_plus
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Values = Annotated[tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...], Field(min_length=1)]
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Values = Annotated[
+    tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
+]
 
 
 class _Conditional(Strict):
@@ -77,8 +83,8 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
         raise ValueError(f"{where}: not a key that can be searched{nearest(name, searchable)}")
     if isinstance(dimension, CategoricalDimension):
         probes: Sequence[Any] = dimension.choices
-        if len(set(map(repr, probes))) < len(probes):
-            raise ValueError(f"{where}.choices: a choice is given twice")
+        if repeated := [one for at, one in enumerate(probes) if any(_same(one, other) for other in probes[:at])]:
+            raise ValueError(f"{where}.choices: {repeated[0]!r} is given twice; remove one")
     else:
         low, high = probes = dimension.bounds
         if low > high:
@@ -98,6 +104,22 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
     _check_baseline_inside(where, join_plus(getattr(section, name)), dimension)
 
 
+def _same(one: Scalar, other: Scalar) -> bool:
+    """Whether two choices are the same value, as written: 32, 32.0 and '32' are."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    numbers = [float(value) if _is_number(value) else value for value in (one, other)]
+    return numbers[0] == numbers[1]
+
+
+def _is_number(value: Scalar) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None:
     if isinstance(dimension, CategoricalDimension):
         if value not in dimension.choices:
@@ -109,7 +131,13 @@ def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None
     if isinstance(value, str):
         raise ValueError(f"{where}: the starting value {value!r} is no number; use type categorical")
     if not low <= value <= high:
-        raise ValueError(f"{where}: the starting value {value!r} lies outside {low:g} to {high:g}")
+        bound = "high" if value > high else "low"
+        raise ValueError(
+            f"{where}: the starting value {value!r} lies outside {low:g} to {high:g}; widen it with "
+            f"--set {where}.{bound}={value!r}, or start inside"
+        )
     steps = (value - low) / dimension.step if dimension.step else 0
+    if not math.isfinite(steps):
+        raise ValueError(f"{where}: step {dimension.step:g} is too small to count with; give a larger one")
     if not math.isclose(steps, round(steps), abs_tol=1e-9):
         raise ValueError(f"{where}: the starting value {value!r} is not low + a multiple of step {dimension.step:g}")

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from cifake_ray.experiment.values import Strict, split_plus
+from cifake_ray.experiment.values import Strict, split_plus, unrepeated
 
 Augmentation = Literal["flip", "crop", "blur", "noise", "jpeg", "cutout"]
-Augmentations = Annotated[tuple[Augmentation, ...], BeforeValidator(split_plus)]
+Augmentations = Annotated[tuple[Augmentation, ...], BeforeValidator(split_plus), AfterValidator(unrepeated)]
 
 
 class Training(Strict):

@@ -1,7 +1,8 @@
 """Which trials are stopped early: ASHA, asynchronous Hyperband, the median rule, or none.
 
-Each sees the search's trials alone: retrainings, whose config has no trial_id, run to their end. (A result always has
-one: Tune puts its own name of the trial in.) None of them pauses a trial, so none needs a checkpoint of Tune's.
+The baseline is judged like the others and never stopped. Each sees the search's trials alone: retrainings, whose config
+has no trial_id, run to their end. (A result always has one: Tune puts its own name of the trial in.) None of them
+pauses a trial, so none needs a checkpoint of Tune's.
 """
 
 import math
@@ -39,7 +40,8 @@ class _SearchOnly(TrialScheduler):  # type: ignore[misc]
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if trial.config["trial_id"] is None or "epoch" not in result:
             return str(self.CONTINUE)
-        return str(super().on_trial_result(controller, trial, result))
+        decision = str(super().on_trial_result(controller, trial, result))
+        return str(self.CONTINUE) if trial.config["trial_id"] == 0 else decision  # every gain is measured against it
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
         if trial.config["trial_id"] is not None and "epoch" in result:
@@ -74,6 +76,7 @@ class _SearchMedian(_SearchOnly, MedianStoppingRule):  # type: ignore[misc]
     """The median rule. An epoch reported again (its process had died) is not counted again."""
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        self._stopped_trials.discard(trial)  # the baseline, which this rule would have stopped, is judged on
         known = self._results.get(trial)
         if known and "epoch" in result and result["epoch"] <= known[-1]["epoch"]:
             return str(self.CONTINUE)

@@ -55,6 +55,16 @@ def test_bad_trials_are_stopped_and_the_best_runs_to_its_end(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)
+def test_the_baseline_runs_to_its_end_however_bad_it_is(kind: str) -> None:
+    """Also of a resumed study, whose scheduler is told of the trials before."""
+    scheduler = scheduler_of(kind)
+    for number in range(1, 12):
+        train(scheduler, trial_of(number), 0.9 + 0.001 * number)
+    assert train(scheduler, trial_of(0), 0.5) == EPOCHS
+    assert train(scheduler, trial_of(40), 0.5) < EPOCHS
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
 def test_small_losses_are_good(kind: str) -> None:
     scheduler = scheduler_of(kind, metric="val_loss")
     for number in range(8):

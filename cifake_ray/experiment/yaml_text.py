@@ -1,0 +1,117 @@
+"""YAML as experiments are written: mappings, lists and plain values, bounded, with YAML 1.2's numbers and words.
+
+PyYAML reads YAML 1.1, where `yes` is true, `1:30` is 90, `010` is 8 and a date is an object. Here a plain value is
+null, true, false, a decimal number, or else text.
+"""
+
+import re
+from typing import Any
+
+import yaml
+
+from cifake_ray.console import printable, shortened
+from cifake_ray.errors import InputError
+
+MOST_BYTES = 1_000_000
+_DEEPEST = 50  # levels of nesting
+_MOST_VALUES = 20_000  # with every alias written out: nine levels of nine aliases are 387 million
+_BASE = "tag:yaml.org,2002:"
+_KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
+_PLAIN = {  # YAML 1.2's core schema, section 10.3.2, without octal and hexadecimal numbers; what begins each
+    "null": (r"null|Null|NULL|~|", "nN~"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(0|[1-9]\d{0,17})", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.\d+|\d+\.\d*|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """What this module's docstring says; a key given twice is an error, merge keys (`<<`) are read."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 (PyYAML's way, as below)
+    yaml_constructors = {  # noqa: RUF012
+        tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if str(tag).removeprefix(_BASE) in (*_KINDS, "None")
+    }  # fmt: skip
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"nested deeper than {_DEEPEST} levels", mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
+            what = f"{node.value!r} is no {node.tag.removeprefix(_BASE)}"
+            raise yaml.constructor.ConstructorError(None, None, shortened(what, 80), node.start_mark) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        own = [key for key, _ in node.value if key.tag != f"{_BASE}merge"]
+        names = [self.construct_object(key, deep=True) for key in own]
+        for key, name in zip(own, names, strict=True):
+            if not isinstance(name, str):
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is no text", key.start_mark)
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+for _kind, (_pattern, _first) in _PLAIN.items():
+    _Loader.add_implicit_resolver(_BASE + _kind, re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_implicit_resolver(f"{_BASE}null", re.compile("^$"), [""])
+_Loader.add_implicit_resolver(f"{_BASE}merge", re.compile(r"^<<$"), ["<"])
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The YAML value in `text`: maps with text keys, lists, text, numbers, true, false, null.
+
+    Raises InputError (one line) naming `where` and the line: no YAML, too large, too deep, too many aliases.
+    """
+    if len(text) > MOST_BYTES:
+        raise InputError(f"{where}: {len(text):,} characters are no experiment (at most {MOST_BYTES:,})")
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_size(node, where)
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise _invalid(f"{where}{line}", str(error.problem)) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _invalid(where, str(error)) from error
+
+
+def _invalid(where: str, problem: str) -> InputError:
+    return InputError(f"{where}: not valid YAML: {shortened(printable(' '.join(problem.split())), 200)}")
+
+
+def _check_size(root: yaml.Node, where: str) -> None:
+    """Raise InputError when the value, with every alias written out, is too large or contains itself."""
+    sizes: dict[int, int] = {}
+    open_: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if not isinstance(node.value, list):
+            return 1
+        if id(node) in open_:
+            raise InputError(f"{where}, line {node.start_mark.line + 1}: not valid YAML: a value contains itself")
+        if id(node) not in sizes:
+            open_.add(id(node))
+            children = [child for one in node.value for child in (one if isinstance(one, tuple) else (one,))]
+            sizes[id(node)] = 1 + sum(map(size, children))
+            open_.discard(id(node))
+        return sizes[id(node)]
+
+    if size(root) > _MOST_VALUES:
+        raise InputError(f"{where}: more than {_MOST_VALUES:,} values, aliases written out; write fewer")
