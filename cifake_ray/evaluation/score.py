@@ -75,7 +75,7 @@ def results_fault(run: Run) -> str | None:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return f"{run.predictions_file}: missing or damaged"
-    for winner in run.read_json(run.test_file)["winners"]:
+    for winner in run.read_json(run.test_file).get("winners", []):
         for seed in winner["seeds"]:
             if not _agree(arrays, f"{winner['role']}_{seed['seed']}", seed):
                 return f"{run.predictions_file}: not the predictions that {run.test_file.name} tells of"

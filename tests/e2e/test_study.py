@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -21,6 +22,7 @@ from ray._private import state
 from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
+from cifake_ray.evaluation.score import results_fault
 from cifake_ray.run import CURVE_COLUMNS, Run, trial_columns
 from tests.e2e.conftest import Command
 
@@ -240,3 +242,9 @@ def test_train_runs_one_configuration_and_the_best_of_a_run(cifake_ray: Command,
     again = Run(tmp_path / "again").experiment()
     assert again.training.lr == 2e-3
     assert again.training.seed == 9
+    one = Run(tmp_path / "one")
+    for lost in (one.best, one.trials):
+        shutil.rmtree(lost)
+    assert cifake_ray("tune", "--resume", "one", "--storage", tmp_path) == 0  # its only trial is trained again
+    assert results_fault(one) is None
+    assert tables(one.path)[0].equals(trials)

@@ -19,6 +19,7 @@ from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
 from cifake_ray.run import Run, write_bytes, write_json, writing
+from cifake_ray.tuning.winners import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
 KINDS = ("cnn", "resnet50")
@@ -228,6 +229,17 @@ def test_a_damaged_winner_is_one_line_and_nothing_is_written(copy_of: CopyOf, da
     with pytest.raises(InputError, match=r"best\.safetensors: no readable checkpoint"):
         score_winners(run)
     assert not run.test_file.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", None])
+def test_a_winner_that_is_lost_before_its_test_is_to_be_trained_again(copy_of: CopyOf, damage: bytes | None) -> None:
+    run = copy_of("cnn")
+    noted = json.loads(run.winners_file.read_text())["winners"]
+    plan = [Retraining(w["role"], w["trial_id"], w["params"], s["seed"]) for w in noted for s in w["seeds"]]
+    assert already_retrained(run, plan)
+    file = next(run.winners.glob("tuned-*/best.safetensors"))
+    file.unlink() if damage is None else file.write_bytes(damage)
+    assert not already_retrained(run, plan)
 
 
 # --- evaluate ----------------------------------------------------------------------------------------------------

@@ -89,6 +89,25 @@ def test_a_damaged_checkpoint_means_training_from_the_start(tmp_path: Path) -> N
     assert [row["epoch"] for row in run(small_fit(tmp_path))] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("file", [LAST, BEST])
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.9])
+def test_one_flipped_bit_in_a_checkpoint_means_training_from_the_start(tmp_path: Path, file: str, at: float) -> None:
+    first = without_times(run(small_fit(tmp_path, epochs=2)))
+    data = bytearray((tmp_path / file).read_bytes())
+    data[int(at * len(data))] ^= 1
+    (tmp_path / file).write_bytes(bytes(data))
+    assert load_checkpoint(tmp_path / file) is None
+    assert without_times(run(small_fit(tmp_path, epochs=2))) == first
+    assert all(load_checkpoint(tmp_path / name) is not None for name in (LAST, BEST))
+
+
+def test_a_lost_best_checkpoint_is_made_again(tmp_path: Path) -> None:
+    run(small_fit(tmp_path, epochs=2))
+    (tmp_path / BEST).unlink()
+    run(small_fit(tmp_path, epochs=2))
+    assert load_checkpoint(tmp_path / BEST) is not None
+
+
 def test_the_best_checkpoint_is_the_best_epoch(tmp_path: Path) -> None:
     rows = run(small_fit(tmp_path, lr=1e-2))
     stored = load_checkpoint(tmp_path / BEST)
