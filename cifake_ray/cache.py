@@ -10,9 +10,10 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,8 @@ def read_entry(path: Path, *, verify: bool = True) -> Entry | None:
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="c") for name in note["digests"]}
         if verify and any(array_digest(arrays[name]) != digest for name, digest in note["digests"].items()):
             return None
+        with suppress(OSError):
+            os.utime(path)  # when it was last used
         return Entry(path, arrays, note["meta"])
     except (OSError, ValueError, KeyError, EOFError):
         return None
@@ -126,9 +129,55 @@ def list_entries() -> Iterator[tuple[str, Path, int]]:
         yield note.relative_to(cache_root()).parts[0], note.parent, size
 
 
-def clear_entries(kind: str | None = None) -> int:
-    """Remove all entries, or those of one kind; returns the bytes freed. Open memory maps stay readable."""
-    freed = sum(size for found, _, size in list_entries() if kind in (None, found))
-    for folder in cache_root().glob(kind or "*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    return freed
+def clear_entries(kind: str | None = None, *, unused_days: float = 0.0) -> int:
+    """Remove all entries, or those of one kind, or those not used for so many days; returns the bytes freed.
+
+    Open memory maps stay readable.
+    """
+    before = time.time() - 86400 * unused_days
+    chosen = [(path, size) for found, path, size in list_entries()
+              if kind in (None, found) and path.stat().st_mtime <= before]  # fmt: skip
+    for path, _ in chosen:
+        shutil.rmtree(path, ignore_errors=True)
+    if not unused_days:
+        for folder in cache_root().glob(kind or "*"):  # locks, shards of an interrupted extraction, fetched files
+            shutil.rmtree(folder, ignore_errors=True)
+    return sum(size for _, size in chosen)
+
+
+def summarise_cache() -> list[dict[str, Any]]:
+    """One row for each kind, source and set of weights: views, sizes, entries, megabytes, days since the last use.
+
+    Sources are those of the cached images; features of images that are gone from the cache have none.
+    """
+    notes = [(kind, path, size, _meta(path)) for kind, path, size in list_entries()]
+    sources = {
+        fingerprint: str(meta.get("source", ""))
+        for kind, _, _, meta in notes if kind == "images"
+        for fingerprint in meta.get("fingerprints", {}).values()
+    }  # fmt: skip
+    groups: dict[tuple[str, str, str], list[tuple[Path, int, dict[str, Any]]]] = {}
+    for kind, path, size, meta in notes:
+        source = meta.get("source") or sources.get(str(meta.get("images")), "unknown")
+        groups.setdefault((kind, str(source), str(meta.get("weights", ""))), []).append((path, size, meta))
+    return [_summary(*key, members) for key, members in sorted(groups.items())]
+
+
+def _summary(kind: str, source: str, weights: str, members: list[tuple[Path, int, dict[str, Any]]]) -> dict[str, Any]:
+    def values(key: str) -> str:
+        return ", ".join(sorted({str(meta[key]) for _, _, meta in members if key in meta}))
+
+    used = max(path.stat().st_mtime for path, _, _ in members)
+    return {
+        "kind": kind, "source": source, "weights": weights, "views": values("view"), "px": values("image_size"),
+        "entries": len(members), "MB": round(sum(size for _, size, _ in members) / 1e6, 1),
+        "days_unused": round(max(time.time() - used, 0.0) / 86400, 1),
+    }  # fmt: skip
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((path / META).read_text())["meta"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return meta if isinstance(meta, dict) else {}

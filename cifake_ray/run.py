@@ -1,7 +1,9 @@
 """The run directory, in a folder or object storage: names, columns, atomic writes, the writer's lock."""
 
+import difflib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -30,6 +32,7 @@ FINISHED = ("completed", "stopped", "failed")  # what `--trials` counts
 LABELS = ("FAKE", "REAL")  # label 0, label 1: the order in which an image-folder loader names them
 POSITIVE = "FAKE"  # the positive class of F1, AUC and every probability that is stored
 
+_JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc
 _CHECKPOINTS = ("trials", "winners")  # folders that trials put and fetch themselves
 
 _TRIAL_TAIL = (
@@ -260,19 +263,37 @@ def run_at(storage: Storage, name: str) -> Run:
     return Run(Path(storage) / name)
 
 
-def find_run(place: str | Path) -> Run:
-    """The run that a command line names: a folder, or an address, whose files are fetched.
+def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
+    """The run that a command line names: its folder, its address, its name in `storage`, or the id of its job.
 
-    Raises InputError, naming the address and not its mirror, when no run is there.
+    A run in object storage is fetched. Raises InputError, naming the runs there are, when no run is meant.
     """
     check_place(str(place), "run")
-    if not remote.is_remote(str(place)):
-        return Run(Path(place))
-    storage, _, name = str(place).rstrip("/").rpartition("/")
-    run = run_at(storage, name)
-    run.pull()
-    run.experiment()
-    return run
+    name = str(place).rstrip("/") or "/"
+    if remote.is_remote(name):
+        above, _, last = name.rpartition("/")
+        candidates = [run_at(above, last)]
+    else:
+        candidates = [Run(Path(name))]
+        if "/" not in name:
+            candidates += [run_at(storage, name), run_at(storage, _JOB_SUFFIX.sub("", name))]
+    for run in candidates:
+        if run.exists():
+            run.pull()
+            return run
+    if candidates[0].url is not None or Path(name).is_dir():
+        candidates[0].experiment()
+    raise InputError(_no_run(name, storage))
+
+
+def _no_run(name: str, storage: Storage) -> str:
+    """The line for a run that is not there."""
+    known = [run.name for run in list_runs(storage)]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    pattern = "; the shell found no run of this pattern" if any(sign in name for sign in "*?[") else ""
+    place = storage if remote.is_remote(str(storage)) else Path(storage).absolute()
+    return f"{name}: no such run{pattern}; runs in {place}: {', '.join(known) or 'none'}{meant}"
 
 
 def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
@@ -298,14 +319,15 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
 
 
 def open_run(storage: Storage, name: str) -> Run:
-    """The existing run of this name, or of this path, fetched. Raises InputError when there is none."""
+    """The existing run of this name in `storage`, of this path, or of this job, fetched.
+
+    Raises InputError when there is none.
+    """
     check_place(name, "run")
-    for run in (run_at(storage, name), Run(Path(name))):
-        if run.exists():
-            run.pull()
-            return run
-    known = ", ".join(run.name for run in list_runs(storage)) or "none"
-    raise InputError(f"{run_at(storage, name).where}: no such run; runs in {storage}: {known}")
+    if "/" not in name and (run := run_at(storage, name)).exists():
+        run.pull()
+        return run
+    return find_run(name, storage)
 
 
 def list_runs(storage: Storage) -> list[Run]:

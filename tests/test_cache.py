@@ -1,5 +1,6 @@
 """The cache folder: entries come back as they were written, or not at all."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,16 @@ import numpy as np
 import pytest
 
 from cifake_ray import cache
-from cifake_ray.cache import array_digest, cache_root, clear_entries, list_entries, locked, read_entry, write_entry
+from cifake_ray.cache import (
+    array_digest,
+    cache_root,
+    clear_entries,
+    list_entries,
+    locked,
+    read_entry,
+    summarise_cache,
+    write_entry,
+)
 from cifake_ray.errors import InputError, WorkError
 
 ARRAY = np.arange(6000, dtype=np.float32).reshape(30, 200)
@@ -132,3 +142,30 @@ def test_waiting_for_another_process_is_said_and_ends(
     with ThreadPoolExecutor(1) as other, locked(entry_path()), pytest.raises(WorkError, match="another process still"):
         other.submit(lambda: locked(entry_path()).__enter__()).result()
     assert "waiting for another process that builds" in capsys.readouterr().err
+
+
+def test_what_was_not_used_for_some_days_is_cleared_alone() -> None:
+    for key in ("old", "new"):
+        write_entry(entry_path(key=key), {"values": ARRAY}, {})
+    for key in ("old", "new"):
+        os.utime(entry_path(key=key), (0, 0))
+    assert read_entry(entry_path(key="new")) is not None  # a use
+    assert clear_entries(unused_days=30) > 0
+    assert read_entry(entry_path(key="old")) is None
+    assert read_entry(entry_path(key="new")) is not None
+
+
+def test_the_summary_has_a_row_for_each_source_and_set_of_weights() -> None:
+    write_entry(entry_path("images", "i"), {"a": ARRAY}, {"source": "/data/mine", "fingerprints": {"train": "f"}})
+    for view in ("identity", "flip"):
+        for feature in ("stem.mean", "stem.std"):
+            meta = {"images": "f", "weights": "imagenet-v1", "view": view, "image_size": 64, "feature": feature}
+            write_entry(entry_path("features", f"{view}-{feature}"), {"values": ARRAY}, meta)
+    write_entry(entry_path("features", "other"), {"values": ARRAY}, {"images": "gone", "weights": "imagenet-v1"})
+    rows = summarise_cache()
+    assert [(row["kind"], row["source"], row["weights"], row["entries"]) for row in rows] == [
+        ("features", "/data/mine", "imagenet-v1", 4), ("features", "unknown", "imagenet-v1", 1),
+        ("images", "/data/mine", "", 1),
+    ]  # fmt: skip
+    assert (rows[0]["views"], rows[0]["px"]) == ("flip, identity", "64")
+    assert all(row["days_unused"] == 0 for row in rows)

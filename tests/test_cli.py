@@ -285,7 +285,7 @@ def test_resuming_without_the_images_is_refused_at_once(call: Call, storage: Pat
 
 
 def test_resuming_an_unknown_study_names_the_known_ones(call: Call, storage: Path, existing: Path) -> None:
-    refused(call("tune", "--resume", "smal", "--storage", storage), "no such run", f"{existing.name}\n")
+    refused(call("tune", "--resume", "smal", "--storage", storage), "no such run", f"{existing.name}; did you mean")
     assert [path.name for path in storage.iterdir()] == ["small"]
 
 
@@ -303,7 +303,7 @@ def test_reading_verbs_refuse_what_is_no_run(call: Call, tmp_path: Path) -> None
     picture = tmp_path / "picture.png"
     Image.new("RGB", (32, 32)).save(picture)
     for command in (("report", tmp_path), ("evaluate", tmp_path / "no"), ("predict", tmp_path / "no", picture)):
-        refused(call(*command), "not a run directory")
+        refused(call(*command), "no such run")
     assert not (tmp_path / "results").exists()
 
 
@@ -504,6 +504,43 @@ def test_options_set_what_they_name(call: Call, yaml_file: Path) -> None:
 
 def test_a_shipped_experiment_is_found_by_its_name(call: Call) -> None:
     assert planned(call("tune", "cnn", "--data", "sample", "--dry-run")).name == "cnn"
+
+
+def test_every_name_that_spaces_lists_is_an_experiment_of_the_other_commands(call: Call) -> None:
+    listed = json.loads(call("spaces", "--json").out)
+    assert len({row["name"] for row in listed}) == len(listed) >= 8
+    for row in listed:
+        assert (
+            planned(
+                call(
+                    "tune",
+                    row["name"],
+                    "--data",
+                    "sample",
+                    "--dry-run",
+                    "--set",
+                    "model.image_size=32",
+                    *(["--set", "model.weights=random"] if "resnet" in row["model"] else []),
+                )
+            ).name
+            == row["name"]
+        )
+        assert f"name: {row['name']}\n" in call("spaces", row["name"]).out
+
+
+def test_a_slip_in_a_name_is_told_from_a_missing_file(call: Call) -> None:
+    refused(call("tune", "cmn", "--data", "sample"), "cmn: no file, and no experiment", "did you mean cnn?")
+    refused(call("tune", "none.yaml", "--data", "sample"), "none.yaml: cannot be read (No such file")
+
+
+def test_no_study_begins_on_the_sample_by_oversight(call: Call) -> None:
+    for command in (["tune", "cnn"], ["tune", "cnn", "--dry-run"], ["train", "resnet50"], ["plan", "cnn-deep"]):
+        refused(call(*command), "which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")
+
+
+@pytest.mark.parametrize("option", ["--name", "--storage", "--data"])
+def test_an_empty_option_is_refused(call: Call, option: str) -> None:
+    refused(call("tune", "demo-cnn", "--dry-run", option, ""), "an option is empty")
 
 
 def test_a_dry_run_of_a_resume_prints_the_runs_experiment(call: Call, storage: Path, existing: Path) -> None:

@@ -17,6 +17,7 @@ from cifake_ray.run import (
     DEFAULT_STORAGE,
     Run,
     create_run,
+    find_run,
     free_name,
     git_commit,
     list_runs,
@@ -81,7 +82,7 @@ def test_an_unknown_run_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     for name in ("cnn", "resnet50"):
         create_run(tmp_path, name, EXPERIMENT)
     (tmp_path / "no-run").mkdir()
-    with pytest.raises(InputError, match=r"no such run; .*: cnn, resnet50$"):
+    with pytest.raises(InputError, match=r"no such run; .*: cnn, resnet50; did you mean cnn"):
         open_run(tmp_path, "ccn")
     assert [run.name for run in list_runs(tmp_path)] == ["cnn", "resnet50"]
 
@@ -202,3 +203,28 @@ def test_a_job_notes_the_commit_that_it_was_submitted_from(
 ) -> None:
     monkeypatch.setenv("CIFAKE_RAY_COMMIT", given)
     assert git_commit() == noted
+
+
+def test_a_run_is_named_by_name_path_or_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = create_run("results/runs", "cnn", EXPERIMENT)
+    for name in ("cnn", "results/runs/cnn", "results/runs/cnn/", str(run.path.absolute()), "cnn-0a1b2c"):
+        assert find_run(name).path.absolute() == run.path.absolute()
+        assert open_run("results/runs", name).path.absolute() == run.path.absolute()
+    assert find_run("cnn", str(tmp_path / "results" / "runs")).name == "cnn"
+
+
+def test_a_run_that_is_not_there_is_one_line_with_the_ones_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    create_run("results/runs", "cnn-deep", EXPERIMENT)
+    with pytest.raises(
+        InputError, match=rf"cnn-deap: no such run; runs in {tmp_path}/results/runs: cnn-deep; did you mean"
+    ):
+        find_run("cnn-deap")
+    with pytest.raises(InputError, match="the shell found no run of this pattern"):
+        find_run("results/runs/none*")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="not a run directory"):
+        find_run("folder")

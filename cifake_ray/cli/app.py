@@ -12,7 +12,7 @@ app = typer.Typer(
     help="Tune detectors of AI-generated images on CIFAKE (a custom CNN, a frozen ResNet50), on a laptop or a cluster.",
     epilog="First steps: `cifake-ray demo`, then `cifake-ray spaces`.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -29,7 +29,7 @@ def _not_empty(value: str | None) -> str | None:
 ExperimentArgument = Annotated[
     str | None, typer.Argument(help="YAML file, or the name of a shipped one.", metavar="EXPERIMENT")
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or its address.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, folder, address, or job.")]
 StorageOption = Annotated[
     str, typer.Option(callback=_not_empty, help="Where the runs are: a folder, s3://bucket/prefix or gs://….")
 ]
@@ -37,7 +37,7 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         callback=_not_empty,
-        help="Images: folder or zip (train/REAL, train/FAKE, test/…) or folder of parquet, also at s3://…; or `sample`.",
+        help="Images: folder or zip (train/REAL, train/FAKE, test/…), folder of parquet, s3://…, or `sample`.",
     ),
 ]
 NameOption = Annotated[

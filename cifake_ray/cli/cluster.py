@@ -31,7 +31,7 @@ ClusterOption = Annotated[
     str | None,
     typer.Option(help="The cluster's dashboard, as http://HOST:8265; RAY_API_SERVER_ADDRESS or RAY_ADDRESS otherwise."),
 ]
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as `submit` and `status` print it.")]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Job id, or the name of the study.")]
 _SHOWN = 20  # jobs in the table of `status`
 
 
@@ -76,7 +76,7 @@ def submit(
     versions = ", ".join(
         f"{key} {answer.nodes[0].facts['versions'][key]}" for key in ("python", "ray", "torch", "optuna")
     )
-    print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {versions} (asked in {answer.seconds:.1f} s)")
+    print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {versions} (answered in {answer.seconds:.1f} s)")
     with tempfile.TemporaryDirectory(prefix="cifake-ray-") as folder:
         package = build_package(Path(folder), loaded)
         print(f"package: {package.files} files, {package.size / 1e6:.1f} MB", flush=True)
@@ -92,7 +92,7 @@ def submit(
 
 @app.command(epilog="Example: cifake-ray status")
 def status(
-    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job id; every study's job without it.")] = None,
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job id or study; without it every job.")] = None,
     address: ClusterOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,7 +127,7 @@ def status(
 @app.command(epilog="Example: cifake-ray logs JOB -f")
 def logs(
     job: JobArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the job ends.")] = False,
     address: ClusterOption = None,
 ) -> None:
     """Print the log of a study's job. Ctrl-C ends -f, not the job."""
@@ -145,18 +145,18 @@ def logs(
 
 @app.command(epilog="Example: cifake-ray stop JOB")
 def stop(job: JobArgument, address: ClusterOption = None) -> None:
-    """Stop a study's job, which saves everything first, and say how to go on with it."""
+    """Stop a study's job, which saves everything first, and say how to resume it."""
     from cifake_ray.jobs.cluster import connect
     from cifake_ray.jobs.watch import find_job, stop, with_progress
 
     cluster = connect(address)
     found = find_job(cluster, job)
     if found.ended:
-        print(f"{job}: ended before ({found.state})")
+        print(f"{found.id}: ended before ({found.state})")
         return
-    print(f"stopping {job}; it saves what it has", file=sys.stderr, flush=True)
+    print(f"stopping {found.id}; it saves what it has", file=sys.stderr, flush=True)
     ended = with_progress(cluster, stop(cluster, found))
-    print(f"{job}: {ended.state}; {_how_to_go_on(ended)}")
+    print(f"{found.id}: {ended.state}; {_how_to_go_on(ended)}")
 
 
 def _follow(cluster: Any, job: Any) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,24 @@ def find_experiment(name: str) -> Path:
 def experiment_name(file: Path) -> str:
     """The name that a shipped file gives its experiment."""
     return next(line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith("name:"))
+
+
+def experiment_about(file: Path) -> str:
+    """The first sentence of a shipped file's comment that is no command."""
+    lines = [line.removeprefix("#").strip() for line in file.read_text().splitlines() if line.startswith("#")]
+    text = " ".join(line for line in lines if line and not line.startswith("cifake-ray "))
+    return textwrap.shorten(text.partition(". ")[0].rstrip("."), 100, placeholder=" …")
+
+
+def is_run(what: str, storage: str) -> bool:
+    """Whether `train` was given a run; a shipped experiment goes before a run of its name."""
+    from cifake_ray.remote import is_remote
+    from cifake_ray.run import run_at
+
+    if is_remote(what) or (Path(what) / "experiment.yaml").is_file():
+        return True
+    shipped = {experiment_name(file) for file in shipped_experiments()}
+    return "/" not in what and what not in shipped and not Path(what).exists() and run_at(storage, what).exists()
 
 
 def load_new(

@@ -46,25 +46,40 @@ def doctor(
 
 @cache_app.command("ls", epilog="Example: cifake-ray cache ls")
 def cache_ls(as_json: JsonOption = False) -> None:
-    """List what is cached: decoded images, feature sets, weights."""
-    from cifake_ray.cache import cache_root, list_entries
+    """List what is cached, by source and weights: decoded images, feature sets; with their last use."""
+    from cifake_ray.cache import cache_root, list_entries, summarise_cache
 
-    rows = [
-        {"kind": kind, "MB": round(size / 1e6, 1), "entry": str(path.relative_to(cache_root()))}
-        for kind, path, size in list_entries()
-    ]
-    print_rows(rows, as_json)
-    if not as_json:
-        print(f"{cache_root()}: {sum(row['MB'] for row in rows):,.1f} MB")  # type: ignore[misc]
+    if as_json:
+        entries = [
+            {"kind": kind, "MB": round(size / 1e6, 1), "entry": str(path.relative_to(cache_root()))}
+            for kind, path, size in list_entries()
+        ]
+        print(json.dumps(entries, indent=1))
+        return
+    rows = summarise_cache()
+    shown = [row | {"source": _short_source(row["source"]), "used": _ago(row.pop("days_unused"))} for row in rows]
+    print_rows(shown, as_json=False)
+    print(f"{cache_root()}: {sum(row['MB'] for row in rows):,.1f} MB; `cifake-ray cache clear --unused` frees space")
 
 
-@cache_app.command("clear", epilog="Example: cifake-ray cache clear --kind features")
+def _short_source(source: str, longest: int = 24) -> str:
+    return source if len(source) <= longest else f"…{source[1 - longest :]}"
+
+
+def _ago(days: float) -> str:
+    return "today" if days < 1 else f"{days:.0f} days ago"
+
+
+@cache_app.command("clear", epilog="Example: cifake-ray cache clear --unused")
 def cache_clear(
     kind: Annotated[str | None, typer.Option(help="images, features or weights; all by default.")] = None,
+    unused: Annotated[bool, typer.Option("--unused", help="Only what was not used for --days.")] = False,
+    days: Annotated[float, typer.Option(help="With --unused: how many days.", min=0.001)] = 30.0,
 ) -> None:
     """Empty the cache; everything in it is made again when it is needed."""
     from cifake_ray.cache import cache_root, clear_entries
 
     if kind not in (None, "images", "features", "weights"):
         raise InputError(f"--kind {kind}: expected images, features or weights")
-    print(f"{cache_root()}: freed {clear_entries(kind) / 1e6:,.1f} MB")
+    freed = clear_entries(kind, unused_days=days if unused else 0.0)
+    print(f"{cache_root()}: freed {freed / 1e6:,.1f} MB")

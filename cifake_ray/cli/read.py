@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
-from cifake_ray.cli.find import shipped_experiments
+from cifake_ray.cli.find import experiment_about, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
     print_comparison,
     print_evaluation,
@@ -26,6 +26,7 @@ from cifake_ray.errors import WorkError
 def report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, or their addresses.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
+    storage: StorageOption = DEFAULT_STORAGE,
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="Whether pictures of the data set may be in the page.")
     ] = True,
@@ -38,7 +39,7 @@ def report(
     from cifake_ray.reporting.report import write_report
     from cifake_ray.run import find_run
 
-    paths, faults = readable_runs([find_run(run).path for run in runs])
+    paths, faults = readable_runs([find_run(run, storage).path for run in runs])
     written = write_report(paths, out, images=images, with_runs=with_runs)
     print_comparison(paths)
     print(f"report: {next(path for path in written if path.suffix == '.html')}")
@@ -50,6 +51,7 @@ def report(
 def evaluate(
     run: RunArgument,
     data: DataOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score degraded test images (JPEG, blur, noise, scaling) instead.")
     ] = False,
@@ -68,7 +70,7 @@ def evaluate(
     from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.run import find_run
 
-    found = find_run(run)
+    found = find_run(run, storage)
     if data is None:
         check_images_here(found, found.experiment())  # at once: what is below imports torch
     if robustness or explain:
@@ -106,6 +108,7 @@ def _look_closer(
 def predict(
     run: RunArgument,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
 ) -> None:
     """Call each picture FAKE or REAL, with the probability of FAKE; say where the answer means nothing.
@@ -118,7 +121,7 @@ def predict(
 
     judged = failed = 0
     entries = []
-    found = find_run(run)
+    found = find_run(run, storage)
     for result in predict_files(found, images):
         judged, failed = judged + ("error" not in result), failed + ("error" in result)
         entries += [result] if as_json else []
@@ -132,18 +135,30 @@ def predict(
         raise typer.Exit(1 if judged else 2)
 
 
-@app.command(epilog="Example: cifake-ray spaces")
-def spaces(as_json: JsonOption = False) -> None:
-    """List the experiments that ship with the program."""
+@app.command(epilog="Example: cifake-ray spaces cnn > mine.yaml")
+def spaces(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print the YAML file of this one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the experiments that ship with the program, or print one: a file to begin your own with."""
     from cifake_ray.experiment import load_experiment
 
+    if name is not None:
+        print(find_experiment(name).read_text(), end="")
+        return
     found = [(path, load_experiment(path)) for path in shipped_experiments()]
-    rows = [
-        {"name": loaded.name, "model": loaded.model.kind, "searched": list(loaded.search_space)}
-        | {"trials": loaded.search.trials, "file": os.path.relpath(path)}
+    if as_json:
+        rows = [
+            {"name": loaded.name, "model": loaded.model.kind, "searched": list(loaded.search_space)}
+            | {"trials": loaded.search.trials, "about": experiment_about(path), "file": os.path.relpath(path)}
+            for path, loaded in found
+        ]
+        print(json.dumps(rows, indent=1))
+        return
+    print_rows([
+        {"name": loaded.name, "trials": loaded.search.trials, "about": experiment_about(path)}
         for path, loaded in found
-    ]
-    print_rows(rows, as_json)
+    ], as_json=False)  # fmt: skip
 
 
 @app.command(epilog="Example: cifake-ray runs --storage results/runs")
@@ -162,6 +177,7 @@ def runs(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) 
 def dashboard(
     run: RunArgument,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+    storage: StorageOption = DEFAULT_STORAGE,
 ) -> None:
     """Show a run's Optuna study in optuna-dashboard, also while it runs. Only reads; Ctrl-C ends it.
 
@@ -171,6 +187,6 @@ def dashboard(
     from cifake_ray.reporting.live import dashboard_server
     from cifake_ray.run import find_run
 
-    with contextlib.suppress(Interrupted), dashboard_server(find_run(run), port) as server:
+    with contextlib.suppress(Interrupted), dashboard_server(find_run(run, storage), port) as server:
         print(f"http://127.0.0.1:{server.server_port}/dashboard  ({run}; Ctrl-C ends it)", flush=True)
         server.serve_forever()

@@ -21,7 +21,7 @@ from cifake_ray.cli.app import (
     TrialsOption,
     app,
 )
-from cifake_ray.cli.find import load_named, load_new, shipped_experiments
+from cifake_ray.cli.find import is_run, load_named, load_new, shipped_experiments
 from cifake_ray.cli.show import plan_lines, print_comparison
 
 
@@ -95,15 +95,13 @@ def train(
     address: AddressOption = None,
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
-    from cifake_ray.remote import is_remote
     from cifake_ray.run import find_run
     from cifake_ray.tuning.single import best_of_run, single_trial
     from cifake_ray.tuning.study import StudyRequest, check_new_study, run_study
 
-    is_run = is_remote(what) or (Path(what) / "experiment.yaml").is_file()
     loaded = (
-        best_of_run(find_run(what).path, data=data, seed=seed, settings=set_ or [])
-        if is_run
+        best_of_run(find_run(what, storage).path, data=data, seed=seed, settings=set_ or [])
+        if is_run(what, storage)
         else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [])
     )
     loaded = single_trial(loaded, workers)

@@ -88,6 +88,8 @@ def check_sense(experiment: Experiment, where: str) -> None:
         raise InputError(
             f"{where}: search.grace_epochs: {search.grace_epochs} is more than training.epochs, {epochs}; lower it"
         )
+    if search.time_budget_s is not None and search.time_budget_s < 1:
+        raise InputError(f"{where}: search.time_budget_s: less than a second, {search.time_budget_s:g}; give more")
     if search.target is not None and search.metric == "val_accuracy" and not 0 < search.target <= 1:
         raise InputError(f"{where}: search.target: an accuracy lies between 0 and 1, found {search.target:g}")
     if search.target is not None and search.metric == "val_loss" and not 0 < search.target < 100:

@@ -22,7 +22,7 @@ class Search(Strict):
     second_objective: SecondObjective | None = None
     grace_epochs: int = Field(1, ge=1, le=10_000)
     reduction_factor: int = Field(3, ge=2, le=1000)
-    time_budget_s: float | None = Field(None, ge=1)
+    time_budget_s: float | None = Field(None, gt=0)
     target: float | None = None
     winner_seeds: int = Field(3, ge=0, le=100)
 

@@ -49,7 +49,7 @@ class Answer:
 
 
 def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = None) -> Answer:
-    """Run the probe as a job without a package and take it off the list again.
+    """Run the probe as a job without a package: it stays on Ray's list as `probe`, succeeded.
 
     Raises WorkError when it does not end in time, or fails.
     """
@@ -69,7 +69,6 @@ def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = Non
     found = _read(log)
     if "error" in found:
         raise WorkError(_failed_job(cluster.url, job, info.driver_exit_code, log, found["error"]))
-    cluster.delete_job(job)
     return _answer(found, started)
 
 
@@ -82,7 +81,7 @@ def _start(cluster: Cluster, command: str) -> str:
                 cluster.submit_job(
                     entrypoint=f"exec {command}",
                     submission_id=f"cifake-ray-probe-{uuid4().hex[:8]}",
-                    metadata={"cifake_ray_probe": "1"},
+                    metadata={"cifake_ray_probe": "1", "job_name": "probe"},
                 )
             )
         except NoAgentError:

@@ -91,7 +91,9 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
     """
     for job in study_jobs(cluster):
         if not job.ended and (job.study, job.storage) == (submission.study, submission.storage):
-            raise InputError(f"{submission.run}: job {job.id} is at it; follow it with `cifake-ray logs {job.id} -f`")
+            raise InputError(
+                f"{submission.run}: job {job.id} is still running it; follow it with `cifake-ray logs {job.id} -f`"
+            )
     answer = ask_by_job(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
     check_versions(answer.nodes)
     check_paths(submission, answer.exists)

@@ -73,14 +73,18 @@ def study_jobs(cluster: Cluster) -> list[Job]:
     )
 
 
-def find_job(cluster: Cluster, job_id: str) -> Job:
-    """The study with this job id. Raises InputError, naming the latest ones, when there is none."""
+def find_job(cluster: Cluster, name: str) -> Job:
+    """The job with this id, or the latest one of the study with this name, path or address.
+
+    Raises InputError, naming the latest ones, when there is none.
+    """
     jobs = study_jobs(cluster)
-    found = next((job for job in jobs if job.id == job_id), None)
-    if found is None:
+    by_id = [job for job in jobs if job.id == name]
+    of_study = [job for job in jobs if name.rstrip("/") in (job.study, f"{job.storage}/{job.study}")]
+    if not by_id and not of_study:
         known = ", ".join(job.id for job in reversed(jobs[-5:])) or "none"
-        raise InputError(f"{job_id}: no such study on {cluster.url}; the latest ones: {known}")
-    return found
+        raise InputError(f"{name}: no job or study of this name on {cluster.url}; the latest jobs: {known}")
+    return [*of_study, *by_id][-1]
 
 
 def with_progress(cluster: Cluster, job: Job) -> Job:

@@ -1,4 +1,4 @@
-"""What a trial's process says of itself: its title (ps, the dashboard) and a line an epoch in its log."""
+"""Process title, label in Ray's dashboard and log line of a running trial."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,14 @@ def trial_name(config: Mapping[str, Any]) -> str:
     """`trial 7`, or `tuned-trial7-seed1` for a retraining."""
     name = Path(config["folder"]).name
     return f"trial {name}" if name.isdigit() else name
+
+
+def actor_label(study: str, config: Mapping[str, Any]) -> str:
+    """`clus trial 4 · lr 0.006` in Ray's dashboard: the actor's first trial (Ray reads it once, actors are reused)."""
+    params = config.get("params") or {}
+    settings = ", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+                         for key, value in params.items())  # fmt: skip
+    return f"{study} {trial_name(config)} · {settings}" if "folder" in config else study
 
 
 def show_title(name: str) -> None:

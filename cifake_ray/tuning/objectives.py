@@ -20,10 +20,9 @@ def open_study(storage: BaseStorage, name: str, search: Search) -> optuna.Study:
     directions = [StudyDirection.MAXIMIZE if search.metric == "val_accuracy" else StudyDirection.MINIMIZE]
     directions += [StudyDirection.MINIMIZE] if search.second_objective else []
     study = optuna.create_study(storage=storage, study_name=name, directions=directions)
-    if search.second_objective:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([search.metric, search.second_objective])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([search.metric, *([search.second_objective] if search.second_objective else [])])
     return study
 
 

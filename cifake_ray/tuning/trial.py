@@ -31,7 +31,7 @@ from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, Trai
 from cifake_ray.training.cost import measure_cost
 from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit
 from cifake_ray.training.standardise import standardise
-from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
+from cifake_ray.tuning.announce import actor_label, print_epoch, show_title, trial_name
 from cifake_ray.tuning.resources import trial_bundle
 from cifake_ray.tuning.spread import Home, entry_here
 
@@ -204,12 +204,15 @@ def build_trainable(materials: Materials, loop: Loop = run_trial) -> type[tune.T
     resources = materials.experiment.resources
     reference = ray.put(materials)
     run = _run_distributed if resources.workers_per_trial else _run_local
-    kind = materials.experiment.model.kind
+    kind, study = materials.experiment.model.kind, materials.run.name
 
     def trial(config: dict[str, Any]) -> None:
         run(ray.get(reference), config, loop)
 
     class ModelTrial(_EndsWorkers, wrap_function(trial, name=kind)):  # type: ignore[misc]
+        def __repr__(self) -> str:
+            return actor_label(study, self.config)
+
         @classmethod
         def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:  # noqa: ARG003
             return tune.PlacementGroupFactory([trial_bundle(resources)])

@@ -82,7 +82,7 @@ def test_a_plan_of_a_frozen_model_times_its_extraction_until_the_features_are_th
 ) -> None:
     model = "model: {kind: resnet50, weights: random, image_size: 32, stages: [stem], pool: [mean]}"
     file = tmp_path / "frozen.yaml"
-    file.write_text(f"name: frozen\n{model}\ndata: {{limit: 200}}\nsearch: {{trials: 2}}\n")
+    file.write_text(f"name: frozen\n{model}\ndata: {{source: sample, limit: 200}}\nsearch: {{trials: 2}}\n")
     assert cifake_ray("plan", file, "--json") == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["extraction_s"] > 0
