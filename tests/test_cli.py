@@ -284,6 +284,18 @@ def test_resuming_without_the_images_is_refused_at_once(call: Call, storage: Pat
     assert "decoding" not in ended.err
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_resuming_a_damaged_run_is_refused_and_writes_nothing(
+    call: Call, storage: Path, existing: Path, more: list[str]
+) -> None:
+    for name, words in (("study.journal", "line 1 is not an entry"), ("environment.json", "damaged (")):
+        (existing / name).write_bytes(b"garbage\n")
+        before = snapshot(existing)
+        refused(call("tune", "--resume", "small", "--storage", storage, *more), f"{existing / name}: {words}")
+        assert snapshot(existing) == before
+        (existing / name).unlink()
+
+
 def test_resuming_an_unknown_study_names_the_known_ones(call: Call, storage: Path, existing: Path) -> None:
     refused(call("tune", "--resume", "smal", "--storage", storage), "no such run", f"{existing.name}; did you mean")
     assert [path.name for path in storage.iterdir()] == ["small"]

@@ -64,7 +64,11 @@ def _application(journal: Path) -> Application:
         raise InputError(f"optuna-dashboard is not installed; {INSTALL}") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("optuna_dashboard").setLevel(logging.ERROR)
-    application: Application = wsgi(JournalStorage(ReadOnlyJournal(str(journal))))
+    try:
+        storage = JournalStorage(ReadOnlyJournal(str(journal)))
+    except Exception as error:  # Optuna checks nothing: whatever it stumbles over
+        raise InputError(f"{journal}: damaged ({type(error).__name__}); put it back from a copy of the run") from error
+    application: Application = wsgi(storage)
     return application
 
 

@@ -6,6 +6,7 @@ Light: neither Ray nor torch is imported before everything that can be checked w
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from cifake_ray.address import check_address
@@ -54,6 +55,7 @@ def resumed_request(
         search = experiment.search.model_copy(update={"trials": trials})
         experiment = experiment.model_copy(update={"search": search})
     check_images_here(run, experiment, data)
+    _check_resumable(run, experiment)
     return StudyRequest(experiment, run.storage, run.name, resume=True, address=address, data=data)
 
 
@@ -96,10 +98,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
         resumable(interrupted_line(run))
-        from cifake_ray.tuning.journal import check_journal
-
-        with writing(run):  # refused now if another process holds the run, not after Ray is up
-            check_journal(run, experiment)
+        _check_resumable(run, experiment)  # refused now, not after Ray is up
     else:
         check_new_study(request, searching=False)
     check_address(request.address)
@@ -113,6 +112,16 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         from cifake_ray.tuning.conduct import conduct
 
         return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+
+
+def _check_resumable(run: Run, experiment: Experiment) -> None:
+    """Raise InputError when another process writes the run, or its journal or a record of it is damaged."""
+    from cifake_ray.tuning.journal import check_journal
+
+    locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
+    with writing(run) if locked or run.url is not None else nullcontext():
+        run.read_json(run.environment_file)
+        check_journal(run, experiment)
 
 
 def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:
