@@ -24,7 +24,8 @@ from cifake_ray.cli.app import (
     app,
 )
 from cifake_ray.cli.find import load_new
-from cifake_ray.cli.show import duration, print_rows
+from cifake_ray.cli.show import print_rows
+from cifake_ray.console import duration
 from cifake_ray.errors import InputError, Interrupted, WorkError
 
 ClusterOption = Annotated[

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cifake_ray.console import printable
+from cifake_ray.console import counted, duration, printable
 
 _WIDE = 120  # characters that the whole comparison table takes
 
@@ -26,6 +26,14 @@ def print_comparison(runs: list[Path]) -> None:
     print_table(columns, rows)
     for note in short_notes(studies, table):
         print(f"  {note}")
+
+
+def print_closing(run: Path) -> None:
+    """The end of a study in four lines."""
+    from cifake_ray.reporting.closing import closing_lines
+    from cifake_ray.reporting.load import load
+
+    print("\n".join(closing_lines(load(run))), flush=True)
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -128,8 +136,8 @@ def print_robustness(result: dict[str, Any]) -> None:
 def plan_lines(plan: Any) -> list[str]:
     """A plan for people; see `tuning.plan.Plan`."""
     lines = [
-        f"{plan.experiment}: {plan.trials} trials of {plan.epochs} epochs, {plan.places} at once, "
-        f"{plan.train_images:,} training and {plan.validation_images:,} validation images"
+        f"{plan.experiment}: {counted(plan.trials, 'trial')} of {counted(plan.epochs, 'epoch')}, "
+        f"{plan.places} at once, {plan.train_images:,} training and {plan.validation_images:,} validation images"
     ]
     lines += [
         f"  batch_size {timing.batch_size}: {duration(timing.seconds_per_epoch)} an epoch "
@@ -151,13 +159,6 @@ def plan_lines(plan: Any) -> list[str]:
         verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"
         lines.append(f"  time budget         {duration(plan.budget_s)}: {verdict}")
     return [line for line in lines if line]
-
-
-def duration(seconds: float) -> str:
-    """`0.42 s`, `37 s`, `12 min`, `3.4 h`."""
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _gib(size: float) -> str:
