@@ -1,11 +1,14 @@
 """What the commands print: tables for people, JSON for machines."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cifake_ray.console import counted, duration, printable
+from cifake_ray.console import counted, duration, percent, printable
 
+_DATA_WIDTH = 40  # characters of a data path in a table
+_DAYS_S = 2 * 86400  # an age above this is counted in days
 _WIDE = 120  # characters that the whole comparison table takes
 
 
@@ -41,6 +44,43 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
     elif rows:
         print_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+
+
+def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
+    """A run of `summarise_runs` as a row of `runs`: five columns, or (`wide`) all."""
+    total = run.get("total")
+    row = {
+        "name": run["name"],
+        "state": run["state"],
+        "done": "" if total is None else f"{run['trials']}/{total:.0f}",
+        "best": percent(run.get("best_val_accuracy")),
+        "age": _age(run.get("created")),
+    }
+    if not wide:
+        return row
+    kept = ("model", "running", "completed", "stopped", "failed", "interrupted", "data")
+    words = {"stopped": "stopped early"}
+    return row | {words.get(name, name): _whole(run.get(name)) for name in kept}
+
+
+def from_left(text: str, width: int) -> str:
+    """The text's end after an ellipsis where it is longer than `width`: of a path the end tells most."""
+    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, str):
+        return from_left(value, _DATA_WIDTH)
+    return "" if value is None else f"{value:.0f}"
+
+
+def _age(created: str | None) -> str:
+    """How long ago an ISO 8601 time was; empty where it is unknown."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(created or "")).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    return duration(max(seconds, 0)) if seconds < _DAYS_S else f"{seconds / 86400:.0f} days"
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:

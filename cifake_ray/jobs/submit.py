@@ -26,7 +26,7 @@ class Submission:
     """What to run on the cluster: a new study of this experiment, or (None) the run of this name again."""
 
     study: str
-    storage: str  # without a slash at its end, or it is another for a job that is at it
+    storage: str  # without a slash at its end, or it is another for a running job
     experiment: Experiment | None = None
     trials: int | None = None
     data: str | None = None  # where the images of a run that is resumed are now
@@ -91,7 +91,9 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
     """
     for job in study_jobs(cluster):
         if not job.ended and (job.study, job.storage) == (submission.study, submission.storage):
-            raise InputError(f"{submission.run}: job {job.id} is at it; follow it with `cifake-ray logs {job.id} -f`")
+            raise InputError(
+                f"{submission.run}: job {job.id} is still running; follow it with `cifake-ray logs {job.id} -f`"
+            )
     answer = ask_by_job(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
     check_versions(answer.nodes)
     check_paths(submission, answer.exists)

@@ -34,9 +34,8 @@ def _result(study: Study) -> str:
 
 
 def _test_images(study: Study) -> int:
-    """Images behind the headline: those of the predictions, which leave out copies of train images; 0 when not recorded."""
-    predictions = study.predictions
-    return len(predictions.labels) if predictions is not None else 0
+    """Test images that are no copy of a train image; 0 when not recorded."""
+    return max(int(study.test.get("test_images") or 0) - int(study.test.get("duplicates_removed") or 0), 0)
 
 
 def _gain_words(study: Study) -> str:

@@ -1,6 +1,5 @@
 """One study conducted on a running Ray: propose, train, stop early, resume, retrain the winner and the baseline."""
 
-import sys
 import tempfile
 import threading
 import time
@@ -12,6 +11,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from cifake_ray.console import duration, say
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
@@ -197,7 +197,9 @@ class Study:
             self.failures[name] = failure
         outcome = f": failed, {failure}" if failure else ""
         total = len(self.plan or ()) or 1
-        print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
+        left = self.display.seconds_left()
+        remaining = "" if left is None else f" · about {duration(round(left))} left"
+        say(f"retrained {name} ({total - self.left}/{total}){outcome}{remaining}")
 
 
 def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:

@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -67,7 +69,16 @@ class Display:
         rows = list(self.record.rows.values())
         ended = [len(row.curve) for row in rows if row.status not in ("running", "interrupted")]
         running = [len(row.curve) for row in rows if row.status in ("running", "interrupted")]
-        self.forecast.epoch(State(ended, running, sum(self.retrained.values()), self.guard.searching))
+        state = State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.guard.searching)
+        self.forecast.epoch(state)
+
+    def _retraining_cost(self, rows: list[TrialRow]) -> float:
+        """Seconds of an epoch of the best configuration and the baseline over those of all epochs of the search."""
+        best = self.record.best()
+        chosen = [row for row in rows if row is best or row.trial_id == 0]
+        means = [fmean(epoch["seconds"] for epoch in row.curve.values()) for row in chosen if row.curve]
+        every = [epoch["seconds"] for row in rows for epoch in row.curve.values()]
+        return fmean(means) / max(fmean(every), 1e-9) if means else 1.0
 
     def retrain(self, networks: int) -> None:
         """So many networks are trained again: fewer than expected where the baseline won or some are trained."""
@@ -91,7 +102,7 @@ class Display:
         """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: of a line, its own rank."""
         total = self.guard.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
-        if (best := self.record.best()) is not None:
+        if (best := self.record.best() if done is None else self._best_shown()) is not None:
             parts.append(f"best {_value(best.value(self.guard.search.metric), self.guard.search.metric)} "
                          f"(trial {best.trial_id})")  # fmt: skip
         parts.append(f"{duration(time.monotonic() - self.began)} so far")
@@ -110,13 +121,22 @@ class Display:
         status = _WORDS.get(row.status, row.status)
         return f"trial {row.trial_id} {status} after {epochs}: {outcome} ({_settings(row.params)})"
 
+    def _best_shown(self) -> TrialRow | None:
+        """The best of the trials that a line was printed for."""
+        metric = self.guard.search.metric
+        sign = 1 if metric == "val_accuracy" else -1
+        rows = [row for row in self.record.rows.values() if row.trial_id in self.shown and row.status != "failed"]
+        valued = [(sign * value, -row.trial_id, row) for row in rows if (value := row.value(metric)) is not None]
+        return max(valued, key=lambda found: found[:2])[2] if valued else None
+
     def title(self) -> str:
         phase = phase_name(self.record.experiment, "search" if self.guard.searching else "retraining")
         return f"{phase} · {self.summary()}"
 
     def table(self) -> Table:
         """The running trials, the best and the last that ended, by number; columns as wide from first to last frame."""
-        table = Table(title=self.title(), title_justify="left", expand=True)
+        table = Table(title=self.title(), title_justify="left", expand=True, box=box.SIMPLE_HEAD,
+                      show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
         metric, second = self.guard.search.metric, self.guard.search.second_objective
         epochs = self.record.experiment.training.epochs
         for name, width in (

@@ -29,11 +29,15 @@ class Work:
 
 @dataclass(frozen=True)
 class State:
-    """Where a study is: epochs of every ended trial, of every running one, and of the retrainings together."""
+    """Where a study is: epochs of every ended trial, of every running one, and of the retrainings together.
+
+    cost: what an epoch of a retraining takes, over the mean epoch of the search.
+    """
 
     ended: Sequence[int] = ()
     running: Sequence[int] = ()
     retrained: int = 0
+    cost: float = 1.0
     searching: bool = True
 
 
@@ -51,12 +55,17 @@ class Forecast:
         self.ends.append(now := self.clock())
         if len(self.ends) < 3 or now <= self.ends[0]:
             return
-        per_epoch = (now - self.ends[0]) / (len(self.ends) - 1)
-        fresh = per_epoch * (self.epochs_left(state) + self.work.test_epochs * _FORWARD)
+        fresh = self._seconds_per_epoch(state, now) * (self.epochs_left(state) + self.work.test_epochs * _FORWARD)
         fresh += _SCORING_S + self.work.test_s
         before = self.left()
         smooth = fresh if before is None else before + _SMOOTHING * (fresh - before)
         self.anchor = (now, smooth)
+
+    def _seconds_per_epoch(self, state: State, now: float) -> float:
+        """Of a mean epoch of the search, all slots together."""
+        retrained = min(state.retrained, len(self.ends) - 1)
+        searched = len(self.ends) - 1 - retrained
+        return (now - self.ends[0]) / (searched + state.cost * retrained)
 
     def left(self) -> float | None:
         """Seconds until the study is tested; None before the third epoch of this session."""
@@ -68,7 +77,7 @@ class Forecast:
     def epochs_left(self, state: State) -> float:
         """Epochs still to be run, by trials under early stopping and by retrainings, which run to their end."""
         work = self.work
-        retraining = max(work.retrainings * work.epochs - state.retrained, 0)
+        retraining = state.cost * max(work.retrainings * work.epochs - state.retrained, 0)
         if not state.searching:
             return retraining
         known = _PRIOR_TRIALS * work.share * work.epochs + sum(state.ended)

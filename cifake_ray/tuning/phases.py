@@ -40,7 +40,11 @@ def opening_line(experiment: Experiment, name: str, *, resumed: Run | None = Non
     source = experiment.data.source
     images = "generated sample (NOT CIFAKE; --data or CIFAKE_RAY_DATA)" if source == "sample" else source
     about = f"{name} · {experiment.model.kind} · {counted(experiment.search.trials, 'trial')} · images: {images}"
-    return about if resumed is None else f"resuming {about} · {finished_trials(resumed)} done"
+    return (
+        about
+        if resumed is None
+        else f"resuming {about} · {finished_trials(resumed)} of {experiment.search.trials} done"
+    )
 
 
 def say_opening(experiment: Experiment, name: str, resumed: Run | None) -> None:

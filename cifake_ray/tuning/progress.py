@@ -39,7 +39,7 @@ class Guard:
     searching: bool = True  # budgets are the search's; a retraining ends at a signal only
 
     def reason(self, record: StudyRecord) -> str | None:
-        """`interrupted`, `storage`, `time budget`, `target`, or None to go on."""
+        """`interrupted`, `storage`, `time budget`, `target`, or None to continue."""
         if self.signalled:
             return "interrupted"
         if record.fault is not None:
@@ -163,7 +163,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
     def _end_trials(self, actors: list[Any]) -> None:
         """Save first: after SIGTERM a Ray job has 3 s. Then end the processes, which else train on to their next epoch.
 
-        If the study goes on with its winners, the trials' workers must leave their places; a signal ends Ray anyway.
+        If the study continues with its winners, the trials' workers must leave their slots; a signal ends Ray anyway.
         """
         self.record.interrupt()
         if self.record.experiment.resources.workers_per_trial and not self.guard.signalled:
