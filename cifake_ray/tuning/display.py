@@ -223,7 +223,7 @@ def display_of(record: StudyRecord, guard: Guard, work: Work | None = None) -> D
 
 
 _SECOND = {"parameters": "params", "inference_ms": "ms/image"}
-_NAMES = {"batch_size": "bs", "weight_decay": "wd"}  # folded names, as the field writes them
+_NAMES = {"batch_size": "bs", "weight_decay": "wd", "head_width": "width"}  # folded names, as the field writes them
 
 
 def folded(params: dict[str, Any]) -> str:
