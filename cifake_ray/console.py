@@ -33,7 +33,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.885 as `88.50 %`, the one way in which an accuracy is printed; empty for None."""
+    """0.885 as `88.50 %`, the one unit of accuracies for people (JSON keeps 0.885); empty for None."""
     return "" if share is None else f"{100 * share:.2f} %"
 
 

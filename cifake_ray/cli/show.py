@@ -104,11 +104,6 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def percent(value: float | None) -> str:
-    """`88.50 %`: the one unit of accuracies for people; JSON keeps 0.885."""
-    return "" if value is None else f"{100 * value:.2f} %"
-
-
 def interval(metric: dict[str, float]) -> str:
     """`88.50 % [87.10, 89.70]`."""
     return f"{percent(metric['value'])} [{100 * metric['low']:.2f}, {100 * metric['high']:.2f}]"

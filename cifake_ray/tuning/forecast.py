@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 EXPECTED_SHARE = 0.6  # of a trial's epochs under a scheduler, before trials of this study say better
 _PRIOR_TRIALS = 2.0  # trials that the expected share weighs as much as
 _SMOOTHING = 0.5  # share of a new estimate at each epoch
-_SCORING_S = 4.0  # imports and files of the test, besides its images
+_SCORING_S = 1.5  # of opening images and writing results, besides testing; measured in `cifake-ray demo`
+_ENOUGH = 4  # epochs of retrainings whose pace is taken for that of the rest
 _FORWARD = 1 / 3  # of an image's time in training that testing it takes
 
 
@@ -48,11 +49,14 @@ class Forecast:
     work: Work
     clock: Callable[[], float] = time.monotonic
     ends: list[float] = field(default_factory=list)  # when each epoch of this session ended
+    retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining did
     anchor: tuple[float, float] | None = None  # when, and how many seconds were left then
 
     def epoch(self, state: State) -> None:
         """An epoch ended just now, which led to this state."""
         self.ends.append(now := self.clock())
+        if state.retrained:
+            self.retrained.append(now)
         if len(self.ends) < 3 or now <= self.ends[0]:
             return
         fresh = self._seconds_per_epoch(state, now) * (self.epochs_left(state) + self.work.test_epochs * _FORWARD)
@@ -62,7 +66,9 @@ class Forecast:
         self.anchor = (now, smooth)
 
     def _seconds_per_epoch(self, state: State, now: float) -> float:
-        """Of a mean epoch of the search, all slots together."""
+        """Of a mean epoch of the search, all slots together; from the last retrainings once there are some."""
+        if len(self.retrained) >= _ENOUGH and now > self.retrained[0]:
+            return (now - self.retrained[0]) / (len(self.retrained) - 1) / state.cost
         retrained = min(state.retrained, len(self.ends) - 1)
         searched = len(self.ends) - 1 - retrained
         return (now - self.ends[0]) / (searched + state.cost * retrained)

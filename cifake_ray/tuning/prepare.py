@@ -38,7 +38,8 @@ def gather_materials(
     if inputs.specs:
         say_phase(experiment, "features", f"backbone outputs, {len(inputs.specs)} in all")
     for number, spec in enumerate(inputs.specs, 1):
-        label = f"extracting features, pass {number} of {len(inputs.specs)} ({spec.weights.name}, {spec.image_size} px, {spec.view})"
+        what = f"{spec.weights.name}, {spec.image_size} px, {spec.view}"
+        label = f"extracting features, pass {number} of {len(inputs.specs)} ({what})"
         with progress(label) as update:
             told = _both(update, extraction_rate(run.name))
             found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
