@@ -1,6 +1,9 @@
 """What the commands print: tables for people, JSON for machines."""
 
 import json
+import shutil
+import sys
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ def print_comparison(runs: list[Path]) -> None:
         columns, rows = [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
     print_table(columns, rows)
     for note in short_notes(studies, table):
-        print(f"  {note}")
+        print_wrapped(f"  {note}")
 
 
 def print_closing(run: Path) -> None:
@@ -36,7 +39,16 @@ def print_closing(run: Path) -> None:
     from cifake_ray.reporting.closing import closing_lines
     from cifake_ray.reporting.load import load
 
-    print("\n".join(closing_lines(load(run))), flush=True)
+    for line in closing_lines(load(run)):
+        print_wrapped(line)
+
+
+def print_wrapped(line: str) -> None:
+    """The line, on a terminal broken between words and indented; whole where the output is no terminal."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    print(line, flush=True)
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -2,13 +2,20 @@
 
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
 
 from cifake_ray.tuning.progress import Guard, StudyStopped, catching_signals
+from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, experiment_of, record_with
+
+
+def guard_after(seconds: float, record: StudyRecord) -> Guard:
+    """The guard of a study that began so many seconds ago."""
+    return Guard(record.experiment.search, started=time.monotonic() - seconds)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +27,7 @@ from .conftest import OpenRecord, experiment_of, record_with
         (0.9, {"target": 0.1, "metric": "val_loss"}, "target"),
         (0.89, {"target": 0.1, "metric": "val_loss"}, None),
         (0.99, {}, None),
-        (0.1, {"time_budget_s": 1e-9}, "time budget"),
+        (0.1, {"time_budget_s": 1}, "time budget"),
         (0.1, {"time_budget_s": 1e6}, None),
     ],
 )
@@ -30,19 +37,20 @@ def test_a_study_ends_at_its_target_or_budget_and_not_before(
     record = record_with(open_record, accuracy, **search)
     if search.get("metric") == "val_loss" and reason:
         record.rows[0].best["best_val_loss"] = 0.1  # 1 - 0.9 is a little less in binary
-    assert Guard(record.experiment.search).reason(record) == reason
+    assert guard_after(10.0, record).reason(record) == reason
 
 
 def test_a_signal_comes_before_every_other_reason(open_record: OpenRecord) -> None:
-    record = record_with(open_record, 0.9, target=0.5, time_budget_s=1e-9)
-    guard = Guard(record.experiment.search)
+    record = record_with(open_record, 0.9, target=0.5, time_budget_s=1)
+    guard = guard_after(10.0, record)
     guard.signalled = True
     assert guard.reason(record) == "interrupted"
 
 
 def test_a_retraining_ends_at_a_signal_only(open_record: OpenRecord) -> None:
-    record = record_with(open_record, 0.9, target=0.5, time_budget_s=1e-9)
-    guard = Guard(record.experiment.search, searching=False)
+    record = record_with(open_record, 0.9, target=0.5, time_budget_s=1)
+    guard = guard_after(10.0, record)
+    guard.searching = False
     assert guard.reason(record) is None
     guard.signalled = True
     assert guard.reason(record) == "interrupted"
