@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 EXPECTED_SHARE = 0.6  # of a trial's epochs under a scheduler, before trials of this study say better
 _PRIOR_TRIALS = 2.0  # trials that the expected share weighs as much as
 _SMOOTHING = 0.5  # share of a new estimate at each epoch
-_SCORING_S = 1.5  # of opening images and writing results, besides testing; measured in `cifake-ray demo`
+_SCORING_S = 4.0  # of ending Ray, opening images and writing results; 3.2 to 5.5 on two shared cores (demo studies)
 _ENOUGH = 4  # epochs of retrainings whose pace is taken for that of the rest
+_WINDOW = 9  # of them at most, as a shared machine changes its pace
 _FORWARD = 1 / 3  # of an image's time in training that testing it takes
 
 
@@ -68,7 +69,8 @@ class Forecast:
     def _seconds_per_epoch(self, state: State, now: float) -> float:
         """Of a mean epoch of the search, all slots together; from the last retrainings once there are some."""
         if len(self.retrained) >= _ENOUGH and now > self.retrained[0]:
-            return (now - self.retrained[0]) / (len(self.retrained) - 1) / state.cost
+            last = self.retrained[-_WINDOW:]
+            return (now - last[0]) / (len(last) - 1) / state.cost
         retrained = min(state.retrained, len(self.ends) - 1)
         searched = len(self.ends) - 1 - retrained
         return (now - self.ends[0]) / (searched + state.cost * retrained)

@@ -98,6 +98,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
         resumable(interrupted_line(run))
+        say_opening(experiment, request.name, run)  # before optuna is imported
         from cifake_ray.tuning.journal import check_journal
 
         with writing(run):  # refused now if another process holds the run, not after Ray is up
@@ -105,7 +106,8 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     else:
         check_new_study(request, searching=False)
     check_address(request.address)
-    say_opening(experiment, request.name, run)
+    if run is None:
+        say_opening(experiment, request.name, run)
     say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
     _say_counts(inputs)
