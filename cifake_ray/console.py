@@ -22,6 +22,28 @@ def shortened(text: str, longest: int = 1000) -> str:
     return text if len(text) <= longest else f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
 
 
+def say(line: str) -> None:
+    """Print one line for people to stderr, at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 epoch`, `1,200 epochs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def percent(share: float | None) -> str:
+    """0.885 as `88.50 %`, the one unit of accuracies for people (JSON keeps 0.885); empty for None."""
+    return "" if share is None else f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """`0.42 s`, `37 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def print_note(note: dict[str, Any]) -> None:
     """One line of JSON in a Ray job's log, which is all that a shell with the cluster's address can read of it."""
     sys.stderr.write(f"{_NOTE}{json.dumps(note)}\n")

@@ -229,7 +229,7 @@ def in_job() -> bool:
 
 
 def resume_command(name: str, storage: Storage) -> str:
-    """What goes on with a run, to be typed by its owner: as a job again, if it was one."""
+    """The command that resumes a run, to be typed by its owner: as a job again, if it was one."""
     place = [] if str(storage) == str(DEFAULT_STORAGE) else ["--storage", str(storage)]
     return shlex.join(["cifake-ray", "submit" if in_job() else "tune", "--resume", name, *place])
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -79,11 +80,14 @@ def storage(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+SHOWN = re.compile(r"decoding images: |\d/\d images|\S+ · |resuming |images: |starting: ")  # before a refusal
+
+
 def refused(ended: Ended, *words: str) -> None:
-    """One line on stderr with these words (behind what was shown of the decoding), nothing on stdout, exit code 2."""
+    """One line on stderr with these words (behind what was shown so far), nothing on stdout, exit code 2."""
     assert ended.code == 2, ended
     assert ended.out == ""
-    lines = [line for line in ended.err.splitlines(keepends=True) if not line.startswith("decoding images: ")]
+    lines = [line for line in ended.err.splitlines(keepends=True) if not SHOWN.match(line)]
     assert len(lines) == 1, ended.err
     assert lines[0].startswith("cifake-ray: ")
     assert lines[0].endswith("\n")

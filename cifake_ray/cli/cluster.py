@@ -21,10 +21,12 @@ from cifake_ray.cli.app import (
     SetOption,
     StorageOption,
     TrialsOption,
+    WideOption,
     app,
 )
 from cifake_ray.cli.find import load_new
-from cifake_ray.cli.show import duration, print_rows
+from cifake_ray.cli.show import print_rows
+from cifake_ray.console import duration, percent
 from cifake_ray.errors import InputError, Interrupted, WorkError
 
 ClusterOption = Annotated[
@@ -32,6 +34,7 @@ ClusterOption = Annotated[
     typer.Option(help="The cluster's dashboard, as http://HOST:8265; RAY_API_SERVER_ADDRESS or RAY_ADDRESS otherwise."),
 ]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Job id, or the name of the study.")]
+_STATUS_WORDS = {"running": "running", "stopped": "stopped early", "failed": "failed"}  # a job is stopped by hand
 _SHOWN = 20  # jobs in the table of `status`
 
 
@@ -94,6 +97,7 @@ def submit(
 def status(
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job id or study; without it every job.")] = None,
     address: ClusterOption = None,
+    wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """How far the studies on a cluster are; with JOB, every trial of one."""
@@ -106,8 +110,9 @@ def status(
         if as_json:
             print(json.dumps(found.as_row(), indent=1))
         else:
-            print_rows([_job_row(found)], as_json=False)
-            print_rows([_trial_row(trial) for trial in found.trials], as_json=False)
+            print_rows([_job_row(found, wide=wide)], as_json=False)
+            metric = found.progress.get("metric")
+            print_rows([_trial_row(trial, metric) for trial in found.trials], as_json=False)
             _print_failures([found])
         return
     jobs = study_jobs(cluster)
@@ -116,7 +121,7 @@ def status(
         rows = [each.as_row() for each in shown]
         print(json.dumps([{key: value for key, value in row.items() if key != "trials"} for row in rows], indent=1))
         return
-    print_rows([_job_row(each) for each in shown], as_json=False)
+    print_rows([_job_row(each, wide=wide) for each in shown], as_json=False)
     _print_failures(shown)
     if not jobs:
         print(f"no studies on {cluster.url}")
@@ -199,25 +204,38 @@ def _print_failures(jobs: list[Any]) -> None:
             print(f"{job.id}: {_how_to_go_on(job)}; its log: cifake-ray logs {job.id}")
 
 
-def _job_row(job: Any) -> dict[str, Any]:
+def _job_row(job: Any, *, wide: bool = False) -> dict[str, Any]:
+    """A study's job as a row of `status`: what fits 80 columns, or (`wide`) all."""
     progress = job.progress
     trials = progress.get("trials", {})
-    phase = f" ({progress['phase']})" if job.state == "running" and progress else ""
-    best = (progress.get("best") or {}).get("value")
+    phase = progress.get("phase") if job.state == "running" else None
+    best = progress.get("best") or {}
     left = job.seconds_left
-    return {
+    row = {
         "job": job.id,
-        "experiment": progress.get("experiment", job.experiment),
-        "state": f"{job.state}{phase}",
+        "state": phase or job.state,
         "done": f"{progress['finished']}/{progress['total']}" if trials else "",
-        **{status: trials.get(status, "") for status in ("running", "stopped", "failed")},
-        f"best {progress.get('metric', 'val_accuracy')}": best,
+        "best": _value(best.get("value"), progress.get("metric")),
         "elapsed": duration(job.seconds),
         "left": "" if left is None else duration(left),
     }
+    if not wide:
+        return row
+    counts = {word: trials.get(status, "") for status, word in _STATUS_WORDS.items()}
+    return row | {"experiment": progress.get("experiment", job.experiment), **counts}
 
 
-def _trial_row(trial: dict[str, Any]) -> dict[str, Any]:
-    params = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in trial["params"].items()}
-    about = {"trial": trial["trial_id"], "status": trial["status"], **params, "epochs": trial["epochs"]}
-    return about | {"best": trial["best"], "error": trial["error"]}
+def _trial_row(trial: dict[str, Any], metric: str | None) -> dict[str, Any]:
+    settings = " ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in trial["params"].items()
+        if value is not None
+    )
+    status = _STATUS_WORDS.get(trial["status"], trial["status"])
+    about = {"trial": trial["trial_id"], "status": status, "epochs": trial["epochs"]}
+    return about | {"best": _value(trial["best"], metric), "settings": settings, "error": trial["error"]}
+
+
+def _value(value: float | None, metric: str | None) -> str:
+    """An accuracy in percent, a loss as a number."""
+    return percent(value) if metric != "val_loss" or value is None else f"{value:.4f}"

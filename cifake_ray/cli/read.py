@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, app
+from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, WideOption, app
 from cifake_ray.cli.find import experiment_about, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
     print_comparison,
@@ -17,6 +17,7 @@ from cifake_ray.cli.show import (
     print_prediction,
     print_robustness,
     print_rows,
+    run_row,
     trained_on,
 )
 from cifake_ray.errors import WorkError
@@ -162,15 +163,19 @@ def spaces(
 
 
 @app.command(epilog="Example: cifake-ray runs --storage results/runs")
-def runs(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:
-    """List the runs in a storage folder with their trials and best validation accuracy."""
+def runs(
+    storage: StorageOption = DEFAULT_STORAGE,
+    wide: WideOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs in a storage folder: name, state, trials done, best validation accuracy, age."""
     from cifake_ray.reporting.load import summarise_runs
 
     rows = json.loads(summarise_runs(storage).to_json(orient="records"))
     if not rows and not as_json:
         print(f"no runs in {storage}")
         return
-    print_rows(rows, as_json)
+    print_rows(rows if as_json else [run_row(row, wide=wide) for row in rows], as_json)
 
 
 @app.command(epilog="Example: cifake-ray dashboard results/runs/cnn")

@@ -1,11 +1,17 @@
 """What the commands print: tables for people, JSON for machines."""
 
 import json
+import shutil
+import sys
+import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cifake_ray.console import printable
+from cifake_ray.console import counted, duration, percent, printable
 
+_DATA_WIDTH = 40  # characters of a data path in a table
+_DAYS_S = 2 * 86400  # an age above this is counted in days
 _WIDE = 120  # characters that the whole comparison table takes
 
 
@@ -25,7 +31,24 @@ def print_comparison(runs: list[Path]) -> None:
         columns, rows = [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
     print_table(columns, rows)
     for note in short_notes(studies, table):
-        print(f"  {note}")
+        print_wrapped(f"  {note}")
+
+
+def print_closing(run: Path) -> None:
+    """The end of a study in four lines."""
+    from cifake_ray.reporting.closing import closing_lines
+    from cifake_ray.reporting.load import load
+
+    for line in closing_lines(load(run)):
+        print_wrapped(line)
+
+
+def print_wrapped(line: str) -> None:
+    """The line, on a terminal broken between words and indented; whole where the output is no terminal."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    print(line, flush=True)
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -33,6 +56,43 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
     elif rows:
         print_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+
+
+def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
+    """A run of `summarise_runs` as a row of `runs`: five columns, or (`wide`) all."""
+    total = run.get("total")
+    row = {
+        "name": run["name"],
+        "state": run["state"],
+        "done": "" if total is None else f"{run['trials']}/{total:.0f}",
+        "best": percent(run.get("best_val_accuracy")),
+        "age": _age(run.get("created")),
+    }
+    if not wide:
+        return row
+    kept = ("model", "running", "completed", "stopped", "failed", "interrupted", "data")
+    words = {"stopped": "stopped early"}
+    return row | {words.get(name, name): _whole(run.get(name)) for name in kept}
+
+
+def from_left(text: str, width: int) -> str:
+    """The text's end after an ellipsis where it is longer than `width`: of a path the end tells most."""
+    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, str):
+        return from_left(value, _DATA_WIDTH)
+    return "" if value is None else f"{value:.0f}"
+
+
+def _age(created: str | None) -> str:
+    """How long ago an ISO 8601 time was; empty where it is unknown."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(created or "")).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    return duration(max(seconds, 0)) if seconds < _DAYS_S else f"{seconds / 86400:.0f} days"
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
@@ -54,11 +114,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def percent(value: float | None) -> str:
-    """`88.50 %`: the one unit of accuracies for people; JSON keeps 0.885."""
-    return "" if value is None else f"{100 * value:.2f} %"
 
 
 def interval(metric: dict[str, float]) -> str:
@@ -128,8 +183,8 @@ def print_robustness(result: dict[str, Any]) -> None:
 def plan_lines(plan: Any) -> list[str]:
     """A plan for people; see `tuning.plan.Plan`."""
     lines = [
-        f"{plan.experiment}: {plan.trials} trials of {plan.epochs} epochs, {plan.places} at once, "
-        f"{plan.train_images:,} training and {plan.validation_images:,} validation images"
+        f"{plan.experiment}: {counted(plan.trials, 'trial')} of {counted(plan.epochs, 'epoch')}, "
+        f"{plan.places} at once, {plan.train_images:,} training and {plan.validation_images:,} validation images"
     ]
     lines += [
         f"  batch_size {timing.batch_size}: {duration(timing.seconds_per_epoch)} an epoch "
@@ -151,13 +206,6 @@ def plan_lines(plan: Any) -> list[str]:
         verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"
         lines.append(f"  time budget         {duration(plan.budget_s)}: {verdict}")
     return [line for line in lines if line]
-
-
-def duration(seconds: float) -> str:
-    """`0.42 s`, `37 s`, `12 min`, `3.4 h`."""
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _gib(size: float) -> str:

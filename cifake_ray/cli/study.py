@@ -22,7 +22,8 @@ from cifake_ray.cli.app import (
     app,
 )
 from cifake_ray.cli.find import is_run, load_named, load_new, shipped_experiments
-from cifake_ray.cli.show import plan_lines, print_comparison
+from cifake_ray.cli.show import plan_lines, print_closing, print_comparison
+from cifake_ray.console import say
 
 
 @app.command(epilog="Example: cifake-ray demo")
@@ -35,16 +36,16 @@ def demo(
     from cifake_ray.experiment import load_experiment
     from cifake_ray.run import free_name
     from cifake_ray.tuning.session import ray_session
-    from cifake_ray.tuning.study import StudyRequest, check_new_study, run_study
+    from cifake_ray.tuning.study import StudyRequest, check_new_study
 
     settings = [] if trials is None else [f"search.trials={trials}"]
     experiments = [load_experiment(path, settings) for path in shipped_experiments() if path.parent.name == "demo"]
     requests = [StudyRequest(loaded, storage, free_name(storage, loaded.name)) for loaded in experiments]
     for request in requests:
         check_new_study(request)
-    print("The sample is generated: its figures show that the program works and are no measure of CIFAKE.", flush=True)
+    print("The sample is generated: its figures show that the program works and say nothing about CIFAKE.", flush=True)
     with ray_session(None, experiments[0]):
-        runs = [run_study(request) for request in requests]
+        runs = [_run_headed(request, number, len(requests)) for number, request in enumerate(requests, 1)]
     _finish(runs, out)
 
 
@@ -130,21 +131,40 @@ def _results_fault(run: Any) -> str | None:
     return results_fault(run)
 
 
+def _run_headed(request: Any, number: int, studies: int) -> Any:
+    from cifake_ray.tuning.study import run_study
+
+    say(f"\nstudy {number} of {studies}")
+    return run_study(request)
+
+
 def _score(run: Any) -> None:
+    _test(run)
+    print_closing(run.path)
+
+
+def _test(run: Any) -> None:
+    """Test what was retrained and is not tested yet; says so first, as it takes a while."""
+    from cifake_ray.tuning.phases import note_phase
+
+    if run.winners_file.exists():
+        say(f"testing the winners of {run.name}")
+        note_phase("testing")
     from cifake_ray.evaluation.score import score_winners
 
     score_winners(run)
-    print_comparison([run.path])
 
 
 def _finish(runs: list[Any], out: Path) -> None:
-    from cifake_ray.evaluation.score import score_winners
     from cifake_ray.reporting.report import write_report
 
     for run in runs:
-        score_winners(run)
+        _test(run)
+    say("writing the report")
     written = write_report([run.path for run in runs], out)
     print_comparison([run.path for run in runs])
+    for run in runs:
+        print_closing(run.path)
     print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
 
 
@@ -156,7 +176,7 @@ def plan(
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a study would cost on this machine: time a few training steps and reckon with them. Runs no trial."""
+    """Say what a study would cost on this machine: time a few training steps and compute from them. Runs no trial."""
     from cifake_ray.tuning.plan import plan_study
 
     loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])

@@ -26,7 +26,7 @@ class Submission:
     """What to run on the cluster: a new study of this experiment, or (None) the run of this name again."""
 
     study: str
-    storage: str  # without a slash at its end, or it is another for a job that is at it
+    storage: str  # without a slash at its end, or it is another for a running job
     experiment: Experiment | None = None
     trials: int | None = None
     data: str | None = None  # where the images of a run that is resumed are now

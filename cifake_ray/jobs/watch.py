@@ -113,11 +113,11 @@ def follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> Job:
         asyncio.run(_follow(cluster, job, write))
     except asyncio.CancelledError as error:
         raise Interrupted(
-            f"no longer following; the job goes on: cifake-ray logs {job.id} -f, cifake-ray stop {job.id}"
+            f"no longer following; the job continues: cifake-ray logs {job.id} -f, cifake-ray stop {job.id}"
         ) from error
     except (InputError, RuntimeError, aiohttp.ClientError, OSError) as error:
         raise WorkError(
-            f"{cluster.url}: the connection was lost; the job may go on: cifake-ray logs {job.id} -f"
+            f"{cluster.url}: the connection was lost; the job may still be running: cifake-ray logs {job.id} -f"
         ) from error
     return _wait_ended(cluster, job, "its log ended")
 

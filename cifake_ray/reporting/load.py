@@ -179,13 +179,14 @@ def readable_runs(run_paths: Sequence[Path | str]) -> tuple[list[Path], list[str
 
 
 def summarise_runs(storage: Storage) -> pd.DataFrame:
-    """One row for every run under `storage`: name, model, data, trials by status, best val_accuracy (0..1), state.
+    """One row for every run under `storage`: name, model, data, trials by status, best val_accuracy (0..1), state, and
+    how many trials were requested (`total`), when the run was `created` (ISO 8601), empty before it began.
 
     A run that cannot be read keeps its row; its state says why.
     """
     columns = ["name", "model", "data", "trials", "running", "completed", "stopped", "failed", "interrupted"]
     rows = [_summary(run) for run in list_runs(storage)]
-    return pd.DataFrame(rows, columns=[*columns, "best_val_accuracy", "state"])
+    return pd.DataFrame(rows, columns=[*columns, "best_val_accuracy", "state", "total", "created"])
 
 
 def state_of(study: Study) -> str:
@@ -220,6 +221,8 @@ def _summary(run: Run) -> dict[str, Any]:
         **study.counts(),
         "best_val_accuracy": best.get("val_accuracy", math.nan),
         "state": state_of(study),
+        "total": study.experiment.search.trials,
+        "created": study.environment.get("created", ""),
     }
 
 

@@ -1,6 +1,5 @@
 """One study conducted on a running Ray: propose, train, stop early, resume, retrain the winner and the baseline."""
 
-import sys
 import tempfile
 import threading
 import time
@@ -12,25 +11,19 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from cifake_ray.console import duration, say
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
 from cifake_ray.signals import leave, resumable
 from cifake_ray.storage_faults import storage_faults_interrupt, storage_interrupted
+from cifake_ray.tuning.display import display_of, study_work
 from cifake_ray.tuning.gauges import StudyGauges
 from cifake_ray.tuning.inputs import Inputs
 from cifake_ray.tuning.nodes import SharedStorage
+from cifake_ray.tuning.phases import say_phase
 from cifake_ray.tuning.prepare import describe_environment, gather_materials
-from cifake_ray.tuning.progress import (
-    Display,
-    Guard,
-    Quiet,
-    StudyStopped,
-    Watch,
-    catching_signals,
-    display_of,
-    note_phase,
-)
+from cifake_ray.tuning.progress import Guard, Shown, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.resources import Places
 from cifake_ray.tuning.scheduler import build_scheduler
@@ -74,7 +67,6 @@ def _run(
     own: bool,
 ) -> None:  # fmt: skip
     """The study proper, as the run's only writer."""
-    note_phase("preparing")
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, places)
     record = StudyRecord(run, experiment)
@@ -89,7 +81,7 @@ def _run(
         materials, spent = gather_materials(experiment, run, inputs, guard.check_signal)
         if spent and spent["extracted"]:
             environment["features"] = spent
-        study = Study(record, build_trainable(materials), guard, places, nodes, len(inputs.split.train))
+        study = Study(record, build_trainable(materials), guard, places, nodes, inputs, spent)
         environment["ended"] = study.tune()
         study.retrain()
     except StudyStopped as stop:
@@ -135,9 +127,13 @@ class Study:
 
     def __init__(
         self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
-        nodes: SharedStorage | None, images: int,
+        nodes: SharedStorage | None, inputs: Inputs, spent: dict[str, Any] | None,
     ) -> None:  # fmt: skip
-        self.gauges = StudyGauges(record, images)
+        train, test = len(inputs.split.train), len(inputs.images.test)
+        self.gauges = StudyGauges(record, train)
+        extracted, seconds = ((spent or {}).get(key) or 0 for key in ("extracted", "seconds"))
+        work = study_work(record, test / train, test * seconds / extracted if extracted else 0.0)
+        self.display = display_of(record, guard, work)
         self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
         self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
         self.failures: dict[str, str] = {}
@@ -150,8 +146,9 @@ class Study:
             return "trials"
         search = StudySearch(self.record, self.places)
         try:
-            with display_of(self.record, self.guard) as display:
-                self._fit(ChainedSearch(search, self._retrainings, _import_scoring), display, search.deaths)
+            say_phase(self.record.experiment, "search")
+            with self.display:
+                self._fit(ChainedSearch(search, self._retrainings, _import_scoring), self.display, search.deaths)
         except StudyStopped as stop:
             if str(stop) in ("interrupted", "storage"):
                 raise
@@ -165,16 +162,16 @@ class Study:
         if self.plan is None:
             retrainings = self._retrainings()
             if retrainings.waiting:
-                note_phase("retraining")
                 self.gauges.clear()  # of trials that a budget ended
-                self._fit(retrainings, Quiet(), {})
+                with self.display:
+                    self._fit(retrainings, self.display, {})
         run, search = self.record.run, self.record.experiment.search
         if search.winner_seeds == 0:
             promote_trial(run, self.record)
         elif not already_retrained(run, self.plan or []):
             note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
 
-    def _fit(self, search: Searcher, display: Display | Quiet, deaths: dict[str, str]) -> None:
+    def _fit(self, search: Searcher, display: Shown, deaths: dict[str, str]) -> None:
         watch = Watch(self.guard, self.record, display, deaths, self.gauges, self.nodes)
         _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
 
@@ -189,6 +186,9 @@ class Study:
         if waiting:
             run.remove(run.test_file.name)
         self.left = len(waiting)
+        if waiting:
+            self.display.retrain(len(waiting))
+            say_phase(self.record.experiment, "retraining", "winner and baseline with fresh seeds, then the test")
         return ListSearch(waiting, self.places, self._on_end)
 
     def _on_end(self, name: str, failure: str | None) -> None:
@@ -197,7 +197,9 @@ class Study:
             self.failures[name] = failure
         outcome = f": failed, {failure}" if failure else ""
         total = len(self.plan or ()) or 1
-        print(f"retrained {name} ({total - self.left}/{total}){outcome}", file=sys.stderr, flush=True)
+        left = self.display.seconds_left()
+        remaining = "" if left is None else f" · about {duration(round(left))} left"
+        say(f"retrained {name} ({total - self.left}/{total}){outcome}{remaining}")
 
 
 def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:

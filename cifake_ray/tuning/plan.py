@@ -83,7 +83,7 @@ class Plan:
 
 
 def plan_study(experiment: Experiment) -> Plan:
-    """Time a few steps of the experiment's own values and reckon with them. Decodes the images; writes no run.
+    """Time a few steps of the experiment's own values and compute the study. Decodes the images; writes no run.
 
     Raises InputError as the study itself would, before it starts.
     """

@@ -18,6 +18,7 @@ from cifake_ray.machine import cores, cpu_model, total_memory
 from cifake_ray.run import LABELS, Run, git_commit
 from cifake_ray.tuning.gauges import extraction_rate
 from cifake_ray.tuning.inputs import Inputs
+from cifake_ray.tuning.phases import say_phase
 from cifake_ray.tuning.spread import home_here
 from cifake_ray.tuning.trial import Materials
 
@@ -34,8 +35,12 @@ def gather_materials(
     spent: dict[str, Any] = {"extracted": 0, "seconds": 0.0, "cpu_seconds": 0.0}
     features = {}
     run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
-    for spec in inputs.specs:
-        with progress(f"extracting features ({spec.weights.name}, {spec.image_size} px, {spec.view})") as update:
+    if inputs.specs:
+        say_phase(experiment, "features", f"backbone outputs, {len(inputs.specs)} in all")
+    for number, spec in enumerate(inputs.specs, 1):
+        what = f"{spec.weights.name}, {spec.image_size} px, {spec.view}"
+        label = f"extracting features, pass {number} of {len(inputs.specs)} ({what})"
+        with progress(label) as update:
             told = _both(update, extraction_rate(run.name))
             found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
         features[spec.key] = found

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from cifake_ray.address import check_address
+from cifake_ray.console import say
 from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
@@ -17,7 +18,8 @@ from cifake_ray.remote import check_writable
 from cifake_ray.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
 from cifake_ray.signals import resumable
 from cifake_ray.storage_faults import storage_faults_interrupt
-from cifake_ray.tuning.inputs import gather_inputs
+from cifake_ray.tuning.inputs import Inputs, gather_inputs
+from cifake_ray.tuning.phases import say_opening, say_phase
 from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
 
 ResultsFault = Callable[[Run], str | None]
@@ -98,14 +100,21 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
         resumable(interrupted_line(run))
+        say_opening(experiment, request.name, run)  # before optuna is imported
         _check_resumable(run, experiment)  # refused now, not after Ray is up
     else:
         check_new_study(request, searching=False)
     check_address(request.address)
+    if run is None:
+        say_opening(experiment, request.name, run)
+    say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
+    _say_counts(inputs)
     if run is not None and _nothing_left(run, experiment, results_fault):
+        say("nothing left to do; --trials N extends the study")
         return run
     experiment = _with_source(experiment, absolute_source(inputs.images.source))
+    say("starting: loading torch and Ray ...")
     from cifake_ray.tuning.session import ray_session  # heavy: what is refused above is refused at once
 
     with ray_session(request.address, experiment) as own:
@@ -122,6 +131,11 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
     with writing(run) if locked or run.url is not None else nullcontext():
         run.read_json(run.environment_file)
         check_journal(run, experiment)
+
+
+def _say_counts(inputs: Inputs) -> None:
+    train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
+    say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
 
 
 def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:

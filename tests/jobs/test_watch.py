@@ -111,5 +111,5 @@ def test_a_job_that_does_not_start_is_said_and_not_waited_for_without_end(
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_cluster_that_falls_silent_while_it_is_followed_is_one_line() -> None:
-    with pytest.raises(WorkError, match=r"http://head:8265: the connection was lost; the job may go on"):
+    with pytest.raises(WorkError, match=r"http://head:8265: the connection was lost; the job may still be running"):
         watch.follow(Silent([]), job("running"), pytest.fail)  # type: ignore[arg-type]

@@ -47,3 +47,17 @@ def open_record(tmp_path: Path) -> OpenRecord:
         return StudyRecord(run, experiment)
 
     return open_again
+
+
+def record_with(
+    open_record: OpenRecord, accuracy: float | None, into: StudyRecord | None = None, number: int = 0,
+    parameters: float | None = None, **search: Any,
+) -> StudyRecord:  # fmt: skip
+    """A record with a running trial that reached this accuracy in its first epoch (validation loss: the rest to 1)."""
+    record = into or open_record(experiment_of(search=search))
+    record.study.ask()
+    record.start(number, {"lr": 1e-3, "batch_size": 32, "head_width": 64})
+    if accuracy is not None:
+        more = {} if parameters is None else {"parameters": parameters}
+        record.add_epoch(number, epoch_result(1, accuracy, **more))
+    return record

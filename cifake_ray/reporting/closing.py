@@ -1,0 +1,85 @@
+"""The end of a study in four lines: the result, the winner's settings, the run's path, the next commands."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from cifake_ray.console import duration, percent
+from cifake_ray.reporting.certainty import gain
+from cifake_ray.reporting.load import Study, number, section
+
+
+def closing_lines(study: Study) -> list[str]:
+    """Four lines about a study that has ended. Accuracies in percent, gain in percentage points, both at 95 %."""
+    return [
+        " · ".join(part for part in (_result(study), _gain_words(study), _duration(study)) if part),
+        f"  {_settings(study)}",
+        f"  run: {study.path.absolute()}",
+        f"  next: {_next_commands(study.path)}",
+    ]
+
+
+def _result(study: Study) -> str:
+    """`rn: 94.43 % [92.80, 95.66] on 1,000 test images`, without the copies of train images among them."""
+    mean = section(study.winner("tuned"), "mean")
+    tested = section(mean, "test_dedup") or section(mean, "test")
+    value, low, high = (number(tested, "accuracy", key) for key in ("value", "low", "high"))
+    if math.isnan(value):
+        return f"{study.name}: not tested"
+    images = _test_images(study)
+    on = f" on {images:,} test images" if images else ""
+    where = " of the generated sample (NOT CIFAKE)" if study.generated else ""
+    return f"{study.name}: {percent(value)} [{_points(low)}, {_points(high)}]{on}{where}"
+
+
+def _test_images(study: Study) -> int:
+    """Test images that are no copy of a train image; 0 when not recorded."""
+    return max(int(study.test.get("test_images") or 0) - int(study.test.get("duplicates_removed") or 0), 0)
+
+
+def _gain_words(study: Study) -> str:
+    """What tuning gained or lost against the baseline; that nothing was searched, or that the baseline won."""
+    if not study.dimensions or study.experiment.search.trials == 1:
+        return "nothing was searched"
+    if study.winner("tuned").get("trial_id") == 0:
+        return "no trial was better than the baseline"
+    found = gain(study.predictions) if study.predictions is not None else None
+    if found is None:
+        return ""
+    word = "tuning lost" if found.value < 0 else "tuning gained"
+    low, high = (found.low, found.high) if found.value >= 0 else (-found.high, -found.low)
+    unsure = ", which may be chance" if found.low <= 0 <= found.high else ""
+    return f"{word} {_points(abs(found.value))} [{_points(low)}, {_points(high)}] points{unsure}"
+
+
+def _duration(study: Study) -> str:
+    seconds = number(study.environment, "seconds")
+    return "" if math.isnan(seconds) or seconds <= 0 else duration(seconds)
+
+
+def _settings(study: Study) -> str:
+    winner = study.winner("tuned")
+    params = {name: value for name, value in (winner.get("params") or {}).items() if value is not None}
+    words = " ".join(f"{name} {_short(value)}" for name, value in params.items())
+    return f"winner: trial {winner.get('trial_id', '?')}, {words or 'the values of the experiment'}"
+
+
+def _next_commands(path: Path) -> str:
+    run = shlex.quote(_nearest(path))
+    commands = (f"report {run}", f"predict {run} IMAGE...", f"evaluate {run} --robustness")
+    return " · ".join(f"cifake-ray {command}" for command in commands)
+
+
+def _nearest(path: Path) -> str:
+    """The path as it is typed from here: relative where the run lies below this folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

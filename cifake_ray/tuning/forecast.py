@@ -1,0 +1,95 @@
+"""How long a study still takes: one estimate over the search, the retrainings and the test that follow. Neither Ray nor
+torch is known here; a clock can be given, so that a recorded study can be replayed."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+EXPECTED_SHARE = 0.6  # of a trial's epochs under a scheduler, before trials of this study say better
+_PRIOR_TRIALS = 2.0  # trials that the expected share weighs as much as
+_SMOOTHING = 0.5  # share of a new estimate at each epoch
+_SCORING_S = 4.0  # of ending Ray, opening images and writing results; 3.2 to 5.5 on two shared cores (demo studies)
+_ENOUGH = 4  # epochs of retrainings whose pace is taken for that of the rest
+_WINDOW = 9  # of them at most, as a shared machine changes its pace
+_FORWARD = 1 / 3  # of an image's time in training that testing it takes
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a study consists of. test_epochs: images of all test passes over training images of an epoch.
+
+    test_s: seconds of the test that are known already, as those of extracting its features.
+    """
+
+    trials: int
+    epochs: int
+    share: float
+    retrainings: int
+    test_epochs: float = 0.0
+    test_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a study is: epochs of every ended trial, of every running one, and of the retrainings together.
+
+    cost: what an epoch of a retraining takes, over the mean epoch of the search.
+    """
+
+    ended: Sequence[int] = ()
+    running: Sequence[int] = ()
+    retrained: int = 0
+    cost: float = 1.0
+    searching: bool = True
+
+
+@dataclass
+class Forecast:
+    """Seconds left. An ended epoch makes a new estimate; between epochs the last one counts down."""
+
+    work: Work
+    clock: Callable[[], float] = time.monotonic
+    ends: list[float] = field(default_factory=list)  # when each epoch of this session ended
+    retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining did
+    anchor: tuple[float, float] | None = None  # when, and how many seconds were left then
+
+    def epoch(self, state: State) -> None:
+        """An epoch ended just now, which led to this state."""
+        self.ends.append(now := self.clock())
+        if state.retrained:
+            self.retrained.append(now)
+        if len(self.ends) < 3 or now <= self.ends[0]:
+            return
+        fresh = self._seconds_per_epoch(state, now) * (self.epochs_left(state) + self.work.test_epochs * _FORWARD)
+        fresh += _SCORING_S + self.work.test_s
+        before = self.left()
+        smooth = fresh if before is None else before + _SMOOTHING * (fresh - before)
+        self.anchor = (now, smooth)
+
+    def _seconds_per_epoch(self, state: State, now: float) -> float:
+        """Of a mean epoch of the search, all slots together; from the last retrainings once there are some."""
+        if len(self.retrained) >= _ENOUGH and now > self.retrained[0]:
+            last = self.retrained[-_WINDOW:]
+            return (now - last[0]) / (len(last) - 1) / state.cost
+        retrained = min(state.retrained, len(self.ends) - 1)
+        searched = len(self.ends) - 1 - retrained
+        return (now - self.ends[0]) / (searched + state.cost * retrained)
+
+    def left(self) -> float | None:
+        """Seconds until the study is tested; None before the third epoch of this session."""
+        if self.anchor is None:
+            return None
+        when, seconds = self.anchor
+        return max(seconds - (self.clock() - when), 1.0)
+
+    def epochs_left(self, state: State) -> float:
+        """Epochs still to be run, by trials under early stopping and by retrainings, which run to their end."""
+        work = self.work
+        retraining = state.cost * max(work.retrainings * work.epochs - state.retrained, 0)
+        if not state.searching:
+            return retraining
+        known = _PRIOR_TRIALS * work.share * work.epochs + sum(state.ended)
+        mean = known / (_PRIOR_TRIALS + len(state.ended))
+        missing = max(work.trials - len(state.ended) - len(state.running), 0)
+        started = sum(max(mean - done, (work.epochs - done) / 2) for done in state.running)
+        return missing * mean + started + retraining

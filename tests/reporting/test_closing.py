@@ -1,0 +1,81 @@
+"""The four lines at the end of a study."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifake_ray.reporting.closing import closing_lines
+from cifake_ray.reporting.load import load
+
+from .conftest import MakeRun, write_predictions
+
+
+def test_result_settings_path_and_next_commands_are_four_lines(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("mine")
+    write_predictions(run, better=0.5)
+    monkeypatch.chdir(tmp_path)
+    result, winner, where, following = closing_lines(load(run))
+    assert result.startswith("mine: 95.00 % [94.70, 95.30] on 19,622 test images · tuning gained ")
+    assert result.endswith("points · 14 min")
+    assert winner.startswith("  winner: trial ")
+    assert "lr " in winner
+    assert where == f"  run: {run.absolute()}"
+    assert following == (
+        "  next: cifake-ray report runs/mine · cifake-ray predict runs/mine IMAGE... · "
+        "cifake-ray evaluate runs/mine --robustness"
+    )
+
+
+def test_a_loss_is_called_a_loss_and_a_gain_that_may_be_chance_is_called_so(make_run: MakeRun) -> None:
+    better, worse = make_run("better"), make_run("worse")
+    write_predictions(better, better=0.5)
+    write_predictions(worse, better=-0.0)
+    assert "tuning gained" in closing_lines(load(better))[0]
+    assert "which may be chance" in closing_lines(load(worse))[0]
+
+
+def swap_roles(run: Path) -> None:
+    import numpy as np
+
+    with np.load(run / "test_predictions.npz") as arrays:
+        swap = {"tuned": "baseline", "baseline": "tuned"}
+        found: dict[str, Any] = {}
+        for name in arrays.files:
+            role, _, seed = name.rpartition("_")
+            found[f"{swap[role]}_{seed}" if role in swap else name] = arrays[name]
+    np.savez_compressed(run / "test_predictions.npz", **found)
+
+
+def test_tuning_that_lost_is_said_with_its_interval_turned_round(make_run: MakeRun) -> None:
+    run = make_run("lost")
+    write_predictions(run, better=0.5)
+    gained = closing_lines(load(run))[0]
+    swap_roles(run)
+    lost = closing_lines(load(run))[0]
+    assert lost == gained.replace("tuning gained", "tuning lost")
+
+
+def test_a_study_whose_baseline_won_says_so(make_run: MakeRun) -> None:
+    def baseline_wins(trials: list[dict[str, Any]]) -> None:
+        trials[0]["val_accuracy"] = 0.999
+
+    run = make_run("base", change=baseline_wins)
+    assert "no trial was better than the baseline" in closing_lines(load(run))[0]
+
+
+def test_one_trial_searched_nothing(make_run: MakeRun) -> None:
+    experiment = (make_run("one")) / "experiment.yaml"
+    experiment.write_text(experiment.read_text().replace("trials: 12", "trials: 1"))
+    assert "nothing was searched" in closing_lines(load(experiment.parent))[0]
+
+
+def test_the_generated_sample_is_named_in_the_result(make_run: MakeRun) -> None:
+    assert "of the generated sample (NOT CIFAKE)" in closing_lines(load(make_run("toy", generated=True)))[0]
+
+
+def test_a_study_that_is_not_tested_says_so(make_run: MakeRun) -> None:
+    run = make_run("half", parts="environment trials curves timeline")
+    assert closing_lines(load(run))[0].startswith("half: not tested")

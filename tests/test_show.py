@@ -1,0 +1,67 @@
+"""Tables and numbers of the terminal."""
+
+import pytest
+
+from cifake_ray.cli.cluster import _job_row, _trial_row
+from cifake_ray.cli.show import from_left, print_rows, run_row
+from cifake_ray.console import counted, percent
+from cifake_ray.jobs.watch import Job
+
+RUN = {
+    "name": "rn", "model": "resnet50", "data": "/a/very/long/way/to/the/pictures/of/somebody/cifake.parquet",
+    "trials": 8,
+    "running": 0, "completed": 3, "stopped": 5, "failed": 0, "interrupted": 0, "best_val_accuracy": 0.885,
+    "state": "tested", "total": 8, "created": "2020-01-01T00:00:00+00:00",
+}  # fmt: skip
+
+
+def test_one_is_singular_and_an_accuracy_is_in_percent_with_two_decimals() -> None:
+    assert [counted(count, "epoch") for count in (0, 1, 1200)] == ["0 epochs", "1 epoch", "1,200 epochs"]
+    assert [percent(share) for share in (0.885, 1.0, None)] == ["88.50 %", "100.00 %", ""]
+
+
+def test_a_run_is_five_cells_and_all_of_them_when_wide() -> None:
+    row = run_row(RUN, wide=False)
+    assert list(row) == ["name", "state", "done", "best", "age"]
+    assert [row["done"], row["best"]] == ["8/8", "88.50 %"]
+    assert row["age"].endswith(" days")
+    wide = run_row(RUN, wide=True)
+    assert wide["stopped early"] == "5"
+    assert wide["data"].endswith("/somebody/cifake.parquet")
+
+
+def test_a_damaged_run_keeps_its_row() -> None:
+    row = run_row({"name": "x", "trials": 0, "state": "damaged: no such file"}, wide=True)
+    assert [row["name"], row["best"], row["age"]] == ["x", "", ""]
+
+
+def test_a_long_path_is_shortened_from_the_left() -> None:
+    assert from_left("/data/cifake", 20) == "/data/cifake"
+    assert from_left("/a/long/way/cifake", 8) == "…/cifake"
+
+
+def job(state: str) -> Job:
+    progress = {
+        "phase": "3/3 retraining", "experiment": "cnn", "total": 40, "finished": 38, "metric": "val_accuracy",
+        "best": {"value": 0.9512, "trial_id": 3}, "seconds_left": 95.0,
+        "trials": {"running": 1, "completed": 3, "stopped": 35, "failed": 0, "interrupted": 0},
+    }  # fmt: skip
+    return Job("cnn-20261126-101112", "cnn", "/runs", "cnn", state, 100.0, 900.0, None, None, progress=progress)
+
+
+def test_a_running_job_shows_its_phase_and_the_time_left_within_80_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = _job_row(job("running"))
+    assert [row["state"], row["done"], row["best"], row["left"]] == ["3/3 retraining", "38/40", "95.12 %", "2 min"]
+    print_rows([row], as_json=False)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_stopped_by_hand_and_stopped_early_are_two_words() -> None:
+    wide = _job_row(job("stopped"), wide=True)
+    assert [wide["state"], wide["stopped early"]] == ["stopped", 35]
+    trial = {"trial_id": 1, "status": "stopped", "epochs": 2, "best": 0.81, "params": {"lr": 0.0035}, "error": ""}
+    assert _trial_row(trial, "val_accuracy") == {
+        "trial": 1, "status": "stopped early", "epochs": 2, "best": "81.00 %", "settings": "lr 0.0035", "error": "",
+    }  # fmt: skip
