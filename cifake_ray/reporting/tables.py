@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from cifake_ray.reporting.load import ROLES, Role, Study, number, section
-from cifake_ray.reporting.stats import TRAIN_CHECK_IMAGES, difference_interval, verdict, wilson
+from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, verdict
+from cifake_ray.stats.intervals import difference_interval, wilson
 
 COLUMNS = (
     "study", "model", "role", "weights", "trials", "stopped", "failed", "epochs", "params_trained", "params_total",

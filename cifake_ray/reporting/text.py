@@ -13,8 +13,8 @@ from cifake_ray.reporting.certainty import certainty
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.pareto import front_sentence, front_table
-from cifake_ray.reporting.stats import VERDICT_RULE
 from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
+from cifake_ray.reporting.verdict import VERDICT_RULE
 
 
 def _role(row: Row) -> str:

@@ -1,11 +1,12 @@
-"""Intervals and the generalisation verdict: how sure the accuracies are, and what the gap between them means."""
+"""The generalisation verdict: what the gap between training and validation accuracy means."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
+from cifake_ray.stats.intervals import difference_interval
+
 GAP_POINTS = 2.0  # a frozen backbone's head stays below it, a CNN without augmentation does not
 LOW_TRAIN = 0.90  # the plainest published CIFAKE networks fit more than 92 % of their training images
 RISE_POINTS = 0.5
@@ -27,31 +28,6 @@ class Verdict:
 
     word: Word
     reason: str
-
-
-def wilson(accuracy: float, images: int | None) -> tuple[float, float]:
-    """95 % Wilson score interval of a proportion measured on `images`; (nan, nan) when either is unknown.
-
-    E. B. Wilson (1927), J. Am. Stat. Assoc. 22, 209-212. `accuracy` may be a mean over seeds: the interval then
-    covers the choice of images, not the choice of seeds.
-    """
-    if not images or math.isnan(accuracy):
-        return math.nan, math.nan
-    z2 = Z95**2 / images
-    centre = (accuracy + z2 / 2) / (1 + z2)
-    half = Z95 / (1 + z2) * math.sqrt(accuracy * (1 - accuracy) / images + z2 / (4 * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def difference_interval(first: float, images_1: int | None, second: float, images_2: int | None) -> tuple[float, float]:
-    """95 % interval of `first - second`, two accuracies on different images.
-
-    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890, method 10: Wilson intervals combined in squares.
-    """
-    low_1, high_1 = wilson(first, images_1)
-    low_2, high_2 = wilson(second, images_2)
-    gap = first - second
-    return gap - math.hypot(first - low_1, high_2 - second), gap + math.hypot(high_1 - first, second - low_2)
 
 
 def verdict(
