@@ -10,7 +10,6 @@ from cifake_ray.reporting.certainty import (
     MCNEMAR_METHOD,
     NOISE_METHOD,
     Certainty,
-    Interval,
     Pair,
     certainty,
     mcnemar_pairs,
@@ -20,6 +19,7 @@ from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.predictions import confusion
 from cifake_ray.run import LABELS, Run
+from cifake_ray.stats.intervals import Interval
 
 Cells = dict[str, str]
 Section = tuple[str, list[Cells], str]  # title, table, how to read it
