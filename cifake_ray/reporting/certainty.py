@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cifake_ray.reporting.load import Study, number
+from cifake_ray.reporting.load import ROLES, Study, number
 from cifake_ray.reporting.predictions import Predictions
 from cifake_ray.stats.intervals import Interval, matched_difference, paired_interval
 from cifake_ray.stats.significance import holm, mcnemar
@@ -68,10 +68,18 @@ def certainty(study: Study) -> Certainty:
         study.name,
         tested,
         float(np.std(tested, ddof=1)) if len(tested) > 1 else math.nan,
-        gain(study.predictions) if study.predictions else None,
+        study_gain(study),
         float(study.trial("tuned").get("val_accuracy", math.nan)),
         float(np.mean(retrained)) if retrained else math.nan,
     )
+
+
+def study_gain(study: Study) -> Interval | None:
+    """Tuned minus baseline, both retrained alike; None where they were trained for different epochs or not tested."""
+    roles = [study.winner(role) for role in ROLES]
+    if study.predictions is None or roles[0].get("epochs") != roles[1].get("epochs"):
+        return None
+    return gain(study.predictions)
 
 
 def gain(predictions: Predictions) -> Interval | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from cifake_ray.stats.intervals import difference_interval
 
@@ -12,14 +12,19 @@ LOW_TRAIN = 0.90  # the plainest published CIFAKE networks fit more than 92 % of
 RISE_POINTS = 0.5
 TRAIN_CHECK_IMAGES = 10_000  # trials.csv measures train accuracy on at most so many images
 
+NEITHER: Final = "no over- or underfitting"
 VERDICT_RULE = (
     f"Overfitting: training accuracy is more than {GAP_POINTS:g} points above validation accuracy and the 95 % "
     f"interval of that gap excludes zero. Otherwise underfitting: training accuracy is below {100 * LOW_TRAIN:g} %, "
     f"or the last epoch was the best and raised validation accuracy by more than {RISE_POINTS:g} points, the interval "
-    "of that rise excluding zero. Otherwise neither."
+    f"of that rise excluding zero. Otherwise {NEITHER}. A model that gives one answer to every test image, or "
+    "whose test AUC is below 0.5, is described so instead."
 )
 
-Word = Literal["overfitting", "underfitting", "neither", "unknown"]
+Word = Literal[
+    "overfitting", "underfitting", "no over- or underfitting", "unknown", "says FAKE only", "says REAL only",
+    "worse than chance",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,23 @@ def verdict(
     if (rise := _last_rise(val_curve, val_images)) > RISE_POINTS:
         return Verdict("underfitting", f"the last epoch still raised validation accuracy by {rise:.1f} points")
     if points > GAP_POINTS:
-        return Verdict("neither", f"the gap of {points:.1f} points may be chance on so few images")
-    return Verdict("neither", f"the gap of {points:.1f} points is within {GAP_POINTS:g}")
+        return Verdict(NEITHER, f"the gap of {points:.1f} points may be chance on so few images")
+    return Verdict(NEITHER, f"the gap of {points:.1f} points is within {GAP_POINTS:g}")
+
+
+def answer_verdict(answers: Sequence[str], auc: float, constant: float) -> Verdict | None:
+    """What a model's test answers say before any gap counts: one answer only, or an order worse than chance.
+
+    answers: the labels that it gives; constant: share of the larger class of the test images, 0..1.
+    """
+    if len(answers) == 1:
+        only: Word = "says FAKE only" if answers[0] == "FAKE" else "says REAL only"
+        return Verdict(
+            only, f"every test image is called {answers[0]}; the larger class is {100 * constant:.2f} % of them"
+        )
+    if auc < 0.5:
+        return Verdict("worse than chance", f"test AUC is {auc:.4f}; guessing gives 0.5")
+    return None
 
 
 def _last_rise(curve: Sequence[float], images: int) -> float:
