@@ -14,8 +14,8 @@ from cifake_ray.reporting.certainty import (
     certainty,
     mcnemar_pairs,
 )
-from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
+from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import Study, section
 from cifake_ray.reporting.predictions import confusion
 from cifake_ray.run import LABELS, Run
@@ -27,12 +27,12 @@ Section = tuple[str, list[Cells], str]  # title, table, how to read it
 
 ROBUSTNESS_METHOD = (
     "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
-    "accuracy) on test images without duplicates, FAKE above probability 0.5 unless the column is marked: version 0.1 "
-    "used a threshold fixed on validation images. Columns on different numbers of images are not comparable. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on "
-    "the scale 0 to 1."
+    "accuracy) on test images without duplicates, called FAKE above probability 0.5. Version 0.1 used a threshold fixed "
+    "on validation images: such columns are marked. Columns on different numbers of images are not the same images. "
+    "JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on the scale 0 to 1."
 )
 SUBJECTS_METHOD = "Test images as they are, of subjects that no training image shows, and of the other subjects."
-OTHER_METHOD = "Labelled images from elsewhere, judged by the model in best/ at probability 0.5 unless marked otherwise."
+OTHER_METHOD = "Labelled images from elsewhere, judged by the model in best/; FAKE above probability 0.5 unless marked."
 
 
 def sections(studies: Sequence[Study]) -> list[Section]:
