@@ -18,6 +18,10 @@ CIFAKE = {
     "test": "15180a08b4cb0fe313aa1a6a61e68084151f0bb484ff5366a134893cb9694583",
 }
 
+# Fingerprints of the whole set by which runs of version 0.1 noted it.
+FINGERPRINTS = frozenset({"9f182b4aa2d2901cbfaf88518a5a0bd8328708666693062fd7b89f001d69ad1f"})
+WHOLE_TEST = 20_000  # images of the whole test part
+
 
 @dataclass(frozen=True)
 class RemoteFile:

@@ -4,25 +4,34 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import f1_score, roc_auc_score
 
 from cifake_ray.errors import InputError
+from cifake_ray.stats.classification import (
+    ECE_BINS,
+    accuracy,
+    auc,
+    balanced_accuracy,
+    confidences,
+    expected_calibration_error,
+    f1_fake,
+)
+from cifake_ray.stats.intervals import wilson
 
 RESAMPLES = 1000
-ECE_BINS = 15  # Guo et al. 2017, "On calibration of modern neural networks", section 3
 _CHUNK = 50  # resamples at a time: 50 x 20,000 weights of 4 bytes stay in the processor's cache
 METHOD = (
-    "95 % intervals: Wilson score for accuracy (mean over seeds, on the number of test images); for AUC, F1 and ECE "
-    f"the 2.5 and 97.5 percentiles of {RESAMPLES:,} Poisson bootstrap resamples of the test images, seeds averaged. "
-    f"AUC and F1 take FAKE as the positive class, at probability 0.5; ECE uses {ECE_BINS} equal bins of the confidence."
+    "95 % intervals: Wilson score for accuracy (mean over seeds, on the number of test images); for balanced accuracy, "
+    f"AUC, F1 and ECE the 2.5 and 97.5 percentiles of {RESAMPLES:,} Poisson bootstrap resamples of the test images, "
+    "seeds averaged. AUC and F1 take FAKE as the positive class, at probability 0.5; "
+    f"ECE uses {ECE_BINS} equal bins of the confidence."
 )
 
 
 def score_seeds(labels: np.ndarray, p_fake: Sequence[np.ndarray]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Metrics of each seed's predictions and of their mean, each as {"value", "low", "high"}.
 
-    labels: uint8 [n], 0 = FAKE, 1 = REAL; p_fake: one float [n] a seed. Keys: accuracy, auc, f1_fake, ece.
+    labels: uint8 [n], 0 = FAKE, 1 = REAL; p_fake: one float [n] a seed. Keys: accuracy,
+    balanced_accuracy, auc, f1_fake, ece.
     Raises InputError for no image at all.
     """
     if not len(labels):
@@ -35,26 +44,12 @@ def score_seeds(labels: np.ndarray, p_fake: Sequence[np.ndarray]) -> tuple[list[
     return each, _with_interval(mean, mean_resampled, len(labels))
 
 
-def wilson(accuracy: float, images: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of an accuracy measured on so many images (Wilson 1927)."""
-    interval = binomtest(round(accuracy * images), images).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def expected_calibration_error(labels: np.ndarray, p_fake: np.ndarray) -> float:
-    """Mean distance between confidence and accuracy over 15 equal bins of the confidence, weighted by images."""
-    confidence, correct, bins = _confidence(labels, p_fake)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
-
-
 def _point(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float]:
-    fake, predicted = labels == 0, p_fake > 0.5
-    one_class = fake.all() or not fake.any()
     return {
-        "accuracy": float((fake == predicted).mean()),
-        "auc": 0.5 if one_class else float(roc_auc_score(fake, p_fake)),
-        "f1_fake": float(f1_score(fake, predicted, zero_division=0.0)),
+        "accuracy": accuracy(labels, p_fake),
+        "balanced_accuracy": balanced_accuracy(labels, p_fake),
+        "auc": auc(labels, p_fake),
+        "f1_fake": f1_fake(labels, p_fake),
         "ece": expected_calibration_error(labels, p_fake),
     }
 
@@ -68,17 +63,20 @@ def _with_interval(values: dict[str, float], draws: dict[str, np.ndarray], image
 def _resample(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, np.ndarray]:
     """AUC, F1 and ECE [resamples] under Poisson weights, which are the same for every model of these labels."""
     fake, predicted = labels == 0, p_fake > 0.5
-    confidence, correct, bins = _confidence(labels, p_fake)
+    confidence, correct, bins = confidences(labels, p_fake)
     one_hot = np.eye(ECE_BINS, dtype=np.float32)[bins]
-    counts = np.stack((fake & predicted, fake != predicted), axis=1)  # true positives; false positives and negatives
+    counts = np.stack((fake & predicted, fake != predicted, fake, ~fake & ~predicted), axis=1)
     columns = np.concatenate((counts, one_hot * (correct - confidence)[:, None]), axis=1).astype(np.float32)
     order = np.argsort(p_fake, kind="stable")
     starts = np.flatnonzero(np.diff(p_fake[order], prepend=-1.0))  # equal scores share a group: half a win each
-    draws: dict[str, list[np.ndarray]] = {"auc": [], "f1_fake": [], "ece": []}
+    draws: dict[str, list[np.ndarray]] = {"balanced_accuracy": [], "auc": [], "f1_fake": [], "ece": []}
     for weights in _poisson_weights(len(labels)):
-        sums = weights @ columns
+        sums, total = weights @ columns, weights.sum(1)
+        classes = np.stack((sums[:, 2], total - sums[:, 2]))
+        recalled = (sums[:, (0, 3)].T / np.maximum(classes, 1e-9)).sum(0)
+        draws["balanced_accuracy"].append(recalled / np.maximum((classes > 0).sum(0), 1))
         draws["f1_fake"].append(2 * sums[:, 0] / np.maximum(2 * sums[:, 0] + sums[:, 1], 1e-9))
-        draws["ece"].append(np.abs(sums[:, 2:]).sum(1) / np.maximum(weights.sum(1), 1))
+        draws["ece"].append(np.abs(sums[:, 4:]).sum(1) / np.maximum(total, 1))
         ranked = weights[:, order]
         positive = np.add.reduceat(ranked * fake[order], starts, axis=1)
         negative = np.add.reduceat(ranked * ~fake[order], starts, axis=1)
@@ -93,10 +91,3 @@ def _poisson_weights(images: int) -> Iterator[np.ndarray]:
     generator = np.random.default_rng(0)
     for _ in range(RESAMPLES // _CHUNK):
         yield generator.poisson(1.0, (_CHUNK, images)).astype(np.float32)
-
-
-def _confidence(labels: np.ndarray, p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probability of the predicted class, whether it is right (0 or 1), and its bin over 0..1."""
-    confidence = np.maximum(p_fake, 1 - p_fake)
-    correct = ((p_fake > 0.5) == (labels == 0)).astype(np.float64)
-    return confidence, correct, np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)

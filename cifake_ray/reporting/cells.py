@@ -28,6 +28,13 @@ def interval(low: Any, high: Any) -> str:
     return f"[{percent(low)}, {percent(high)}]" if known(low) and known(high) else ""
 
 
+def signed(value: Any, low: Any, high: Any) -> str:
+    """A difference in points with its interval: `+0.10 [+0.02, +0.18]`; unknown as a dash."""
+    if not known(value):
+        return NOTHING
+    return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+
+
 def whole(value: Any) -> str:
     return f"{round(value):,}" if known(value) else NOTHING
 

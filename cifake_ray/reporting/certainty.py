@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import binom, t
 
-from cifake_ray.reporting.load import Study, number
+from cifake_ray.reporting.load import ROLES, Study, number
 from cifake_ray.reporting.predictions import Predictions
-from cifake_ray.reporting.stats import Z95
+from cifake_ray.stats.intervals import Interval, matched_difference, paired_interval
+from cifake_ray.stats.significance import holm, mcnemar
 
 GAIN_METHOD = (
     "Gain over the baseline: mean difference over the same test images and seeds. Its interval adds the variance over "
@@ -27,15 +27,6 @@ MCNEMAR_METHOD = (
     "correction for the number of pairs. The interval of the difference is Agresti and Min's (2005). Neither covers "
     "the choice of seeds."
 )
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with its 95 % interval, all 0..1."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -77,10 +68,18 @@ def certainty(study: Study) -> Certainty:
         study.name,
         tested,
         float(np.std(tested, ddof=1)) if len(tested) > 1 else math.nan,
-        gain(study.predictions) if study.predictions else None,
+        study_gain(study),
         float(study.trial("tuned").get("val_accuracy", math.nan)),
         float(np.mean(retrained)) if retrained else math.nan,
     )
+
+
+def study_gain(study: Study) -> Interval | None:
+    """Tuned minus baseline, both retrained alike; None where they were trained for different epochs or not tested."""
+    roles = [study.winner(role) for role in ROLES]
+    if study.predictions is None or roles[0].get("epochs") != roles[1].get("epochs"):
+        return None
+    return gain(study.predictions)
 
 
 def gain(predictions: Predictions) -> Interval | None:
@@ -92,21 +91,6 @@ def gain(predictions: Predictions) -> Interval | None:
     return paired_interval(
         np.array([predictions.right("tuned", s).astype(float) - predictions.right("baseline", s) for s in both])
     )
-
-
-def paired_interval(differences: np.ndarray) -> Interval:
-    """95 % interval of the mean of differences [seeds, images], each -1, 0 or 1; see GAIN_METHOD.
-
-    One seed alone gives an interval over images only.
-    """
-    seeds, images = differences.shape
-    mean = float(differences.mean())
-    over_images = float(differences.mean(0).var(ddof=1)) / images if images > 1 else 0.0
-    over_seeds = float(differences.mean(1).var(ddof=1)) / seeds if seeds > 1 else 0.0
-    variance = over_images + over_seeds
-    freedom = variance**2 * (seeds - 1) / over_seeds**2 if over_seeds > 0 else math.inf
-    half = (float(t.ppf(0.975, freedom)) if math.isfinite(freedom) else Z95) * math.sqrt(variance)
-    return Interval(mean, mean - half, mean + half)
 
 
 def median_seed(study: Study) -> int | None:
@@ -125,7 +109,7 @@ def mcnemar_pairs(studies: Sequence[Study]) -> list[Pair]:
         if rights[0] is None or rights[1] is None or not _same_images(first, second):
             continue
         only = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
-        found.append((first.name, second.name, *only, _difference(*only, len(rights[0])), mcnemar(*only)))
+        found.append((first.name, second.name, *only, matched_difference(*only, len(rights[0])), mcnemar(*only)))
     adjusted = holm([pair[-1] for pair in found])
     return [Pair(*pair, p_holm) for pair, p_holm in zip(found, adjusted, strict=True)]
 
@@ -142,28 +126,3 @@ def _same_images(first: Study, second: Study) -> bool:
     return known == second.data.get("fingerprint") and np.array_equal(
         first.predictions.labels, second.predictions.labels
     )
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided mid-p of McNemar's test: twice the binomial tail, of its last term only half."""
-    fewer, discordant = min(only_first, only_second), only_first + only_second
-    exact = min(1.0, 2 * float(binom.cdf(fewer, discordant, 0.5)))
-    return exact - float(binom.pmf(fewer, discordant, 0.5)) if only_first != only_second else 1.0
-
-
-def _difference(only_first: int, only_second: int, images: int) -> Interval:
-    """Agresti and Min (2005), Statistics in Medicine 24, 729-740: half an image is added to each cell."""
-    total = images + 2
-    shift = (only_first - only_second) / total
-    half = Z95 * math.sqrt(max(0.0, (only_first + only_second + 1) / total - shift**2) / total)
-    return Interval((only_first - only_second) / max(images, 1), shift - half, shift + half)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values (Holm 1979), in the order given."""
-    adjusted = [1.0] * len(p_values)
-    highest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted

@@ -1,4 +1,4 @@
-"""What figures on CIFAKE do not say: the limits section of report and Markdown."""
+"""What the figures do not say: the limits section of report and Markdown. CIFAKE is spoken of only where it is."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ _CIFAKE = (
 _ALWAYS = (
     "Winners are chosen on validation images, so their validation accuracy is a little too good (selection noise, "
     "above); the test part is used once, for winners and baselines.",
-    "A detector at 32 pixels says nothing about larger images, or images that were edited, cropped or compressed "
-    "again. Do not use it to accuse anyone.",
+    "A detector says nothing about images of another size or origin than those it was trained on, or images that were "
+    "edited, cropped or compressed again. Do not use it to accuse anyone.",
 )
 _WEIGHTS = {
     "imagenet-pq": "product-quantised ResNet50 (72.2 % ImageNet top-1, Martinez et al. 2021; non-commercial licence)",
@@ -31,7 +31,8 @@ _WEIGHTS = {
 
 def limits(studies: Sequence[Study]) -> list[str]:
     """Sentences, the measured ones first among those that depend on the runs."""
-    return [*_CIFAKE, _weakness(studies), *_elsewhere(studies), *_weights(studies), *_ALWAYS]
+    cifake = _CIFAKE if any(study.cifake for study in studies) else ()
+    return [*cifake, _weakness(studies), *_elsewhere(studies), *_weights(studies), *_ALWAYS]
 
 
 def _weakness(studies: Sequence[Study]) -> str:
@@ -44,10 +45,7 @@ def _weakness(studies: Sequence[Study]) -> str:
             worst = min(degraded, key=lambda row: float(row["accuracy"]["value"]))
             values = [percent(row["accuracy"]["value"], 1) for row in (rows["as they are"], worst)]
             drops.append(f"{study.name} falls from {values[0]} to {values[1]} % ({worst['name']})")
-    general = (
-        "The signal lies in fine texture, so such detectors are weak where it is lost or looks different: under blur, "
-        "compression and scaling, and on other generators."
-    )
+    general = "Such detectors are weak under blur, compression and scaling, and on other generators."
     return (
         f"{general} Measured here: {'; '.join(drops)}." if drops else f"{general} It was not measured for these runs."
     )
@@ -55,7 +53,7 @@ def _weakness(studies: Sequence[Study]) -> str:
 
 def _elsewhere(studies: Sequence[Study]) -> list[str]:
     if any(study.evaluations for study in studies):
-        return ["On images from elsewhere only what the table of other images shows was measured."]
+        return ["Of images from elsewhere, only those in the table of other images were measured."]
     return ["No images of another generator were tried: on them the figures above do not hold."]
 
 

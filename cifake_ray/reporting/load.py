@@ -1,7 +1,6 @@
 """Run directories as values: `load` is the one way to read a run. A half-finished run gives what is there."""
 
 import functools
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,24 +9,16 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from cifake_ray.data.copies import FINGERPRINTS, WHOLE_TEST
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import CategoricalDimension, Experiment, IntDimension
+from cifake_ray.experiment import Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
-from cifake_ray.run import (
-    CURVE_COLUMNS,
-    FINISHED,
-    STATUSES,
-    TIMELINE_COLUMNS,
-    Run,
-    Storage,
-    list_runs,
-    trial_columns,
-)
+from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
+from cifake_ray.reporting.verify import verified_test
+from cifake_ray.run import FINISHED, STATUSES, Run, Storage, list_runs
 
 Role = Literal["tuned", "baseline"]
 ROLES: tuple[Role, ...] = ("tuned", "baseline")
-_WHOLE = ("trial_id", "epochs", "best_epoch", "parameters")  # whole numbers that may be missing
-_TEXT = ("status", "error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +45,18 @@ class Study:
     explanations: dict[str, Any]
 
     @functools.cached_property
+    def stored(self) -> Predictions | None:
+        """Each retraining's probabilities for every test image; read at the first use. Raises InputError if damaged.
+
+        Subjects only of CIFAKE's images: file names that look alike say nothing of other images.
+        """
+        found = read_predictions(Run(self.path).predictions_file)
+        return found if found is None or self.cifake else replace(found, subject=None)
+
+    @functools.cached_property
     def predictions(self) -> Predictions | None:
-        """What each retraining said of every test image; read when first asked for. Raises InputError if damaged."""
-        return read_predictions(Run(self.path).predictions_file)
+        """`stored` without test images that equal a train image."""
+        return self.stored.without_duplicates() if self.stored else None
 
     @property
     def dimensions(self) -> list[str]:
@@ -67,6 +67,16 @@ class Study:
     def generated(self) -> bool:
         """Whether the images are the built-in sample, which was drawn by a program and is not CIFAKE."""
         return bool(self.data.get("generated", self.experiment.data.source == "sample"))
+
+    @property
+    def cifake(self) -> bool:
+        """Whether the images are CIFAKE's, by their content: the whole set, or a part drawn from it."""
+        return self.data.get("is_cifake") is True or self.data.get("fingerprint") in FINGERPRINTS
+
+    @property
+    def whole_test(self) -> bool:
+        """Whether the whole test part of CIFAKE was used."""
+        return self.cifake and sum(section(self.data, "test").values()) == WHOLE_TEST
 
     @property
     def data(self) -> dict[str, Any]:
@@ -125,10 +135,20 @@ def number(tree: Mapping[str, Any], *keys: str) -> float:
 
 
 def load(run_path: Path | str) -> Study:
-    """The run in this directory. Files that are not written yet are empty.
+    """The run in this directory, its test scores computed again from its predictions; unwritten files are empty.
 
-    Raises InputError (one line) when the path is no run directory, or a file in it is damaged or unreadable.
+    Raises InputError (one line) when the path is no run directory, a file in it is damaged or unreadable, or test.json
+    contradicts the predictions.
     """
+    study = _read(run_path)
+    file = Run(study.path).test_file
+    if study.stored is None or not file.exists() or not study.test.get("winners"):
+        return study
+    return replace(study, test=verified_test(study.test, study.stored, str(file)))
+
+
+def _read(run_path: Path | str) -> Study:
+    """The run as its files say, without the check against the predictions."""
     run = Run(Path(run_path).expanduser().resolve())
     experiment = run.experiment()
     try:
@@ -137,11 +157,11 @@ def load(run_path: Path | str) -> Study:
             path=run.path,
             experiment=experiment,
             environment=run.read_json(run.environment_file),
-            trials=_read_trials(run.trials_file, experiment),
-            curves=_read_curves(run.curves_file),
+            trials=read_trials(run.trials_file, experiment),
+            curves=read_curves(run.curves_file),
             test=run.read_json(run.test_file) or _retrained(run),
             retested=not (run.test_file.exists() and run.winners_file.exists()),
-            timeline=_read_numbers(run.timeline_file, TIMELINE_COLUMNS).sort_values("start"),
+            timeline=read_timeline(run.timeline_file),
             robustness=run.read_json(run.robustness_file),
             evaluations=[run.read_json(file) for file in sorted(run.evaluations.glob("*.json"))],
             explanations=run.read_json(run.explanations / "explain.json"),
@@ -169,7 +189,7 @@ def readable_runs(run_paths: Sequence[Path | str]) -> tuple[list[Path], list[str
     faults: list[str] = []
     for path in dict.fromkeys(map(Path, run_paths)):
         try:
-            load(path).predictions  # noqa: B018 (read now: a report reads it later)
+            load(path)
             found.append(path)
         except InputError as error:
             faults.append(str(error))
@@ -209,7 +229,7 @@ def state_of(study: Study) -> str:
 
 def _summary(run: Run) -> dict[str, Any]:
     try:
-        study = load(run.path)
+        study = _read(run.path)
     except InputError as error:
         return {"name": run.name, "trials": 0, "state": f"damaged: {error}"}
     best = study.trial("tuned")
@@ -230,45 +250,3 @@ def _retrained(run: Run) -> dict[str, Any]:
     """winners.json where it has the shape of test.json: retrained, not tested yet."""
     noted = run.read_json(run.winners_file)
     return noted if isinstance(noted.get("winners"), list) else {}
-
-
-def _read_table(file: Path, columns: list[str]) -> pd.DataFrame:
-    """The CSV as text cells, columns that are not there added empty. Raises InputError when it is no CSV."""
-    try:
-        text = file.read_text()
-        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.DataFrame(columns=columns, dtype=str)
-    except ValueError as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"{file}: not a valid CSV ({error}); `tune --resume` writes it anew") from error
-    return frame.reindex(columns=columns, fill_value="")
-
-
-def _read_trials(file: Path, experiment: Experiment) -> pd.DataFrame:
-    """trials.csv with numbers as numbers; categorical dimensions stay text, as the choices are written."""
-    frame = _read_table(file, trial_columns(experiment.trial_fields()))
-    space = experiment.search_space
-    text = {*_TEXT, *(name for name, dimension in space.items() if isinstance(dimension, CategoricalDimension))}
-    whole = {*_WHOLE, *(name for name, dimension in space.items() if isinstance(dimension, IntDimension))}
-    for column in frame.columns.difference(list(text)):
-        numbers = pd.to_numeric(frame[column], errors="coerce").replace([math.inf, -math.inf], math.nan)
-        frame[column] = numbers.round().astype("Int64") if column in whole else numbers.astype(float)
-    return frame[frame["trial_id"].notna()].sort_values("trial_id").reset_index(drop=True)
-
-
-def _read_numbers(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV of numbers alone, what is none as NaN; pandas' own parser first, as 25,000 rows of text take 0.25 s."""
-    try:
-        frame = pd.read_csv(file)
-        if list(frame.columns) == list(columns) and all(map(pd.api.types.is_numeric_dtype, frame.dtypes)):
-            return frame.astype(float)
-    except (FileNotFoundError, pd.errors.EmptyDataError, ValueError):
-        pass
-    cells = _read_table(file, list(columns))
-    return pd.DataFrame({name: pd.to_numeric(cells[name], errors="coerce").astype(float) for name in columns})
-
-
-def _read_curves(file: Path) -> pd.DataFrame:
-    frame = _read_numbers(file, CURVE_COLUMNS)
-    frame = frame.dropna(subset=["trial_id", "epoch"]).replace([math.inf, -math.inf], math.nan)
-    return frame.astype({"trial_id": int, "epoch": int}).sort_values(["trial_id", "epoch"]).reset_index(drop=True)

@@ -12,7 +12,8 @@ from cifake_ray.reporting import cells, panels, pareto, text
 from cifake_ray.reporting.figures import Plot, inline_svg
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import Role, Study, section
-from cifake_ray.reporting.tables import RANDOM_NOTE, SAMPLE_NOTE
+from cifake_ray.reporting.repeat import repeat_command
+from cifake_ray.reporting.tables import RANDOM_NOTE, what_it_is
 
 _SHOWN = 10  # trials shown before the rest is folded away
 
@@ -30,7 +31,9 @@ def render(
     template = _environment().get_template("report.html.j2")
     return template.render(
         headlines=text.headlines(studies, frame),
-        rows=[_comparison_row(row) for row in cells.rows_of(frame)],
+        title=text.title(studies),
+        rows=[_comparison_row(row) for row in text.main_rows(frame)],
+        baselines=[text.baseline_cells(row) for row in text.baseline_rows(frame)],
         notes=text.notes(studies, frame),
         sections=sections,
         unmeasured=panels.unmeasured(studies),
@@ -99,7 +102,7 @@ def _study(study: Study, figures: Sequence[dict[str, Any]], images: bool) -> dic
             f"{file.get('name', '?')}: {file.get('reason', '?')}" for file in _listed(study.data.get("skipped"))
         ],
         "environment": _environment_facts(study),
-        "command": study.environment.get("command") or "",
+        "command": repeat_command(study),
         "yaml": save_experiment(study.experiment),
     }
 
@@ -167,7 +170,7 @@ def _data_facts(study: Study) -> list[tuple[str, str]]:
     split = section(data, "split")
     return [
         ("Source", f"{data.get('source', '?')} ({data.get('kind', '?')})"),
-        ("What it is", SAMPLE_NOTE if study.generated else "given by the user"),
+        ("What it is", what_it_is(study)),
         ("Fingerprint (SHA-256)", str(data.get("fingerprint", "?"))),
         ("Train part", _counted(section(data, "train"))),
         ("Split", f"{cells.whole(split.get('train'))} train, {cells.whole(split.get('validation'))} validation"),

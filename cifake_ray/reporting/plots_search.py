@@ -26,7 +26,6 @@ from cifake_ray.reporting.figures import (
 )
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.plots import draw_statuses, metric_label, scale_of, status_legend
-from cifake_ray.reporting.tables import SAMPLE_NOTE
 
 _COLUMNS = 2
 _SPLITS = (("train", "training", "^", MUTED), ("val", "validation", "s", VERMILLION), ("test", "test", "o", BLUE))
@@ -143,7 +142,7 @@ def _values(row: dict[str, Any], split: str) -> tuple[float, float, float]:
 def _row_label(row: dict[Any, Any]) -> str:
     name = row["study"] if row["role"] != "reference" else f"{row['study']} *"
     second = row["role"] if row["role"] != "reference" else row["model"]
-    if SAMPLE_NOTE in row["note"]:
+    if row["generated"] is True:
         second += " (sample)"
     return f"{_short(name)}\n{_short(second)}"
 

@@ -1,6 +1,7 @@
 """test_predictions.npz as values: who was right about which test image, and what a report draws from that."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,38 +17,65 @@ _POINTS = 150  # of a ROC curve that are kept: more cannot be told apart
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Test images that no train image equals, and each retraining's probability of FAKE.
+    """Test images, and each retraining's probability of FAKE.
 
-    labels: uint8 [n], 0 FAKE, 1 REAL; subject: uint8 [n], 1..10, or None where names tell none; p_fake: by role and
-    seed, float32 [n].
+    labels: uint8 [n], 0 FAKE, 1 REAL; duplicate: bool [n], equals a train image; subject: uint8 [n], 1..10, or None
+    where none is known; p_fake: by role and seed, float32 [n], 0..1.
     """
 
     labels: np.ndarray
+    duplicate: np.ndarray
     subject: np.ndarray | None
     p_fake: dict[str, dict[int, np.ndarray]]
 
-    def right(self, role: str, seed: int, threshold: float = 0.5) -> np.ndarray:
-        """Which images were judged correctly: bool [n]."""
-        judged: np.ndarray = (self.p_fake[role][seed] > threshold) == (self.labels == 0)
+    def right(self, role: str, seed: int) -> np.ndarray:
+        """Which images were judged correctly at probability 0.5: bool [n]."""
+        judged: np.ndarray = (self.p_fake[role][seed] > 0.5) == (self.labels == 0)
         return judged
+
+    def without_duplicates(self) -> "Predictions":
+        """The images that no train image equals."""
+        fresh = ~self.duplicate
+        p_fake = {role: {seed: p[fresh] for seed, p in seeds.items()} for role, seeds in self.p_fake.items()}
+        subject = None if self.subject is None else self.subject[fresh]
+        return Predictions(self.labels[fresh], self.duplicate[fresh], subject, p_fake)
 
 
 def read_predictions(file: Path) -> Predictions | None:
-    """None before the test. Raises InputError for a damaged file; nothing in it is unpickled."""
+    """All test images; None before the test. Raises InputError for a damaged file; nothing in it is unpickled."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            fresh = ~arrays["duplicate"]
             p_fake: dict[str, dict[int, np.ndarray]] = {}
             for name in arrays.files:
                 role, _, seed = name.rpartition("_")
                 if role in ("tuned", "baseline"):
-                    p_fake.setdefault(role, {})[int(seed)] = arrays[name][fresh]
-            subject = arrays["subject"][fresh] if "subject" in arrays.files else None
-            return Predictions(arrays["labels"][fresh], subject, p_fake)
+                    p_fake.setdefault(role, {})[int(seed)] = arrays[name]
+            subject = arrays["subject"] if "subject" in arrays.files else None
+            found = Predictions(arrays["labels"], arrays["duplicate"].astype(bool), subject, p_fake)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file}: damaged ({error}); `cifake-ray tune --resume` tests the winners anew") from error
+    except (ValueError, KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        raise _damaged(file, str(error)) from error
+    _check(file, found)
+    return found
+
+
+def _check(file: Path, found: Predictions) -> None:
+    """Raise InputError for labels other than 0 and 1, arrays of other lengths, and what is no probability."""
+    if not np.isin(found.labels, (0, 1)).all():
+        raise _damaged(file, "a label that is neither 0 (FAKE) nor 1 (REAL)")
+    if len(found.duplicate) != len(found.labels):
+        raise _damaged(file, "duplicate has another length than labels")
+    for role, seeds in found.p_fake.items():
+        for seed, p_fake in seeds.items():
+            if p_fake.shape != found.labels.shape:
+                raise _damaged(file, f"{role}_{seed} has another length than labels")
+            if not ((p_fake >= 0) & (p_fake <= 1)).all():  # NaN is neither
+                raise _damaged(file, f"{role}_{seed} holds values that are no probability")
+
+
+def _damaged(file: Path, reason: str) -> InputError:
+    return InputError(f"{file}: damaged ({reason}); `cifake-ray tune --resume` tests the winners anew")
 
 
 def roc(predictions: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:

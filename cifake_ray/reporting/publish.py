@@ -4,11 +4,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-import numpy as np
 import pandas as pd
 from pandas.testing import assert_frame_equal
 
-from cifake_ray.reporting.load import Study, load, number
+from cifake_ray.errors import InputError
+from cifake_ray.reporting.load import Study, load
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.run import Run, write_bytes, write_text
 
@@ -61,53 +61,28 @@ def _without_folders(study: Study, text: str) -> str:
 def disagreements(folder: Path) -> list[str]:
     """What in a published report does not follow from the files beside it, one line each; [] when all of it does.
 
-    Scores are computed again from test_predictions.npz, the comparison from the runs. Raises InputError for damage.
+    Scores are computed again from test_predictions.npz, the comparison from the runs.
     """
-    studies = [load(file.parent) for file in sorted((folder / FOLDER).glob("*/experiment.yaml"))]
-    found = [line for study in studies for line in _wrong_scores(study)]
+    studies, found = [], []
+    for file in sorted((folder / FOLDER).glob("*/experiment.yaml")):
+        try:
+            studies.append(load(file.parent))
+        except InputError as error:
+            found.append(str(error))
+            continue
+        if studies[-1].test.get("winners") and studies[-1].stored is None:
+            found.append(f"{studies[-1].name}: {Run(file.parent).predictions_file.name} is missing")
+    if found:
+        return found
     committed = pd.read_csv(folder / "comparison.csv")
     again = pd.read_csv(io.StringIO(comparison_table(_in_order(studies, committed)).to_csv(index=False)))
     try:
         assert_frame_equal(committed, again, check_exact=False, rtol=1e-12)
     except AssertionError as error:
-        found.append(f"comparison.csv: {' '.join(str(error).split())}")
-    return found
+        return [f"comparison.csv: {' '.join(str(error).split())}"]
+    return []
 
 
 def _in_order(studies: Sequence[Study], frame: pd.DataFrame) -> list[Study]:
     names = list(dict.fromkeys(frame["study"]))
     return sorted(studies, key=lambda study: names.index(study.name) if study.name in names else len(names))
-
-
-def _wrong_scores(study: Study) -> list[str]:
-    """Accuracies of test.json that test_predictions.npz does not give, with and without duplicates."""
-    file = Run(study.path).predictions_file
-    if not study.test.get("winners"):
-        return []
-    if not file.is_file():
-        return [f"{study.name}: {file.name} is missing"]
-    found = []
-    with np.load(file, allow_pickle=False) as arrays:
-        for winner in study.test["winners"]:
-            for seed in winner["seeds"]:
-                right = (arrays[f"{winner['role']}_{seed['seed']}"] > 0.5) == (arrays["labels"] == 0)
-                for key, measured in (("test", right), ("test_dedup", right[~arrays["duplicate"]])):
-                    noted = number(seed, key, "accuracy", "value")
-                    if abs(noted - float(measured.mean())) > 1e-9:
-                        found.append(f"{study.name}, {winner['role']}, seed {seed['seed']}, {key}: accuracy {noted} "
-                                     f"noted, {measured.mean()} from the predictions")  # fmt: skip
-            found += _wrong_means(study, winner)
-    return found
-
-
-def _wrong_means(study: Study, winner: dict[str, object]) -> list[str]:
-    seeds = winner["seeds"]
-    assert isinstance(seeds, list)
-    found = []
-    for key in ("test", "test_dedup"):
-        for metric in ("accuracy", "auc", "f1_fake", "ece"):
-            noted = number(winner, "mean", key, metric, "value")
-            mean = float(np.mean([number(seed, key, metric, "value") for seed in seeds]))
-            if seeds and abs(noted - mean) > 1e-9:
-                found.append(f"{study.name}, {winner['role']}, {key}: mean {metric} {noted} noted, {mean} over seeds")
-    return found

@@ -1,4 +1,4 @@
-"""Studies -> the comparison table: one row for each study's tuned and baseline model, then what others claim."""
+"""Studies -> the comparison table: a row for each study's model, best first, then baselines, then claims of others."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from cifake_ray.reporting.load import ROLES, Role, Study, number, section
-from cifake_ray.reporting.stats import TRAIN_CHECK_IMAGES, difference_interval, verdict, wilson
+from cifake_ray.reporting.cells import headline_test
+from cifake_ray.reporting.certainty import study_gain
+from cifake_ray.reporting.load import Role, Study, number, section
+from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, answer_verdict, verdict
+from cifake_ray.stats.classification import constant_accuracy
+from cifake_ray.stats.intervals import difference_interval, wilson
 
 COLUMNS = (
     "study", "model", "role", "weights", "trials", "stopped", "failed", "epochs", "params_trained", "params_total",
@@ -18,11 +22,14 @@ COLUMNS = (
 EXTRA_COLUMNS = (
     "train_low", "train_high", "val_low", "val_high", "gap_low", "gap_high", "test_all_low", "test_all_high",
     "verdict", "verdict_reason", "trial_id", "feature_core_seconds", "retrain_core_seconds", "note",
+    "balanced_accuracy", "test_images", "test_images_all", "constant_test", "constant_val", "gain", "gain_low",
+    "gain_high", "baseline_test", "cifake", "whole_test", "generated",
 )  # fmt: skip
-_WHOLE = ["trials", "stopped", "failed", "epochs", "params_trained", "params_total", "seeds", "trial_id"]
+_WHOLE = ["trials", "stopped", "failed", "epochs", "params_trained", "params_total", "seeds", "trial_id", "test_images",
+          "test_images_all"]  # fmt: skip
 
 CLAIM = "claim of others, not measured here"
-SAMPLE_NOTE = "generated sample, no measure of CIFAKE"
+SAMPLE_NOTE = "synthetic sample; results say nothing about CIFAKE"
 RANDOM_NOTE = "random weights (untrained backbone)"
 COURSE = "course report this project started from (Adam, batch 32, 10 epochs)"
 PAPER = "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126"
@@ -30,9 +37,9 @@ PAPER_TEST = 0.9298
 
 # What others report, as they report it: the course report gives rounded training and validation accuracy only.
 REFERENCES: tuple[dict[str, Any], ...] = (
-    {"study": "course report", "model": "custom CNN", "weights": "none", "epochs": 10,
+    {"study": "course report, CNN", "model": "custom CNN", "weights": "none", "epochs": 10,
      "train_accuracy": 0.92, "val_accuracy": 0.88, "gap": 0.04, "source": COURSE},
-    {"study": "course report", "model": "ResNet50 transfer", "weights": "pretrained", "epochs": 10,
+    {"study": "course report, ResNet50", "model": "ResNet50 transfer", "weights": "pretrained", "epochs": 10,
      "train_accuracy": 0.98, "val_accuracy": 0.96, "gap": 0.02, "source": COURSE},
     {"study": "CIFAKE paper", "model": "CNN", "weights": "none", "test_accuracy": PAPER_TEST, "source": PAPER},
 )  # fmt: skip
@@ -40,15 +47,34 @@ _REFERENCE = {"role": "reference", "data": "CIFAKE", "verdict": "not judged", "n
 
 
 def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
-    """Rows tuned, baseline of each study, then the references. Columns: COLUMNS, then EXTRA_COLUMNS.
+    """A row a study (role tuned, or trained where nothing was searched), then baselines, then claims about CIFAKE.
 
-    Accuracies, gap, AUC, F1 (positive class FAKE) and ECE are 0..1; what is not measured is empty (NaN).
-    test_low, test_high, auc, f1_fake and ece belong to the headline: test images without duplicates of train images.
+    Columns: COLUMNS, then EXTRA_COLUMNS. Each kind of row by test accuracy, best first; a baseline that is the tuned
+    model has no row of its own, and claims appear only beside studies on CIFAKE. Accuracies, gap, gain, AUC, F1
+    (positive class FAKE) and ECE are 0..1; what is not measured is empty (NaN). test_low, test_high, auc, f1_fake, ece,
+    balanced_accuracy, gain and constant_test (the share of the larger class, which one constant answer reaches) belong
+    to the headline: test images without duplicates of train images.
     """
-    rows = [_measured(study, role) for study in studies for role in ROLES]
-    rows += [reference | _REFERENCE for reference in REFERENCES]
+    rows = _best_first([_measured(study, "tuned") for study in studies])
+    rows += _best_first([_measured(study, "baseline") for study in studies if not baseline_is_tuned(study)])
+    rows += [reference | _REFERENCE for reference in REFERENCES if any(study.cifake for study in studies)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS])
     return frame.astype(dict.fromkeys(_WHOLE, "Int64"))
+
+
+def baseline_is_tuned(study: Study) -> bool:
+    """Whether the study has one model only: nothing was searched, or no configuration did better than trial 0."""
+    return not study.dimensions or study.trial("tuned").get("trial_id") == 0
+
+
+def _best_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By test accuracy, then validation accuracy, highest first; those without either last, in the order given."""
+
+    def key(row: dict[str, Any]) -> list[float]:
+        values = (headline_test(row), row["val_accuracy"])
+        return [math.inf if math.isnan(value) else -value for value in values]
+
+    return sorted(rows, key=key)
 
 
 def image_counts(study: Study) -> tuple[int | None, int | None]:
@@ -61,10 +87,19 @@ def image_counts(study: Study) -> tuple[int | None, int | None]:
 def data_name(study: Study) -> str:
     """The images in a few words: what they are, which subset, and the fingerprint's first 8 digits."""
     source = str(study.data.get("source") or study.experiment.data.source)
-    name = "generated sample" if study.generated else PurePath(source).name or source
+    name = "CIFAKE" if study.cifake else "synthetic sample" if study.generated else PurePath(source).name or source
     limit = study.experiment.data.limit
     parts = [name, f"{limit:,} images of train" if limit else "", str(study.data.get("fingerprint") or "")[:8]]
     return ", ".join(part for part in parts if part)
+
+
+def what_it_is(study: Study) -> str:
+    """The images by their content, in words."""
+    if study.generated:
+        return SAMPLE_NOTE
+    if not study.cifake:
+        return "not CIFAKE, by its content"
+    return "CIFAKE, whole and unchanged" if study.whole_test else "a part of CIFAKE"
 
 
 def seed_curve(winner: dict[str, Any]) -> pd.DataFrame:
@@ -91,7 +126,7 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
     return {
         "study": study.name,
         "model": study.experiment.model.label,
-        "role": role,
+        "role": role if role == "baseline" or study.dimensions else "trained",
         "weights": weights,
         "epochs": winner.get("epochs", trial.get("epochs")),
         "params_trained": winner.get("params_trained"),
@@ -105,7 +140,36 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
         **_costs(study, role, winner, trial),
         **_accuracies(study, role, winner, trial),
         **_test_scores(winner),
+        **_answers(study, role, winner),
+        **(_gain(study) if role == "tuned" else {}),
     }
+
+
+def _answers(study: Study, role: Role, winner: dict[str, Any]) -> dict[str, Any]:
+    """On how many images of what the row was tested, and what a constant answer reaches on them."""
+    stored, fresh = study.stored, study.predictions
+    if stored is None or fresh is None or role not in fresh.p_fake:
+        stored = fresh = None
+    classes = list(section(study.data, "train").values())
+    return {
+        "test_images": len(fresh.labels) if fresh else None,
+        "test_images_all": len(stored.labels) if stored else None,
+        "constant_test": constant_accuracy(fresh.labels) if fresh and len(fresh.labels) else math.nan,
+        "constant_val": max(classes) / sum(classes) if sum(classes) else math.nan,
+        "balanced_accuracy": number(winner, "mean", "test_dedup", "balanced_accuracy", "value"),
+        "cifake": study.cifake,
+        "whole_test": study.whole_test,
+        "generated": study.generated,
+    }
+
+
+def _gain(study: Study) -> dict[str, float]:
+    """What tuning gained in test accuracy over the baseline that was retrained alike, and the baseline's own."""
+    found = study_gain(study)
+    if found is None or baseline_is_tuned(study):
+        return {}
+    baseline = number(study.winner("baseline"), "mean", "test_dedup", "accuracy", "value")
+    return {"gain": found.value, "gain_low": found.low, "gain_high": found.high, "baseline_test": baseline}
 
 
 def _counts(study: Study, role: Role, trial: dict[str, Any]) -> dict[str, int]:
@@ -132,7 +196,10 @@ def _accuracies(study: Study, role: Role, winner: dict[str, Any], trial: dict[st
     measured = _reached(winner) or trial
     train, val = (float(measured.get(key, math.nan)) for key in ("train_accuracy", "val_accuracy"))
     train_images, val_images = image_counts(study)
-    judged = verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
+    constant = constant_accuracy(study.predictions.labels) if study.predictions else math.nan
+    judged = answer_verdict(
+        winner.get("answers") or [], number(winner, "mean", "test_dedup", "auc", "value"), constant
+    ) or verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
     train_low, train_high = wilson(train, train_images)
     val_low, val_high = wilson(val, val_images)
     gap_low, gap_high = difference_interval(train, train_images, val, val_images)
@@ -176,7 +243,7 @@ def _val_by_epoch(curve: pd.DataFrame) -> list[float]:
 
 
 def _notes(study: Study, role: Role, weights: str) -> list[str]:
-    notes = [SAMPLE_NOTE] if study.generated else []
+    notes = []
     if weights == "random":
         notes.append(RANDOM_NOTE)
     if not study.winner(role) and study.trial(role).get("val_accuracy", math.nan) != study.trial(role).get(
@@ -185,6 +252,6 @@ def _notes(study: Study, role: Role, weights: str) -> list[str]:
         notes.append("no result yet")
     elif not section(study.winner(role), "mean", "test"):
         notes.append("not tested" if _reached(study.winner(role)) else "not tested; accuracies of one trial")
-    elif role == "tuned" and study.winner("tuned").get("trial_id") == 0:
+    elif study.dimensions and study.winner("tuned").get("trial_id") == 0:
         notes.append("the baseline was the best configuration")
     return notes

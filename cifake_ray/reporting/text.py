@@ -7,14 +7,26 @@ from typing import Any
 
 import pandas as pd
 
+from cifake_ray.data.copies import WHOLE_TEST
 from cifake_ray.reporting import panels
-from cifake_ray.reporting.cells import NOTHING, Row, decimal, headline_test, interval, known, percent, rows_of, whole
-from cifake_ray.reporting.certainty import certainty
+from cifake_ray.reporting.cells import (
+    NOTHING,
+    Row,
+    decimal,
+    headline_test,
+    interval,
+    known,
+    percent,
+    rows_of,
+    signed,
+    whole,
+)
+from cifake_ray.reporting.certainty import study_gain
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.pareto import front_sentence, front_table
-from cifake_ray.reporting.stats import VERDICT_RULE
 from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
+from cifake_ray.reporting.verdict import VERDICT_RULE
 
 
 def _role(row: Row) -> str:
@@ -33,9 +45,13 @@ def accuracy_cells(row: Row) -> dict[str, str]:
         "Role": _role(row),
         "Train %": _with_interval(row["train_accuracy"], row["train_low"], row["train_high"]),
         "Validation %": _with_interval(row["val_accuracy"], row["val_low"], row["val_high"]),
-        "Gap, points": percent(row["gap"], 1),
+        "Gap, points": percent(row["gap"], 2),
         "Verdict": str(row["verdict"]),
         "Test %": _with_interval(headline_test(row), row["test_low"], row["test_high"]),
+        "Gain, points": signed(row["gain"], row["gain_low"], row["gain_high"]),
+        "Constant answer %": percent(row["constant_test"]),
+        "Balanced %": percent(row["balanced_accuracy"]),
+        "Test images": whole(row["test_images"]),
         "Test %, all images": percent(row["test_accuracy"]),
         "AUC": decimal(row["auc"]),
         "F1 (FAKE)": decimal(row["f1_fake"]),
@@ -59,16 +75,35 @@ def cost_cells(row: Row) -> dict[str, str]:
     }
 
 
+def baseline_cells(row: Row) -> dict[str, str]:
+    """A baseline in short: the model that its study's tuned one is compared with."""
+    cells = accuracy_cells(row)
+    names = ("Study", "Model", "Train %", "Validation %", "Verdict", "Test %", "Balanced %", "AUC")
+    return {name: cells[name] for name in names}
+
+
+def main_rows(frame: pd.DataFrame) -> list[Row]:
+    """The rows of the table: one a study, then claims of others."""
+    return [row for row in rows_of(frame) if row["role"] != "baseline"]
+
+
+def baseline_rows(frame: pd.DataFrame) -> list[Row]:
+    """The baselines that are another model than their study's tuned one."""
+    return [row for row in rows_of(frame) if row["role"] == "baseline"]
+
+
 def terminal_table(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """(columns, rows) of a compact table for the terminal; percent, test without duplicates of train images."""
     rows = []
-    for row in rows_of(frame):
+    for row in main_rows(frame):
         cells = accuracy_cells(row)
         model = cells["Model"] + ("" if row["weights"] in ("none", "pretrained") else f" ({row['weights']})")
-        kept = [cells[name] for name in ("Gap, points", "Verdict", "Test %", "AUC")]
+        kept = [cells[name] for name in ("Gap, points", "Verdict", "Test %", "Constant answer %", "Balanced %", "AUC",
+                                         "Gain, points")]  # fmt: skip
         rows.append([cells["Study"], model, cells["Role"], percent(row["train_accuracy"]),
                      percent(row["val_accuracy"]), *kept, whole(row["core_seconds"])])  # fmt: skip
-    columns = ["study", "model", "role", "train %", "val %", "gap", "verdict", "test % [95 %]", "AUC", "core-s"]
+    columns = ["study", "model", "role", "train %", "val %", "gap", "verdict", "test % [95 %]", "constant %",
+               "balanced %", "AUC", "gain, points", "core-s"]  # fmt: skip
     return columns, rows
 
 
@@ -77,20 +112,21 @@ def markdown(studies: Sequence[Study], frame: pd.DataFrame, found: Sequence[pane
 
     found: the `sections` of these studies, where they are computed already.
     """
-    rows = rows_of(frame)
+    rows, baselines = main_rows(frame), baseline_rows(frame)
     parts = [
-        "# Detectors of generated images on CIFAKE",
+        f"# {title(studies)}",
         "\n".join(f"- {_md(sentence)}" for sentence in headlines(studies, frame)),
         "## Accuracy",
         _pipe_table([accuracy_cells(row) for row in rows]),
+        *(["### Baselines", _pipe_table([baseline_cells(row) for row in baselines])] if baselines else []),
         "## Cost and data",
-        _pipe_table([cost_cells(row) for row in rows]),
+        _pipe_table([cost_cells(row) for row in [*rows, *baselines] if row["role"] != "reference"]),
         "## How to read it",
         "\n".join(f"- {_md(note)}" for note in notes(studies, frame)),
     ]
     parts += fronts(studies)
-    for title, table, method in panels.sections(studies) if found is None else found:
-        parts += [f"## {title}", _pipe_table(table), _md(method)]
+    for heading, table, method in panels.sections(studies) if found is None else found:
+        parts += [f"## {heading}", _pipe_table(table), _md(method)]
     parts += ["## Limits", "\n".join(f"- {_md(sentence)}" for sentence in limits(studies))]
     gaps = [f"- {_md(study.name)}: {_md(sentence)}" for study in studies for sentence in missing(study)]
     if gaps:
@@ -132,83 +168,113 @@ def _md(text: str) -> str:
     return re.sub(r"([|`*$\\])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
+def title(studies: Sequence[Study]) -> str:
+    """What the report is about; CIFAKE is named only where every study is on it."""
+    return f"Detectors of AI-generated images{' on CIFAKE' if all(study.cifake for study in studies) else ''}"
+
+
 def headlines(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """The result in plain sentences: the best tested model, then what tuning gained in each study."""
     measured = [row for row in rows_of(frame) if row["role"] != "reference"]
     tested = [row for row in measured if known(headline_test(row))]
-    real = [row for row in tested if SAMPLE_NOTE not in row["note"]]
-    sentences = [_best_sentence(max(real or tested, key=headline_test), bool(real))] if tested else []
+    real = [row for row in tested if not row["generated"]]
     if not tested:
-        sentences.append("No model has been tested yet; what follows are the accuracies of trials so far.")
-    return sentences + [sentence for study in studies if (sentence := _gain_sentence(study, measured))]
+        sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
+    else:
+        best = max(real or tested, key=headline_test)
+        sentences = [_best_sentence(best), *_claim_sentences(best)]
+    return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
 
 
-def _best_sentence(row: Row, real: bool) -> str:
+def _best_sentence(row: Row) -> str:
+    """The best model, on how many images of what, and what a constant answer reaches there."""
     sure = (
         f" (95 % interval {percent(row['test_low'])} to {percent(row['test_high'])})" if known(row["test_low"]) else ""
     )
-    sentence = (
-        f"Best tested: {row['model']} of study {row['study']}, {row['role']}: {percent(headline_test(row))} %{sure}"
+    images = f"{whole(row['test_images'])} test images" if known(row["test_images"]) else "the test images"
+    fresh = ", none of which is also in train" if known(row["test_accuracy_dedup"]) else ""
+    what = SAMPLE_NOTE if row["generated"] else f"data {row['data']}"
+    constant = (
+        f" One constant answer reaches {percent(row['constant_test'])} %, balanced accuracy is "
+        f"{percent(row['balanced_accuracy'])} %, AUC {decimal(row['auc'])}."
+        if known(row["constant_test"])
+        else ""
     )
-    if not real:
-        return f"{sentence} of the generated sample's test images; the sample is no measure of CIFAKE."
-    what = "test images that are not also in train" if known(row["test_accuracy_dedup"]) else "test images"
-    difference = 100 * (headline_test(row) - PAPER_TEST)
-    than = f"{abs(difference):.1f} points {'above' if difference >= 0 else 'below'}"
-    return f"{sentence} of the {what}. The CIFAKE paper claims {percent(PAPER_TEST)} %: this is {than} it."
+    odd = f" This model {row['verdict']}." if str(row["verdict"]).startswith("says") else ""
+    odd = " This model orders images worse than chance." if row["verdict"] == "worse than chance" else odd
+    return (
+        f"Best test accuracy: {row['model']} of study {row['study']} ({row['role']}): {percent(headline_test(row))} %"
+        f"{sure} on {images}{fresh} ({what}).{constant}{odd}"
+    )
 
 
-def _gain_sentence(study: Study, measured: Sequence[Row]) -> str:
+def _claim_sentences(row: Row) -> list[str]:
+    """How the best model stands to the paper's claim, on all test images of CIFAKE; nothing about other images."""
+    if not row["cifake"]:
+        return []
+    claim = f"The CIFAKE paper claims {percent(PAPER_TEST)} % on all {WHOLE_TEST:,} test images"
+    if not row["whole_test"]:
+        return [f"{claim}: not comparable with {whole(row['test_images_all'])} test images."]
+    value, low, high = row["test_accuracy"], row["test_all_low"], row["test_all_high"]
+    reached = f"{claim}; on these this model reaches {percent(value)} % {interval(low, high)}"
+    if not known(low) or low <= PAPER_TEST <= high:
+        return [f"{reached}, an interval that contains the claim."]
+    points = 100 * (value - PAPER_TEST)
+    return [f"{reached}, {abs(points):.2f} points {'above' if points > 0 else 'below'} the claim."]
+
+
+def _gain_sentence(study: Study) -> str:
+    """What tuning gained, between models that were retrained alike; empty before that."""
     if not study.dimensions:
         return f"{study.name}: one configuration was trained, nothing was searched."
-    tuned, baseline = (
-        next(row for row in measured if row["study"] == study.name and row["role"] == role) for role in ROLES
-    )
-    if known(headline_test(tuned)) and known(headline_test(baseline)):
-        kind, gain = "test", headline_test(tuned) - headline_test(baseline)
-        apart = tuned["test_low"] > baseline["test_high"] or tuned["test_high"] < baseline["test_low"]
-    elif known(tuned["val_accuracy"]) and known(baseline["val_accuracy"]):
-        kind, gain = "validation", tuned["val_accuracy"] - baseline["val_accuracy"]
-        apart = tuned["val_low"] > baseline["val_high"] or tuned["val_high"] < baseline["val_low"]
-    else:
+    if not study.winner("tuned"):
         return ""
-    if tuned["trial_id"] == baseline["trial_id"]:
+    if study.winner("tuned").get("trial_id") == 0:
         return f"{study.name}: no configuration did better than the hand-picked baseline."
-    word = "gained" if gain >= 0 else "lost"
-    sentence = f"{study.name}: tuning {word} {abs(100 * gain):.2f} points of {kind} accuracy over the baseline"
-    paired = certainty(study).gain  # on the same images, so surer than two intervals side by side
-    if paired is None:
-        return f"{sentence}; the intervals {'do not overlap' if apart else 'overlap, so this may be chance'}."
-    chance = ", so this may be chance" if paired.low <= 0 <= paired.high else ""
-    return f"{sentence}; 95 % interval of the gain {100 * paired.low:+.2f} to {100 * paired.high:+.2f}{chance}."
+    gained = study_gain(study)
+    if gained is None:
+        return ""
+    word = "gained" if gained.value >= 0 else "lost"
+    chance = ", so this may be chance" if gained.low <= 0 <= gained.high else ""
+    return (
+        f"{study.name}: tuning {word} {abs(100 * gained.value):.2f} points of test accuracy over the baseline; 95 % "
+        f"interval of the gain {100 * gained.low:+.2f} to {100 * gained.high:+.2f}{chance}."
+    )
 
 
 def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What a reader must know to read the table."""
     found = [
         "Test % is the headline: the mean over seeds on test images that are not exact duplicates of train images; "
-        "AUC, F1 (positive class FAKE) and ECE belong to the same images. Beside it, the accuracy on all test images.",
+        "gain, constant answer, balanced accuracy, AUC, F1 (positive class FAKE) and ECE belong to the same images. "
+        "Beside it, the accuracy on all test images. Rows are sorted by Test %.",
+        "Constant answer: share of the larger class of the test images, which a model reaches that gives one answer to "
+        "everything. Balanced: mean of the shares of FAKE and of REAL images that are judged rightly.",
+        "Gain: what tuning added to the test accuracy of the study's baseline, which was retrained with the same "
+        "epochs and seeds; a dash where the baseline is the tuned model, or nothing was searched.",
         "Intervals are 95 %. Training and validation: Wilson score intervals over images (training accuracy is "
         "measured on at most 10,000 of them). They cover the choice of images, not the choice of seeds. "
         + " ".join(f"Test: {text}." for text in _methods(studies)),
         f"Verdict. {VERDICT_RULE}",
-        "Rows with the role reference are claims of others, repeated as published and not measured here: the course "
-        "report this project started from (custom CNN about 92 / 88 %, ResNet50 transfer about 98 / 96 % training / "
-        "validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; Bird and Lotfi 2024, IEEE "
-        "Access 12, arXiv 2303.14126; on all test images).",
         "Core-seconds: CPU time of all trials of the study for the tuned model, of its own trial for the baseline; "
         "feature extraction (empty where the cache had them from an earlier study) and the retraining of winners are "
         "apart, in comparison.csv.",
     ]
+    if (frame["role"] == "reference").any():
+        found.append(
+            "Rows with the role reference are claims of others about CIFAKE, repeated as published and not measured "
+            "here: the course report this project started from (custom CNN about 92 / 88 %, ResNet50 transfer about "
+            "98 / 96 % training / validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; "
+            "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126; on all test images)."
+        )
     return found + _warnings(studies, frame)
 
 
 def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What a reader of the table in a terminal must know at least."""
-    found = [
-        "Test %: mean over seeds, without test images that equal a train image; intervals 95 %.",
-        "Reference rows are claims of others, not measured here.",
-    ]
+    found = ["Test %: mean over seeds, without test images that equal a train image; intervals 95 %."]
+    if (frame["role"] == "reference").any():
+        found.append("Reference rows are claims of others about CIFAKE, not measured here.")
     return found + _warnings(studies, frame)
 
 
@@ -216,9 +282,9 @@ def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What forbids reading some rows as results."""
     found = []
     if any(study.generated for study in studies):
-        found.append("Rows on the generated sample: generated sample, no measure of CIFAKE.")
+        found.append(f"Rows whose data is the synthetic sample: {SAMPLE_NOTE}.")
     if (frame["weights"] == "random").any():
-        found.append("Rows with random weights use an untrained backbone: they say nothing of pretrained ones.")
+        found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
     if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:
         found.append("The studies did not use the same images (see the column Data): compare within one data set only.")
     return found
@@ -239,7 +305,7 @@ def missing(study: Study) -> list[str]:
     if counts["running"]:
         found.append(f"Trials marked as running: {counts['running']}; the numbers are those so far.")
     if counts["interrupted"]:
-        found.append(f"Trials interrupted: {counts['interrupted']}; tune --resume {study.name} goes on with them.")
+        found.append(f"Trials interrupted: {counts['interrupted']}; tune --resume {study.name} continues them.")
     if len(study.trials) and study.curves.empty:
         found.append("There are no learning curves (curves.csv is missing or empty).")
     if not study.environment:
@@ -251,6 +317,8 @@ def missing(study: Study) -> list[str]:
 
 def _missing_test(study: Study) -> list[str]:
     found = [] if study.retested else ["A newer retraining is not tested yet; the test scores are the older ones."]
+    if study.stored is None and any(section(study.winner(role), "mean", "test") for role in ROLES):
+        found.append("test_predictions.npz is missing: test scores are those noted in test.json, not computed again.")
     for role in ROLES:
         if reasons := study.winner(role).get("failed"):
             found.append(f"Retrainings of the {role} model that failed: {len(reasons)} ({reasons[0]}).")

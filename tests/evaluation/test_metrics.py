@@ -1,17 +1,15 @@
 """Test metrics against scikit-learn and numbers worked out by hand."""
 
-import math
-
 import numpy as np
 import pytest
-from scipy.stats import norm
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation import metrics
-from cifake_ray.evaluation.metrics import expected_calibration_error, score_seeds, wilson
+from cifake_ray.evaluation.metrics import score_seeds
+from cifake_ray.stats.classification import expected_calibration_error
 
-KEYS = ("accuracy", "auc", "f1_fake", "ece")
+KEYS = ("accuracy", "balanced_accuracy", "auc", "f1_fake", "ece")
 
 
 def predictions(images: int, seed: int = 0, decimals: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -29,6 +27,7 @@ def test_auc_f1_and_accuracy_are_those_of_scikit_learn_with_fake_as_the_positive
     assert mean["auc"]["value"] == pytest.approx(roc_auc_score(labels == 0, p_fake))
     assert mean["f1_fake"]["value"] == pytest.approx(f1_score(labels == 0, p_fake > 0.5))
     assert mean["accuracy"]["value"] == pytest.approx(((labels == 0) == (p_fake > 0.5)).mean())
+    assert mean["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(labels == 0, p_fake > 0.5))
 
 
 def test_metrics_worked_out_by_hand() -> None:
@@ -49,6 +48,8 @@ def test_every_resample_has_the_weighted_auc_f1_and_ece_of_scikit_learn() -> Non
         weight, fake = weights[row], labels == 0
         assert draws["auc"][row] == pytest.approx(roc_auc_score(fake, p_fake, sample_weight=weight), rel=1e-5)
         assert draws["f1_fake"][row] == pytest.approx(f1_score(fake, p_fake > 0.5, sample_weight=weight), rel=1e-5)
+        balanced = balanced_accuracy_score(fake, p_fake > 0.5, sample_weight=weight)
+        assert draws["balanced_accuracy"][row] == pytest.approx(balanced, rel=1e-5)
         repeated = np.repeat(np.arange(len(labels)), weight.astype(int))
         expected = expected_calibration_error(labels[repeated], p_fake[repeated])
         assert draws["ece"][row] == pytest.approx(expected, abs=1e-6)
@@ -72,15 +73,6 @@ def test_gaps_of_opposite_sign_cancel_within_a_bin_and_add_up_between_bins() -> 
     labels = np.array([0] * 9 + [1] + [0] * 10, np.uint8)  # 90 % right at 0.99, 100 % right at 0.76
     assert expected_calibration_error(labels, np.array(over + under)) == pytest.approx((0.09 + 0.24) / 2)
     assert expected_calibration_error(labels, np.array([0.95] * 20)) == pytest.approx(0.0)
-
-
-def test_wilson_is_the_formula_of_1927() -> None:
-    z = norm.ppf(0.975)
-    for right, images in ((0, 10), (57, 60), (500, 1000), (1000, 1000)):
-        share = right / images
-        centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
-        half = z / (1 + z**2 / images) * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
-        assert wilson(share, images) == pytest.approx((centre - half, centre + half))
 
 
 def test_intervals_contain_their_value() -> None:

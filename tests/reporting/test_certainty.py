@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from cifake_ray.reporting.certainty import certainty, gain, holm, mcnemar, mcnemar_pairs, median_seed, paired_interval
+from cifake_ray.reporting.certainty import certainty, gain, mcnemar_pairs, median_seed
 from cifake_ray.reporting.load import load
-from cifake_ray.reporting.stats import Z95
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.reporting.text import headlines
+from cifake_ray.stats.intervals import Z95, paired_interval
+from cifake_ray.stats.significance import holm, mcnemar
 
 from .conftest import MakeRun, write_predictions
 

@@ -1,24 +1,30 @@
-"""Intervals and the generalisation verdict: how sure the accuracies are, and what the gap between them means."""
+"""The generalisation verdict: what the gap between training and validation accuracy means."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
+from cifake_ray.stats.intervals import difference_interval
+
 GAP_POINTS = 2.0  # a frozen backbone's head stays below it, a CNN without augmentation does not
 LOW_TRAIN = 0.90  # the plainest published CIFAKE networks fit more than 92 % of their training images
 RISE_POINTS = 0.5
 TRAIN_CHECK_IMAGES = 10_000  # trials.csv measures train accuracy on at most so many images
 
+NEITHER: Final = "no over- or underfitting"
 VERDICT_RULE = (
     f"Overfitting: training accuracy is more than {GAP_POINTS:g} points above validation accuracy and the 95 % "
     f"interval of that gap excludes zero. Otherwise underfitting: training accuracy is below {100 * LOW_TRAIN:g} %, "
     f"or the last epoch was the best and raised validation accuracy by more than {RISE_POINTS:g} points, the interval "
-    "of that rise excluding zero. Otherwise neither."
+    f"of that rise excluding zero. Otherwise {NEITHER}. A model that gives one answer to every test image, or "
+    "whose test AUC is below 0.5, is described so instead."
 )
 
-Word = Literal["overfitting", "underfitting", "neither", "unknown"]
+Word = Literal[
+    "overfitting", "underfitting", "no over- or underfitting", "unknown", "says FAKE only", "says REAL only",
+    "worse than chance",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,31 +33,6 @@ class Verdict:
 
     word: Word
     reason: str
-
-
-def wilson(accuracy: float, images: int | None) -> tuple[float, float]:
-    """95 % Wilson score interval of a proportion measured on `images`; (nan, nan) when either is unknown.
-
-    E. B. Wilson (1927), J. Am. Stat. Assoc. 22, 209-212. `accuracy` may be a mean over seeds: the interval then
-    covers the choice of images, not the choice of seeds.
-    """
-    if not images or math.isnan(accuracy):
-        return math.nan, math.nan
-    z2 = Z95**2 / images
-    centre = (accuracy + z2 / 2) / (1 + z2)
-    half = Z95 / (1 + z2) * math.sqrt(accuracy * (1 - accuracy) / images + z2 / (4 * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def difference_interval(first: float, images_1: int | None, second: float, images_2: int | None) -> tuple[float, float]:
-    """95 % interval of `first - second`, two accuracies on different images.
-
-    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890, method 10: Wilson intervals combined in squares.
-    """
-    low_1, high_1 = wilson(first, images_1)
-    low_2, high_2 = wilson(second, images_2)
-    gap = first - second
-    return gap - math.hypot(first - low_1, high_2 - second), gap + math.hypot(high_1 - first, second - low_2)
 
 
 def verdict(
@@ -71,8 +52,23 @@ def verdict(
     if (rise := _last_rise(val_curve, val_images)) > RISE_POINTS:
         return Verdict("underfitting", f"the last epoch still raised validation accuracy by {rise:.1f} points")
     if points > GAP_POINTS:
-        return Verdict("neither", f"the gap of {points:.1f} points may be chance on so few images")
-    return Verdict("neither", f"the gap of {points:.1f} points is within {GAP_POINTS:g}")
+        return Verdict(NEITHER, f"the gap of {points:.1f} points may be chance on so few images")
+    return Verdict(NEITHER, f"the gap of {points:.1f} points is within {GAP_POINTS:g}")
+
+
+def answer_verdict(answers: Sequence[str], auc: float, constant: float) -> Verdict | None:
+    """What a model's test answers say before any gap counts: one answer only, or an order worse than chance.
+
+    answers: the labels that it gives; constant: share of the larger class of the test images, 0..1.
+    """
+    if len(answers) == 1:
+        only: Word = "says FAKE only" if answers[0] == "FAKE" else "says REAL only"
+        return Verdict(
+            only, f"every test image is called {answers[0]}; the larger class is {100 * constant:.2f} % of them"
+        )
+    if auc < 0.5:
+        return Verdict("worse than chance", f"test AUC is {auc:.4f}; guessing gives 0.5")
+    return None
 
 
 def _last_rise(curve: Sequence[float], images: int) -> float:

@@ -1,0 +1,30 @@
+"""The command that repeats a study, from its recorded experiment: it holds every override, the seed and the trials."""
+
+import shlex
+from pathlib import PurePath
+
+from cifake_ray.reporting.load import Study
+
+PUBLISHED = "studies"  # folder of the copies beside a published report
+
+
+def repeat_command(study: Study) -> str:
+    """`tune`, or `train` where nothing was searched, on the run's own experiment.yaml and the same images.
+
+    Beside a published report the file is named as it lies there, and a folder of images by a word: CIFAKE or DATA.
+    """
+    published = study.path.parent.name == PUBLISHED
+    file = f"{PUBLISHED}/{study.path.name}/experiment.yaml" if published else str(study.path / "experiment.yaml")
+    words = ["cifake-ray", "tune" if study.dimensions else "train", file, "--name", f"{study.path.name}-again"]
+    workers = study.experiment.resources.workers_per_trial
+    if not study.dimensions and workers:
+        words += ["--workers", str(workers)]
+    return shlex.join([*words, "--data", _source(study)])
+
+
+def _source(study: Study) -> str:
+    """The images as they can be given: where they lie, or a word for what the reader must have."""
+    source = str(study.data.get("source") or study.experiment.data.source)
+    if source == "sample" or PurePath(source).is_absolute() or "://" in source:
+        return source
+    return "CIFAKE" if study.cifake else "DATA"

@@ -1,0 +1,63 @@
+"""Scores of a two-class model at probability 0.5. The positive class is FAKE (label 0); probabilities are of FAKE."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def accuracy(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """Share judged rightly, 0..1. labels: uint8 [n], 0 FAKE, 1 REAL; p_fake: float [n]."""
+    return float(((p_fake > 0.5) == (labels == 0)).mean())
+
+
+def balanced_accuracy(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """Mean of the shares of each class that are judged rightly, 0..1; of the only class where there is one.
+
+    Brodersen et al. (2010), "The balanced accuracy and its posterior distribution", ICPR, 3121-3124.
+    """
+    right = (p_fake > 0.5) == (labels == 0)
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+def auc(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """Area under the ROC curve: the share of pairs (FAKE, REAL) in the right order, ties half; 0.5 of one class alone.
+
+    Mann and Whitney (1947), Annals of Mathematical Statistics 18, 50-60.
+    """
+    fake = labels == 0
+    positive, negative = int(fake.sum()), int((~fake).sum())
+    if not positive or not negative:
+        return 0.5
+    wins = rankdata(p_fake)[fake].sum() - positive * (positive + 1) / 2
+    return float(wins / (positive * negative))
+
+
+def f1_fake(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """F1 of FAKE: 2 TP / (2 TP + FP + FN); 0 where no image is FAKE and none is called so.
+
+    C. J. van Rijsbergen (1979), "Information Retrieval", chapter 7.
+    """
+    fake, called = labels == 0, p_fake > 0.5
+    twice, errors = 2 * int((fake & called).sum()), int((fake != called).sum())
+    return twice / (twice + errors) if twice + errors else 0.0
+
+
+ECE_BINS = 15  # Guo et al. 2017, "On calibration of modern neural networks", section 3
+
+
+def expected_calibration_error(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """Mean distance between confidence and accuracy over 15 equal bins of the confidence, weighted by images."""
+    confidence, correct, bins = confidences(labels, p_fake)
+    gaps = np.bincount(bins, weights=correct - confidence, minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def confidences(labels: np.ndarray, p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probability of the predicted class, whether it is right (0 or 1), and its bin over 0..1; each [n]."""
+    confidence = np.maximum(p_fake, 1 - p_fake)
+    correct = ((p_fake > 0.5) == (labels == 0)).astype(np.float64)
+    return confidence, correct, np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+
+
+def constant_accuracy(labels: np.ndarray) -> float:
+    """Share of the larger class, 0..1: what a model reaches that gives one answer to everything."""
+    return float(np.bincount(labels, minlength=2).max() / len(labels))
