@@ -1,5 +1,9 @@
 """The time that a study still takes, by a simulated clock."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from cifake_ray.tuning.forecast import Forecast, State, Work
@@ -71,3 +75,24 @@ def test_nothing_is_estimated_before_the_third_epoch() -> None:
     forecast = Forecast(Work(2, 5, 1.0, 6), Clock())
     forecast.epoch(State([], [1]))
     assert forecast.left() is None
+
+
+RECORDED = Path(__file__).parent / "recorded"  # epochs of real demo studies on two shared cores, with when each ended
+
+
+@pytest.mark.parametrize(("study", "bound"), [("cnn", 0.25), ("resnet50", 0.25), ("resumed", 1.0)])
+def test_in_recorded_studies_the_estimate_holds_from_half_time_on(study: str, bound: float) -> None:
+    """`resumed` is an interrupted study's second half, on a machine whose pace changed threefold meanwhile."""
+    recorded = json.loads((RECORDED / f"{study}.json").read_text())
+    clock = Clock()
+    forecast, late = Forecast(Work(**recorded["work"]), clock), 0
+    for when, ended, running, retrained, cost, searching, networks in recorded["epochs"]:
+        clock.now = when
+        forecast.work = replace(forecast.work, retrainings=networks)
+        forecast.epoch(State(ended, running, retrained, cost, searching))
+        truth, left = recorded["end"] - when, forecast.left()
+        if when >= recorded["end"] / 2:
+            assert left is not None
+            assert abs(left - truth) <= bound * truth, f"at {when} s"
+            late += 1
+    assert late
