@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 EXPECTED_SHARE = 0.6  # of a trial's epochs under a scheduler, before trials of this study say better
 _PRIOR_TRIALS = 2.0  # trials that the expected share weighs as much as
 _SMOOTHING = 0.3  # share of a new estimate at each epoch
-_SCORING_S = 3.0  # of ending Ray, opening images and writing results; 3.2 to 5.5 on two shared cores (demo studies)
+_SCORING_S = 3.0  # of ending Ray, opening images and writing results; 2.8 to 3.9 in three recorded studies
 _ENOUGH = 12  # epochs of retrainings whose pace is taken for that of the rest
 _WINDOW = 13  # of them at most, as a shared machine changes its pace
 _FORWARD = 1 / 3  # of an image's time in training that testing it takes
