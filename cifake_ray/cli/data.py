@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from cifake_ray.cli.app import JsonOption, app
+from cifake_ray.console import printable
+from cifake_ray.data.balance import unbalanced
 from cifake_ray.errors import InputError
 
 data_app = typer.Typer(help="Fetch CIFAKE, or find out what a data set really holds.", no_args_is_help=True)
@@ -87,6 +89,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for part, counts in found["counts"].items():
         for label, count in counts.items():
             yield f"{f'{part} {label}':20} {count['images']:,}{_subjects(count['subjects'])}"
+    yield from _share(found["counts"])
+    for left in found["left"]:
+        yield f"not used             {left['count']:,} {left['reason']} ({', '.join(map(printable, left['examples']))}, …)"
     yield f"not decodable        {found['undecodable']['images']:,}{_damaged(found['undecodable']['files'])}"
     yield f"exact duplicates     {_pairs(found['exact_duplicates'])}"
     yield from _examples(found["exact_duplicates"]["examples"])
@@ -105,10 +110,18 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _subjects(subjects: dict[str, int] | None) -> str:
     if subjects is None:
-        return " (file names tell no subject)"
+        return " (not CIFAKE: no subjects)"
     if len(set(subjects.values())) == 1:
         return f": {next(iter(subjects.values())):,} of each subject, {' '.join(subjects)}"
     return f": {', '.join(f'{name} {count:,}' for name, count in subjects.items())}"
+
+
+def _share(counts: dict[str, Any]) -> Iterator[str]:
+    """A line where one class is more than 60 % of a part."""
+    for part, of_part in counts.items():
+        images = {label: count["images"] for label, count in of_part.items()}
+        if said := unbalanced(part, images):
+            yield f"unbalanced           {said}"
 
 
 def _damaged(files: list[dict[str, str]]) -> str:

@@ -112,17 +112,16 @@ def train(
 
 
 def _print_plan(request: Any) -> None:
-    from cifake_ray.data.sources import find_source
     from cifake_ray.experiment import save_experiment
     from cifake_ray.run import run_at
-    from cifake_ray.tuning.study import planned_concurrency
+    from cifake_ray.tuning.rehearsal import rehearse
 
-    if not request.resume:  # whose images were looked for already
-        find_source(request.experiment.data.source)
-    places = planned_concurrency(request.experiment)
+    slots, lines = rehearse(request)
     print(save_experiment(request.experiment), end="")
+    for line in lines:
+        print(f"# {line}")
     trials = request.experiment.search.trials
-    print(f"# valid; would run {trials} trials, {places} at once, in {run_at(request.storage, request.name).where}")
+    print(f"# valid; would run {trials} trials, {slots} at once, in {run_at(request.storage, request.name).where}")
 
 
 def _results_fault(run: Any) -> str | None:

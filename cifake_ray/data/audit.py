@@ -44,7 +44,8 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
     Raises InputError: a source that is missing or holds nothing readable.
     """
     found = find_source(source, needed=())
-    encoded = found.read()
+    contents = found.read()
+    encoded = contents.parts
     with show("decoding images", "images") as update:
         if found.kind == SAMPLE:
             arrays, skipped = build_sample(update), list[dict[str, str]]()
@@ -53,7 +54,9 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
             arrays = joined_arrays(encoded, decoded)
     images = _joined(arrays)
     if not len(images.labels):
-        raise InputError(f"{source}: no readable image among {len(skipped):,}; fetch them again")
+        raise InputError(
+            f"{source}: no readable image among {len(skipped):,}{_first(skipped)}; mend them or fetch them again"
+        )
     prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
     content = {part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
     copies = copies_of(images.pixels)
@@ -64,8 +67,9 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
         "generated": found.kind == SAMPLE,
         "fingerprint": set_fingerprint(prints) if set(prints) == set(PARTS) else None,
         "content": content,
-        "is_cifake": is_cifake(content),
-        "counts": {part: _counts(arrays[f"{part}_labels"], arrays[f"{part}_names"]) for part in images.parts},
+        "is_cifake": (cifake := is_cifake(content)),
+        "counts": {part: _counts(arrays[f"{part}_labels"], arrays[f"{part}_names"], cifake) for part in images.parts},
+        "left": [left.as_note() for left in contents.left],
         "undecodable": {"images": len(skipped), "files": skipped},
         "exact_duplicates": _exact(images, copies),
         "near_duplicates": _near(images, copies),
@@ -102,9 +106,13 @@ def _joined(arrays: Mapping[str, np.ndarray]) -> _Images:
     )
 
 
-def _counts(labels: np.ndarray, names: np.ndarray) -> dict[str, Any]:
-    """Images of each class, and of each subject where the names tell any (else null)."""
-    subjects = subjects_of(names) if has_subjects(names) else None
+def _first(skipped: list[dict[str, str]]) -> str:
+    return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
+
+
+def _counts(labels: np.ndarray, names: np.ndarray, cifake: bool) -> dict[str, Any]:
+    """Images of each class, and of each subject where these are CIFAKE's and have its names (else null)."""
+    subjects = subjects_of(names) if cifake and has_subjects(names) else None
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = labels == label

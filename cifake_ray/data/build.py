@@ -9,7 +9,9 @@ import numpy as np
 
 from cifake_ray.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
 from cifake_ray.data import sample
+from cifake_ray.data.copies import CIFAKE_IMAGES, content_digest, is_cifake
 from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.left import left_for
 from cifake_ray.data.sources import SAMPLE, Encoded, Source
 from cifake_ray.data.workers import Decoded, Progress, decode_all
 from cifake_ray.errors import InputError
@@ -18,7 +20,7 @@ KIND = "images"  # the cache's folder of decoded sets
 MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
 _FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
 
-Contents = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays and notes of a cache entry
+EntryContents = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays and notes of a cache entry
 
 
 def entry_path(found: Source, subset: int | str | None) -> Path:
@@ -27,7 +29,7 @@ def entry_path(found: Source, subset: int | str | None) -> Path:
     return cache_root() / KIND / key
 
 
-def cached(path: Path, build: Callable[[], Contents]) -> Entry:
+def cached(path: Path, build: Callable[[], EntryContents]) -> Entry:
     """The entry at `path`, verified; built under its lock when it is missing or damaged."""
     entry = read_entry(path)
     if entry is None:
@@ -58,14 +60,17 @@ def decode_source(
     found: Source,
     progress: Progress | None,
     choose: Callable[[dict[str, Encoded]], dict[str, Encoded]] = dict,
-) -> Contents:
+) -> EntryContents:
     """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
 
     Raises InputError for a part without one of the classes, or too much unreadable.
     """
     if found.kind == SAMPLE:
         return sample.build_sample(progress), {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
-    encoded = choose(found.read())
+    contents = found.read()
+    encoded = choose(contents.parts)
+    unused = [f"{part} part" for part in contents.parts if part not in encoded]
+    left = [*contents.left, *left_for("parts that are not scored", unused)]
     for part, of_part in encoded.items():
         _check_classes(source, part, of_part.labels, "image")
     decoded, skipped = decode_parts(encoded, progress)
@@ -73,7 +78,16 @@ def decode_source(
     arrays = joined_arrays(encoded, decoded)
     for part in encoded:
         _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
-    return arrays, {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
+    notes = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
+    return arrays, notes | {"left": [one.as_note() for one in left], "is_cifake": _is_cifake(arrays)}
+
+
+def _is_cifake(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether these are CIFAKE's images, told by their content; 11 us an image, and only of as many as CIFAKE has."""
+    parts = {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
+    if {part: len(arrays[f"{part}_labels"]) for part in parts} != CIFAKE_IMAGES:
+        return False
+    return is_cifake({part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts})
 
 
 def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> tuple[Decoded, list[dict[str, str]]]:
@@ -98,7 +112,9 @@ def _check_classes(source: str, part: str, labels: np.ndarray, what: str) -> Non
 
 def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> None:
     if len(skipped) == total:
-        raise InputError(f"{source}: no readable image among {total:,} (first: {_shown(skipped[0])}); fetch them again")
+        raise InputError(
+            f"{source}: no readable image among {total:,} (first: {_shown(skipped[0])}); mend them or fetch them again"
+        )
     if len(skipped) > MAX_UNREADABLE * total:
         raise InputError(
             f"{source}: {len(skipped):,} of {total:,} images cannot be read, more than 1 % "

@@ -21,6 +21,7 @@ CIFAKE = {
 # Fingerprints of the whole set by which runs of version 0.1 noted it.
 FINGERPRINTS = frozenset({"9f182b4aa2d2901cbfaf88518a5a0bd8328708666693062fd7b89f001d69ad1f"})
 WHOLE_TEST = 20_000  # images of the whole test part
+CIFAKE_IMAGES = {"train": 100_000, "test": WHOLE_TEST}
 
 
 @dataclass(frozen=True)

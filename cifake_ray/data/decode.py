@@ -26,11 +26,7 @@ MAX_SOURCE_BYTES = 1 << 28
 RESIZED = "resized from another size (Lanczos)"
 SQUEEZED = "squeezed to a square"
 # Named, because Pillow would otherwise also try formats that start other programs (EPS) or are no photographs.
-FORMATS = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF",
-    ".tiff": "TIFF",
-}  # fmt: skip
-_FORMATS = tuple(dict.fromkeys(FORMATS.values()))
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 _CONVERTED = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "RGBA": "transparency"}
 _ZIP_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: signature, …, length of the name, of the extra field
 _DEEP = re.compile(r"^[IF]|;16")  # modes and raw modes of more than 8 bits a channel
@@ -46,7 +42,13 @@ class Member(NamedTuple):
     crc: int
 
 
-Item = bytes | str | Member  # an encoded picture, the path of one, or its place in an archive
+class Refused(NamedTuple):
+    """A file that cannot be read, or must not be: a link to nothing, a pipe."""
+
+    reason: str
+
+
+Item = bytes | str | Member | Refused  # an encoded picture, the path of one, or its place in an archive
 
 
 class UnreadableError(Exception):
@@ -129,11 +131,13 @@ def read_item(item: Item) -> bytes:
     """The encoded picture. Raises UnreadableError."""
     if isinstance(item, bytes):
         return item
+    if isinstance(item, Refused):
+        raise UnreadableError(item.reason)
     try:
         if isinstance(item, Member):
             return _read_member(item)
         with open(item, "rb", buffering=0) as file:  # noqa: PTH123 (a buffer and a Path cost 6 us, a decode 11)
-            return file.read()
+            return file.read(MAX_SOURCE_BYTES)
     except zlib.error as error:
         raise UnreadableError("damaged in the zip archive") from error
     except (OSError, ValueError) as error:

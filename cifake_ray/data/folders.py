@@ -1,99 +1,163 @@
-"""The image files below a folder, or in a zip archive, by part and label; both are told by folder names alone."""
+"""The files below a folder, or in a zip archive, by part and label; both are told by folder names alone.
+
+Every file in a folder that names a class is a picture to be decoded, whatever its name ends in: its content decides.
+"""
 
 import os
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from cifake_ray.data.decode import FORMATS, Member
-from cifake_ray.data.labels import ALL, PARTS, label_of, label_of_path
+from cifake_ray.data.decode import Member, Refused
+from cifake_ray.data.labels import ALL, PARTS, label_of, label_of_path, part_of
+from cifake_ray.data.left import Left, left_for
 from cifake_ray.errors import InputError
 
-File = tuple[str, str | Member, int, int]  # name, where to read it, bytes, time of change in ns
+File = tuple[str, str | Member | Refused, int, int]  # name, where to read it, bytes, time of change in ns
 Found = dict[tuple[str, int], list[File]]  # (part, label) -> files; empty for a folder without images
 Steps = tuple[str, ...]  # folder names from the root
 _UNLABELLED = 3  # folders deep without a class name, so that a wrong path does not walk a whole disk
 _DEEPEST = 8
+_SYSTEM = {"thumbs.db", "desktop.ini", "icon\r"}  # files that systems leave in folders of pictures, beside hidden ones
 
 
-def list_folder(source: str, root: Path) -> Found:
-    """What lies below `root` in folders that name a class. Hidden files and those no suffix calls an image are left.
+@dataclass
+class Listing:
+    """What lies below a source. `left`: what is not used, and why."""
+
+    found: Found = field(default_factory=dict)
+    left: list[Left] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One folder: its files, and the names of hidden ones that systems leave."""
+
+    steps: Steps
+    files: list[File]
+    system: list[str]
+
+
+def list_folder(source: str, root: Path) -> Listing:
+    """What lies below `root`, files of folders that name a class by part and label.
 
     Raises InputError: a folder that cannot be listed, names that contradict each other, several data sets in one.
     """
     return _by_place(source, _walk(source, root, ()))
 
 
-def list_zip(source: str, path: Path) -> Found:
+def list_zip(source: str, path: Path) -> Listing:
     """The members of the archive at `path`, nothing unpacked; as `list_folder`. Takes 1 to 2 s for all of CIFAKE.
 
-    Raises InputError: no zip archive or not all of one, names that contradict each other, several data sets in one.
+    Of members with one name the last counts, as for Python and unzip. Raises InputError: no zip archive or not all of
+    one, names that contradict each other, several data sets in one.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            members = {info.filename: info for info in archive.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{source}: cannot be read as a zip archive ({error}); download it again") from error
-    folders: dict[Steps, list[File]] = {}
-    for info in members:
-        *steps, name = info.filename.split("/")
-        if name and _is_image_name(name) and "__MACOSX" not in steps:
+    folders: dict[Steps, _Folder] = {}
+    for info in members.values():
+        *parents, name = info.filename.split("/")
+        steps = () if "__MACOSX" in parents else tuple(step for step in parents if step not in ("", "."))
+        folder = folders.setdefault(steps, _Folder(steps, [], []))
+        if name and (_is_system(name) or "__MACOSX" in parents):
+            folder.system.append(info.filename)
+        elif name:
             method = -1 if info.flag_bits & 1 else info.compress_type  # flag 1: encrypted
             member = Member(str(path), info.header_offset, info.compress_size, method, info.CRC)
-            folders.setdefault(tuple(steps), []).append((name, member, info.file_size, 0))
-    return _by_place(source, folders.items())
+            folder.files.append((name, member, info.file_size, 0))
+    return _by_place(source, folders.values())
 
 
-def _walk(source: str, folder: Path, steps: Steps) -> Iterator[tuple[Steps, list[File]]]:
-    """Every folder that may matter, and the image files in those that name a class."""
+def _walk(source: str, folder: Path, steps: Steps) -> Iterator[_Folder]:
+    """Every folder that may matter."""
     labelled = label_of_path(steps, source) is not None
     try:
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
-            folders = sorted(entry.name for entry in visible if entry.is_dir())
-            images = [entry for entry in visible if labelled and _is_image_name(entry.name) and entry.is_file()]
-            files = [_file(entry) for entry in images]
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
+            folders = [entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
+            files = [entry for entry in entries if entry.name not in folders]
+            system = ["/".join((*steps, entry.name)) for entry in files if _is_system(entry.name)]
+            yield _Folder(steps, [_file(entry) for entry in files if not _is_system(entry.name)], system)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be listed ({error.strerror}); give yourself the right to read it"
         ) from error
-    yield steps, files
     if len(steps) < (_DEEPEST if labelled else _UNLABELLED):
         for name in folders:
             yield from _walk(source, folder / name, (*steps, name))
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def _file(entry: os.DirEntry[str]) -> File:
-    status = entry.stat()
-    return os.fsencode(entry.name).decode("utf-8", "backslashreplace"), entry.path, status.st_size, status.st_mtime_ns
+    """A file to be decoded; one that cannot be read without harm, or at all, with the reason."""
+    name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return name, Refused(f"cannot be read ({error.strerror})"), 0, 0
+    if not stat.S_ISREG(status.st_mode):
+        return name, Refused("no regular file"), 0, 0
+    return name, entry.path, status.st_size, status.st_mtime_ns
 
 
-def _is_image_name(name: str) -> bool:
-    return "." + name.rpartition(".")[2].lower() in FORMATS and not name.startswith(".")
+def _is_system(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM
 
 
-def _by_place(source: str, folders: Iterable[tuple[Steps, list[File]]]) -> Found:
-    """Files by part and label. Without a train or test folder everything is one part, `all`."""
-    listed = [(steps, files) for steps, files in folders if label_of_path(steps, source) is not None]
-    parted = [(steps, files) for steps, files in listed if _part_at(steps) is not None]
-    roots = {steps[: _part_at(steps)] for steps, _ in parted}
+def _by_place(source: str, folders: Iterable[_Folder]) -> Listing:
+    """Files by part and label, and what is left. Without a train or test folder everything is one part, `all`."""
+    listed = [folder for folder in folders if folder.files or folder.system or folder.steps]
+    classes = [folder for folder in listed if label_of_path(folder.steps, source) is not None]
+    parted = [folder for folder in classes if _part_at(folder.steps) is not None]
+    roots = {folder.steps[: _part_at(folder.steps)] for folder in parted}
     if len(roots) > 1:
         named = ", ".join("/".join(root) or "." for root in sorted(roots))
         raise InputError(f"{source}: several data sets in one ({named}); give one of them")
-    found: Found = {}
-    for steps, files in parted or listed:
-        at = _part_at(steps)
-        part, inner = (ALL, steps) if at is None else (steps[at].lower(), steps[at + 1 :])
-        label = label_of_path(steps, source)
-        assert label is not None
-        prefix = "".join(f"{step}/" for step in inner if label_of(step) is None)
-        found.setdefault((part, label), []).extend(
-            (prefix + name, item, size, changed) for name, item, size, changed in files
-        )
-    return found
+    listing = Listing()
+    for folder in parted or classes:
+        _add(listing.found, folder, source)
+    used = {folder.steps for folder in parted or classes}
+    others = [f"{'/'.join(folder.steps)}/{name}" for folder in classes if folder.steps not in used
+              for name, *_ in folder.files]  # fmt: skip
+    foreign = ["/".join((*folder.steps, name)) for folder in listed if folder not in classes
+               for name, *_ in folder.files]  # fmt: skip
+    listing.left += left_for("files of class folders outside train and test", others)
+    listing.left += left_for("files in no folder that names a class", foreign)
+    listing.left += left_for("files that systems leave", (name for folder in listed for name in folder.system))
+    return listing
+
+
+def _add(found: Found, folder: _Folder, source: str) -> None:
+    at = _part_at(folder.steps)
+    part, inner = (ALL, folder.steps) if at is None else (str(part_of(folder.steps[at])), folder.steps[at + 1 :])
+    label = label_of_path(folder.steps, source)
+    assert label is not None
+    prefix = "".join(f"{step}/" for step in inner if label_of(step) is None)
+    files = [(prefix + name, item, size, changed) for name, item, size, changed in folder.files]
+    found.setdefault((part, label), []).extend(files)
 
 
 @lru_cache
 def _part_at(steps: Steps) -> int | None:
-    return next((at for at, step in enumerate(steps) if step.lower() in PARTS), None)
+    return next((at for at, step in enumerate(steps) if part_of(step) is not None), None)
+
+
+def split_parts(found: Found) -> tuple[Found, list[Left]]:
+    """The train and test parts, and a validation part beside a test part as left: nothing is chosen by it yet."""
+    if not any(part in PARTS for part, _ in found):
+        return found, []
+    used = {key: files for key, files in found.items() if key[0] in PARTS}
+    rest = [f"{part}/{name}" for (part, _), files in found.items() if part not in PARTS for name, *_ in files]
+    return used, left_for("images of a validation part, which is not used", rest)

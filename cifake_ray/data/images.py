@@ -8,15 +8,18 @@ from typing import Protocol
 import numpy as np
 
 from cifake_ray.cache import Entry, read_entry
-from cifake_ray.data.build import Contents, cached, decode_source, entry_path, set_fingerprint
+from cifake_ray.console import printable
+from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path, set_fingerprint
+from cifake_ray.data.copies import FINGERPRINTS
 from cifake_ray.data.labels import LABELS, PARTS
-from cifake_ray.data.sources import SAMPLE, find_source
+from cifake_ray.data.left import Left, left_from
+from cifake_ray.data.sources import SAMPLE, Source, find_source
 from cifake_ray.data.strata import choose_stratified
 from cifake_ray.data.workers import Progress
 from cifake_ray.errors import InputError
 
 SMALLEST = 20  # images a limit may ask for
-_GENERATED = "generated pictures, no measure of CIFAKE"
+_GENERATED = "synthetic sample; results say nothing about CIFAKE"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class ImageSet:
     converted: dict[str, int]  # what was converted -> how many, such as {"grey": 3}
     path: Path  # the cache entry: another process opens it with `open_images`
     generated: bool
+    cifake: bool  # CIFAKE or a subset of it, told by content and never by names
+    left: tuple[Left, ...] = ()  # what lies under the source and is not used
 
     def summary(self) -> str:
         """One line for people: images of each part and class; that generated pictures are no measure of CIFAKE."""
@@ -67,12 +72,17 @@ class _Loaded(Protocol):
     def converted(self) -> dict[str, int]: ...
     @property
     def generated(self) -> bool: ...
+    @property
+    def left(self) -> tuple[Left, ...]: ...
 
 
 def remarks(loaded: _Loaded) -> list[str]:
     """What a person should know of loaded images: conversions, images left out, that they are generated."""
     notes = [f"{count:,} {what}" for what, count in loaded.converted.items()]
-    notes += [f"{len(loaded.skipped):,} unreadable left out"] if loaded.skipped else []
+    if loaded.skipped:
+        first = loaded.skipped[0]
+        notes += [f"{len(loaded.skipped):,} unreadable left out ({printable(first.name)}: {first.reason}, …)"]
+    notes += [f"not used: {left}" for left in loaded.left]
     return notes + ([_GENERATED] if loaded.generated else [])
 
 
@@ -93,7 +103,7 @@ def load_images(source: str, *, limit: int | None = None, progress: Progress | N
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
     found = find_source(source)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
-        return dataclasses.replace(_image_set(known), source=source)
+        return dataclasses.replace(_image_set(known), source=source, cifake=_of_cifake(known, found))
     entry = cached(entry_path(found, None), lambda: decode_source(source, found, progress))
     images = dataclasses.replace(_image_set(entry), source=source)
     if limit is None or limit >= len(images.train):
@@ -129,10 +139,20 @@ def _image_set(entry: Entry) -> ImageSet:
         converted=notes["converted"],
         path=entry.path,
         generated=notes["kind"] == SAMPLE,
+        cifake=bool(notes.get("is_cifake", set_fingerprint(prints) in FINGERPRINTS)),
+        left=left_from(notes.get("left", [])),
     )
 
 
-def _limited(images: ImageSet, limit: int) -> Contents:
+def _of_cifake(limited: Entry, found: Source) -> bool:
+    """Whether a subset is one of CIFAKE; of those that version 0.1 cached, if the whole set is in the cache too."""
+    if "is_cifake" in limited.meta:
+        return bool(limited.meta["is_cifake"])
+    whole = read_entry(entry_path(found, None), verify=False)
+    return whole is not None and _image_set(whole).cifake
+
+
+def _limited(images: ImageSet, limit: int) -> EntryContents:
     arrays: dict[str, np.ndarray] = {}
     for name, part, count in (("train", images.train, limit), ("test", images.test, max(limit // 4, SMALLEST))):
         chosen = choose_stratified(part.labels, part.names, count)
@@ -140,4 +160,5 @@ def _limited(images: ImageSet, limit: int) -> Contents:
         arrays[f"{name}_labels"] = part.labels[chosen]
         arrays[f"{name}_names"] = part.names[chosen]
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
-    return arrays, {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
+    notes = {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
+    return arrays, notes | {"is_cifake": images.cifake, "left": [one.as_note() for one in images.left]}

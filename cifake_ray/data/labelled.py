@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifake_ray.data.build import Contents, cached, decode_source, entry_path
+from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.images import Part, Skipped, counts, remarks
-from cifake_ray.data.labels import ALL
+from cifake_ray.data.labels import ALL, VALIDATION
+from cifake_ray.data.left import Left, left_from
 from cifake_ray.data.sources import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.workers import Progress
 
-_SUBSET = "labelled"  # its name among the cache entries of a source
-_CHOICE = ("test", ALL, "train")
+_SUBSET = "labelled 2"  # its name among the cache entries of a source
+_CHOICE = ("test", VALIDATION, ALL, "train")
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,26 @@ class Labelled:
     source: str  # as the user gave it
     kind: str  # folder | zip | parquet | sample
     images: Part
-    part: str  # test | all (nobody has split them) | train (the source has no other)
+    part: str  # test | validation (no test part) | all (nobody has split them) | train (no other part)
     skipped: tuple[Skipped, ...]
     converted: dict[str, int]  # what was converted -> how many, such as {"resized from another size (Lanczos)": 3}
     path: Path  # the cache entry
     generated: bool
+    left: tuple[Left, ...] = ()  # what lies under the source and is not scored
 
     def summary(self) -> str:
         """One line for people: which part, images of each class, what was resized or left out."""
-        chosen = {"test": "test part", ALL: "all images", "train": "train part (it has no other)"}[self.part]
-        return "; ".join([f"{self.source}: {chosen}, {counts(self.images.labels)}", *remarks(self)])
+        chosen = {
+            "test": "test part",
+            VALIDATION: "validation part",
+            ALL: "all images",
+            "train": "train part (it has no other)",
+        }
+        return "; ".join([f"{self.source}: {chosen[self.part]}, {counts(self.images.labels)}", *remarks(self)])
 
 
 def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
-    """The images of `source` to evaluate on, cached like `load_images`: the test part if there is one, else all.
+    """The images of `source` to evaluate on, cached: the test part, else a validation part, else all.
 
     `source`: whatever `load_images` takes, or a folder or zip file with folders that name a class at any depth
     (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Pictures of other sizes are resized to
@@ -57,10 +64,11 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
         converted=notes["converted"],
         path=entry.path,
         generated=notes["kind"] == SAMPLE,
+        left=left_from(notes.get("left", [])),
     )
 
 
-def _contents(source: str, found: Source, progress: Progress | None) -> Contents:
+def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
     arrays, notes = decode_source(source, found, progress, _chosen)
     part = next(part for part in _CHOICE if f"{part}_images" in arrays)  # the sample comes whole
     return {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}, notes

@@ -5,15 +5,17 @@ because copies of CIFAKE exist with FAKE as 0 and others with FAKE as 1.
 """
 
 import json
+import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from cifake_ray.data.labels import ALL, LABELS, PARTS, WORDS, label_of
+from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION, WORDS, label_of, part_in
 from cifake_ray.errors import InputError
 
+_SHARD = re.compile(r"-(\d{3,})-of-(\d{3,})\.parquet$")
 Rows = tuple[list[bytes], np.ndarray, np.ndarray]  # encoded images, labels uint8 [n], names unicode [n]
 
 
@@ -26,12 +28,30 @@ def find_parquet(root: Path) -> dict[str, list[Path]]:
     parts: dict[str, list[Path]] = {}
     for file in found:
         parts.setdefault(_part_of(file.relative_to(root)), []).append(file)
-    return {part: parts[part] for part in PARTS if part in parts} or parts
+    for part, files in parts.items():
+        _check_shards(root, part, files)
+    return {part: parts[part] for part in (*PARTS, VALIDATION, ALL) if part in parts}
 
 
 def _part_of(path: Path) -> str:
-    named = (part for step in reversed(path.parts) for part in PARTS if part in step.lower())
-    return next(named, ALL)
+    named = (part_in(PurePath(step).stem if step == path.name else step) for step in reversed(path.parts))
+    return next((part for part in named if part is not None), ALL)
+
+
+def _check_shards(root: Path, part: str, files: list[Path]) -> None:
+    """Raise InputError when the names say `-00000-of-00003` and not all of the three are there."""
+    named = [match for file in files if (match := _SHARD.search(file.name))]
+    totals = {int(match[2]) for match in named}
+    if not totals:
+        return
+    have, total = {int(match[1]) for match in named}, max(totals)
+    if len(totals) > 1:
+        names = ", ".join(file.name for file in files[:4])
+        raise InputError(f"{root}: the {part} part mixes files of several splits ({names}); keep those of one")
+    if missing := sorted(set(range(total)) - have):
+        raise InputError(
+            f"{root}: the {part} part is {len(have)} of {total} parquet files, number {missing[0]} is missing; fetch it"
+        )
 
 
 def read_parquet(files: list[Path]) -> Rows:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from cifake_ray import remote
 from cifake_ray.cache import locked
 from cifake_ray.data import sample
 from cifake_ray.data.decode import Item
-from cifake_ray.data.folders import Found, list_folder, list_zip
-from cifake_ray.data.labels import ALL, LABELS, PARTS
+from cifake_ray.data.folders import File, Found, Listing, list_folder, list_zip, split_parts
+from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION
+from cifake_ray.data.left import Left, left_for
 from cifake_ray.data.parquet import find_parquet, read_parquet
 from cifake_ray.errors import InputError
 
@@ -35,12 +36,20 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What a source holds: the encoded pictures of each part, and what is not used of it."""
+
+    parts: dict[str, Encoded] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
-    """`identity` changes when the files do (their names, sizes and times). `read` lists or reads them per part."""
+    """`identity` changes when the files do (their names, sizes and times). `read` lists or reads them."""
 
     kind: str  # folder | zip | parquet | sample
     identity: str
-    read: Callable[[], dict[str, Encoded]]
+    read: Callable[[], Contents]
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
@@ -54,10 +63,12 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
     """
     remote.check_place(source, "--data")
     if source == SAMPLE:
-        return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}", dict)
+        return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}", Contents)
     path = _fetched(source) if remote.is_remote(source) else Path(source).expanduser()
     if path.is_file():
         return _zip_source(source, path, needed)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{source}: no regular file; expected {EXPECTED}, or the word sample")
     if not path.is_dir():
         raise InputError(f"{source}: no such data folder; expected {EXPECTED}, or the word sample")
     zips = list(path.glob("*.zip"))
@@ -88,25 +99,40 @@ def _zip_source(source: str, path: Path, needed: Collection[str]) -> Source:
         raise InputError(f"{source}: a file that is no zip archive{broken}; expected {EXPECTED}")
     status = path.stat()
     identity = _identity(path, [(path.name, status.st_size, status.st_mtime_ns)])
-    return Source("zip", identity, lambda: _parts(_checked(source, list_zip(source, path), needed)))
+    return Source("zip", identity, lambda: _contents(source, list_zip(source, path), needed))
 
 
 def _folder_source(source: str, path: Path, needed: Collection[str]) -> Source:
-    found = _checked(source, list_folder(source, path), needed)
-    stats = ((f"{key} {name}", size, changed) for key, files in found.items() for name, _, size, changed in files)
-    return Source("folder", _identity(path, stats), lambda: _parts(found))
+    contents = _checked(source, list_folder(source, path), needed)
+    files = ((key, file) for key, of_part in contents.found.items() for file in of_part)
+    stats = ((f"{key} {name}", size, changed) for key, (name, _, size, changed) in files)
+    return Source("folder", _identity(path, stats), lambda: Contents(_parts(contents.found), tuple(contents.left)))
 
 
-def _checked(source: str, found: Found, needed: Collection[str]) -> Found:
-    """What was found of the parts that are needed."""
+def _contents(source: str, listing: Listing, needed: Collection[str]) -> Contents:
+    checked = _checked(source, listing, needed)
+    return Contents(_parts(checked.found), tuple(checked.left))
+
+
+def _checked(source: str, listing: Listing, needed: Collection[str]) -> Listing:
+    """What was found of the parts that are needed; a validation part beside them is not used."""
+    found, unused = split_parts(listing.found) if needed else (listing.found, [])
     for part in needed:
         for label, name in enumerate(LABELS):
             if (part, label) not in found:
-                raise InputError(f"{source}: no folder {part}/{name}; expected {EXPECTED}")
+                there = ", ".join(dict.fromkeys(f"{part}/{LABELS[label]}" for part, label in listing.found)) or "none"
+                raise InputError(
+                    f"{source}: no folder {part}/{name} (class folders found: {there}); expected {EXPECTED}"
+                )
     if not found:
         raise InputError(f"{source}: no folder FAKE or REAL; expected one of images of each, or {EXPECTED}")
-    keys = [(part, label) for part in (*PARTS, ALL) for label in range(len(LABELS)) if not needed or part in needed]
-    return {key: sorted(found[key]) for key in keys if key in found}
+    parts = [part for part in (*PARTS, VALIDATION, ALL) if not needed or part in needed]
+    keys = [(part, label) for part in parts for label in range(len(LABELS))]
+    return Listing({key: sorted(found[key], key=_by_name) for key in keys if key in found}, [*listing.left, *unused])
+
+
+def _by_name(file: File) -> str:
+    return file[0]
 
 
 def _parts(found: Found) -> dict[str, Encoded]:
@@ -136,7 +162,11 @@ def _parquet_source(source: str, path: Path, needed: Collection[str]) -> Source 
                 f"{source}: no *{part}*.parquet among {count} parquet files; a study needs a train part, and a test "
                 "part that nothing was chosen by"
             )
-    parts = {part: files for part, files in parts.items() if not needed or part in needed}
+    unused = {part: files for part, files in parts.items() if needed and part not in needed}
+    left = left_for(
+        "parquet files of a part that is not used", (file.name for files in unused.values() for file in files)
+    )
+    parts = {part: files for part, files in parts.items() if part not in unused}
     stats = [(str(file.relative_to(path)), file.stat()) for found in parts.values() for file in found]
     identity = _identity(path, ((name, status.st_size, status.st_mtime_ns) for name, status in stats))
 
@@ -144,7 +174,9 @@ def _parquet_source(source: str, path: Path, needed: Collection[str]) -> Source 
         images, labels, names = read_parquet(files)
         return _ordered([*images], labels, names)
 
-    return Source("parquet", identity, lambda: {part: read(files) for part, files in parts.items()})
+    return Source(
+        "parquet", identity, lambda: Contents({part: read(files) for part, files in parts.items()}, tuple(left))
+    )
 
 
 def _ordered(items: list[Item], labels: np.ndarray, names: np.ndarray) -> Encoded:

@@ -24,7 +24,10 @@ def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[
     The same part, fraction and seed give the same split, and images of subjects to `leave_out` are then taken from both
     sides. Raises InputError when a side would lack a class.
     """
-    validating = _choose_validation(copies_of(part.images), strata_of(part.labels, part.names), val_fraction, seed)
+    first = copies_of(part.images)
+    if (different := len(np.unique(first))) < 4 <= len(part):
+        raise InputError(f"the {len(part):,} train images are {different} different pictures; give more of them")
+    validating = _choose_validation(first, strata_of(part.labels, part.names), val_fraction, seed)
     kept = ~of_subjects(part.names, leave_out)
     if leave_out and kept.all():
         raise InputError(f"data.leave_out: no train image is of {' or '.join(leave_out)} by its name; remove the key")

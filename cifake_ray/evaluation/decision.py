@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cifake_ray.evaluation.metrics import wilson
 from cifake_ray.run import LABELS
+from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
 NOTE = {"value": DECISION, "chosen_on": "nothing: the model's own"}  # beside scores; version 0.1 chose it on validation

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cifake_ray.data import Part, run_images, train_duplicates
+from cifake_ray.data import ImageSet, run_images, train_duplicates
 from cifake_ray.data.strata import SUBJECT_NAMES, has_subjects, subjects_of
 from cifake_ray.evaluation.detector import Detector, load_detector
 from cifake_ray.evaluation.gradcam import METHODS, class_activation_maps
@@ -29,15 +29,16 @@ def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
         detector = load_detector(run)
         images = run_images(run, run.experiment(), source)
         p_fake = detector.p_fake_of_part(images.test)
-        return explain(run, detector, images.test, p_fake, ~train_duplicates(images))
+        return explain(run, detector, images, p_fake)
 
 
-def explain(run: Run, detector: Detector, test: Part, p_fake: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
-    """As `explain_run`, by the run's writer. p_fake: float [n]; fresh: bool [n], which images no train image equals."""
+def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) -> dict[str, Any]:
+    """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
+    test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
     pixels = np.array(test.images[chosen])
     maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
-    told = has_subjects(test.names)
+    told = images.cifake and has_subjects(test.names)
     subjects = subjects_of(test.names[chosen])
     run.remove(run.explanations.name)
     run.explanations.mkdir()

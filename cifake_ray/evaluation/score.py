@@ -49,7 +49,7 @@ def score_winners(run: Run) -> None:
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
         arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
-        if has_subjects(images.test.names):
+        if images.cifake and has_subjects(images.test.names):
             arrays["subject"] = subjects_of(images.test.names).astype(np.uint8)
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)

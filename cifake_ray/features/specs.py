@@ -91,8 +91,13 @@ def backbone_weights(
     if not isinstance(model, BackboneModel):
         return {}
     last, _ = asked_columns(experiment)
-    names = [str(name) for name in _values(experiment, "weights")]
+    names = weight_names(experiment)
     return {name: resolve_weights(model.kind, name, [last], progress=progress) for name in names}
+
+
+def weight_names(experiment: Experiment) -> list[str]:
+    """The names of weights that a trial may request, without repeats."""
+    return [str(name) for name in _values(experiment, "weights")]
 
 
 def asked_columns(experiment: Experiment) -> tuple[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from cifake_ray.jobs.watch import study_jobs
 from cifake_ray.run import COMMIT_VARIABLE, git_commit
 
 STOP_SECONDS = 30  # a job has after SIGTERM, by RAY_JOB_STOP_WAIT_TIME_S; Ray's own 3 s are short for a busy machine
-_WEIGHT_FILES = (".safetensors", ".pth")
+_WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 
 
 @dataclass(frozen=True)

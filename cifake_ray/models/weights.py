@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +21,9 @@ from cifake_ray.experiment import deepest, stages_of, taps_of
 from cifake_ray.models.download import download_file, downloads
 from cifake_ray.models.known import KNOWN, Known
 
-SUFFIXES = (".safetensors", ".pth")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+_PREFIXES = ("module.", "backbone.", "model.", "net.", "network.", "encoder.", "_orig_mod.")  # of wrappers
+_CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "backbone", "weights")  # keys of training checkpoints
 _LARGEST = 1 << 30  # bytes; the largest backbone has 0.2 GB, so larger files in the folder are not worth hashing
 
 
@@ -37,6 +40,7 @@ class Weights:
 
 
 RANDOM = "random"
+T = TypeVar("T")
 
 
 def random_weights(kind: str) -> Weights:
@@ -53,19 +57,10 @@ def resolve_weights(kind: str, spec: str, stages: Sequence[str], *, progress: Pr
     bytes in all; 0 when unknown). Raises InputError: unknown name, no such file, not plain tensors, tensors of `stages`
     missing (which are named), download failed.
     """
-    if spec == RANDOM:
-        return random_weights(kind)
-    if Path(spec).suffix in SUFFIXES:
-        return _covering(inspect_weights(kind, _find_path(spec)), stages)
-    name = spec.replace("IMAGENET1K_", "imagenet-").lower()
-    known = KNOWN[kind].get(name)
-    if known is None:
-        names = ", ".join([*KNOWN[kind], RANDOM])
-        raise InputError(f"weights {spec}: unknown for {kind}; expected {names}, or a .safetensors or .pth file")
-    found = [inspect_weights(kind, path) for path in _candidates() if known.is_file(file_sha256(path))]
-    enough = [weights for weights in found if _last_stage(kind, stages) in weights.stages]
-    if enough:
-        return enough[0]
+    if (here := find_weights(kind, spec, stages)) is not None:
+        return here
+    name, known = _known(kind, spec)
+    found = _known_files(kind, known)
     try:
         return _covering(inspect_weights(kind, _download(name, known, progress)), stages)
     except InputError as error:
@@ -74,14 +69,38 @@ def resolve_weights(kind: str, spec: str, stages: Sequence[str], *, progress: Pr
         raise InputError(f"{_refusal(found[0], stages)}. {error}") from error
 
 
+def find_weights(kind: str, spec: str, stages: Sequence[str]) -> Weights | None:
+    """As `resolve_weights`, without a download: None when one would be needed."""
+    if spec == RANDOM:
+        return random_weights(kind)
+    if Path(spec).suffix in SUFFIXES:
+        return _covering(inspect_weights(kind, _find_path(spec)), stages)
+    found = _known_files(kind, _known(kind, spec)[1])
+    return next((weights for weights in found if _last_stage(kind, stages) in weights.stages), None)
+
+
+def _known(kind: str, spec: str) -> tuple[str, Known]:
+    name = spec.replace("IMAGENET1K_", "imagenet-").lower()
+    known = KNOWN[kind].get(name)
+    if known is None:
+        names = ", ".join([*KNOWN[kind], RANDOM])
+        raise InputError(f"weights {spec}: unknown for {kind}; expected {names}, or a .safetensors or .pth file")
+    return name, known
+
+
+def _known_files(kind: str, known: Known) -> list[Weights]:
+    return [inspect_weights(kind, path) for path in _candidates() if known.is_file(file_sha256(path))]
+
+
 def inspect_weights(kind: str, path: Path) -> Weights:
     """What the file at `path` is and which stages of the network `kind` it covers.
 
-    Raises InputError when it does not hold plain tensors.
+    Raises InputError when it does not hold plain tensors, or holds another network's.
     """
     sha256 = file_sha256(path)
     known = next((name for name, known in KNOWN[kind].items() if known.is_file(sha256)), None)
     shapes = tensor_shapes(path)
+    _check_network(kind, shapes, path)
     covered: list[str] = []
     for stage in stages_of(kind):  # a stage without the ones before it is of no use
         if _absent(kind, shapes, stage):
@@ -89,6 +108,16 @@ def inspect_weights(kind: str, path: Path) -> Weights:
         covered.append(stage)
     licence = KNOWN[kind][known].licence if known else "unknown"
     return Weights(known or path.name, sha256, tuple(covered), licence, path, kind)
+
+
+def _check_network(kind: str, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Raise InputError for tensors in the network's stages that it lacks: a ResNet34's first stages fit a ResNet18."""
+    known = _all_shapes(kind)
+    heads = {name.partition(".")[0] for name in known} - {"fc", "classifier"}
+    strange = [name for name in shapes if name.partition(".")[0] in heads and name not in known
+               and not name.endswith("num_batches_tracked")]  # fmt: skip
+    if strange:
+        raise InputError(f"{path}: holds {strange[0]}, which {kind} lacks: another network's file; name its model.kind")
 
 
 def load_tensors(weights: Weights) -> dict[str, Tensor]:
@@ -118,26 +147,61 @@ def _all_shapes(kind: str) -> dict[str, tuple[int, ...]]:
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors in a file; of a .safetensors file only the header is read."""
+    _refuse_other_files(path)
     if path.suffix != ".safetensors":
         return {name: tuple(tensor.shape) for name, tensor in _read(path).items()}
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a safetensors file ({error})") from error
+    return _without_prefixes(shapes)
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Raise InputError for what is often found in the place of a weights file."""
+    with path.open("rb") as file:
+        start = file.read(200).lstrip()
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
+    if start[:1] == b"<":
+        raise InputError(f"{path}: a web page, not a file of tensors; download the file itself")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+                return _without_prefixes({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: refused, not a file of plain tensors (UnpicklingError): damaged, or a pickled model, which could "
+            "run code; save its state_dict() as .safetensors"
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise InputError(f"{path}: refused, not a file of plain tensors ({type(error).__name__})") from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise InputError(f"{path}: expected a state_dict (names and tensors), found {type(loaded).__name__}")
-    return dict(loaded)
+    return _without_prefixes(_unwrapped(loaded, path))
+
+
+def _unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
+    """The state_dict itself, or the one in a training checkpoint."""
+    inner = (loaded[key] for key in _CONTAINERS if key in loaded) if isinstance(loaded, dict) else ()
+    for candidate in (loaded, *inner):
+        if isinstance(candidate, dict) and candidate and all(isinstance(one, Tensor) for one in candidate.values()):
+            return dict(candidate)
+    found = f"dict with {', '.join(map(str, list(loaded)[:5]))}" if isinstance(loaded, dict) else type(loaded).__name__
+    raise InputError(f"{path}: expected a state_dict (names and tensors), found {found}")
+
+
+def _without_prefixes(named: dict[str, T]) -> dict[str, T]:
+    """The same values, without the prefixes of wrappers that all names have."""
+    for _ in _PREFIXES:
+        prefix = next((one for one in _PREFIXES if named and all(name.startswith(one) for name in named)), None)
+        if prefix is None:
+            break
+        named = {name.removeprefix(prefix): value for name, value in named.items()}
+    return named
 
 
 def _candidates() -> Iterator[Path]:

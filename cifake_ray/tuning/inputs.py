@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train
+from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train, train_duplicates
+from cifake_ray.data.balance import unbalanced
+from cifake_ray.data.images import remarks
+from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment
-from cifake_ray.run import Run
+from cifake_ray.run import LABELS, Run
 
 if TYPE_CHECKING:
     from cifake_ray.features import FeatureSpec
@@ -21,6 +24,7 @@ class Inputs:
     split: Split
     specs: "list[FeatureSpec]"
     weights: "list[Weights]"
+    duplicates_in_test: int  # test images that equal a train image
 
 
 def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | None = None) -> Inputs:
@@ -31,8 +35,25 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     specs, weights = _backbone(experiment) if isinstance(experiment.model, BackboneModel) else ([], [])
     images = _load(experiment) if run is None else run_images(run, experiment, source)
     data = experiment.data
+    if data.leave_out and not images.cifake:
+        raise InputError(
+            f"data.leave_out: {images.source} is not CIFAKE, and only its file names tell subjects; remove the key"
+        )
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
-    return Inputs(images, split, specs, weights)
+    duplicates = train_duplicates(images)
+    if duplicates.all():
+        raise InputError(
+            f"{images.source}: every one of the {len(duplicates):,} test images equals a train image, so none is left to "
+            "test on; give other test images"
+        )
+    return Inputs(images, split, specs, weights, int(duplicates.sum()))
+
+
+def warnings_of(images: ImageSet) -> list[str]:
+    """What a person should know before the first trial: what was left out or converted, a class that prevails."""
+    counts = {label: int((images.train.labels == code).sum()) for code, label in enumerate(LABELS)}
+    said = unbalanced("train", counts)
+    return [*remarks(images), *([f"warning: {said}"] if said else [])]
 
 
 def _load(experiment: Experiment) -> ImageSet:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
-from cifake_ray.data import has_subjects, train_duplicates
+from cifake_ray.data import has_subjects
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
@@ -92,9 +92,11 @@ def _describe_data(inputs: Inputs) -> dict[str, Any]:
             part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
             for part in ("train", "test")
         },
-        "subjects": has_subjects(images.train.names),  # else strata are labels alone
+        "is_cifake": images.cifake,
+        "subjects": images.cifake and has_subjects(images.train.names),
+        "left": [left.as_note() for left in images.left],
         "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
-        "duplicates_in_test": int(train_duplicates(images).sum()),
+        "duplicates_in_test": inputs.duplicates_in_test,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
         "converted": dict(images.converted),
     }

@@ -18,7 +18,7 @@ from cifake_ray.remote import check_writable
 from cifake_ray.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
 from cifake_ray.signals import resumable
 from cifake_ray.storage_faults import storage_faults_interrupt
-from cifake_ray.tuning.inputs import Inputs, gather_inputs
+from cifake_ray.tuning.inputs import Inputs, gather_inputs, warnings_of
 from cifake_ray.tuning.phases import say_opening, say_phase
 from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
 
@@ -136,6 +136,8 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 def _say_counts(inputs: Inputs) -> None:
     train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
     say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
+    for line in warnings_of(inputs.images):
+        say(line)
 
 
 def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:

@@ -34,7 +34,15 @@ def audited(source: Path | str) -> dict[str, Any]:
     return found
 
 
-def test_counts_come_by_part_class_and_subject(files: Files, write_folder: Write) -> None:
+def test_names_that_look_alike_tell_no_subjects(files: Files, write_folder: Write) -> None:
+    counts = audited(write_folder(files))["counts"]
+    assert counts["train"]["FAKE"] == {"images": 60, "subjects": None}
+
+
+def test_cifakes_counts_come_by_part_class_and_subject(
+    files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifake_ray.data.audit.is_cifake", lambda content: True)  # 120,000 images are no unit test
     counts = audited(write_folder(files))["counts"]
     assert counts["train"]["FAKE"]["images"] == 60
     subjects = counts["test"]["REAL"]["subjects"]
@@ -137,7 +145,7 @@ def test_command_prints_the_audit_and_writes_the_same_as_json(
     source = write_zip(files)
     code, out, _ = command("data", "audit", source, "--out", tmp_path / "new" / "audit.json")
     assert code == 0
-    assert "train FAKE           60: airplane 20, automobile 20, bird 0" in out
+    assert "train FAKE           60 (not CIFAKE: no subjects)" in out
     assert "exact duplicates     pairs: 0 train, 0 test, 1 train-test; 1 test images have one in train" in out
     assert "train/FAKE/0000.jpg = test/FAKE/again.jpg" in out
     assert "JPEG tables REAL     80 images: sums 1,858 and 2,780, quality 75, 4:2:0" in out

@@ -51,7 +51,11 @@ def test_class_folders_in_any_case_and_stray_files_are_understood(files: Files, 
         (lower / "Train" / "fake" / stray).write_bytes(b"no picture")
     loaded = load_images(str(lower))
     assert loaded.fingerprint == plain.fingerprint
-    assert loaded.skipped == ()
+    assert [skipped.name for skipped in loaded.skipped] == ["train/FAKE/notes.txt"]
+    (left,) = loaded.left
+    assert (left.reason, left.count) == ("files that systems leave", 4)
+    assert "notes.txt: not an image" in loaded.summary()
+    assert "4 files that systems leave" in loaded.summary()
 
 
 def test_second_load_decodes_nothing(files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ def test_sample_is_the_same_everywhere_balanced_and_says_that_it_is_generated(ar
     assert np.bincount(sample.train.labels).tolist() == [1000, 1000]
     assert np.bincount(sample.test.labels).tolist() == [250, 250]
     assert sample.generated
-    assert "generated pictures, no measure of CIFAKE" in sample.summary()
+    assert "synthetic sample; results say nothing about CIFAKE" in sample.summary()
 
 
 def test_no_generated_image_is_a_copy_of_another(arrays: Arrays) -> None:

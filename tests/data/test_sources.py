@@ -58,7 +58,7 @@ def test_class_without_a_readable_image_is_only_one_class(files: Files, write_fo
 
 def test_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    assert "no folder train/FAKE; expected" in refused(tmp_path / "photos")
+    assert "no folder train/FAKE (class folders found: none); expected" in refused(tmp_path / "photos")
 
 
 def test_parquet_without_a_test_part_is_refused(files: Files, write_parquet: Write) -> None:

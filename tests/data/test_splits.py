@@ -105,7 +105,7 @@ def test_subset_of_an_uneven_set_keeps_both_classes() -> None:
 
 def test_test_images_that_train_holds_are_marked() -> None:
     train, test = part_of(100, seed=0), part_of(40, seed=1)
-    images = ImageSet("folder", "folder", train, test, "", (), {}, Path(), generated=False)
+    images = ImageSet("folder", "folder", train, test, "", (), {}, Path(), generated=False, cifake=False)
     assert not train_duplicates(images).any()
     test.images[[2, 5]] = train.images[[50, 1]]
     assert np.flatnonzero(train_duplicates(images)).tolist() == [2, 5]
