@@ -10,7 +10,6 @@ import typer
 
 from cifake_ray.cli.app import JsonOption, app
 from cifake_ray.console import printable
-from cifake_ray.data.balance import unbalanced
 from cifake_ray.errors import InputError
 
 data_app = typer.Typer(help="Fetch CIFAKE, or find out what a data set really holds.", no_args_is_help=True)
@@ -118,6 +117,8 @@ def _subjects(subjects: dict[str, int] | None) -> str:
 
 def _share(counts: dict[str, Any]) -> Iterator[str]:
     """A line where one class is more than 60 % of a part."""
+    from cifake_ray.data.balance import unbalanced
+
     for part, of_part in counts.items():
         images = {label: count["images"] for label, count in of_part.items()}
         if said := unbalanced(part, images):

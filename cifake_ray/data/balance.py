@@ -13,6 +13,6 @@ def unbalanced(part: str, images: Mapping[str, int]) -> str | None:
     if share <= MOST:
         return None
     return (
-        f"{100 * share:.1f} % of the {total:,} {part} images are {label}: a model that always says {label} reaches that "
-        "accuracy; look at balanced accuracy and AUC"
+        f"{100 * share:.1f} % of the {total:,} {part} images are {label}: a model that always says {label} reaches "
+        "that accuracy; look at balanced accuracy and AUC"
     )

@@ -43,8 +43,8 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     duplicates = train_duplicates(images)
     if duplicates.all():
         raise InputError(
-            f"{images.source}: every one of the {len(duplicates):,} test images equals a train image, so none is left to "
-            "test on; give other test images"
+            f"{images.source}: every one of the {len(duplicates):,} test images equals a train image, so none is left "
+            "to test on; give other test images"
         )
     return Inputs(images, split, specs, weights, int(duplicates.sum()))
 

@@ -42,7 +42,7 @@ def test_names_that_look_alike_tell_no_subjects(files: Files, write_folder: Writ
 def test_cifakes_counts_come_by_part_class_and_subject(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifake_ray.data.audit.is_cifake", lambda content: True)  # 120,000 images are no unit test
+    monkeypatch.setattr("cifake_ray.data.audit.is_cifake", lambda _: True)  # 120,000 images are no unit test
     counts = audited(write_folder(files))["counts"]
     assert counts["train"]["FAKE"]["images"] == 60
     subjects = counts["test"]["REAL"]["subjects"]

@@ -23,7 +23,7 @@ from cifake_ray.tuning.winners import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
 KINDS = ("cnn", "resnet50")
-METRICS = {"accuracy", "auc", "f1_fake", "ece"}
+METRICS = {"accuracy", "balanced_accuracy", "auc", "f1_fake", "ece"}
 
 
 def files_of(run: Run) -> dict[str, bytes]:
