@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: the first ends the command in order, the second at once, and neither can hang.
+"""Ctrl-C, SIGTERM, SIGHUP of a closed terminal: the first ends the command in order, the second at once; none can hang.
 
 Signal handlers belong to the process, and so does what is kept here: the last line that a signal prints.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -15,8 +16,9 @@ from typing import Any
 
 from cifake_ray.errors import Interrupted
 
-KINDS = (signal.SIGINT, signal.SIGTERM)
+KINDS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 ORDERLY_SECONDS = 8.0  # to end in order; Docker kills 10 s after SIGTERM, Slurm 30 s
+_PR_SET_PDEATHSIG = 1
 _AGAIN_SECONDS = 1.0  # `timeout` signals its child and then the child's whole group: these two are one signal
 _NOTHING_SAVED = "interrupted; nothing is lost, run the command again"
 
@@ -34,10 +36,24 @@ _state = _State()
 
 
 def install() -> None:
-    """Handle SIGINT and SIGTERM from here on: raises Interrupted in the main thread."""
+    """Handle these signals from here on, but a SIGHUP that `nohup` ignores: raises Interrupted in the main thread."""
     _state.__init__()  # type: ignore[misc]  # a command's process has one; tests run many commands in theirs
-    for kind in KINDS:
+    for kind in _kinds():
         signal.signal(kind, handle)
+
+
+def _kinds() -> list[signal.Signals]:
+    return [kind for kind in KINDS if kind == signal.SIGINT or signal.getsignal(kind) is not signal.SIG_IGN]
+
+
+def signalled() -> bool:
+    """Whether a signal has come: an error that follows is of its making, as one raised in the middle of an import."""
+    return _state.signalled is not None
+
+
+def interruption() -> Interrupted:
+    """The error that a signal raises here: what was saved, and the command that resumes."""
+    return Interrupted(_state.message)
 
 
 def forget() -> None:
@@ -53,7 +69,7 @@ def resumable(how: str) -> None:
 @contextmanager
 def deferred(on_signal: Callable[[], None]) -> Iterator[None]:
     """Call `on_signal` at the first signal instead of raising; the handlers that were there before come back."""
-    before = {kind: signal.signal(kind, handle) for kind in KINDS}
+    before = {kind: signal.signal(kind, handle) for kind in _kinds()}
     _state.on_signal, _state.signalled = on_signal, None
     try:
         yield
@@ -64,7 +80,7 @@ def deferred(on_signal: Callable[[], None]) -> Iterator[None]:
 
 
 def handle(number: int, frame: Any) -> None:  # noqa: ARG001
-    """The handler of both signals."""
+    """The handler of these signals."""
     now = time.monotonic()
     if _state.signalled is not None and now - _state.signalled < _AGAIN_SECONDS:
         return
@@ -74,8 +90,16 @@ def handle(number: int, frame: Any) -> None:  # noqa: ARG001
     _state.signalled = now
     threading.Thread(target=_leave_late, args=(now,), daemon=True).start()
     if _state.on_signal is None:
-        raise Interrupted(_state.message)
+        raise interruption()
     _state.on_signal()
+
+
+def end_as_child() -> None:
+    """Let signals, and the end of its parent (Linux: prctl(2)), end this forked process at once and without a word."""
+    for kind in KINDS:
+        signal.signal(kind, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _leave_late(since: float) -> None:

@@ -33,9 +33,10 @@ SWALLOWS = """
 signals.ORDERLY_SECONDS = 0.3
 signals.resumable("interrupted; resume with: this")
 child = subprocess.Popen(["sleep", "600"])
-print("ready", flush=True)
+said = False
 while True:
     try:
+        said = said or print("ready", flush=True) is None  # within: the signal may come at once
         time.sleep(60)
     except BaseException:
         pass
@@ -76,3 +77,60 @@ def test_a_study_is_told_instead_of_interrupted_and_the_handlers_come_back() -> 
 
 def test_no_library_catches_an_interruption_as_an_error() -> None:
     assert not issubclass(Interrupted, Exception)
+
+
+def test_a_closed_terminal_ends_a_command_in_order_unless_nohup_ignores_it() -> None:
+    ready = "print('ready', flush=True)\ntime.sleep({})\n"
+    code, error = run(ready.format(60), signal.SIGHUP)
+    assert code == 1  # Interrupted itself: nothing here turns it into 130
+    assert "Interrupted: interrupted" in error
+    ignored = PRELUDE.replace("signals.install()", "signal.signal(signal.SIGHUP, signal.SIG_IGN); signals.install()")
+    process = subprocess.Popen([sys.executable, "-c", ignored + ready.format(1)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+MAIN_WITH = """
+import cifake_ray.cli as cli
+def command(arguments):
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        raise RuntimeError("Error building serializer") from error
+cli._run = command
+cli.main()
+"""
+
+
+def test_an_import_that_makes_an_error_of_the_interruption_is_an_interruption() -> None:
+    """pydantic turns an exception in the middle of building a class into a SchemaError."""
+    assert run(MAIN_WITH, signal.SIGINT) == (130, "cifake-ray: interrupted; nothing is lost, run the command again\n")
+
+
+POOL = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+pool = ProcessPoolExecutor(2, multiprocessing.get_context("fork"), signals.end_as_child)
+works = [pool.submit(time.sleep, 61.5) for _ in range(2)]
+while sum(p.is_alive() for p in multiprocessing.active_children()) < 2:
+    time.sleep(0.01)
+time.sleep(0.5)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_forked_processes_end_with_a_killed_parent() -> None:
+    command = [sys.executable, "-c", PRELUDE + POOL]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    children = psutil.Process(process.pid).children()
+    assert len(children) == 2
+    process.kill()
+    process.communicate(timeout=30)
+    assert not psutil.wait_procs(children, timeout=10)[1]

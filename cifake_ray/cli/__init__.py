@@ -28,6 +28,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if signals.signalled():
+            sys.exit(_report_error(signals.interruption()))
         text = " ".join(str(error).split())[:300]
         print(f"cifake-ray: unexpected {type(error).__name__}: {text} (--debug shows the traceback)", file=sys.stderr)
         code = 1

@@ -9,7 +9,6 @@ without a `__main__` guard on the cache lock that its parent holds.
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -102,7 +101,9 @@ def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
     try:
         for _ in range(count):
             command = [sys.executable, "-W", "ignore", "-c", start]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            process = subprocess.Popen(  # in a group apart: a signal to ours would find it among its imports
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
+            )
             started.append(process)
             idle.put(process)
         yield idle
@@ -132,13 +133,14 @@ def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], ite
 
 def serve() -> None:
     """What a decoding process runs: batches in on stdin, what was made of them out on stdout, until stdin closes."""
-    for kind in (signal.SIGINT, signal.SIGTERM):  # these reach the whole group; the parent stops us
-        signal.signal(kind, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
             work, items = pickle.load(requests)
         except EOFError:
             return
-        pickle.dump(work(items), answers, protocol=pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        try:
+            pickle.dump(work(items), answers, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:  # the parent was killed
+            os._exit(1)

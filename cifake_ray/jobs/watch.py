@@ -1,7 +1,6 @@
 """Studies on a cluster while they run: how far they are, their logs, their end."""
 
 import asyncio
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from cifake_ray import signals
 from cifake_ray.console import read_note
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.jobs.cluster import Cluster
@@ -142,7 +142,8 @@ def _wait_ended(cluster: Cluster, job: Job, since: str) -> Job:
 async def _follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> None:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    for kind in signals.KINDS:
+        asyncio.get_running_loop().add_signal_handler(kind, task.cancel)
     rest = ""
     async for text in _tail(cluster, job):
         *lines, rest = (rest + text).split("\n")

@@ -20,6 +20,7 @@ from cifake_ray.reporting.load import Study, load_all
 from cifake_ray.reporting.publish import FOLDER, publish
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.run import write_bytes, write_text
+from cifake_ray.signals import end_as_child
 
 _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
     ("learning-curves", plots.learning_curves,
@@ -111,8 +112,12 @@ def _drawing(studies: Sequence[Study]) -> Iterator[Iterator[list[Plot]]]:
     if len(studies) <= _ALONE or processes == 1:
         yield map(draw_study, studies, slugs)
         return
-    with ProcessPoolExecutor(min(processes, len(studies)), multiprocessing.get_context("fork")) as pool:
-        yield pool.map(draw_study, studies, slugs)
+    with ProcessPoolExecutor(min(processes, len(studies)), multiprocessing.get_context("fork"), end_as_child) as pool:
+        try:
+            yield pool.map(draw_study, studies, slugs)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # a signal waits for no study that is left
+            raise
 
 
 def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:

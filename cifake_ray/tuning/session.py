@@ -2,9 +2,11 @@
 
 import importlib
 import os
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import ray
@@ -72,13 +74,26 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
 
 
 class _InSessionOfItsOwn(services.ConsolePopen):  # type: ignore[misc]
-    """One of Ray's processes, out of reach of a signal to this process's group: this process ends them in order.
+    """One of Ray's processes, out of reach of a signal to this process's group, and deaf to SIGTERM.
 
-    When it dies, the kernel ends them (Ray asks for that).
+    This process ends Ray's processes; when this process dies, the kernel does (Ray requests that). Deaf, because
+    systemd and Slurm send SIGTERM to every process: the raylet would end, and Ray this process 40 ms later, unsaved.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options, start_new_session=True)
+    def __init__(self, *arguments: Any, preexec_fn: Callable[[], None] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, preexec_fn=partial(_deafen, preexec_fn), start_new_session=True, **options)
+
+    def terminate(self) -> None:
+        """Kill the process with its children: Ray would wait 1 s for each to hear SIGTERM (5.3 s, this way 1.1 s)."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _deafen(prepare: Callable[[], None] | None) -> None:
+    """In the new process, before its program: what Ray does there, then block SIGTERM, which exec keeps blocked."""
+    if prepare is not None:
+        prepare()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 _OUR_SIGTERM = (utils, "set_sigterm_handler", lambda _: None)  # this process has a handler

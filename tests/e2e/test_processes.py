@@ -166,6 +166,23 @@ def test_a_study_whose_ray_is_gone_ends_with_its_own_line_and_resumes(part: str,
 
 
 @pytest.mark.cluster
+def test_a_signal_to_every_process_saves_and_says_how_to_resume(small: Path, tmp_path: Path) -> None:
+    """As systemd and Slurm send it: also Ray's own processes get it, whose end would end this one unsaved."""
+    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=400", "--set=search.scheduler=none")
+    deadline = time.monotonic() + WAIT
+    while epochs_recorded(tmp_path / "small") < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    processes = family([process.pid])
+    for each in reversed(processes):
+        each.terminate()
+    error = finish(process, 60)
+    assert process.returncode == 130, error
+    assert "resume with: cifake-ray tune --resume small" in error.splitlines()[-1]
+    assert set(pd.read_csv(tmp_path / "small" / "trials.csv")["status"]) == {"interrupted"}
+    assert gone(processes, 30)
+
+
+@pytest.mark.cluster
 def test_a_killed_study_leaves_no_process_behind(small: Path, tmp_path: Path) -> None:
     process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=400", "--set=search.scheduler=none")
     deadline = time.monotonic() + WAIT
