@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cifake_ray.evaluation.metrics import wilson
 from cifake_ray.run import LABELS
+from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
 NOTE = {"value": DECISION, "chosen_on": "nothing: the model's own"}  # beside scores; version 0.1 chose it on validation
@@ -31,12 +31,6 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
         "auc": float(roc_auc_score(fake, p_fake)) if fake.any() and (~fake).any() else None,
         **dict(zip((f"recognised_{label}" for label in LABELS), shares, strict=True)),
     }
-
-
-def constant_accuracy(labels: np.ndarray) -> float:
-    """What the better constant answer reaches: the share of the larger class."""
-    fake = float((labels == 0).mean())
-    return max(fake, 1 - fake)
 
 
 def only_answer(p_fake: np.ndarray) -> str | None:
