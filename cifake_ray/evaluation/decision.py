@@ -33,12 +33,6 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
     }
 
 
-def constant_accuracy(labels: np.ndarray) -> float:
-    """What the better constant answer reaches: the share of the larger class."""
-    fake = float((labels == 0).mean())
-    return max(fake, 1 - fake)
-
-
 def only_answer(p_fake: np.ndarray) -> str | None:
     """The label that a model gives to every image; None when it gives both."""
     called = p_fake > DECISION

@@ -76,8 +76,8 @@ def certainty(study: Study) -> Certainty:
 
 def study_gain(study: Study) -> Interval | None:
     """Tuned minus baseline, both retrained alike; None where they were trained for different epochs or not tested."""
-    roles = [study.winner(role) for role in ROLES]
-    if study.predictions is None or roles[0].get("epochs") != roles[1].get("epochs"):
+    tuned, baseline = (study.winner(role) for role in ROLES)
+    if study.predictions is None or tuned.get("trial_id") == 0 or tuned.get("epochs") != baseline.get("epochs"):
         return None
     return gain(study.predictions)
 

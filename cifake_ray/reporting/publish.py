@@ -75,7 +75,7 @@ def disagreements(folder: Path) -> list[str]:
     if found:
         return found
     committed = pd.read_csv(folder / "comparison.csv")
-    again = pd.read_csv(io.StringIO(comparison_table(_in_order(studies, committed)).to_csv(index=False)))
+    again = pd.read_csv(io.StringIO(comparison_table(in_order(studies, committed)).to_csv(index=False)))
     try:
         assert_frame_equal(committed, again, check_exact=False, rtol=1e-12)
     except AssertionError as error:
@@ -83,6 +83,7 @@ def disagreements(folder: Path) -> list[str]:
     return []
 
 
-def _in_order(studies: Sequence[Study], frame: pd.DataFrame) -> list[Study]:
+def in_order(studies: Sequence[Study], frame: pd.DataFrame) -> list[Study]:
+    """The studies in the order of the table's rows."""
     names = list(dict.fromkeys(frame["study"]))
     return sorted(studies, key=lambda study: names.index(study.name) if study.name in names else len(names))

@@ -17,7 +17,7 @@ from cifake_ray.machine import cores
 from cifake_ray.reporting import page, panels, plots, plots_pareto, plots_scores, plots_search, plots_trials, text
 from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load_all
-from cifake_ray.reporting.publish import FOLDER, publish
+from cifake_ray.reporting.publish import FOLDER, in_order, publish
 from cifake_ray.reporting.tables import comparison_table
 from cifake_ray.run import write_bytes, write_text
 from cifake_ray.signals import end_as_child
@@ -73,6 +73,7 @@ def write_report(
         if with_runs:
             studies = load_all([out / FOLDER / study.name for study in studies])
         frame = comparison_table(studies)
+        studies = in_order(studies, frame)
         return [*copied, *_write(out, studies, frame, images and not with_runs)]
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error

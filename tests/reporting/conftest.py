@@ -138,7 +138,7 @@ def tested(experiment: Experiment, trials: list[dict[str, Any]], weights: str) -
         "test_images": 20_000, "duplicates_removed": 378,
         "winners": [
             winner_of("tuned", best, names, weights, 0.95),
-            winner_of("baseline", trials[0], names, weights, 0.94),
+            *([winner_of("baseline", trials[0], names, weights, 0.94)] if best["trial_id"] else []),
         ],
     }  # fmt: skip
 

@@ -79,8 +79,9 @@ def test_a_score_that_the_predictions_do_not_give_is_found(published: Path, key:
     test["winners"][0]["seeds"][1][key]["accuracy"]["value"] += 0.01
     file.write_text(json.dumps(test))
     found = disagreements(published)
-    assert any("seed 2" in line and f"{key}:" in line for line in found)
-    assert any("mean accuracy" in line for line in found)
+    assert [("seed 2" in line, f"{key}.accuracy" in line, "predictions give" in line) for line in found] == [
+        (True,) * 3
+    ]
 
 
 def test_missing_predictions_are_found(published: Path) -> None:

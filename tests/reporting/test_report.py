@@ -107,7 +107,7 @@ def test_page_tells_limits_and_what_is_missing(report: Path) -> None:
     text = " ".join(Page((report / "report.html").read_text()).text.split())
     for part in (
         "No trial has been recorded yet.", "Stable Diffusion 1.4", "CIFAR-10", "378", "claims of others",
-        "cifake-ray tune search_spaces/cnn.yaml", "Overfitting:", "broken.jpg",
+        "/experiment.yaml --name cnn-again --data CIFAKE", "Overfitting:", "broken.jpg",
     ):  # fmt: skip
         assert part in text
 
