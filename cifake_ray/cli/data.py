@@ -90,7 +90,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"{f'{part} {label}':20} {count['images']:,}{_subjects(count['subjects'])}"
     yield from _share(found["counts"])
     for left in found["left"]:
-        yield f"not used             {left['count']:,} {left['reason']} ({', '.join(map(printable, left['examples']))}, …)"
+        names = ", ".join(map(printable, left["examples"]))
+        yield f"not used             {left['count']:,} {left['reason']} ({names}, …)"
     yield f"not decodable        {found['undecodable']['images']:,}{_damaged(found['undecodable']['files'])}"
     yield f"exact duplicates     {_pairs(found['exact_duplicates'])}"
     yield from _examples(found["exact_duplicates"]["examples"])

@@ -1,5 +1,6 @@
 """What a data set really holds: counts, copies, look-alikes, contradicting labels, how its files were encoded."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -150,17 +151,17 @@ def _pairs_of_groups(copies: Indices) -> tuple[Indices, Indices]:
 def _by_parts(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
     """How many pairs lie within each part and across two: {"train": 920, "test": 38, "train-test": 378}."""
     names = images.parts
-    within = dict.fromkeys(names, 0) | ({"-".join(names): 0} if len(names) > 1 else {})
+    within = dict.fromkeys(names, 0) | {f"{one}-{other}": 0 for one, other in itertools.combinations(names, 2)}
     for one, other in zip(images.part[first].tolist(), images.part[second].tolist(), strict=True):
         within[names[one] if one == other else f"{names[one]}-{names[other]}"] += 1
     return within
 
 
 def _leaked(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
-    """How many images of the second part are in a pair with one of the first."""
-    if len(images.parts) < 2:
+    """How many test images are in a pair with a train image."""
+    if images.parts[:2] != list(PARTS):
         return {}
-    across = images.part[first] != images.part[second]
+    across = (images.part[first] == 0) & (images.part[second] == 1)
     return {"test_images_in_train": len(np.unique(second[across]))}
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import stages_of
 from cifake_ray.models import weights
 from cifake_ray.models.download import file_sha256
-from cifake_ray.models.weights import Known, expected_shapes, resolve_weights
+from cifake_ray.models.weights import Known, expected_shapes, load_tensors, resolve_weights
 
 
 @pytest.fixture
@@ -158,3 +159,40 @@ def test_published_files_are_what_the_table_says() -> None:
         pytest.skip("CIFAKE_RAY_WEIGHTS is not set")
     assert resolve_weights("resnet50", "imagenet-v1", ["layer2"]).stages[-1] == "layer2"
     assert resolve_weights("resnet50", "imagenet-pq", ["layer4"]).licence.startswith("Uber Non-Commercial")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "backbone.", "model.", "module.backbone."])
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors", "w.ckpt"])
+def test_the_prefixes_of_wrappers_are_undone(tmp_path: Path, save_weights: Any, prefix: str, name: str) -> None:
+    plain = load_file(save_weights(tmp_path / "plain.safetensors", "stem"))
+    wrapped = {prefix + key: tensor for key, tensor in plain.items()}
+    file = tmp_path / name
+    save_file(wrapped, file) if file.suffix == ".safetensors" else torch.save(wrapped, file)
+    found = resolve_weights("resnet50", str(file), ["stem"])
+    assert load_tensors(found).keys() == plain.keys()
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+def test_the_state_dict_of_a_training_checkpoint_is_taken(tmp_path: Path, save_weights: Any, key: str) -> None:
+    plain = load_file(save_weights(tmp_path / "plain.safetensors", "stem"))
+    torch.save({"epoch": 3, key: plain, "optimizer": {"lr": 0.1}}, tmp_path / "checkpoint.pt")
+    assert load_tensors(resolve_weights("resnet50", str(tmp_path / "checkpoint.pt"), ["stem"])).keys() == plain.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"), ("<!DOCTYPE html>", "a web page")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_often_lies_in_the_place_of_weights_is_named(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        resolve_weights("resnet50", str(tmp_path / name), ["stem"])
+
+
+def test_a_resnet34s_file_is_not_taken_for_a_resnet18s(tmp_path: Path) -> None:
+    from torchvision.models import resnet34
+
+    save_file(resnet34().state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="which resnet18 lacks: another network's file"):
+        resolve_weights("resnet18", str(tmp_path / "w.safetensors"), ["layer1"])
