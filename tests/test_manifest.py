@@ -158,7 +158,7 @@ def test_a_cluster_has_gpu_workers_where_they_are_asked_for() -> None:
 def test_without_storage_the_command_says_what_it_may_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["cifake-ray", "render", "rayjob", "cnn"])
+    monkeypatch.setattr(sys, "argv", ["cifake-ray", "render", "rayjob", "cnn", "--data", "sample"])
     with pytest.raises(SystemExit) as end:
         cli.main()
     printed = capsys.readouterr()

@@ -44,10 +44,11 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn figure: its file name without ending, the study it belongs to ("" for all), what it shows."""
+    """A drawn figure: its file name without ending, the study it belongs to ("" for all), title, what it shows."""
 
     slug: str
     study: str
+    title: str
     caption: str
     svg: str
     png: bytes | None

@@ -1,18 +1,21 @@
 """The report as one HTML page that loads nothing: what it shows, gathered as plain values for the template."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
+from cifake_ray import __version__
+from cifake_ray.console import duration
 from cifake_ray.experiment import CategoricalDimension, Dimension, join_plus, save_experiment
 from cifake_ray.reporting import cells, panels, pareto, text
 from cifake_ray.reporting.figures import Plot, inline_svg
 from cifake_ray.reporting.limits import limits
-from cifake_ray.reporting.load import Role, Study, section
-from cifake_ray.reporting.repeat import repeat_command
+from cifake_ray.reporting.load import Role, Study, number, section
+from cifake_ray.reporting.repeat import repeat_command, winner_command
 from cifake_ray.reporting.tables import RANDOM_NOTE, what_it_is
 
 _SHOWN = 10  # trials shown before the rest is folded away
@@ -28,17 +31,23 @@ def render(
 ) -> str:
     """report.html. images: whether pictures of the data set may be in it."""
     figures = [(plot.study, _figure(place, plot)) for place, plot in enumerate(plots)]
+    overview = [figure for owner, figure in figures if not owner]
+    anchors = {study.name: f"study-{place}" for place, study in enumerate(studies, 1)}
     template = _environment().get_template("report.html.j2")
     return template.render(
         headlines=text.headlines(studies, frame),
         title=text.title(studies),
-        rows=[_comparison_row(row) for row in text.main_rows(frame)],
+        about=_about(studies),
+        board=[_board_line(row, anchors) for row in text.main_rows(frame) if row["role"] != "reference"],
+        rows=[_comparison_row(row) | {"anchor": anchors.get(str(row["study"]), "")} for row in text.main_rows(frame)],
+        costs=[_cost_row(row) for row in text.main_rows(frame)],
         baselines=[text.baseline_cells(row) for row in text.baseline_rows(frame)],
         notes=text.notes(studies, frame),
-        sections=sections,
+        sections=[section for section in sections if section[1]],
         unmeasured=panels.unmeasured(studies),
         limits=limits(studies),
-        overview=[figure for owner, figure in figures if not owner],
+        first=overview[:1],
+        overview=overview[1:],
         studies=[
             _study(study, [figure for owner, figure in figures if owner == study.name], images) for study in studies
         ],
@@ -57,7 +66,32 @@ def _environment() -> jinja2.Environment:
 
 def _figure(place: int, plot: Plot) -> dict[str, Any]:
     # matplotlib escapes the text it draws; the label is escaped here
-    return {"svg": Markup(inline_svg(plot.svg, f"f{place}", str(escape(plot.caption)))), "caption": plot.caption}
+    svg = Markup(inline_svg(plot.svg, f"f{place}", str(escape(plot.caption))))
+    return {"svg": svg, "title": plot.title, "caption": plot.caption}
+
+
+def _about(studies: Sequence[Study]) -> list[str]:
+    """When and with what the report was made, and how long its studies ran."""
+    seconds = sum(number(study.environment, "seconds") for study in studies if study.environment.get("seconds"))
+    count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
+    ran = [f"{count}, {duration(seconds)} in all"] if seconds else [count]
+    return [f"{datetime.now(UTC):%Y-%m-%d}", f"cifake-ray {__version__}", *ran]
+
+
+def _board_line(row: cells.Row, anchors: dict[str, str]) -> dict[str, str]:
+    """One model in one line: name, test accuracy, gain."""
+    found = text.accuracy_cells(row)
+    return {
+        "study": str(row["study"]), "anchor": anchors.get(str(row["study"]), ""),
+        "test": cells.percent(cells.headline_test(row)), "interval": cells.interval(row["test_low"], row["test_high"]),
+        "gain": "" if found["Gain, points"] == cells.NOTHING else found["Gain, points"],
+    }  # fmt: skip
+
+
+def _cost_row(row: cells.Row) -> dict[str, str]:
+    """What the row took and was measured on."""
+    found = text.cost_cells(row)
+    return {name: value for name, value in found.items() if name != "Role"}
 
 
 def _comparison_row(row: cells.Row) -> dict[str, Any]:
@@ -90,7 +124,7 @@ def _study(study: Study, figures: Sequence[dict[str, Any]], images: bool) -> dic
         "space": [_space_row(study, name, dimension) for name, dimension in study.experiment.search_space.items()],
         "pareto": pareto.front_sentence(study),
         "front": _trial_table(pareto.front_table(study)),
-        "best_trials": _trial_table(study.ranked().head(_SHOWN)),
+        "best_trials": _trial_table(study.ranked().head(_SHOWN if len(study.trials) > _SHOWN else 0)),
         "trials": _trial_table(study.trials),
         "figures": figures,
         "confusion": panels.confusion_table(study),
@@ -103,6 +137,7 @@ def _study(study: Study, figures: Sequence[dict[str, Any]], images: bool) -> dic
         ],
         "environment": _environment_facts(study),
         "command": repeat_command(study),
+        "winner": winner_command(study),
         "yaml": save_experiment(study.experiment),
     }
 
@@ -113,7 +148,7 @@ def _search_sentence(study: Study) -> str:
     ended = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
     return (
         f"{search.sampler.upper()} proposed configurations for {search.metric}{second}; scheduler: {search.scheduler}. "
-        f"Trials asked for: {search.trials}; so far: {ended}. Trial 0 is the baseline."
+        f"Trials requested: {search.trials}; so far: {ended}. Trial 0 is the baseline."
     )
 
 
@@ -201,7 +236,7 @@ def _environment_facts(study: Study) -> list[tuple[str, str]]:
         *[("Weights", _weights(weights)) for weights in _listed(environment.get("weights"))],
         ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
         ("Trials at once", cells.whole(environment.get("max_concurrent"))),
-        ("Wall time", f"{cells.whole(environment.get('seconds'))} s"),
+        ("Wall time", duration(float(environment.get("seconds") or 0))),
     ]
     if features:
         facts.append(

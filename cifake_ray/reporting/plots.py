@@ -28,6 +28,7 @@ from cifake_ray.reporting.load import ROLES, Study
 from cifake_ray.reporting.tables import model_curve
 
 ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
+_ROLE_MARKERS = {"tuned": "o", "baseline": "s"}  # and solid or dashed: told apart without colour
 ACCURACY, LOSS = "accuracy (%)", "cross-entropy loss (nats)"
 
 
@@ -68,10 +69,12 @@ def _draw_role(axes: Axes, role: str, curve: pd.DataFrame, quantity: str) -> Non
         by_epoch = (curve[metric] * scale_of(metric)).groupby(curve["epoch"]).agg(["mean", "min", "max"])
         name = f"{role}, {'validation' if part == 'val' else 'training'}"
         colour = ROLE_COLOURS[role]
-        marker = "o" if len(by_epoch) == 1 else ""
-        axes.plot(by_epoch.index, by_epoch["mean"], color=colour, linestyle=dashes, label=name, marker=marker)
+        every = max(1, len(by_epoch) // 6)
+        axes.plot(by_epoch.index, by_epoch["mean"], color=colour, linestyle=dashes, label=name, linewidth=1.5,
+                  marker=_ROLE_MARKERS[role], markersize=4, markevery=every,
+                  markerfacecolor=colour if part == "val" else CARD)  # fmt: skip
         if (by_epoch["max"] > by_epoch["min"]).any():
-            axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.16, linewidth=0)
+            axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.1, linewidth=0)
 
 
 @styled
@@ -108,7 +111,15 @@ def _draw_lines(axes: Axes, curves: pd.DataFrame, metric: str, colour: str, labe
     trials = curves["trial_id"].to_numpy()
     ends = np.flatnonzero(np.append(trials[1:] != trials[:-1], True))
     many = len(points) > MANY
-    lines = LineCollection(np.split(points, ends[:-1] + 1), colors=colour, linewidths=0.9, alpha=alpha, rasterized=many)
+    dashes = "solid" if label == "completed" else (0, (2, 1.5))
+    lines = LineCollection(
+        np.split(points, ends[:-1] + 1),
+        colors=colour,
+        linewidths=0.9,
+        alpha=alpha,
+        linestyles=[dashes],
+        rasterized=many,
+    )
     lines.set_label(label)
     axes.add_collection(lines)
     axes.plot(*points[ends].T, linestyle="", marker="o", markersize=2.4, color=colour, alpha=alpha, rasterized=many)
@@ -136,13 +147,25 @@ def best_so_far(study: Study) -> Figure | None:
     panel = axes[0, 0]
     draw_statuses(panel, numbers, values, trials["status"], many=len(trials) > MANY)
     panel.step(numbers, best, where="post", color=VERMILLION, label="best so far")
-    if (own := study.trial("baseline").get(metric, math.nan)) == own:
+    if (own := baseline_level(study)) is not None:
         panel.axhline(own * scale_of(metric), color=GREEN, linestyle=(0, (4, 2)), linewidth=1.3, label="baseline")
     robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
     panel.set(xlabel="trial, in the order of proposal", ylabel=metric_label(metric))
     whole_ticks(panel)
     legend_above(panel, 4)
     return figure
+
+
+def baseline_level(study: Study) -> float | None:
+    """The baseline's value of the study's metric after all its epochs: retrained, else its trial if that was whole."""
+    metric = study.experiment.search.metric
+    seeds = study.winner("baseline").get("seeds") or []
+    values = [float(seed[metric]) for seed in seeds if isinstance(seed.get(metric), int | float)]
+    if values:
+        return float(np.mean(values))
+    trial = study.trial("baseline")
+    value = trial.get(metric, math.nan)
+    return float(value) if trial.get("status") == "completed" and value == value else None
 
 
 def metric_label(metric: str) -> str:
@@ -158,12 +181,15 @@ def draw_statuses(axes: Axes, x: Any, y: Any, status: pd.Series, *, many: bool =
                       label=label, color=edge, markerfacecolor=face, rasterized=many)  # fmt: skip
 
 
-def status_legend(axes: Axes) -> None:
-    """The same entries whichever statuses a panel happens to hold."""
+def status_legend(axes: Axes, status: pd.Series) -> None:
+    """Entries for the statuses that these trials have, for the best one and the baseline."""
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.2}
+    completed = (status == "completed").to_numpy()
+    full = Line2D([], [], markerfacecolor=BLUE, markeredgecolor=BLUE, label="completed", **dot)
+    cut = Line2D([], [], markerfacecolor=CARD, markeredgecolor=MUTED, label="not completed", **dot)
     handles = [
-        Line2D([], [], markerfacecolor=BLUE, markeredgecolor=BLUE, label="completed", **dot),
-        Line2D([], [], markerfacecolor=CARD, markeredgecolor=MUTED, label="not completed", **dot),
+        *([full] if completed.any() else []),
+        *([] if completed.all() else [cut]),
         Line2D([], [], linestyle="", marker="*", markersize=9, color=VERMILLION, label="best"),
         Line2D([], [], linestyle="", marker="D", markersize=5, color=GREEN, label="baseline"),
     ]

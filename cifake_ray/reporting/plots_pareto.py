@@ -41,7 +41,7 @@ def pareto_plot(study: Study) -> Figure | None:
     )
     panel.tick_params(axis="x", labelsize=8)
     panel.set(xlabel=LABELS[second], ylabel=metric_label(search.metric))
-    status_legend(panel)
+    status_legend(panel, trials["status"])
     return figure
 
 

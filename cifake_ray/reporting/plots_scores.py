@@ -28,6 +28,9 @@ from cifake_ray.reporting.predictions import by_subject, reliability, roc
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = "osD^vP"
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+_ALMOST = 0.995  # share of FAKE called FAKE from which on nothing is left to see
+_SUBJECT_ROWS = ("left out", "seen")  # which have a table of their own
 _LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of CIFAKE's 10,000 REAL test images
 
 
@@ -44,12 +47,22 @@ def roc_curves(studies: Sequence[Study]) -> Figure | None:
         panel.plot(
             100 * np.maximum(false, _LEAST), 100 * true, **_line(place), label=_name(study), drawstyle="steps-post"
         )
-    panel.set(xscale="log", xlim=(100 * _LEAST, 100), ylim=(None, 100.5))
-    panel.set(xlabel="REAL images called FAKE (%), log scale", ylabel="FAKE images recognised (%)")
+    panel.set(
+        xscale="log", **_roc_limits([roc(study.predictions, seed) for _, study, seed in tested if study.predictions])
+    )
+    panel.set(xlabel="REAL images called FAKE (%), log scale", ylabel="FAKE images called FAKE (%)")
     for axis in (panel.xaxis, panel.yaxis):
         percent_axis(axis)
     _legend(figure, panel, len(tested))
     return figure
+
+
+def _roc_limits(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, tuple[float, float]]:
+    """The part of the ROC that matters: from the lowest curve at 0.1 % to where the last one is almost at the top."""
+    lowest = min(float(np.interp(_LEAST, false, true)) for false, true in curves)
+    saturated = max(float(false[np.argmax(true >= _ALMOST)]) for false, true in curves)
+    right = next((limit for limit in (0.05, 0.1, 0.2, 0.5) if saturated <= limit), 1.0)
+    return {"xlim": (100 * _LEAST, 100 * right), "ylim": (10 * np.floor(10 * max(lowest - 0.02, 0.0)), 100.5)}
 
 
 @styled
@@ -96,15 +109,17 @@ def subjects(studies: Sequence[Study]) -> Figure | None:
 
 @styled
 def robustness(studies: Sequence[Study]) -> Figure | None:
-    """Accuracy at the threshold fixed on validation, for test images as they are and degraded; 95 % intervals."""
+    """Accuracy on test images as they are and degraded, with 95 % intervals."""
     panels = [(place, study) for place, study in enumerate(studies) if study.robustness.get("rows")]
     if not panels:
         return None
-    names = list(dict.fromkeys(row["name"] for _, study in panels for row in study.robustness["rows"]))
+    rows_of = {study.name: [row for row in study.robustness["rows"] if row["kind"] not in _SUBJECT_ROWS]
+               for _, study in panels}  # fmt: skip
+    names = list(dict.fromkeys(row["name"] for rows in rows_of.values() for row in rows))
     figure, panel = _rows_panel(names, len(panels), left=1.75)
     panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
     for rank, (place, study) in enumerate(panels):
-        for row in study.robustness["rows"]:
+        for row in rows_of[study.name]:
             y = names.index(row["name"]) + _offset(rank, len(panels))
             accuracy = row["accuracy"]
             panel.plot(
@@ -112,7 +127,7 @@ def robustness(studies: Sequence[Study]) -> Figure | None:
             )
             _dot(panel, 100 * accuracy["value"], y, place)
         panel.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=_name(study))
-    panel.set_xlabel("accuracy (%), dashed: a coin")
+    panel.set_xlabel("accuracy (%); dashed: 50 %, chance")
     _legend(figure, panel, len(panels))
     return figure
 
@@ -151,12 +166,8 @@ def _dot(axes: Axes, x: float, y: float, place: int, *, hollow: bool = False) ->
 
 
 def _line(place: int) -> dict[str, Any]:
-    """A colour for each study, the same in every figure; dashed from the seventh on."""
-    return {
-        "color": _COLOURS[place % 6],
-        "linestyle": ("-", (0, (4, 1.5)), (0, (1, 1)))[place // 6 % 3],
-        "linewidth": 1.5,
-    }
+    """A colour and a pattern of dashes for each study, the same in every figure."""
+    return {"color": _COLOURS[place % 6], "linestyle": _DASHES[place % 5], "linewidth": 1.5}
 
 
 def _name(study: Study) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.figures import (
@@ -28,6 +28,7 @@ from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.plots import draw_statuses, metric_label, scale_of, status_legend
 
 _COLUMNS = 2
+_PANEL_POINTS, _CHARACTER_POINTS = 105.0, 5.0  # a panel's axis, a digit of 8 points
 _SPLITS = (("train", "training", "^", MUTED), ("val", "validation", "s", VERMILLION), ("test", "test", "o", BLUE))
 
 
@@ -51,7 +52,7 @@ def hyperparameters(study: Study) -> Figure | None:
     )
     for panel in axes[:, 0]:
         panel.set_ylabel(metric_label(metric))
-    status_legend(axes[0, 0])
+    status_legend(axes[0, 0], trials["status"])
     return figure
 
 
@@ -74,7 +75,7 @@ def _positions(values: pd.Series, dimension: Dimension) -> Any:
     if not isinstance(dimension, CategoricalDimension):
         return values.to_numpy(float, na_value=math.nan)
     places = {str(choice): place for place, choice in enumerate(dimension.choices)}
-    spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5  # golden ratio: even, and the same every time
+    spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.24  # golden ratio: even, and the same every time
     return values.map(places).to_numpy(float) + spread
 
 
@@ -89,11 +90,28 @@ def _scale_axis(axes: Axes, dimension: Dimension) -> None:
         axes.set_xscale("log")
         low, high = dimension.bounds
         axes.set_xlim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
-        base = 10 if high / low > 30 and low < 1 else 2
-        axes.xaxis.set_major_locator(LogLocator(base=base, numticks=6))
+        axes.xaxis.set_major_locator(FixedLocator(log_ticks(float(low), float(high))))
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.tick_params(axis="x", labelsize=8)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Values of 1-2-5 decades between the bounds of a log axis, as many as have room for their labels."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in (1, 2, 5)]
+    inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    if len(inside) < 2:
+        inside = [low, high]
+    kept: list[float] = []
+    free = -math.inf  # points along the axis from which on nothing is written yet
+    for tick in inside:
+        at = _PANEL_POINTS * math.log(tick / low) / math.log(high / low)
+        half = _CHARACTER_POINTS * len(f"{tick:g}") / 2
+        if at - half >= free:
+            kept.append(tick)
+            free = at + half + _CHARACTER_POINTS
+    return kept
 
 
 @styled

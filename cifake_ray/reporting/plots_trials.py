@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.figures import (
     BLUE,
+    GREEN,
     INK,
     MANY,
     MUTED,
@@ -69,6 +70,7 @@ def timeline(study: Study) -> Figure | None:
     for chosen, colour, label in (
         (status == "completed", BLUE, "completed"),
         (status != "completed", MUTED, "not completed"),
+        (spans["trial_id"].to_numpy() == 0, GREEN, "baseline"),
         (spans["trial_id"].to_numpy() == study.trial("tuned").get("trial_id"), VERMILLION, "best"),
     ):
         if chosen.any():
@@ -78,8 +80,8 @@ def timeline(study: Study) -> Figure | None:
     panel.set_yticks(range(rows) if rows <= 8 else range(0, rows, math.ceil(rows / 8)))
     panel.yaxis.set_major_formatter(lambda value, _: f"{value + 1:g}")
     panel.grid(axis="y", visible=False)
-    panel.set(xlabel=f"{name} since the first trial began; places busy {busy_share(study):.0%} of it", ylabel="place")
-    legend_above(panel, 3)
+    panel.set(xlabel=f"{name} since the first trial began; slots busy {busy_share(study):.0%} of it", ylabel="slot")
+    legend_above(panel, 4)
     return figure
 
 
@@ -134,7 +136,7 @@ def parallel_coordinates(study: Study) -> Figure | None:
     _draw_configurations(axes[0, 0], heights)
     labels = [*map(_ends, space), (f"{low:.4g}", f"{high:.4g}")]
     _draw_axes(axes[0, 0], [*names, metric_label(metric).replace("validation ", "validation\n")], labels, space)
-    figure.subplots_adjust(left=0.07, right=0.9, bottom=0.2, top=0.85)
+    figure.subplots_adjust(left=0.09, right=0.9, bottom=0.24, top=0.85)
     return figure
 
 
@@ -155,11 +157,12 @@ def _height(values: pd.Series, dimension: Dimension) -> np.ndarray:
 def _draw_configurations(axes: Axes, heights: np.ndarray) -> None:
     """Rows are trials, best first; the best are drawn last, in front."""
     lines = np.stack([np.broadcast_to(np.arange(heights.shape[1]), heights.shape), heights], axis=2)
-    good = max(2, math.ceil(_TOP * len(lines)))
+    good = max(3, math.ceil(_TOP * len(lines)))
+    name = "best tenth" if len(lines) > 30 else f"best {good}"
     many = lines.size > 2 * MANY
     for chosen, colour, width, alpha, label in (
-        (lines[good:], MUTED, 0.7, 0.4, "other trials"),
-        (lines[1:good], BLUE, 1.0, 0.8, "best tenth"),
+        (lines[good:], MUTED, 0.8, 0.7, "other trials"),
+        (lines[1:good], BLUE, 1.0, 0.8, name),
         (lines[:1], VERMILLION, 2.0, 1.0, "best"),
     ):
         if len(chosen):
@@ -169,6 +172,11 @@ def _draw_configurations(axes: Axes, heights: np.ndarray) -> None:
     axes.set_xlim(0, heights.shape[1] - 1)
     axes.set_ylim(-0.06, 1.06)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=3, handlelength=1.6, borderaxespad=0, borderpad=0.1)
+
+
+def _wrapped(name: str) -> str:
+    """The name in lines that fit under their own axis."""
+    return name.replace("_", "_\n") if len(name) > 9 else name
 
 
 def _ends(dimension: Dimension) -> tuple[str, str]:
@@ -190,11 +198,10 @@ def _draw_axes(axes: Axes, names: list[str], ends: list[tuple[str, str]], space:
         for rank, choice in enumerate(choices):
             height = rank / max(len(choices) - 1, 1)
             axes.annotate(str(choice), (place, height), (3, 0), textcoords="offset points", va="center", **small,
-                          bbox={"facecolor": "#fefefe", "edgecolor": "none", "alpha": 0.75, "pad": 0.6})  # fmt: skip
+                          bbox={"facecolor": "#fefefe", "edgecolor": "none", "alpha": 0.92, "pad": 0.8},
+                          zorder=6)  # fmt: skip
     crowded = len(names) > 4
-    axes.set_xticks(
-        range(len(names)), names, fontsize=7.5, rotation=25 if crowded else 0, ha="right" if crowded else "center"
-    )
+    axes.set_xticks(range(len(names)), [_wrapped(name) for name in names], fontsize=7 if crowded else 7.5, ha="center")
     axes.tick_params(axis="x", pad=12, length=0)
     axes.set_yticks([])
     axes.grid(visible=False)

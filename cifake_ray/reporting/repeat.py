@@ -1,5 +1,6 @@
 """The command that repeats a study, from its recorded experiment: it holds every override, the seed and the trials."""
 
+import json
 import shlex
 from pathlib import PurePath
 
@@ -13,13 +14,29 @@ def repeat_command(study: Study) -> str:
 
     Beside a published report the file is named as it lies there, and a folder of images by a word: CIFAKE or DATA.
     """
-    published = study.path.parent.name == PUBLISHED
-    file = f"{PUBLISHED}/{study.path.name}/experiment.yaml" if published else str(study.path / "experiment.yaml")
-    words = ["cifake-ray", "tune" if study.dimensions else "train", file, "--name", f"{study.path.name}-again"]
+    words = ["cifake-ray", "tune" if study.dimensions else "train", _file(study), "--name", f"{study.path.name}-again"]
     workers = study.experiment.resources.workers_per_trial
     if not study.dimensions and workers:
         words += ["--workers", str(workers)]
     return shlex.join([*words, "--data", _source(study)])
+
+
+def winner_command(study: Study) -> str:
+    """The command that trains the winner's configuration again, every setting named; "" before there is one."""
+    params = study.winner("tuned").get("params")
+    if not isinstance(params, dict):
+        return ""
+    words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-winner"]
+    model = type(study.experiment.model).model_fields
+    for name, value in params.items():
+        words += ["--set", f"{'model' if name in model else 'training'}.{name}={json.dumps(value)}"]
+    return shlex.join([*words, "--data", _source(study)])
+
+
+def _file(study: Study) -> str:
+    """The run's experiment.yaml; of a published copy as it lies beside the report."""
+    published = study.path.parent.name == PUBLISHED
+    return f"{PUBLISHED}/{study.path.name}/experiment.yaml" if published else str(study.path / "experiment.yaml")
 
 
 def _source(study: Study) -> str:

@@ -28,7 +28,9 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
      "Training accuracy is the running value under augmentation."),
     ("trial-curves", plots.trial_curves,
      "Every trial: validation accuracy and loss by epoch; grey ones were stopped before the last; dots mark ends."),
-    ("best-so-far", plots.best_so_far, "What each trial reached, and the best until then."),
+    ("best-so-far", plots.best_so_far,
+     "What each trial reached, and the best until then. The dashed line is the baseline after all its epochs, "
+     "retrained where that was done."),
     ("pareto", plots_pareto.pareto_plot,
      "Every trial by both objectives; the line is the Pareto front: none on it is beaten in both."),
     ("cost", plots_trials.cost, "What the search had found after so much CPU time; trials in the order of their ends."),
@@ -36,9 +38,11 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
     ("parallel-coordinates", plots_trials.parallel_coordinates,
      "Every trial as a line through its configuration, to what it reached."),
     ("timeline", plots_trials.timeline,
-     "When each trial ran. A row is a place for one trial; white is time in which it stood empty."),
+     "When each trial ran. A row is a slot for one trial; where no bar is drawn, it stood empty."),
 )  # fmt: skip
 _OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ...] = (
+    ("robustness", plots_scores.robustness,
+     "Accuracy on degraded test images, with 95 % intervals."),
     ("roc", plots_scores.roc_curves,
      "ROC of each winner (its seed of median validation accuracy) on test images without duplicates."),
     ("reliability", plots_scores.reliabilities,
@@ -47,12 +51,12 @@ _OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ..
     ("subjects", plots_scores.subjects,
      "Test accuracy by subject, FAKE and REAL together, mean over seeds; hollow where the subject was left out of "
      "training."),
-    ("robustness", plots_scores.robustness,
-     "Accuracy on degraded test images at the threshold fixed on validation, with 95 % intervals."),
 )  # fmt: skip
 _COMPARISON = (
     "Training, validation and test accuracy of every row, with 95 % intervals; test without duplicates of train images."
 )
+_TITLES = {"roc": "ROC", "cost": "What the search cost", "subjects": "Accuracy by subject",
+           "robustness": "Degraded test images", "comparison": "All models"}  # fmt: skip
 _AS_PNG = ("comparison", "learning-curves")  # what people put into slides
 _ALONE = 3  # studies that are drawn in this process: starting others takes as long
 
@@ -99,7 +103,14 @@ def draw_study(study: Study, slug: str) -> list[Plot]:
 def _encoded(slug: str, study: str, caption: str, figure: Figure | None) -> list[Plot]:
     """None or one plot; those in _AS_PNG also as PNG, which takes as long again as the SVG."""
     png = any(slug.endswith(name) for name in _AS_PNG)
-    return [] if figure is None else [Plot(slug, study, caption, *encode(figure, png=png))]
+    return [] if figure is None else [Plot(slug, study, _title(slug), caption, *encode(figure, png=png))]
+
+
+def _title(slug: str) -> str:
+    """`Learning curves` for the plot whose slug ends so."""
+    names = ["comparison", *(name for name, *_ in (*_OVERVIEW, *_STUDY_PLOTS))]
+    name = max((one for one in names if slug.endswith(one)), key=len)
+    return _TITLES.get(name, name.replace("-", " ").capitalize())
 
 
 @contextmanager
@@ -130,12 +141,21 @@ def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     return slugs
 
 
+def _remove_stale(folder: Path, slugs: set[str]) -> None:
+    """Remove the plots of an earlier report that this one does not draw; files of other names stay."""
+    names = ("comparison", *(name for name, *_ in (*_OVERVIEW, *_STUDY_PLOTS)))
+    for file in folder.iterdir():
+        if file.suffix in (".svg", ".png") and file.stem.endswith(names) and file.stem not in slugs:
+            file.unlink()
+
+
 def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, images: bool) -> list[Path]:
     folder = out / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     with _drawing(studies) as plots_of_studies:
         drawn, sections = draw_overview(studies, frame), panels.sections(studies)
         drawn += itertools.chain.from_iterable(plots_of_studies)
+    _remove_stale(folder, {plot.slug for plot in drawn})
     written = []
     for plot in drawn:
         write_text(folder / f"{plot.slug}.svg", plot.svg)

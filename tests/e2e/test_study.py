@@ -164,7 +164,7 @@ def test_a_study_whose_trials_all_fail_ends_with_code_1_and_one_line(
 
 
 @pytest.mark.parametrize(
-    ("setting", "reason"), [("search.target=0.3", "target"), ("search.time_budget_s=0.2", "time budget")]
+    ("setting", "reason"), [("search.target=0.3", "target"), ("search.time_budget_s=1", "time budget")]
 )
 def test_a_budget_ends_the_study_and_what_ran_can_go_on(
     cifake_ray: Command, small: Path, tmp_path: Path, setting: str, reason: str

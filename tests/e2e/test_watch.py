@@ -96,7 +96,7 @@ def test_the_dashboard_of_what_is_no_run_or_without_its_package_is_one_line(
     cifake_ray: Command, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cifake_ray("dashboard", tmp_path / "none") == 2
-    assert "not a run directory" in capsys.readouterr().err
+    assert "no such run" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)  # as if it were not installed
     assert cifake_ray("dashboard", run.path) == 2
     assert capsys.readouterr().err.splitlines() == [

@@ -1,11 +1,14 @@
 """Plots: what is drawn for which data, and nothing shared between callers."""
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 
+from cifake_ray.experiment import parse_yaml, validate_experiment
 from cifake_ray.reporting import plots, plots_scores, plots_search, plots_trials
 from cifake_ray.reporting.figures import encode, inline_svg
 from cifake_ray.reporting.load import load
@@ -111,3 +114,66 @@ def test_inline_svg_has_own_ids_and_page_colours(make_run: MakeRun) -> None:
     assert 'aria-label="Learning curves"' in svg
     assert "var(--blue)" in svg
     assert "DOCTYPE" not in svg
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(1e-3, 1e-2), (2e-4, 4e-3), (1e-5, 1e-1), (64, 512), (1e-3, 2e-3), (32, 33), (1e-6, 10), (8, 8192)],
+)
+def test_labels_of_log_axes_are_round_and_do_not_overlap(make_run: MakeRun, low: float, high: float) -> None:
+    run = make_run()
+    study = load(run)
+    kind = "int" if isinstance(low, int) else "float"
+    name = "head_width" if kind == "int" else "lr"
+    text = (run / "experiment.yaml").read_text()
+    tree = parse_yaml(text, "x")
+    tree["search_space"] = {name: {"type": kind, "low": low, "high": high, "log": True}}
+    tree["model" if kind == "int" else "training"][name] = low
+    study = replace(study, experiment=validate_experiment(tree, "x"))
+    if name not in study.trials:
+        study = replace(study, trials=study.trials.assign(**{name: np.linspace(low, high, len(study.trials))}))
+    figure = plots_search.hyperparameters(study)
+    assert figure is not None
+    figure.canvas.draw()
+    panel = figure.axes[0]
+    boxes = [label.get_window_extent() for label in panel.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 2
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    values = [float(label.get_text()) for label in panel.get_xticklabels()]
+    assert {f"{value:e}"[0] for value in values} <= {"1", "2", "5"} or values == [low, high]
+
+
+def test_the_baseline_stands_where_it_ended_and_not_where_it_was_cut_off(make_run: MakeRun) -> None:
+    def cut(rows: list[dict[str, Any]]) -> None:
+        rows[0].update(status="stopped", val_accuracy=0.5)
+
+    level = plots.baseline_level(load(make_run(change=cut)))
+    assert level is not None
+    assert level > 0.9
+    assert plots.baseline_level(load(make_run("early", change=cut, parts="trials"))) is None
+
+
+def test_a_legend_has_no_entry_for_what_no_trial_is(make_run: MakeRun) -> None:
+    def all_through(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row.update(status="completed")
+
+    figure = plots_search.hyperparameters(load(make_run(change=all_through)))
+    assert figure is not None
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["completed", "best", "baseline"]
+
+
+def test_curves_of_winner_and_baseline_differ_without_colour(make_run: MakeRun) -> None:
+    figure = plots.learning_curves(load(make_run()))
+    assert figure is not None
+    looks = {(line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == len(figure.axes[0].lines) == 4
+
+
+def test_roc_shows_the_part_in_which_the_curves_differ(make_run: MakeRun) -> None:
+    figure = plots_scores.roc_curves([load(make_run())])
+    assert figure is not None
+    panel = figure.axes[0]
+    assert panel.get_xlim()[0] == pytest.approx(0.1)
+    assert panel.get_ylim()[0] > 60  # the fixture's models are good
