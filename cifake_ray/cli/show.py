@@ -12,7 +12,8 @@ from cifake_ray.console import counted, duration, percent, printable
 
 _DATA_WIDTH = 40  # characters of a data path in a table
 _DAYS_S = 2 * 86400  # an age above this is counted in days
-_WIDE = 120  # characters that the whole comparison table takes
+# Columns of the comparison in the order in which a narrow terminal does without them.
+_LEAST_FIRST = ("core-s", "train %", "gap", "balanced %", "model", "verdict", "constant %", "AUC", "val %", "role")
 
 
 def print_comparison(runs: list[Path]) -> None:
@@ -26,12 +27,23 @@ def print_comparison(runs: list[Path]) -> None:
     studies = load_all(runs)
     table = comparison_table(studies)
     columns, rows = terminal_table(table)
-    if Console().is_terminal and Console().width < _WIDE:
-        kept = [index for index, column in enumerate(columns) if column not in ("model", "gap", "AUC", "core-s")]
-        columns, rows = [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
+    if Console().is_terminal:
+        columns, rows = fitting(columns, rows, Console().width)
     print_table(columns, rows)
     for note in short_notes(studies, table):
         print_wrapped(f"  {note}")
+
+
+def fitting(columns: list[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """The table without the least important columns, as many as it takes to fit into `width` characters."""
+    kept = list(columns)
+    for dropped in ("", *_LEAST_FIRST):
+        kept = [column for column in kept if column != dropped]
+        places = [columns.index(column) for column in kept]
+        needed = sum(max(len(columns[at]), *(len(row[at]) for row in rows)) + 3 for at in places) + 2
+        if needed <= width:
+            break
+    return kept, [[row[at] for at in places] for row in rows]
 
 
 def print_closing(run: Path) -> None:

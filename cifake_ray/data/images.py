@@ -60,7 +60,7 @@ class ImageSet:
     left: tuple[Left, ...] = ()  # what lies under the source and is not used
 
     def summary(self) -> str:
-        """One line for people: images of each part and class; that generated pictures are no measure of CIFAKE."""
+        """One line for people: images of each part and class; that results on the sample say nothing about CIFAKE."""
         parts = [f"{name} {counts(getattr(self, name).labels)}" for name in PARTS]
         return "; ".join([f"{self.source}: {', '.join(parts)}", *remarks(self)])
 

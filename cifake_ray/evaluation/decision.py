@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from cifake_ray.run import LABELS
+from cifake_ray.stats.classification import auc
 from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
@@ -28,7 +28,7 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
     return {
         "images": len(labels),
         "accuracy": {"value": accuracy, "low": low, "high": high},
-        "auc": float(roc_auc_score(fake, p_fake)) if fake.any() and (~fake).any() else None,
+        "auc": auc(labels, p_fake) if fake.any() and (~fake).any() else None,
         **dict(zip((f"recognised_{label}" for label in LABELS), shares, strict=True)),
     }
 

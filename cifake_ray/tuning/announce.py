@@ -7,6 +7,8 @@ from typing import Any
 import ray
 import torch.distributed as dist
 
+from cifake_ray.console import percent
+
 
 def trial_name(config: Mapping[str, Any]) -> str:
     """`trial 7`, or `tuned-trial7-seed1` for a retraining."""
@@ -36,5 +38,7 @@ def print_epoch(name: str, row: Mapping[str, Any], epochs: int) -> None:
     """One line in the worker's log, of the first of several workers only."""
     if dist.is_initialized() and dist.get_rank():
         return
-    reached = f"val_accuracy {row['val_accuracy']:.4f}, val_loss {row['val_loss']:.4f}, {row['seconds']:.1f} s"
+    reached = (
+        f"validation accuracy {percent(row['val_accuracy'])}, val_loss {row['val_loss']:.4f}, {row['seconds']:.1f} s"
+    )
     print(f"{name} epoch {row['epoch']}/{epochs}: {reached}", flush=True)

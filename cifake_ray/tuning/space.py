@@ -56,7 +56,7 @@ def suggest_params(trial: optuna.Trial, space: Mapping[str, Dimension]) -> dict[
 
 
 def build_sampler(experiment: Experiment, proposed: int) -> optuna.samplers.BaseSampler:
-    """The sampler, seeded by `training.seed` and how many trials were `proposed` before: a resumed study goes on with
+    """The sampler, seeded by `training.seed` and how many trials were `proposed` before: a resumed study continues with
     new proposals, not the same ones again. A quarter of the trials (4 to 10) is drawn at random before a model is made.
 
     QMC keeps its place in its sequence in the journal, so its seed, which makes the sequence, stays the same. A grid's

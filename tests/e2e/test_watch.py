@@ -58,7 +58,7 @@ def test_a_study_is_in_its_workers_logs_and_in_the_dashboard_which_leaves_its_jo
     logs = Path(ray._private.worker._global_node.get_logs_dir_path())
     lines = [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
     for number in range(3):
-        assert any(line.startswith(f"trial {number} epoch 3/3: val_accuracy 0.") for line in lines)
+        assert any(line.startswith(f"trial {number} epoch 3/3: validation accuracy ") for line in lines)
 
     before = run.journal.read_bytes()
     (study,) = ask(f"{url}/api/studies")["study_summaries"]

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent.parent
 PHONE = (390, 844)  # CSS pixels
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000", "--dump-dom",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000",
+    "--dump-dom",
 )  # fmt: skip
 # A window has a least width, so the phone is a frame. It measures what it holds once it has been laid out.
 FRAME = """<!DOCTYPE html><iframe id="f" width="{width}" height="{height}" style="border:0"></iframe>

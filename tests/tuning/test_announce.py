@@ -15,7 +15,7 @@ def test_a_trial_is_called_by_its_number_and_a_retraining_by_its_folder() -> Non
 
 def test_each_epoch_is_a_line_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     print_epoch("trial 7", epoch_result(2, 0.9), 10)
-    assert capsys.readouterr().out == "trial 7 epoch 2/10: val_accuracy 0.9000, val_loss 0.1000, 1.2 s\n"
+    assert capsys.readouterr().out == "trial 7 epoch 2/10: validation accuracy 90.00 %, val_loss 0.1000, 1.2 s\n"
 
 
 @pytest.mark.usefixtures("ray_session")
