@@ -1,4 +1,4 @@
-"""The built-in sample: generated pictures to try the program on without a download. Results on it say nothing about CIFAKE.
+"""The built-in sample: generated pictures to try the program on without a download. It says nothing about CIFAKE.
 
 REAL is a dead-leaves scene (Lee, Mumford and Huang 2001, "Occlusion models for natural images") whose leaves carry 1/f
 textures, as in Baradad et al. (2021, "Learning to see by looking at noise"). FAKE is another such scene, passed through
