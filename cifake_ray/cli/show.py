@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.console import counted, duration, percent, printable
+from cifake_ray.errors import InputError
 
 _DATA_WIDTH = 40  # characters of a data path in a table
 _DAYS_S = 2 * 86400  # an age above this is counted in days
@@ -172,10 +173,12 @@ def _probability(value: float) -> str:
 
 def trained_on(run: Any) -> str:
     """Which images the run's model knows: their size and their source."""
-    experiment = run.experiment()
+    try:
+        sizes = run.experiment().model.image_size
+    except InputError:  # predict needs best/ alone
+        return "images that its damaged record does not tell"
     data = run.read_json(run.environment_file).get("data") or {}
     source = "the synthetic sample" if data.get("generated") else Path(str(data.get("source"))).name
-    sizes = experiment.model.image_size
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
     return f"{pixels} px images of {source}"
 

@@ -160,4 +160,4 @@ def split_parts(found: Found) -> tuple[Found, list[Left]]:
         return found, []
     used = {key: files for key, files in found.items() if key[0] in PARTS}
     rest = [f"{part}/{name}" for (part, _), files in found.items() if part not in PARTS for name, *_ in files]
-    return used, left_for("images of a validation part, which is not used", rest)
+    return used, left_for("images of a validation part", rest)

@@ -54,6 +54,11 @@ class _Loader(yaml.SafeLoader):
             what = f"{node.value!r} is no {node.tag.removeprefix(_BASE)}"
             raise yaml.constructor.ConstructorError(None, None, shortened(what, 80), node.start_mark) from error
 
+    def refuse_tag(self, node: yaml.Node) -> Any:
+        tag = node.tag.replace(_BASE, "!!")
+        what = f"a value with the tag {tag} is not read; write plain text or a number"
+        raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         own = [key for key, _ in node.value if key.tag != f"{_BASE}merge"]
         names = [self.construct_object(key, deep=True) for key in own]
@@ -65,6 +70,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+_Loader.yaml_constructors[None] = _Loader.refuse_tag
 for _kind, (_pattern, _first) in _PLAIN.items():
     _Loader.add_implicit_resolver(_BASE + _kind, re.compile(f"^(?:{_pattern})$"), list(_first))
 _Loader.add_implicit_resolver(f"{_BASE}null", re.compile("^$"), [""])
