@@ -17,6 +17,7 @@ from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.machine import short_temporary
 from cifake_ray.run import in_job
+from cifake_ray.signals import end_children
 from cifake_ray.tuning.resources import local_capacity
 
 PRELOADED = "cifake_ray.tuning.trial"  # by the worker processes, while this one still gathers what they need
@@ -135,6 +136,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                 )
             return
         except BaseException as error:
+            end_children()  # before the raylet is: its agents would outlive it by a minute
             ray.shutdown()
             if not isinstance(error, Exception):
                 raise

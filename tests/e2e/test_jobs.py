@@ -103,7 +103,7 @@ def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no
     order = ["2 nodes with python", "package: ", "was submitted", "/#/jobs/long-", "Running entrypoint"]
     assert sorted(order, key=printed.index) == order
     job = re.findall(r"^job (\S+) was submitted$", printed, flags=re.MULTILINE)[0]
-    assert f"the job goes on: cifake-ray logs {job} -f" in error
+    assert f"the job continues: cifake-ray logs {job} -f" in error
     assert f"job {job} is at it" in shell("submit", "--resume", "long", "--storage", storage, code=2)
 
     driver = subprocess.run(["pgrep", "-f", f"cifake_ray tune .*{storage}"], capture_output=True, text=True, check=True)
@@ -146,12 +146,17 @@ def test_what_the_cluster_does_not_have_is_refused_before_anything_goes_up(shell
     error = shell("submit", "--resume", "other", "--storage", shell.folder / "runs", code=2)
     assert "runs/other: no such run on the cluster's head" in error
     error = shell("status", "other-1", code=2)
-    assert f"other-1: no such study on {shell.environment['RAY_API_SERVER_ADDRESS']}; the latest ones: " in error
+    assert (
+        f"other-1: no job or study of this name on {shell.environment['RAY_API_SERVER_ADDRESS']}; the latest jobs: "
+        in error
+    )
 
 
 def test_a_wrong_and_a_missing_token_are_refused_in_one_line(shell: Shell) -> None:
     assert "it refused the token" in shell("status", code=2, RAY_AUTH_TOKEN="nonsense")
-    assert "it wants a token and none was sent" in shell("status", code=2, HOME=str(shell.folder / "nobody"))
+    nobody = shell.folder / "nobody"
+    nobody.mkdir()
+    assert "it wants a token and none was sent" in shell("status", code=2, HOME=str(nobody))
     assert "it wants a token and none was sent" in shell("status", code=2, RAY_AUTH_MODE="disabled")
     unset = Shell(shell.folder, {name: value for name, value in shell.environment.items() if name != "RAY_AUTH_MODE"})
     unset("status")  # the token is there, so it is sent
