@@ -104,7 +104,7 @@ def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no
     assert sorted(order, key=printed.index) == order
     job = re.findall(r"^job (\S+) was submitted$", printed, flags=re.MULTILINE)[0]
     assert f"the job continues: cifake-ray logs {job} -f" in error
-    assert f"job {job} is at it" in shell("submit", "--resume", "long", "--storage", storage, code=2)
+    assert f"job {job} is still running it" in shell("submit", "--resume", "long", "--storage", storage, code=2)
 
     driver = subprocess.run(["pgrep", "-f", f"cifake_ray tune .*{storage}"], capture_output=True, text=True, check=True)
     os.kill(int(driver.stdout), signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no
 
     printed = shell("submit", "--resume", "long", "--storage", storage, "--trials", "4", "--follow")
     assert "trial 3 completed" in printed
-    assert "no measure of CIFAKE" in printed  # the table at its end
+    assert "NOT CIFAKE" in printed  # the closing lines
     assert "cifake-ray-progress" not in printed
     trials, curves = (pd.read_csv(run / name) for name in ("trials.csv", "curves.csv"))
     assert trials["trial_id"].tolist() == list(range(4))
