@@ -9,7 +9,7 @@ from cifake_ray.stats.classification import auc
 from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
-NOTE = {"value": DECISION, "chosen_on": "nothing: the model's own"}  # beside scores; version 0.1 chose it on validation
+NOTE = {"value": DECISION, "chosen_on": "fixed"}  # beside scores; version 0.1 chose it on validation
 
 
 def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:

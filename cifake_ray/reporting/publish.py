@@ -50,9 +50,9 @@ def _prepared(file: Path) -> Path:
 
 
 def _without_folders(study: Study, text: str) -> str:
-    """`/home/me/cifake` as `cifake`: where the images, the run and its storage lay is nobody's business."""
+    """`/home/me/cifake` as `cifake`: where the images, the run and its storage lay is left out."""
     known = [str(study.data.get("source", "")), study.experiment.data.source, str(study.path), str(study.path.parent)]
-    known += [str(noted.get("data", "")) for noted in study.evaluations]
+    known += [str(noted.get("data", "")) for noted in (study.robustness, *study.evaluations)]
     for place in sorted({place for place in known if PurePath(place).is_absolute()}, key=len, reverse=True):
         text = text.replace(place, PurePath(place).name or "data")
     return text
