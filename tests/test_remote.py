@@ -65,6 +65,19 @@ def test_the_newer_side_wins_and_nothing_goes_twice(
     assert run.trials_file.read_text() == "here, not put yet"
 
 
+def test_what_a_writer_leaves_is_elsewhere_when_it_ends(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes into a run holds it as its writer, so that nobody has to remember the bucket: not `explain`."""
+    run = create_run(bucket, "cnn", EXPERIMENT)
+    with writing(run):
+        run.explanations.mkdir()
+        (run.explanations / "00-image.png").write_bytes(b"a picture")
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
+    there = open_run(bucket, "cnn")
+    assert (there.explanations / "00-image.png").read_bytes() == b"a picture"
+
+
 def test_what_is_removed_here_is_gone_there(bucket: str) -> None:
     run = create_run(bucket, "cnn", EXPERIMENT)
     for name in ("trials/0/last", "test.json"):
