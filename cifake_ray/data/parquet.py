@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from cifake_ray.console import printable
 from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION, WORDS, label_of, part_in
 from cifake_ray.errors import InputError
 
-_SHARD = re.compile(r"-(\d{3,})-of-(\d{3,})\.parquet$")
+# `train-00000-of-00002.parquet`, with the hash that older `datasets` appended, or with underscores.
+_SHARD = re.compile(r"^(.*?)[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_][0-9a-f]+)?\.parquet$", re.IGNORECASE)
 Rows = tuple[list[bytes], np.ndarray, np.ndarray]  # encoded images, labels uint8 [n], names unicode [n]
 
 
@@ -29,7 +31,8 @@ def find_parquet(root: Path) -> dict[str, list[Path]]:
     for file in found:
         parts.setdefault(_part_of(file.relative_to(root)), []).append(file)
     for part, files in parts.items():
-        _check_shards(root, part, files)
+        for folder in dict.fromkeys(file.parent for file in files):
+            _check_shards(root, part, [file for file in files if file.parent == folder])
     return {part: parts[part] for part in (*PARTS, VALIDATION, ALL) if part in parts}
 
 
@@ -39,19 +42,21 @@ def _part_of(path: Path) -> str:
 
 
 def _check_shards(root: Path, part: str, files: list[Path]) -> None:
-    """Raise InputError when the names say `-00000-of-00003` and not all of the three are there."""
-    named = [match for file in files if (match := _SHARD.search(file.name))]
-    totals = {int(match[2]) for match in named}
-    if not totals:
-        return
-    have, total = {int(match[1]) for match in named}, max(totals)
-    if len(totals) > 1:
-        names = ", ".join(file.name for file in files[:4])
-        raise InputError(f"{root}: the {part} part mixes files of several splits ({names}); keep those of one")
-    if missing := sorted(set(range(total)) - have):
-        raise InputError(
-            f"{root}: the {part} part is {len(have)} of {total} parquet files, number {missing[0]} is missing; fetch it"
-        )
+    """Raise InputError when names of one folder say `-00000-of-00003` and not each of the three is there once."""
+    shards: dict[str, list[tuple[int, int]]] = {}
+    for file in files:
+        if match := _SHARD.match(file.name):
+            shards.setdefault(match[1], []).append((int(match[2]), int(match[3])))
+    for split, named in shards.items():
+        numbers, total = {number for number, _ in named}, max(of for _, of in named)
+        whole = any(file.stem == split for file in files)  # the same split, written as one file too
+        if whole or len(numbers) < len(named) or len({of for _, of in named}) > 1:
+            names = ", ".join(printable(file.name) for file in files[:4])
+            raise InputError(f"{root}: the {part} part mixes files of several splits ({names}); keep those of one")
+        first = 1 if total in numbers else 0  # some count from 1
+        if missing := sorted(set(range(first, first + total)) - numbers):
+            have = f"{len(numbers)} of {total} parquet files"
+            raise InputError(f"{root}: the {part} part is {have}, number {missing[0]} is missing; fetch it")
 
 
 def read_parquet(files: list[Path]) -> Rows:
