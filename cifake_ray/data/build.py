@@ -10,6 +10,7 @@ import numpy as np
 from cifake_ray.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
 from cifake_ray.data import sample
 from cifake_ray.data.copies import CIFAKE_IMAGES, content_digest, is_cifake
+from cifake_ray.data.decode import Refused
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.left import left_for
 from cifake_ray.data.sources import SAMPLE, Encoded, Source
@@ -17,6 +18,7 @@ from cifake_ray.data.workers import Decoded, Progress, decode_all
 from cifake_ray.errors import InputError
 
 KIND = "images"  # the cache's folder of decoded sets
+UNSCORED = "parts that are not scored"
 MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
 _FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
 
@@ -70,7 +72,7 @@ def decode_source(
     contents = found.read()
     encoded = choose(contents.parts)
     unused = [f"{part} part" for part in contents.parts if part not in encoded]
-    left = [*contents.left, *left_for("parts that are not scored", unused)]
+    left = [*contents.left, *left_for(UNSCORED, unused)]
     for part, of_part in encoded.items():
         _check_classes(source, part, of_part.labels, "image")
     decoded, skipped = decode_parts(encoded, progress)
@@ -120,6 +122,17 @@ def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> N
             f"{source}: {len(skipped):,} of {total:,} images cannot be read, more than 1 % "
             f"(first: {_shown(skipped[0])}); mend or remove them"
         )
+
+
+def check_refused(source: str, encoded: Mapping[str, Encoded]) -> None:
+    """Raise InputError, as decoding would, when files that need not be opened to be refused are too many."""
+    skipped = [
+        {"name": place, "reason": item.reason}
+        for part, of_part in encoded.items()
+        for place, item in zip(places_of(part, of_part.labels, of_part.names), of_part.items, strict=True)
+        if isinstance(item, Refused)
+    ]
+    _check_readable(source, skipped, sum(len(of_part.items) for of_part in encoded.values()))
 
 
 def _shown(skipped: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from cifake_ray.errors import InputError
 File = tuple[str, str | Member | Refused, int, int]  # name, where to read it, bytes, time of change in ns
 Found = dict[tuple[str, int], list[File]]  # (part, label) -> files; empty for a folder without images
 Steps = tuple[str, ...]  # folder names from the root
+Places = frozenset[tuple[int, int]]  # (device, inode) of folders
 _UNLABELLED = 3  # folders deep without a class name, so that a wrong path does not walk a whole disk
 _DEEPEST = 8
 _SYSTEM = {"thumbs.db", "desktop.ini", "icon\r"}  # files that systems leave in folders of pictures, beside hidden ones
@@ -34,11 +35,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Folder:
-    """One folder: its files, and the names of hidden ones that systems leave."""
+    """One folder: its files, the names of hidden ones that systems leave, and of folders too deep to be listed."""
 
     steps: Steps
     files: list[File]
     system: list[str]
+    deeper: list[str] = field(default_factory=list)
 
 
 def list_folder(source: str, root: Path) -> Listing:
@@ -46,7 +48,8 @@ def list_folder(source: str, root: Path) -> Listing:
 
     Raises InputError: a folder that cannot be listed, names that contradict each other, several data sets in one.
     """
-    return _by_place(source, _walk(source, root, ()))
+    above = frozenset(_place(folder.stat()) for folder in root.resolve().parents)
+    return _by_place(source, _walk(source, root, (), above))
 
 
 def list_zip(source: str, path: Path) -> Listing:
@@ -74,30 +77,38 @@ def list_zip(source: str, path: Path) -> Listing:
     return _by_place(source, folders.values())
 
 
-def _walk(source: str, folder: Path, steps: Steps) -> Iterator[_Folder]:
-    """Every folder that may matter."""
+def _walk(source: str, folder: Path, steps: Steps, above: Places) -> Iterator[_Folder]:
+    """Every folder that may matter. `above`: the folders walked through; a link back to one of them is no folder."""
     labelled = label_of_path(steps, source) is not None
+    listed = len(steps) < (_DEEPEST if labelled else _UNLABELLED)
     try:
+        above |= {_place(folder.stat())}
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
-            folders = [entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
+            folders = [entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry, above)]
             files = [entry for entry in entries if entry.name not in folders]
             system = ["/".join((*steps, entry.name)) for entry in files if _is_system(entry.name)]
-            yield _Folder(steps, [_file(entry) for entry in files if not _is_system(entry.name)], system)
+            deeper = [] if listed else ["/".join((*steps, name)) for name in folders]
+            yield _Folder(steps, [_file(entry) for entry in files if not _is_system(entry.name)], system, deeper)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be listed ({error.strerror}); give yourself the right to read it"
         ) from error
-    if len(steps) < (_DEEPEST if labelled else _UNLABELLED):
+    if listed:
         for name in folders:
-            yield from _walk(source, folder / name, (*steps, name))
+            yield from _walk(source, folder / name, (*steps, name), above)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], above: Places) -> bool:
+    """Whether this is a folder to be listed: pictures below a link to a folder above it would count again and again."""
     try:
-        return entry.is_dir()
+        return entry.is_dir() and not (entry.is_symlink() and _place(entry.stat()) in above)
     except OSError:  # a link that leads to itself
         return False
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _file(entry: os.DirEntry[str]) -> File:
@@ -107,6 +118,8 @@ def _file(entry: os.DirEntry[str]) -> File:
         status = entry.stat()
     except OSError as error:
         return name, Refused(f"cannot be read ({error.strerror})"), 0, 0
+    if stat.S_ISDIR(status.st_mode):
+        return name, Refused("a link to a folder above it"), 0, 0
     if not stat.S_ISREG(status.st_mode):
         return name, Refused("no regular file"), 0, 0
     return name, entry.path, status.st_size, status.st_mtime_ns
@@ -136,7 +149,17 @@ def _by_place(source: str, folders: Iterable[_Folder]) -> Listing:
     listing.left += left_for("files of class folders outside train and test", others)
     listing.left += left_for("files in no folder that names a class", foreign)
     listing.left += left_for("files that systems leave", (name for folder in listed for name in folder.system))
+    listing.left += left_for("folders too deep to be listed", (name for folder in listed for name in folder.deeper))
     return listing
+
+
+def files_beside(root: Path, used: Iterable[Path]) -> list[Left]:
+    """The files below `root` that are not among `used`, for sources that are no folders of classes."""
+    others = set(root.rglob("*")) - set(used)
+    names = {str(path.relative_to(root)): path for path in others if path.is_symlink() or not path.is_dir()}
+    system = {name for name, path in names.items() if any(map(_is_system, path.relative_to(root).parts))}
+    beside = left_for("files beside the data set", names.keys() - system)
+    return [*beside, *left_for("files that systems leave", system)]
 
 
 def _add(found: Found, folder: _Folder, source: str) -> None:

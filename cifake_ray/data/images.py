@@ -103,13 +103,13 @@ def load_images(source: str, *, limit: int | None = None, progress: Progress | N
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
     found = find_source(source)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
-        return dataclasses.replace(_image_set(known), source=source, cifake=_of_cifake(known, found))
+        return dataclasses.replace(_of_source(known, source, found), cifake=_of_cifake(known, found))
     entry = cached(entry_path(found, None), lambda: decode_source(source, found, progress))
-    images = dataclasses.replace(_image_set(entry), source=source)
+    images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
         return images
     entry = cached(entry_path(found, limit), lambda: _limited(images, limit))
-    return dataclasses.replace(_image_set(entry), source=source)
+    return _of_source(entry, source, found)
 
 
 def open_images(path: Path) -> ImageSet:
@@ -142,6 +142,12 @@ def _image_set(entry: Entry) -> ImageSet:
         cifake=bool(notes.get("is_cifake", set_fingerprint(prints) in FINGERPRINTS)),
         left=left_from(notes.get("left", [])),
     )
+
+
+def _of_source(entry: Entry, source: str, found: Source) -> ImageSet:
+    """The set as it was decoded, and what lies beside it today."""
+    images = _image_set(entry)
+    return dataclasses.replace(images, source=source, left=images.left if found.beside is None else found.beside)
 
 
 def _of_cifake(limited: Entry, found: Source) -> bool:

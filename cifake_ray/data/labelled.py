@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.build import UNSCORED, EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.images import Part, Skipped, counts, remarks
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.left import Left, left_from
@@ -64,8 +64,13 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
         converted=notes["converted"],
         path=entry.path,
         generated=notes["kind"] == SAMPLE,
-        left=left_from(notes.get("left", [])),
+        left=_left(found, left_from(notes.get("left", []))),
     )
+
+
+def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
+    """What lies beside the images today, and the parts that are not scored."""
+    return noted if found.beside is None else (*found.beside, *(left for left in noted if left.reason == UNSCORED))
 
 
 def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:

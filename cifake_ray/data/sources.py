@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from cifake_ray import remote
 from cifake_ray.cache import locked
+from cifake_ray.console import printable
 from cifake_ray.data import sample
 from cifake_ray.data.decode import Item
-from cifake_ray.data.folders import File, Found, Listing, list_folder, list_zip, split_parts
+from cifake_ray.data.folders import File, Found, Listing, files_beside, list_folder, list_zip, split_parts
 from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION
 from cifake_ray.data.left import Left, left_for
 from cifake_ray.data.parquet import find_parquet, read_parquet
@@ -45,11 +46,15 @@ class Contents:
 
 @dataclass(frozen=True)
 class Source:
-    """`identity` changes when the files do (their names, sizes and times). `read` lists or reads them."""
+    """`identity` changes when the files do (their names, sizes and times). `read` lists or reads them.
+
+    `beside`: what is not used, where that is known before `read`; files that are not used do not change the identity.
+    """
 
     kind: str  # folder | zip | parquet | sample
     identity: str
     read: Callable[[], Contents]
+    beside: tuple[Left, ...] | None = None
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
@@ -71,9 +76,12 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
         raise InputError(f"{source}: no regular file; expected {EXPECTED}, or the word sample")
     if not path.is_dir():
         raise InputError(f"{source}: no such data folder; expected {EXPECTED}, or the word sample")
-    zips = list(path.glob("*.zip"))
-    if len(zips) == 1 and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
-        return _zip_source(source, zips[0], needed)  # as `data fetch` leaves it
+    zips = sorted(path.glob("*.zip"))
+    if zips and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
+        if len(zips) > 1:
+            names = ", ".join(printable(file.name) for file in zips[:4])
+            raise InputError(f"{source}: {len(zips)} zip files ({names}); give one of them")
+        return _zip_source(source, zips[0], needed, files_beside(path, zips))  # as `data fetch` leaves it
     return _parquet_source(source, path, needed) or _folder_source(source, path, needed)
 
 
@@ -93,25 +101,26 @@ def _identity(path: Path, files: Iterable[tuple[str, int, int]]) -> str:
     return digest.hexdigest()
 
 
-def _zip_source(source: str, path: Path, needed: Collection[str]) -> Source:
+def _zip_source(source: str, path: Path, needed: Collection[str], beside: Sequence[Left] = ()) -> Source:
     if not zipfile.is_zipfile(path):
         broken = " or not all of one; download it again" if path.suffix.lower() == ".zip" else ""
         raise InputError(f"{source}: a file that is no zip archive{broken}; expected {EXPECTED}")
     status = path.stat()
     identity = _identity(path, [(path.name, status.st_size, status.st_mtime_ns)])
-    return Source("zip", identity, lambda: _contents(source, list_zip(source, path), needed))
+    return Source("zip", identity, lambda: _contents(source, list_zip(source, path), needed, beside))
 
 
 def _folder_source(source: str, path: Path, needed: Collection[str]) -> Source:
     contents = _checked(source, list_folder(source, path), needed)
     files = ((key, file) for key, of_part in contents.found.items() for file in of_part)
     stats = ((f"{key} {name}", size, changed) for key, (name, _, size, changed) in files)
-    return Source("folder", _identity(path, stats), lambda: Contents(_parts(contents.found), tuple(contents.left)))
+    left = tuple(contents.left)
+    return Source("folder", _identity(path, stats), lambda: Contents(_parts(contents.found), left), left)
 
 
-def _contents(source: str, listing: Listing, needed: Collection[str]) -> Contents:
+def _contents(source: str, listing: Listing, needed: Collection[str], beside: Sequence[Left]) -> Contents:
     checked = _checked(source, listing, needed)
-    return Contents(_parts(checked.found), tuple(checked.left))
+    return Contents(_parts(checked.found), (*checked.left, *beside))
 
 
 def _checked(source: str, listing: Listing, needed: Collection[str]) -> Listing:
@@ -166,6 +175,7 @@ def _parquet_source(source: str, path: Path, needed: Collection[str]) -> Source 
     left = left_for(
         "parquet files of a part that is not used", (file.name for files in unused.values() for file in files)
     )
+    left += files_beside(path, [file for files in parts.values() for file in files])
     parts = {part: files for part, files in parts.items() if part not in unused}
     stats = [(str(file.relative_to(path)), file.stat()) for found in parts.values() for file in found]
     identity = _identity(path, ((name, status.st_size, status.st_mtime_ns) for name, status in stats))
@@ -174,8 +184,9 @@ def _parquet_source(source: str, path: Path, needed: Collection[str]) -> Source 
         images, labels, names = read_parquet(files)
         return _ordered([*images], labels, names)
 
+    beside = tuple(left)
     return Source(
-        "parquet", identity, lambda: Contents({part: read(files) for part, files in parts.items()}, tuple(left))
+        "parquet", identity, lambda: Contents({part: read(files) for part, files in parts.items()}, beside), beside
     )
 
 

@@ -54,7 +54,8 @@ def _about(found: Scored) -> dict[str, Any]:
     part = found.other.part if found.other is not None else "test"
     about = {"data": images.source, "part": part, "generated": images.generated, "converted": images.converted}
     skipped = [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped]
-    return about | {"skipped": skipped, "summary": images.summary()}
+    left = [left.as_note() for left in images.left]
+    return about | {"skipped": skipped, "left": left, "summary": images.summary()}
 
 
 def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:

@@ -4,12 +4,15 @@ from itertools import islice
 
 from cifake_ray.address import check_address
 from cifake_ray.data.balance import unbalanced
+from cifake_ray.data.build import check_refused
+from cifake_ray.data.copies import CIFAKE_IMAGES
 from cifake_ray.data.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources import SAMPLE, Encoded, find_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment
+from cifake_ray.tuning.inputs import no_subjects
 from cifake_ray.tuning.study import StudyRequest, planned_concurrency
 
 _TRIED = 20  # images of a class, of which one must be readable
@@ -20,18 +23,22 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     experiment = request.experiment
     slots = planned_concurrency(experiment)
     check_address(request.address)
-    lines = [] if request.resume else _rehearse_images(experiment.data.source)
+    lines = [] if request.resume else _rehearse_images(experiment.data.source, bool(experiment.data.leave_out))
     lines += _rehearse_weights(experiment)
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines
 
 
-def _rehearse_images(source: str) -> list[str]:
+def _rehearse_images(source: str, leave_out: bool) -> list[str]:
     found = find_source(source)
+    contents = found.read()
+    sizes = {part: len(encoded.labels) for part, encoded in contents.parts.items()}
+    if leave_out and any(sizes.get(part, 0) < count for part, count in CIFAKE_IMAGES.items()):
+        raise no_subjects(source)
     if found.kind == SAMPLE:
         return []
-    contents = found.read()
+    check_refused(source, contents.parts)
     for part in PARTS:
         for code, label in enumerate(LABELS):
             _check_one(source, f"{part}/{label}", contents.parts[part], code)

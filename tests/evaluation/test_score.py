@@ -277,8 +277,10 @@ def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_traine
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     trained_on = np.array(load_images("sample", limit=200).train.images[:8])
     folder = write_folder(tmp_path / "other", images[:12], np.concatenate((trained_on, images[20:])))
+    (folder / "notes.txt").write_text("beside")
     result: dict[str, Any] = evaluate_run(scored, str(folder))
     assert result["data"] == str(folder)
+    assert [left["examples"] for left in result["left"]] == [["notes.txt"], ["train part"]]
     assert result["generated"] is False
     assert result["test_images"] == 28
     assert result["duplicates_removed"] == 8

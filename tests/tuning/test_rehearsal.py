@@ -58,6 +58,19 @@ def test_an_archive_of_two_sets_is_refused(images: Path, tmp_path: Path) -> None
         rehearse(request_of(archive))
 
 
+def test_files_that_need_not_be_opened_count_as_unreadable(images: Path) -> None:
+    (images / "train" / "FAKE" / "gone.png").symlink_to(images / "nowhere")
+    with pytest.raises(InputError, match=r"1 of 17 images cannot be read, more than 1 % \(first: train/FAKE/gone.png"):
+        rehearse(request_of(images))
+
+
+def test_subjects_cannot_be_left_out_of_a_set_smaller_than_cifake(images: Path) -> None:
+    for source in (str(images), "sample"):
+        tree = {"name": "x", "model": {"kind": "cnn"}, "data": {"source": source, "leave_out": ["bird"]}}
+        with pytest.raises(InputError, match="is not CIFAKE, and only its file names tell subjects"):
+            rehearse(StudyRequest(Experiment.model_validate(tree), "runs", "x"))
+
+
 def test_weights_are_opened(images: Path, tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, file)
