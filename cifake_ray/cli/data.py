@@ -81,17 +81,18 @@ def _write(out: Path, text: str, mode: str) -> None:
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     """The audit for people, a topic a line."""
+    from cifake_ray.data.left import left_from
+
     known = "CIFAKE, whole and unchanged" if found["is_cifake"] else "not CIFAKE, or not all of it"
-    yield f"{found['source']} ({found['kind']}): {'generated pictures' if found['generated'] else known}"
+    yield f"{printable(found['source'])} ({found['kind']}): {'generated pictures' if found['generated'] else known}"
     if found["fingerprint"]:
         yield f"fingerprint          {found['fingerprint']}"
     for part, counts in found["counts"].items():
         for label, count in counts.items():
             yield f"{f'{part} {label}':20} {count['images']:,}{_subjects(count['subjects'])}"
     yield from _share(found["counts"])
-    for left in found["left"]:
-        names = ", ".join(map(printable, left["examples"]))
-        yield f"not used             {left['count']:,} {left['reason']} ({names}, …)"
+    for left in left_from(found["left"]):
+        yield f"not used             {left}"
     yield f"not decodable        {found['undecodable']['images']:,}{_damaged(found['undecodable']['files'])}"
     yield f"exact duplicates     {_pairs(found['exact_duplicates'])}"
     yield from _examples(found["exact_duplicates"]["examples"])
@@ -127,7 +128,7 @@ def _share(counts: dict[str, Any]) -> Iterator[str]:
 
 
 def _damaged(files: list[dict[str, str]]) -> str:
-    return "".join(f"; {file['name']} ({file['reason']})" for file in files[:_SHOWN])
+    return "".join(f"; {printable(file['name'])} ({file['reason']})" for file in files[:_SHOWN])
 
 
 def _pairs(duplicates: dict[str, Any]) -> str:
@@ -137,7 +138,7 @@ def _pairs(duplicates: dict[str, Any]) -> str:
 
 
 def _examples(examples: list[list[str]]) -> Iterator[str]:
-    return (f"                     {one} = {other}" for one, other in examples[:_SHOWN])
+    return (f"                     {printable(one)} = {printable(other)}" for one, other in examples[:_SHOWN])
 
 
 def _tables(label: str, tables: list[dict[str, Any]]) -> Iterator[str]:
