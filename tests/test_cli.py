@@ -554,9 +554,34 @@ def test_no_study_begins_on_the_sample_by_oversight(call: Call) -> None:
         refused(call(*command), "which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")
 
 
-@pytest.mark.parametrize("option", ["--name", "--storage", "--data"])
-def test_an_empty_option_is_refused(call: Call, option: str) -> None:
-    refused(call("tune", "demo-cnn", "--dry-run", option, ""), "an option is empty")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tune", "demo-cnn", "--dry-run", "--name", ""), ("tune", "demo-cnn", "--storage", " "), ("runs", "--storage="),
+        ("tune", "demo-cnn", "--data", ""), ("doctor", "--address", ""), ("report", "x", "--out", ""),
+        ("tune", "--resume", ""), ("submit", "--resume", ""), ("cache", "clear", "--kind", ""),
+        ("tune", "demo-cnn", "--set", ""),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_option_is_refused_by_its_name(call: Call, arguments: tuple[str, ...]) -> None:
+    option = next(each for each in reversed(arguments) if each.startswith("--")).rstrip("=")
+    refused(call(*arguments), f"{option} is empty; give a value, or leave it out")
+
+
+@pytest.mark.parametrize("command", ["tune", "spaces", "evaluate", "status", "logs", "stop"])
+def test_an_empty_argument_is_refused(call: Call, command: str) -> None:
+    refused(call(command, ""), "an argument is empty")
+
+
+def test_a_value_that_sets_a_key_to_nothing_is_no_empty_option(call: Call) -> None:
+    ended = call("tune", "demo-cnn", "--dry-run", "--set", "search.target=", "--set=training.augment=''")
+    assert planned(ended).training.augment == ()
+
+
+def test_a_slip_in_a_runs_name_names_the_runs_to_train_too(call: Call, storage: Path, existing: Path) -> None:
+    refused(call("train", f"{existing.name}x", "--storage", storage), "no such run", f"did you mean {existing.name}?")
+    refused(call("train", "cmn", "--storage", storage, "--data", "sample"), "did you mean cnn?")
 
 
 def test_a_dry_run_of_a_resume_prints_the_runs_experiment(call: Call, storage: Path, existing: Path) -> None:

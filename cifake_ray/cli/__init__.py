@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import pairwise
 from typing import Any
 
 from cifake_ray import signals
@@ -49,6 +50,7 @@ def command_line() -> Any:
 
 def _run(arguments: list[str]) -> int:
     """The exit code of a command that ended by itself. Raises what it raised, OSError for a closed output too."""
+    _check_not_empty(arguments)
     try:
         command_line()(arguments, prog_name="cifake-ray", standalone_mode=True)
     except SystemExit as stop:
@@ -56,6 +58,15 @@ def _run(arguments: list[str]) -> int:
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0
+
+
+def _check_not_empty(arguments: list[str]) -> None:
+    """Raise InputError for an empty argument: a shell makes one of a variable that is not set."""
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=") if argument.startswith("--") else (before, "=", argument)
+        if equals and not value.strip():
+            what = option if option.startswith("-") else "an argument"
+            raise InputError(f"{what} is empty; give a value, or leave it out")
 
 
 def _report_error(error: BaseException) -> int:

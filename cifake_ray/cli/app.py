@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from cifake_ray import __version__
-from cifake_ray.errors import InputError
 
 app = typer.Typer(
     name="cifake-ray",
@@ -19,38 +18,24 @@ app = typer.Typer(
 )
 
 
-def _not_empty(value: str | None) -> str | None:
-    """The value of an option. Raises InputError for an empty one, which a shell makes of a variable that is not set."""
-    if value is not None and not value.strip():
-        raise InputError("an option is empty: give --name, --storage, --data and --address a value, or leave them out")
-    return value
-
-
 ExperimentArgument = Annotated[
     str | None, typer.Argument(help="YAML file, or the name of a shipped one.", metavar="EXPERIMENT")
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, folder, address, or job.")]
-StorageOption = Annotated[
-    str, typer.Option(callback=_not_empty, help="Where the runs are: a folder, s3://bucket/prefix or gs://….")
-]
+StorageOption = Annotated[str, typer.Option(help="Where the runs are: a folder, s3://bucket/prefix or gs://….")]
 DataOption = Annotated[
     str | None,
     typer.Option(
-        callback=_not_empty,
-        help="Images: folder or zip (train/REAL, train/FAKE, test/…), folder of parquet, s3://…, or `sample`.",
+        help="Images: folder or zip (train/REAL, train/FAKE, test/…), folder of parquet, s3://…, or `sample`."
     ),
 ]
-NameOption = Annotated[
-    str | None, typer.Option(callback=_not_empty, help="Name of the study; the experiment's name by default.")
-]
+NameOption = Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Override one key, as training.epochs=3. Repeatable.")
 ]
 TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over all resumes.", min=1)]
 SeedOption = Annotated[int | None, typer.Option(help="training.seed; the split of the data stays.", min=0)]
-AddressOption = Annotated[
-    str | None, typer.Option(callback=_not_empty, help="Ray cluster to run on; by default a local one is started.")
-]
+AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; by default a local one is started.")]
 ResumeOption = Annotated[str | None, typer.Option(metavar="STUDY", help="Resume or extend this study.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")]
 WideOption = Annotated[bool, typer.Option("--wide", help="Every column; the table may be wider than 80 characters.")]

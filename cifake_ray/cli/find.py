@@ -50,14 +50,20 @@ def experiment_about(file: Path) -> str:
 
 
 def is_run(what: str, storage: str) -> bool:
-    """Whether `train` was given a run; a shipped experiment goes before a run of its name."""
+    """Whether `train` was given a run, or a name most like a run's; a shipped experiment precedes a run of its name."""
     from cifake_ray.remote import is_remote
-    from cifake_ray.run import run_at
+    from cifake_ray.run import list_runs, run_at
 
     if is_remote(what) or (Path(what) / "experiment.yaml").is_file():
         return True
     shipped = {experiment_name(file) for file in shipped_experiments()}
-    return "/" not in what and what not in shipped and not Path(what).exists() and run_at(storage, what).exists()
+    if "/" in what or what in shipped or Path(what).suffix == ".yaml" or Path(what).exists():
+        return False
+    if run_at(storage, what).exists():
+        return True
+    runs = [run.name for run in list_runs(storage)]
+    close = difflib.get_close_matches(what, [*shipped, *runs], n=1, cutoff=0.5)
+    return bool(close) and close[0] not in shipped
 
 
 def load_new(

@@ -57,7 +57,10 @@ def cache_ls(as_json: JsonOption = False) -> None:
         print(json.dumps(entries, indent=1))
         return
     rows = summarise_cache()
-    shown = [row | {"source": _short_source(row["source"]), "used": _ago(row.pop("days_unused"))} for row in rows]
+    shown = [
+        row | {"source": _short_source(row["source"]), "MB": f"{row['MB']:,.1f}", "used": _ago(row.pop("days_unused"))}
+        for row in rows
+    ]
     print_rows(shown, as_json=False)
     print(f"{cache_root()}: {sum(row['MB'] for row in rows):,.1f} MB; `cifake-ray cache clear --unused` frees space")
 

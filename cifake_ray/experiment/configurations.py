@@ -94,8 +94,12 @@ def count_configurations(space: Space) -> float:
         name, *others = names
         if not is_active(space[name], params):
             return count(others, params)
-        if name in parents:  # a categorical dimension
-            return sum(count(others, params | {name: value}) for value in dimension_values(space[name]) or ())
+        if name in parents:  # a categorical dimension: of choices that decide alike, one is followed
+            alike: dict[tuple[bool, ...], list[Any]] = {}
+            for value in dimension_values(space[name]) or ():
+                decided = tuple(value in other.when[name] for other in space.values() if name in other.when)
+                alike.setdefault(decided, []).append(value)
+            return sum(len(values) * count(others, params | {name: values[0]}) for values in alike.values())
         return count_values(space[name]) * count(others, params)
 
     return count(parents_first(space), {})

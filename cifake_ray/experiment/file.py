@@ -1,6 +1,7 @@
 """An experiment as a YAML file: loading, overriding, saving; every complaint is one line."""
 
 import copy
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
         text = data.decode("utf-8-sig")
+        if "\0" in text:  # UTF-16 without its mark
+            raise InputError(f"{path}: not UTF-8 text; save it as UTF-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     except (OSError, ValueError) as error:
@@ -64,7 +67,8 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     tree = parse_yaml(text, str(path))
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: expected keys (name, model, training, …), found {type(tree).__name__}")
+        found = "nothing" if tree is None else "a list" if isinstance(tree, list) else "one value"
+        raise InputError(f"{path}: expected keys (name, model, training, …), found {found}")
     return tree
 
 
@@ -101,15 +105,16 @@ def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     tree = copy.deepcopy(tree)
     for setting in settings:
         key, equals, text = setting.partition("=")
+        where = f"--set {shortened(setting, 80)}"
         if not equals or not key.strip():
-            raise InputError(f"--set {setting}: expected key=value, such as training.epochs=3")
+            raise InputError(f"{where}: expected key=value, such as training.epochs=3")
         *parents, leaf = key.strip().split(".")
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise InputError(f"--set {setting}: {parent} holds a value, not keys")
-        node[leaf] = parse_yaml(text, f"--set {setting}")
+                raise InputError(f"{where}: {parent} holds a value, not keys")
+        node[leaf] = parse_yaml(text, where)
     return tree
 
 
@@ -157,18 +162,23 @@ def _explain(error: Any) -> str:
     if error["type"] == "union_tag_not_found":
         return f"{key}: {error['ctx']['discriminator']} is missing"
     shown = "" if isinstance(error["input"], dict) else f", found {shortened(repr(error['input']), 100)}"
+    if error["type"] in ("dict_type", "model_attributes_type"):
+        return f"{key}: expected keys with values{shown}"
     return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
 
 
 def _nearest_key(location: list[str], path: tuple[Any, ...]) -> str:
-    """`; did you mean training.epochs?` where a key stands outside its section, else the nearest of its own section."""
-    sections: dict[str, type[Strict]] = {"training": Training, "search": Search, "resources": Resources, "data": Data}
-    homes = [name for name, section in sections.items() if location[-1] in section.model_fields]
-    if len(location) == 1 and homes:
-        return f"; did you mean {homes[0]}.{location[-1]}?"
-    if len(location) == 1 and any(location[-1] in kind.model_fields for kind in MODELS.values()):
-        return f"; did you mean model.{location[-1]}?"
-    return nearest(location[-1], _fields_at(path[:-1]))
+    """`; did you mean training.epochs?` where a key, or one like it, is of another section; else the nearest here."""
+    key, here = location[-1], _fields_at(path[:-1])
+    sections = [("model", kind) for kind in MODELS.values()]
+    sections += [("data", Data), ("resources", Resources), ("search", Search), ("training", Training)]
+    homes = {field: f"{name}.{field}" for name, section in sections for field in section.model_fields}
+    if len(location) == 1:
+        homes |= {field: field for field in here}
+        close = difflib.get_close_matches(key, homes, n=1, cutoff=0.6)
+    else:
+        close = [key] if len(location) == 2 and key in homes and location[0] != "search_space" else []
+    return f"; did you mean {homes[close[0]]}?" if close else nearest(key, here)
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:

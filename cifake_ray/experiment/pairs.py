@@ -9,6 +9,7 @@ from cifake_ray.experiment.space import CategoricalDimension
 from cifake_ray.experiment.training import Training
 
 MOST_CONFIGURATIONS = 100_000  # that are ever listed: a grid's, or those left of a finite space
+_MOST_SHOWN = 10**15
 _UNCONDITIONAL = ("gp", "cmaes", "qmc", "nsga2")  # samplers of Optuna that draw conditional dimensions at random
 
 
@@ -56,7 +57,8 @@ def _check_grid(space: Space) -> None:
                 "or use another search.sampler"
             )
     if (count := count_configurations(space)) > MOST_CONFIGURATIONS and math.isfinite(count):
+        shown = f"{count:,.0f}" if count < _MOST_SHOWN else f"over {_MOST_SHOWN:,}"
         raise ValueError(
-            f"search.sampler: the grid has {count:,.0f} configurations, more than {MOST_CONFIGURATIONS:,}; "
+            f"search.sampler: the grid has {shown} configurations, more than {MOST_CONFIGURATIONS:,}; "
             "give int dimensions a step or fewer values, or use random"
         )

@@ -22,7 +22,7 @@ class Search(Strict):
     second_objective: SecondObjective | None = None
     grace_epochs: int = Field(1, ge=1, le=10_000)
     reduction_factor: int = Field(3, ge=2, le=1000)
-    time_budget_s: float | None = Field(None, gt=0)
+    time_budget_s: float | None = Field(None, gt=0, le=1e8)
     target: float | None = None
     winner_seeds: int = Field(3, ge=0, le=100)
 
@@ -37,7 +37,7 @@ class Resources(Strict):
     gpus_per_trial: float = Field(0, ge=0)
     workers_per_trial: int = Field(0, ge=0)
     max_concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    wait_s: float = Field(3600, gt=0)
+    wait_s: float = Field(3600, gt=0, le=1e8)
 
 
 class Data(Strict):

@@ -19,7 +19,9 @@ def _as_tuple(value: Any) -> Any:
 
 
 Values = Annotated[
-    tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
+    tuple[Annotated[Scalar, BeforeValidator(join_plus)], ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1, max_length=1000),
 ]
 
 
@@ -69,6 +71,7 @@ DIMENSIONS: dict[str, type[Strict]] = {
     "categorical": CategoricalDimension,
 }
 
+_MOST_STEPS = 1e15  # Optuna divides with 28 decimal digits, and a float tells no more apart
 _NEVER = ("kind", "trainable", "seed", "epochs", "precision")  # keys of a section that cannot be searched
 
 
@@ -83,8 +86,12 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
         raise ValueError(f"{where}: not a key that can be searched{nearest(name, searchable)}")
     if isinstance(dimension, CategoricalDimension):
         probes: Sequence[Any] = dimension.choices
-        if repeated := [one for at, one in enumerate(probes) if any(_same(one, other) for other in probes[:at])]:
-            raise ValueError(f"{where}.choices: {repeated[0]!r} is given twice; remove one")
+        known: dict[Any, Scalar] = {}
+        for choice in probes:
+            if (same := known.get(_meaning(choice))) is not None:
+                what = "is given twice" if str(same) == str(choice) else f"means the same as {same!r}"
+                raise ValueError(f"{where}.choices: {choice!r} {what}; remove one")
+            known[_meaning(choice)] = choice
     else:
         low, high = probes = dimension.bounds
         if low > high:
@@ -104,20 +111,14 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
     _check_baseline_inside(where, join_plus(getattr(section, name)), dimension)
 
 
-def _same(one: Scalar, other: Scalar) -> bool:
-    """Whether two choices are the same value, as written: 32, 32.0 and '32' are."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    numbers = [float(value) if _is_number(value) else value for value in (one, other)]
-    return numbers[0] == numbers[1]
-
-
-def _is_number(value: Scalar) -> bool:
+def _meaning(choice: Scalar) -> tuple[str, Any]:
+    """What is equal for equal choices: 32, 32.0 and '32' are, and so are `flip+crop` and `crop+flip`."""
+    if isinstance(choice, bool):
+        return "bool", choice
     try:
-        float(value)
+        return "number", float(choice)
     except ValueError:
-        return False
-    return True
+        return "text", tuple(sorted(str(choice).split("+")))
 
 
 def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None:
@@ -137,7 +138,7 @@ def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None
             f"--set {where}.{bound}={value!r}, or start inside"
         )
     steps = (value - low) / dimension.step if dimension.step else 0
-    if not math.isfinite(steps):
+    if dimension.step and (high - low) / dimension.step > _MOST_STEPS:
         raise ValueError(f"{where}: step {dimension.step:g} is too small to count with; give a larger one")
     if not math.isclose(steps, round(steps), abs_tol=1e-9):
         raise ValueError(f"{where}: the starting value {value!r} is not low + a multiple of step {dimension.step:g}")

@@ -47,27 +47,38 @@ class _Loader(yaml.SafeLoader):
         self.depth -= 1
         return node
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep=deep)
-        except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
-            what = f"{node.value!r} is no {node.tag.removeprefix(_BASE)}"
-            raise yaml.constructor.ConstructorError(None, None, shortened(what, 80), node.start_mark) from error
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag == f"{_BASE}merge":
+                continue
+            shown = shortened(key.value, 80) if isinstance(key, yaml.ScalarNode) else f"({key.id})"
+            if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_BASE}str":
+                raise yaml.composer.ComposerError(None, None, f"the key {shown} is no text", key.start_mark)
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"the key '{shown}' is given twice", key.start_mark)
+            seen.add(key.value)
+        return node
 
     def refuse_tag(self, node: yaml.Node) -> Any:
         tag = node.tag.replace(_BASE, "!!")
         what = f"a value with the tag {tag} is not read; write plain text or a number"
         raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        own = [key for key, _ in node.value if key.tag != f"{_BASE}merge"]
-        names = [self.construct_object(key, deep=True) for key in own]
-        for key, name in zip(own, names, strict=True):
-            if not isinstance(name, str):
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is no text", key.start_mark)
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        kind = node.tag.removeprefix(_BASE)
+        # a tag that is written, as in `!!int 1:30`, makes no other value of the text than YAML 1.2 does
+        if isinstance(node, yaml.ScalarNode) and kind in _PLAIN and not _reads_as(kind, node.value):
+            what = shortened(f"{node.value!r} is no {kind}", 80)
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+        return super().construct_object(node, deep=deep)
+
+
+def _reads_as(kind: str, text: str) -> bool:
+    """Whether a plain value of this kind is written so; a whole number is a float too."""
+    kinds = ("int", "float") if kind == "float" else (kind,)
+    return any(re.fullmatch(_PLAIN[one][0], text) for one in kinds)
 
 
 _Loader.yaml_constructors[None] = _Loader.refuse_tag
@@ -93,7 +104,11 @@ def parse_yaml(text: str, where: str) -> Any:
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise _invalid(f"{where}{line}", str(error.problem)) from error
+        cure = "; indent with spaces, not tabs" if r"'\t'" in str(error.problem) else ""
+        raise _invalid(f"{where}{line}", f"{error.problem}{cure}") from error
+    except yaml.reader.ReaderError as error:
+        line = f", line {text.count(chr(10), 0, error.position) + 1}"
+        raise _invalid(f"{where}{line}", f"a character that YAML does not allow, {error.character:#04x}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise _invalid(where, str(error)) from error
 

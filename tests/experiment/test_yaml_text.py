@@ -53,9 +53,14 @@ REFUSED = {
     "python": ("a: !!python/object/apply:os.system [ls]", "python/object/apply"),
     "key": ("{1: 2}", "the key 1 is no text"),
     "list as key": ("? [a]\n: 1", "is no text|unhashable"),
-    "twice": ("a: 1\na: 2", "the key 'a' is given twice"),
+    "twice": ("a: 1\na: 2", "line 2: .*the key 'a' is given twice"),
     "two documents": ("a: 1\n---\nb: 2", "another document"),
-    "tab": ("a:\n\t- 1", "line 2: not valid YAML"),
+    "tab": ("a:\n\t- 1", "line 2: not valid YAML.*indent with spaces, not tabs"),
+    "text as map": ("a: 1\nb: !!map x", "line 2: .*expected a mapping"),
+    "list as map": ("a: !!map [1]", "line 1: .*expected a mapping"),
+    "null": ("a: !!null x", "'x' is no null"),
+    "twice in what is merged": ("a:\n  <<: {b: 1, b: 2}", "line 2: .*the key 'b' is given twice"),
+    "control character": ("a: 1\nb: \x1b", "line 2: .*does not allow, 0x1b"),
     "undefined": ("a: *b", "undefined alias"),
 }
 
@@ -79,7 +84,11 @@ def test_many_digits_without_a_tag_are_no_number(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [("name: ü".encode("latin-1"), "save it as UTF-8"), ("name: x".encode("utf-16"), "save it as UTF-8")],
+    [
+        ("name: ü".encode("latin-1"), "save it as UTF-8"),
+        ("name: x".encode("utf-16"), "save it as UTF-8"),
+        ("name: x".encode("utf-16-le"), "save it as UTF-8"),
+    ],
 )
 def test_another_encoding_is_named(tmp_path: Path, data: bytes, words: str) -> None:
     (tmp_path / "x.yaml").write_bytes(data)
@@ -98,6 +107,33 @@ def test_a_space_with_tiny_steps_is_counted_and_not_listed() -> None:
         "search_space": {"lr": {"type": "float", "low": 0.001, "high": 1.0, "step": 1e-12}},
     }  # fmt: skip
     with pytest.raises(InputError, match="999,000,000,001 configurations"):
+        validate_experiment(tree, "here")
+    fine = {"type": "float", "low": 0.0, "step": 1e-15}
+    tree["search_space"] = {key: fine | {"high": 0.9} for key in ("dropout", "label_smoothing", "warmup", "ema")}
+    with pytest.raises(InputError, match="over 1,000,000,000,000,000 configurations"):
+        validate_experiment(tree, "here")
+
+
+def test_choices_that_decide_over_others_are_counted_and_not_listed() -> None:
+    many = {"type": "categorical", "choices": list(range(2, 1002))}
+    tree = {
+        "name": "x", "model": {"kind": "cnn"}, "search": {"sampler": "grid"},
+        "search_space": {
+            "batch_size": many, "head_width": many, "channels": many,
+            "lr": {"type": "categorical", "choices": [0.001, 0.01],
+                   "when": {"batch_size": [2], "head_width": [2, 3], "channels": [4]}},
+        },
+    }  # fmt: skip
+    with pytest.raises(InputError, match="1,000,000,002 configurations"):
+        validate_experiment(tree, "here")
+
+
+def test_more_than_a_thousand_choices_are_refused() -> None:
+    tree = {
+        "name": "x", "model": {"kind": "cnn"},
+        "search_space": {"batch_size": {"type": "categorical", "choices": list(range(2, 18_000))}},
+    }  # fmt: skip
+    with pytest.raises(InputError, match="at most 1000 items"):
         validate_experiment(tree, "here")
 
 
