@@ -1,4 +1,4 @@
-"""The files below a folder, or in a zip archive, by part and label; both are told by folder names alone.
+"""The files below a folder, or in a zip archive, by part and label; folder names alone tell both.
 
 Every file in a folder that names a class is a picture to be decoded, whatever its name ends in: its content decides.
 """

@@ -49,7 +49,7 @@ class Forecast:
 
     work: Work
     clock: Callable[[], float] = time.monotonic
-    ends: list[float] = field(default_factory=list)  # when each epoch of this session ended
+    ends: list[float] = field(default_factory=list)  # when each epoch ended since the start or resume
     retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining did
     anchor: tuple[float, float] | None = None  # when, and how many seconds were left then
 
@@ -76,7 +76,7 @@ class Forecast:
         return (now - self.ends[0]) / (searched + state.cost * retrained)
 
     def left(self) -> float | None:
-        """Seconds until the study is tested; None before the third epoch of this session."""
+        """Seconds until the study is tested; None before the third epoch since the start or resume."""
         if self.anchor is None:
             return None
         when, seconds = self.anchor

@@ -53,7 +53,7 @@ def cifake_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Comm
 
 
 def start(*arguments: str | Path, group: bool = False) -> subprocess.Popen[str]:
-    """The command line as a process of its own, with a Ray of its own; `group`: in a process group of its own."""
+    """The command line as a process that starts a local Ray; `group`: in its own process group."""
     command = [sys.executable, "-c", "from cifake_ray.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=group)
 
