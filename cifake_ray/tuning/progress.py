@@ -149,7 +149,9 @@ class Watch(tune.Callback):  # type: ignore[misc]
             self.patience.moved()
         else:
             self.patience.look()
-        if self.nodes is not None:
+        if self.nodes is not None and self.record.fault is not None:
+            self.nodes.check_all()  # a node that has joined and does not share the storage is to blame, by name
+        elif self.nodes is not None:
             self.nodes.check_new()
         if (reason := self.guard.reason(self.record)) is not None:
             self._end_trials([actor for trial in trials if (actor := trial.temporary_state.ray_actor) is not None])
