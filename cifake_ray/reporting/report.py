@@ -57,6 +57,7 @@ _COMPARISON = (
 )
 _TITLES = {"roc": "ROC", "cost": "What the search cost", "subjects": "Accuracy by subject",
            "robustness": "Degraded test images", "comparison": "All models"}  # fmt: skip
+_OF_ALL = ("comparison", *(name for name, *_ in _OVERVIEW))  # plots over all studies
 _AS_PNG = ("comparison", "learning-curves")  # what people put into slides
 _ALONE = 3  # studies that are drawn in this process: starting others takes as long
 
@@ -108,7 +109,7 @@ def _encoded(slug: str, study: str, caption: str, figure: Figure | None) -> list
 
 def _title(slug: str) -> str:
     """`Learning curves` for the plot whose slug ends so."""
-    names = ["comparison", *(name for name, *_ in (*_OVERVIEW, *_STUDY_PLOTS))]
+    names = [*_OF_ALL, *(name for name, *_ in _STUDY_PLOTS)]
     name = max((one for one in names if slug.endswith(one)), key=len)
     return _TITLES.get(name, name.replace("-", " ").capitalize())
 
@@ -119,7 +120,7 @@ def _drawing(studies: Sequence[Study]) -> Iterator[Iterator[list[Plot]]]:
 
     Forked processes import nothing anew; where there is no safe fork, all of it is done here.
     """
-    slugs = _slugs([study.name for study in studies], ["comparison", *(name for name, _, _ in _OVERVIEW)])
+    slugs = _slugs([study.name for study in studies], _OF_ALL)
     processes = cores() if sys.platform == "linux" else 1
     if len(studies) <= _ALONE or processes == 1:
         yield map(draw_study, studies, slugs)
@@ -141,12 +142,23 @@ def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     return slugs
 
 
-def _remove_stale(folder: Path, slugs: set[str]) -> None:
-    """Remove the plots of an earlier report that this one does not draw; files of other names stay."""
-    names = ("comparison", *(name for name, *_ in (*_OVERVIEW, *_STUDY_PLOTS)))
-    for file in folder.iterdir():
-        if file.suffix in (".svg", ".png") and file.stem.endswith(names) and file.stem not in slugs:
-            file.unlink()
+def _drawn_before(out: Path) -> set[str]:
+    """Slugs that the report already in `out` may have drawn, by the studies in its table; empty without a table.
+
+    A picture of another name is the user's, whatever its name ends with.
+    """
+    try:
+        rows = pd.read_csv(out / "comparison.csv", usecols=["study", "role"], dtype=str).dropna()
+    except (OSError, ValueError):
+        return set()
+    studies = list(dict.fromkeys(rows.loc[rows["role"] != "reference", "study"]))
+    return {*_OF_ALL, *(f"{slug}-{name}" for slug in _slugs(studies, _OF_ALL) for name, *_ in _STUDY_PLOTS)}
+
+
+def _remove(folder: Path, slugs: set[str]) -> None:
+    for slug in slugs:
+        for ending in ("svg", "png"):
+            (folder / f"{slug}.{ending}").unlink(missing_ok=True)
 
 
 def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, images: bool) -> list[Path]:
@@ -155,7 +167,7 @@ def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, images: boo
     with _drawing(studies) as plots_of_studies:
         drawn, sections = draw_overview(studies, frame), panels.sections(studies)
         drawn += itertools.chain.from_iterable(plots_of_studies)
-    _remove_stale(folder, {plot.slug for plot in drawn})
+    _remove(folder, _drawn_before(out) - {plot.slug for plot in drawn})
     written = []
     for plot in drawn:
         write_text(folder / f"{plot.slug}.svg", plot.svg)

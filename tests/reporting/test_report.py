@@ -189,3 +189,27 @@ def test_no_run_and_unwritable_folder_are_refused_in_one_line(make_run: MakeRun,
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write_report([make_run(parts="")], tmp_path / "file" / "out")
+
+
+def test_a_report_replaces_the_plots_of_an_earlier_one_and_no_picture_of_the_user(tmp_path: Path) -> None:
+    make, out = make_run_in(tmp_path), tmp_path / "out"
+    write_report([make("first"), make("second")], out)
+    own = {"my-cost.png", "model-comparison.svg", "timeline.png", "third-roc.svg", "first-notes.png"}
+    for name in own:
+        (out / "plots" / name).write_text("mine")
+    write_report([tmp_path / "runs" / "second"], out)
+    left = {file.name for file in (out / "plots").iterdir()}
+    assert own <= left
+    assert not {name for name in left - own if name.startswith("first-")}
+    assert "second-cost.svg" in left
+
+
+@pytest.mark.parametrize("table", [None, "", "a,b\n1,2\n", b"\xff\xfe\x00"])
+def test_pictures_beside_a_table_that_is_no_report_stay(tmp_path: Path, table: str | bytes | None) -> None:
+    out = tmp_path / "out"
+    (out / "plots").mkdir(parents=True)
+    (out / "plots" / "robustness.png").write_text("mine")
+    if table is not None:
+        (out / "comparison.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
+    write_report([make_run_in(tmp_path)("cnn")], out)
+    assert (out / "plots" / "robustness.png").read_text() == "mine"
