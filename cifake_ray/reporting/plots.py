@@ -14,7 +14,6 @@ from cifake_ray.reporting.figures import (
     BLUE,
     CARD,
     GREEN,
-    INK,
     MANY,
     MUTED,
     VERMILLION,
@@ -51,8 +50,8 @@ def learning_curves(study: Study) -> Figure | None:
         whole_ticks(panel)
     axes[0, 0].set_ylabel(ACCURACY)
     axes[1, 0].set(ylabel=LOSS, xlabel="epoch")
-    legend_above(axes[0, 0], 2)
-    figure.subplots_adjust(top=1 - 0.48 / 5.4, hspace=0.1)
+    legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
+    figure.subplots_adjust(hspace=0.1)
     return figure
 
 
@@ -79,9 +78,9 @@ def _draw_role(axes: Axes, role: str, curve: pd.DataFrame, quantity: str) -> Non
 
 @styled
 def trial_curves(study: Study) -> Figure | None:
-    """Validation accuracy and loss of every trial by epoch: stopped ones grey, the best in front; None without any."""
+    """Validation accuracy and loss of every trial by epoch: stopped grey, the best in front; None for one trial."""
     curves = study.curves
-    if curves.empty:
+    if curves["trial_id"].nunique() < 2:
         return None
     status = curves["trial_id"].map(study.trials.set_index("trial_id")["status"].astype(str).to_dict())
     best = study.trial("tuned").get("trial_id")
@@ -97,7 +96,7 @@ def trial_curves(study: Study) -> Figure | None:
         whole_ticks(panel)
     axes[0, 0].set_ylabel("validation " + ACCURACY)
     axes[1, 0].set(ylabel="validation loss (nats)", xlabel="epoch")
-    legend_above(axes[0, 0], 3)
+    legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     figure.subplots_adjust(hspace=0.1)
     return figure
 
@@ -135,10 +134,10 @@ def _draw_best(axes: Axes, curve: pd.DataFrame, metric: str, label: str) -> None
 
 @styled
 def best_so_far(study: Study) -> Figure | None:
-    """The study's metric of each trial in the order of proposal, and the best until then. None without results."""
+    """The study's metric of each trial in the order of proposal, and the best until then. None for fewer than two."""
     metric = study.experiment.search.metric
     trials = study.trials[study.trials[metric].notna() & (study.trials["status"] != "failed")]
-    if trials.empty:
+    if len(trials) < 2:
         return None
     values = trials[metric].to_numpy(float) * scale_of(metric)
     best = np.minimum.accumulate(values) if metric == "val_loss" else np.maximum.accumulate(values)
@@ -152,7 +151,7 @@ def best_so_far(study: Study) -> Figure | None:
     robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
     panel.set(xlabel="trial, in the order of proposal", ylabel=metric_label(metric))
     whole_ticks(panel)
-    legend_above(panel, 4)
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
@@ -181,7 +180,7 @@ def draw_statuses(axes: Axes, x: Any, y: Any, status: pd.Series, *, many: bool =
                       label=label, color=edge, markerfacecolor=face, rasterized=many)  # fmt: skip
 
 
-def status_legend(axes: Axes, status: pd.Series) -> None:
+def status_legend(figure: Figure, status: pd.Series) -> None:
     """Entries for the statuses that these trials have, for the best one and the baseline."""
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.2}
     completed = (status == "completed").to_numpy()
@@ -193,5 +192,4 @@ def status_legend(axes: Axes, status: pd.Series) -> None:
         Line2D([], [], linestyle="", marker="*", markersize=9, color=VERMILLION, label="best"),
         Line2D([], [], linestyle="", marker="D", markersize=5, color=GREEN, label="baseline"),
     ]
-    axes.figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.1, 1.0), ncols=4, handletextpad=0.2,
-                       columnspacing=1.1, labelcolor=INK)  # fmt: skip
+    legend_above(figure, handles)

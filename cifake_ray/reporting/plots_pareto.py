@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
-from cifake_ray.reporting.figures import GREEN, MANY, PURPLE, VERMILLION, new_figure, robust_limits, styled
+from cifake_ray.reporting.figures import GREEN, MANY, PURPLE, VERMILLION, log_axis, new_figure, robust_limits, styled
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.pareto import LABELS, measured_trials, pareto_front
 from cifake_ray.reporting.plots import draw_statuses, metric_label, scale_of, status_legend
@@ -34,15 +34,21 @@ def pareto_plot(study: Study) -> Figure | None:
     _mark(panel, trials, second, search.metric, 0, "D", 5, GREEN)
     robust_limits(panel, y.tolist(), keep="low" if search.metric == "val_loss" else "high")
     if x.min() > 0 and end / x.min() > _LOG_RANGE:
-        panel.set_xscale("log")
-        panel.xaxis.set_minor_formatter(NullFormatter())
-    panel.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-    )
+        panel.set_xlim(x.min() / 1.2, end * 1.2)
+        log_axis(panel, float(x.min()) / 1.2, end * 1.2, label=_short)
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     panel.tick_params(axis="x", labelsize=8)
     panel.set(xlabel=LABELS[second], ylabel=metric_label(search.metric))
-    status_legend(panel, trials["status"])
+    status_legend(figure, trials["status"])
     return figure
+
+
+def _short(value: float) -> str:
+    """`1.5M`, `20k`, `300`."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
 def _mark(

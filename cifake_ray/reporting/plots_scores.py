@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from cifake_ray.data.strata import SUBJECT_NAMES
+from cifake_ray.reporting.cells import whole
 from cifake_ray.reporting.certainty import median_seed
 from cifake_ray.reporting.figures import (
     BLUE,
@@ -19,6 +20,9 @@ from cifake_ray.reporting.figures import (
     PURPLE,
     SKY,
     VERMILLION,
+    legend_above,
+    legend_height,
+    log_axis,
     new_figure,
     percent_axis,
     styled,
@@ -36,24 +40,23 @@ _LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of CIFAKE's 10
 
 @styled
 def roc_curves(studies: Sequence[Study]) -> Figure | None:
-    """FAKE recognised against REAL called FAKE, the latter on a log axis; each winner's seed of median validation."""
+    """FAKE called FAKE against REAL called FAKE, the latter on a log axis; each winner's seed of median validation."""
     tested = [(place, study, seed) for place, study in enumerate(studies) if (seed := median_seed(study)) is not None]
     if not tested:
         return None
-    figure, panel = _one_panel(3.4, len(tested))
+    figure, panel = _one_panel(3.4, [_name(study) for _, study, *_ in tested])
     for place, study, seed in tested:
         assert study.predictions is not None
         false, true = roc(study.predictions, seed)
         panel.plot(
             100 * np.maximum(false, _LEAST), 100 * true, **_line(place), label=_name(study), drawstyle="steps-post"
         )
-    panel.set(
-        xscale="log", **_roc_limits([roc(study.predictions, seed) for _, study, seed in tested if study.predictions])
-    )
+    limits = _roc_limits([roc(study.predictions, seed) for _, study, seed in tested if study.predictions])
+    panel.set(**limits)
+    log_axis(panel, *limits["xlim"])
     panel.set(xlabel="REAL images called FAKE (%), log scale", ylabel="FAKE images called FAKE (%)")
-    for axis in (panel.xaxis, panel.yaxis):
-        percent_axis(axis)
-    _legend(figure, panel, len(tested))
+    percent_axis(panel.yaxis)
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
@@ -71,7 +74,7 @@ def reliabilities(studies: Sequence[Study]) -> Figure | None:
     tested = [(place, study) for place, study in enumerate(studies) if median_seed(study) is not None]
     if not tested:
         return None
-    figure, panel = _one_panel(3.6, len(tested))
+    figure, panel = _one_panel(3.4, [_name(study) for _, study in tested])
     panel.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
     for place, study in tested:
         assert study.predictions is not None
@@ -82,7 +85,7 @@ def reliabilities(studies: Sequence[Study]) -> Figure | None:
     panel.set(
         xlim=(-2, 102), ylim=(-2, 102), xlabel="stated probability of FAKE (%)", ylabel="images that are FAKE (%)"
     )
-    _legend(figure, panel, len(tested))
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
@@ -95,7 +98,7 @@ def subjects(studies: Sequence[Study]) -> Figure | None:
     if not found:
         return None
     names = [name for name in SUBJECT_NAMES if any(name in accuracies for _, _, accuracies in found)]
-    figure, panel = _rows_panel(names, len(found))
+    figure, panel = _rows_panel(names, [_name(study) for _, study, _ in found])
     for rank, (place, study, accuracies) in enumerate(found):
         left_out = study.experiment.data.leave_out
         for row, name in enumerate(names):
@@ -103,7 +106,7 @@ def subjects(studies: Sequence[Study]) -> Figure | None:
                 _dot(panel, 100 * accuracies[name], row + _offset(rank, len(found)), place, hollow=name in left_out)
         panel.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=_name(study))
     panel.set_xlabel("test accuracy (%)")
-    _legend(figure, panel, len(found))
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
@@ -116,7 +119,8 @@ def robustness(studies: Sequence[Study]) -> Figure | None:
     rows_of = {study.name: [row for row in study.robustness["rows"] if row["kind"] not in _SUBJECT_ROWS]
                for _, study in panels}  # fmt: skip
     names = list(dict.fromkeys(row["name"] for rows in rows_of.values() for row in rows))
-    figure, panel = _rows_panel(names, len(panels), left=1.75)
+    labels = _counted_names([study for _, study in panels])
+    figure, panel = _rows_panel(names, labels, left=1.55)
     panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
     for rank, (place, study) in enumerate(panels):
         for row in rows_of[study.name]:
@@ -126,24 +130,22 @@ def robustness(studies: Sequence[Study]) -> Figure | None:
                 [100 * accuracy["low"], 100 * accuracy["high"]], [y, y], color=_COLOURS[place % 6], linewidth=1.4
             )
             _dot(panel, 100 * accuracy["value"], y, place)
-        panel.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=_name(study))
+        panel.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=labels[rank])
     panel.set_xlabel("accuracy (%); dashed: 50 %, chance")
-    _legend(figure, panel, len(panels))
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
-def _one_panel(height: float, entries: int) -> tuple[Figure, Axes]:
-    height += _legend_height(entries)
-    figure, axes = new_figure(height)
-    figure.subplots_adjust(top=1 - (0.12 + _legend_height(entries)) / height)
+def _one_panel(height: float, labels: Sequence[str]) -> tuple[Figure, Axes]:
+    """A panel that is as high whatever stands in its legend."""
+    figure, axes = new_figure(height + legend_height(labels))
     return figure, axes[0, 0]
 
 
-def _rows_panel(names: Sequence[str], entries: int, left: float = 1.0) -> tuple[Figure, Axes]:
+def _rows_panel(names: Sequence[str], labels: Sequence[str], left: float = 1.0) -> tuple[Figure, Axes]:
     """A panel with one band for each name."""
-    height = 0.7 + len(names) * max(0.2, 0.1 * entries) + _legend_height(entries)
+    height = 0.55 + len(names) * max(0.2, 0.09 * len(labels)) + legend_height(labels)
     figure, axes = new_figure(height, left=left)
-    figure.subplots_adjust(top=1 - (0.12 + _legend_height(entries)) / height)
     panel = axes[0, 0]
     panel.set_yticks(range(len(names)), names, fontsize=8)
     panel.yaxis.set_major_locator(FixedLocator(range(len(names))))
@@ -153,6 +155,14 @@ def _rows_panel(names: Sequence[str], entries: int, left: float = 1.0) -> tuple[
         panel.axhspan(row - 0.5, row + 0.5, color=MUTED, alpha=0.1, linewidth=0)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return figure, panel
+
+
+def _counted_names(studies: Sequence[Study]) -> list[str]:
+    """Names of studies; with the number of degraded images where it is not the same for all."""
+    counts = [study.robustness.get("test_images") for study in studies]
+    if len(set(counts)) == 1:
+        return [_name(study) for study in studies]
+    return [f"{_name(study)} ({whole(count)} images)" for study, count in zip(studies, counts, strict=True)]
 
 
 def _offset(rank: int, entries: int) -> float:
@@ -172,15 +182,3 @@ def _line(place: int) -> dict[str, Any]:
 
 def _name(study: Study) -> str:
     return study.name if len(study.name) <= 26 else study.name[:25] + "…"
-
-
-def _legend_height(entries: int) -> float:
-    return 0.16 * -(-entries // 2) + 0.06
-
-
-def _legend(figure: Figure, axes: Axes, entries: int) -> None:
-    """Two columns above the axes."""
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.02, 1.0), ncols=min(entries, 2),
-        handlelength=1.8, handletextpad=0.5, columnspacing=1.2, borderpad=0.2, labelspacing=0.3,
-    )  # fmt: skip

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.figures import (
@@ -19,6 +19,8 @@ from cifake_ray.reporting.figures import (
     MANY,
     MUTED,
     VERMILLION,
+    legend_above,
+    log_axis,
     new_figure,
     percent_axis,
     robust_limits,
@@ -28,7 +30,7 @@ from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.plots import draw_statuses, metric_label, scale_of, status_legend
 
 _COLUMNS = 2
-_PANEL_POINTS, _CHARACTER_POINTS = 105.0, 5.0  # a panel's axis, a digit of 8 points
+_PANEL_POINTS = 90.0  # a panel's axis within its bounds
 _SPLITS = (("train", "training", "^", MUTED), ("val", "validation", "s", VERMILLION), ("test", "test", "o", BLUE))
 
 
@@ -40,9 +42,10 @@ def hyperparameters(study: Study) -> Figure | None:
     if trials.empty or not study.dimensions:
         return None
     rows = math.ceil(len(study.dimensions) / _COLUMNS)
-    height = 0.45 + 2.15 * rows
+    more = 0.14 * max(_label_lines(study.experiment.search_space[name]) - 1 for name in study.dimensions)  # inch
+    height = 0.45 + (1.9 + more) * rows
     figure, axes = new_figure(height, rows, _COLUMNS, sharey=True)
-    figure.subplots_adjust(top=1 - 0.34 / height, bottom=0.5 / height, hspace=0.55)
+    figure.subplots_adjust(hspace=0.45 + more, bottom=(0.5 + more) / height)
     for panel, name in zip(axes.flat, study.dimensions, strict=False):
         _draw_dimension(panel, study, trials, name, metric)
     for panel in axes.flat[len(study.dimensions) :]:
@@ -52,7 +55,7 @@ def hyperparameters(study: Study) -> Figure | None:
     )
     for panel in axes[:, 0]:
         panel.set_ylabel(metric_label(metric))
-    status_legend(axes[0, 0], trials["status"])
+    status_legend(figure, trials["status"])
     return figure
 
 
@@ -79,39 +82,31 @@ def _positions(values: pd.Series, dimension: Dimension) -> Any:
     return values.map(places).to_numpy(float) + spread
 
 
+def _choice_labels(dimension: CategoricalDimension) -> list[str]:
+    return [str(choice).replace("+", "+\n") for choice in dimension.choices]
+
+
+def _label_lines(dimension: Dimension) -> int:
+    """Lines of the longest label under the dimension's axis."""
+    labels = _choice_labels(dimension) if isinstance(dimension, CategoricalDimension) else [""]
+    return 1 + max(label.count("\n") for label in labels)
+
+
 def _scale_axis(axes: Axes, dimension: Dimension) -> None:
     if isinstance(dimension, CategoricalDimension):
-        labels = [str(choice).replace("+", "+\n") for choice in dimension.choices]
-        small: dict[str, Any] = {"fontsize": 7} if max(map(len, map(str, dimension.choices))) * len(labels) > 18 else {}
+        labels = _choice_labels(dimension)
+        widest = max(len(line) for label in labels for line in label.split("\n"))
+        small: dict[str, Any] = {"fontsize": 7.5} if widest * len(labels) > 18 else {}
         axes.set_xticks(range(len(labels)), labels, **small)
         axes.set_xlim(-0.5, len(labels) - 0.5)
         return
     if dimension.log:
-        axes.set_xscale("log")
-        low, high = dimension.bounds
+        low, high = map(float, dimension.bounds)
         axes.set_xlim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
-        axes.xaxis.set_major_locator(FixedLocator(log_ticks(float(low), float(high))))
-        axes.xaxis.set_minor_locator(NullLocator())
+        log_axis(axes, low, high, _PANEL_POINTS)
+        return
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.tick_params(axis="x", labelsize=8)
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Values of 1-2-5 decades between the bounds of a log axis, as many as have room for their labels."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [float(f"{step}e{decade}") for decade in decades for step in (1, 2, 5)]
-    inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
-    if len(inside) < 2:
-        inside = [low, high]
-    kept: list[float] = []
-    free = -math.inf  # points along the axis from which on nothing is written yet
-    for tick in inside:
-        at = _PANEL_POINTS * math.log(tick / low) / math.log(high / low)
-        half = _CHARACTER_POINTS * len(f"{tick:g}") / 2
-        if at - half >= free:
-            kept.append(tick)
-            free = at + half + _CHARACTER_POINTS
-    return kept
 
 
 @styled
@@ -131,7 +126,7 @@ def comparison(frame: pd.DataFrame) -> Figure | None:
     panel.grid(axis="y", visible=False)
     panel.set_xlabel("accuracy (%), 95 % interval")
     percent_axis(panel.xaxis)
-    _comparison_legend(figure)
+    _comparison_legend(figure, claims=bool((rows["role"] == "reference").any()))
     return figure
 
 
@@ -169,12 +164,12 @@ def _short(text: str) -> str:
     return text if len(text) <= 22 else text[:21] + "…"
 
 
-def _comparison_legend(figure: Figure) -> None:
-    handles = [
-        Line2D([], [], linestyle="", marker=marker, markersize=5.5, color=colour, label=name)
-        for _, name, marker, colour in _SPLITS
-    ]
-    handles.append(Line2D([], [], linestyle="", marker="o", markersize=5.5, markerfacecolor=CARD, markeredgecolor=INK,
-                          label="hollow *: claim of others"))  # fmt: skip
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0), ncols=4, handletextpad=0.1,
-                  columnspacing=0.9)  # fmt: skip
+def _comparison_legend(figure: Figure, *, claims: bool) -> None:
+    dot: dict[str, Any] = {"linestyle": "", "markersize": 5.5}
+    handles = [Line2D([], [], marker=marker, color=colour, label=name, **dot) for _, name, marker, colour in _SPLITS]
+    if claims:
+        handles.append(
+            Line2D([], [], marker="o", markerfacecolor=CARD, markeredgecolor=INK, label="hollow *: claim of others",
+                   **dot)
+        )  # fmt: skip
+    legend_above(figure, handles)

@@ -30,11 +30,11 @@ _TOP = 0.1  # share of trials drawn as good ones
 
 @styled
 def cost(study: Study) -> Figure | None:
-    """The best so far against the core-seconds of all trials until then, in the order in which they ended."""
+    """The best so far against the core-seconds of all trials until then, in the order of their ends; None for one."""
     metric = study.experiment.search.metric
     trials = study.trials[study.trials[metric].notna() & (study.trials["status"] != "failed")]
     trials = trials[trials["cpu_seconds"].notna()]
-    if trials.empty:
+    if len(trials) < 2:
         return None
     ended = study.timeline.groupby("trial_id")["end"].max()
     order = ended.reindex(trials["trial_id"].to_numpy(float)).to_numpy(float)
@@ -51,17 +51,17 @@ def cost(study: Study) -> Figure | None:
     panel.set_xlim(0, spent[-1] * 1.02)
     robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
     panel.set(xlabel="core-seconds of all trials until its end", ylabel=metric_label(metric))
-    legend_above(panel, 2)
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
 @styled
 def timeline(study: Study) -> Figure | None:
-    """When each trial ran, in rows as few as hold those that ran at once. None for runs that did not note it."""
+    """When each trial ran, in rows as few as hold those that ran at once. None for fewer than two, or not recorded."""
     spans = study.timeline[study.timeline["end"] > study.timeline["start"]]
-    if spans.empty:
+    if spans["trial_id"].nunique() < 2:
         return None
-    lanes = places(spans)
+    lanes = slots(spans)
     status = spans["trial_id"].map(study.trials.set_index("trial_id")["status"].astype(str).to_dict()).to_numpy()
     unit, name = (60.0, "minutes") if spans["end"].max() > 180 else (1.0, "seconds")
     rows = int(lanes.max()) + 1
@@ -80,28 +80,28 @@ def timeline(study: Study) -> Figure | None:
     panel.set_yticks(range(rows) if rows <= 8 else range(0, rows, math.ceil(rows / 8)))
     panel.yaxis.set_major_formatter(lambda value, _: f"{value + 1:g}")
     panel.grid(axis="y", visible=False)
-    panel.set(xlabel=f"{name} since the first trial began; slots busy {busy_share(study):.0%} of it", ylabel="slot")
-    legend_above(panel, 4)
+    panel.set(xlabel=f"{name} since the first start; slots busy {100 * busy_share(study):.0f} %", ylabel="slot")
+    legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 
 
-def places(spans: pd.DataFrame) -> np.ndarray:
+def slots(spans: pd.DataFrame) -> np.ndarray:
     """A row for each span, in order of start: the lowest in which nothing runs any more; int [n]."""
     free: list[float] = []
     lanes = []
     for start, end in zip(spans["start"], spans["end"], strict=True):
-        lane = next((place for place, until in enumerate(free) if until <= start + 0.02), len(free))  # ends are rounded
+        lane = next((slot for slot, until in enumerate(free) if until <= start + 0.02), len(free))  # ends are rounded
         free[lane : lane + 1] = [end]
         lanes.append(lane)
     return np.array(lanes, dtype=int)
 
 
 def busy_share(study: Study) -> float:
-    """Share of the places' time between the first start and the last end in which a trial ran; NaN if unknown."""
+    """Share of the slots' time between the first start and the last end in which a trial ran; NaN if unknown."""
     spans = study.timeline[study.timeline["end"] > study.timeline["start"]]
     if spans.empty:
         return math.nan
-    rows = int(places(spans).max()) + 1
+    rows = int(slots(spans).max()) + 1
     return float((spans["end"] - spans["start"]).sum() / (rows * (spans["end"].max() - spans["start"].min())))
 
 
@@ -136,7 +136,8 @@ def parallel_coordinates(study: Study) -> Figure | None:
     _draw_configurations(axes[0, 0], heights)
     labels = [*map(_ends, space), (f"{low:.4g}", f"{high:.4g}")]
     _draw_axes(axes[0, 0], [*names, metric_label(metric).replace("validation ", "validation\n")], labels, space)
-    figure.subplots_adjust(left=0.09, right=0.9, bottom=0.24, top=0.85)
+    legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
+    figure.subplots_adjust(left=0.09, right=0.9, bottom=0.6 / 3.4, top=figure.subplotpars.top - 0.16 / 3.4)
     return figure
 
 
@@ -171,7 +172,6 @@ def _draw_configurations(axes: Axes, heights: np.ndarray) -> None:
             )
     axes.set_xlim(0, heights.shape[1] - 1)
     axes.set_ylim(-0.06, 1.06)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=3, handlelength=1.6, borderaxespad=0, borderpad=0.1)
 
 
 def _wrapped(name: str) -> str:

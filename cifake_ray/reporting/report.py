@@ -42,9 +42,10 @@ _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
 )  # fmt: skip
 _OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ...] = (
     ("robustness", plots_scores.robustness,
-     "Accuracy on degraded test images, with 95 % intervals."),
+     "Accuracy on degraded test images, with 95 % intervals: the fewer images, the wider."),
     ("roc", plots_scores.roc_curves,
-     "ROC of each winner (its seed of median validation accuracy) on test images without duplicates."),
+     "ROC of each winner (its seed of median validation accuracy) on test images without duplicates: the part in which "
+     "curves differ. The axes begin at 0.1 % of REAL and below the lowest curve and end where all are near 100 %."),
     ("reliability", plots_scores.reliabilities,
      "Reliability: how many images are FAKE among those given about this probability of it; on the dashed line the "
      "probabilities are right. Bins of fewer than 20 images are left out; the ECE stands in the table."),

@@ -2,24 +2,30 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from cifake_ray.experiment import parse_yaml, validate_experiment
-from cifake_ray.reporting import plots, plots_scores, plots_search, plots_trials
+from cifake_ray.reporting import plots, plots_pareto, plots_scores, plots_search, plots_trials
 from cifake_ray.reporting.figures import encode, inline_svg
-from cifake_ray.reporting.load import load
+from cifake_ray.reporting.load import Study, load
 from cifake_ray.reporting.tables import comparison_table
 
-from .conftest import MakeRun
+from .conftest import MakeRun, robustness_of
 
 OF_STUDY = [
     plots.learning_curves, plots.trial_curves, plots.best_so_far, plots_search.hyperparameters, plots_trials.cost,
     plots_trials.timeline, plots_trials.parallel_coordinates,
 ]  # fmt: skip
+ROOT = Path(__file__).parent.parent.parent
+REAL_RUNS = [*sorted((ROOT / "results" / "studies").iterdir()),
+             *(ROOT / "tests" / "runs" / "v0.1" / name for name in ("finished", "frozen", "interrupted"))]  # fmt: skip
 OF_ALL = [plots_scores.roc_curves, plots_scores.reliabilities, plots_scores.subjects, plots_scores.robustness]
 
 
@@ -43,7 +49,7 @@ def test_cost_adds_core_seconds_in_the_order_of_the_ends(make_run: MakeRun) -> N
 
 def test_timeline_has_as_many_rows_as_trials_ran_at_once(make_run: MakeRun) -> None:
     study = load(make_run(trials=9))
-    assert plots_trials.places(study.timeline).max() == 1
+    assert plots_trials.slots(study.timeline).max() == 1
     assert 0.9 < plots_trials.busy_share(study) <= 1
 
 
@@ -177,3 +183,108 @@ def test_roc_shows_the_part_in_which_the_curves_differ(make_run: MakeRun) -> Non
     panel = figure.axes[0]
     assert panel.get_xlim()[0] == pytest.approx(0.1)
     assert panel.get_ylim()[0] > 60  # the fixture's models are good
+
+
+def written(figure: Figure) -> list[Text]:
+    """What is to be read in a figure, laid out."""
+    figure.canvas.draw()
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def drawn(studies: list[Study]) -> list[Figure]:
+    figures = [plot(study) for study in studies for plot in (*OF_STUDY, plots_pareto.pareto_plot)]
+    figures += [plot(studies) for plot in OF_ALL] + [plots_search.comparison(comparison_table(studies))]
+    return [figure for figure in figures if figure is not None]
+
+
+@pytest.mark.parametrize("run", REAL_RUNS, ids=lambda run: run.name)
+def test_all_text_lies_within_the_figure_and_none_over_another(run: Path) -> None:
+    assert_readable(load(run))
+
+
+SPACES: dict[str, dict[str, Any]] = {
+    "stages": {"stages": {"type": "categorical", "choices": [["stem", "layer1", "layer2"], ["layer1"], ["layer2"]]}},
+    "words": {"optimizer": {"type": "categorical", "choices": ["adam", "adamw", "sgd"]}},
+    "numbers": {"batch_size": {"type": "categorical", "choices": [16, 32, 64, 128, 256, 512]}},
+    "tiny": {"lr": {"type": "float", "low": 1e-8, "high": 1e-1, "log": True}},
+    "linear": {"label_smoothing": {"type": "float", "low": 0.0, "high": 0.0123}},
+}
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_any_search_space_is_drawn_readably(make_run: MakeRun, space: dict[str, Any]) -> None:
+    run = make_run(kind="resnet50")
+    study, tree = load(run), parse_yaml((run / "experiment.yaml").read_text(), "x")
+    tree["search_space"] |= space
+    changed = validate_experiment(tree, "x")
+    rng = np.random.default_rng(0)
+    trials = study.trials
+    for name, dimension in changed.search_space.items():
+        values = [str(choice) for choice in dimension.choices] if dimension.type == "categorical" else None
+        column = rng.choice(values, len(trials)) if values else rng.uniform(*dimension.bounds, len(trials))
+        trials = trials.assign(**{name: column})
+    assert_readable(replace(study, experiment=changed, trials=trials))
+
+
+def assert_readable(study: Study) -> None:
+    """All text of the study's plots is within its figure, and none covers another."""
+    for figure in drawn([study]):
+        boxes = {text: text.get_window_extent() for text in written(figure) if shown(text, figure)}
+        for text, box in boxes.items():
+            assert box.x0 >= -1, text
+            assert box.y0 >= -1, text
+            assert box.x1 <= figure.bbox.width + 1, text
+            assert box.y1 <= figure.bbox.height + 1, text
+        for one, other in itertools.combinations(boxes, 2):
+            assert not boxes[one].padded(-1).overlaps(boxes[other].padded(-1)), (one, other)
+
+
+def shown(text: Text, figure: Figure) -> bool:
+    """Whether it is drawn: labels of ticks outside the limits exist and are not."""
+    hidden = [axes for axes in figure.axes if not axes.get_visible()]
+    if any(text in axes.findobj(Text) for axes in hidden):
+        return False
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            slack = 1e-9 * max(abs(low), abs(high))
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if text in (tick.label1, tick.label2):
+                    return bool(low - slack <= tick.get_loc() <= high + slack)
+    return True
+
+
+def test_many_studies_with_long_names_fit_into_the_legends(make_run: MakeRun) -> None:
+    studies = [load(make_run(f"a-rather-long-name-of-a-study-{place}")) for place in range(7)]
+    for figure in drawn(studies):
+        for text in written(figure):
+            if shown(text, figure):
+                assert text.get_window_extent().x1 <= figure.bbox.width + 1, text
+        tops = [axes.get_tightbbox().y1 for axes in figure.axes if axes.get_visible()]
+        assert all(legend.get_window_extent().y0 >= max(tops) - 6 for legend in figure.legends)
+
+
+@pytest.mark.parametrize("plot", [one for one in OF_STUDY if one is not plots.learning_curves])
+def test_a_single_trial_has_no_plot_of_its_search(make_run: MakeRun, plot: Any) -> None:
+    if plot is not plots_search.hyperparameters:
+        assert plot(load(make_run(trials=1))) is None
+
+
+def test_other_numbers_of_degraded_images_are_in_the_legend(make_run: MakeRun) -> None:
+    studies = [load(make_run(name)) for name in ("one", "two")]
+    measured = [robustness_of({"as they are": 0.9}) | {"test_images": count} for count in (1_000, 20_000)]
+    counted = [replace(study, robustness=noted) for study, noted in zip(studies, measured, strict=True)]
+    for chosen, names in ((counted, ["one (1,000 images)", "two (20,000 images)"]), (counted[:1], ["one"])):
+        figure = plots_scores.robustness(chosen)
+        assert figure is not None
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+
+
+def test_claims_are_in_the_legend_only_where_there_are_any(make_run: MakeRun) -> None:
+    for generated, claims in ((False, True), (True, False)):
+        study = load(make_run(str(generated), generated=generated))
+        figure = plots_search.comparison(comparison_table([study]))
+        assert figure is not None
+        names = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert ("hollow *: claim of others" in names) is claims
