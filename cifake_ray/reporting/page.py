@@ -1,5 +1,7 @@
 """The report as one HTML page that loads nothing: what it shows, gathered as plain values for the template."""
 
+import itertools
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +20,20 @@ from cifake_ray.reporting.load import Role, Study, number, section
 from cifake_ray.reporting.repeat import repeat_command, winner_command
 from cifake_ray.reporting.tables import RANDOM_NOTE, what_it_is
 
+_SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _SHOWN = 10  # trials shown before the rest is folded away
+
+
+_TERMS = {
+    "Constant answer %": "Share of the larger class: what one answer to everything reaches",
+    "Balanced %": "Mean of the shares of FAKE and of REAL images that are judged rightly",
+    "AUC": "Area under the ROC curve: how often a FAKE image has a higher probability of FAKE than a REAL one",
+    "F1 of FAKE": "Harmonic mean of precision and recall of FAKE, at probability 0.5",
+    "F1 (FAKE)": "Harmonic mean of precision and recall of FAKE, at probability 0.5",
+    "ECE": "Expected calibration error: mean distance of confidence and accuracy, 15 bins",
+    "p": "Probability of a difference as large by chance alone",
+    "p, Holm": "The same, corrected for the number of pairs",
+}
 
 
 def render(
@@ -33,12 +48,14 @@ def render(
     figures = [(plot.study, _figure(place, plot)) for place, plot in enumerate(plots)]
     overview = [figure for owner, figure in figures if not owner]
     anchors = {study.name: f"study-{place}" for place, study in enumerate(studies, 1)}
+    took = {study.name: _took(study) for study in studies}
     template = _environment().get_template("report.html.j2")
     return template.render(
         headlines=text.headlines(studies, frame),
         title=text.title(studies),
         about=_about(studies),
-        board=[_board_line(row, anchors) for row in text.main_rows(frame) if row["role"] != "reference"],
+        board=[_board_line(row, anchors, took) for row in text.main_rows(frame) if row["role"] != "reference"],
+        winner=next((command for study in studies[:1] if (command := winner_command(study))), ""),
         rows=[_comparison_row(row) | {"anchor": anchors.get(str(row["study"]), "")} for row in text.main_rows(frame)],
         costs=[_cost_row(row) for row in text.main_rows(frame)],
         baselines=[text.baseline_cells(row) for row in text.baseline_rows(frame)],
@@ -47,27 +64,46 @@ def render(
         unmeasured=panels.unmeasured(studies),
         limits=limits(studies),
         first=overview[:1],
-        overview=overview[1:],
+        overview=columns(overview[1:]),
         studies=[
-            _study(study, [figure for owner, figure in figures if owner == study.name], images) for study in studies
+            _study(study, columns([figure for owner, figure in figures if owner == study.name]), images)
+            for study in studies
         ],
     )
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cifake_ray.reporting", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.globals["TERMS"] = _TERMS
+    return environment
 
 
 def _figure(place: int, plot: Plot) -> dict[str, Any]:
     # matplotlib escapes the text it draws; the label is escaped here
     svg = Markup(inline_svg(plot.svg, f"f{place}", str(escape(plot.caption))))
-    return {"svg": svg, "title": plot.title, "caption": plot.caption}
+    width, height = map(float, _SIZE.findall(plot.svg)[0])
+    lines = 6 + len(plot.caption) / 70  # title, margins and caption, as lines of text
+    return {"svg": svg, "title": plot.title, "caption": plot.caption, "height": height / width + 0.045 * lines}
+
+
+def columns(figures: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The figures in two columns that end as evenly as they can, each in the order given; the first is on the left."""
+    if len(figures) < 2:
+        return [list(figures)]
+    heights: list[float] = [figure["height"] for figure in figures]
+
+    def unevenness(right: tuple[bool, ...]) -> float:
+        return abs(sum(-height if chosen else height for height, chosen in zip(heights, right, strict=True)))
+
+    sides = itertools.product((False, True), repeat=len(figures) - 1)  # a study has 8 plots: 128 ways
+    right = min(((False, *others) for others in sides), key=unevenness)
+    return [[figure for figure, side in zip(figures, right, strict=True) if side is chosen] for chosen in (False, True)]
 
 
 def _about(studies: Sequence[Study]) -> list[str]:
@@ -78,13 +114,18 @@ def _about(studies: Sequence[Study]) -> list[str]:
     return [f"{datetime.now(UTC):%Y-%m-%d}", f"cifake-ray {__version__}", *ran]
 
 
-def _board_line(row: cells.Row, anchors: dict[str, str]) -> dict[str, str]:
-    """One model in one line: name, test accuracy, gain."""
-    found = text.accuracy_cells(row)
+def _took(study: Study) -> str:
+    """How long the study ran, "" where that is not recorded."""
+    return duration(number(study.environment, "seconds")) if study.environment.get("seconds") else ""
+
+
+def _board_line(row: cells.Row, anchors: dict[str, str], took: dict[str, str]) -> dict[str, str]:
+    """One model in one line: name, test accuracy, gain, duration."""
+    gain, _, limits = text.accuracy_cells(row)["Gain, points"].partition(" ")
     return {
         "study": str(row["study"]), "anchor": anchors.get(str(row["study"]), ""),
         "test": cells.percent(cells.headline_test(row)), "interval": cells.interval(row["test_low"], row["test_high"]),
-        "gain": "" if found["Gain, points"] == cells.NOTHING else found["Gain, points"],
+        "gain": "" if gain == cells.NOTHING else gain, "limits": limits, "took": took.get(str(row["study"]), ""),
     }  # fmt: skip
 
 
@@ -115,7 +156,7 @@ def _comparison_row(row: cells.Row) -> dict[str, Any]:
     }
 
 
-def _study(study: Study, figures: Sequence[dict[str, Any]], images: bool) -> dict[str, Any]:
+def _study(study: Study, figures: Sequence[Sequence[dict[str, Any]]], images: bool) -> dict[str, Any]:
     return {
         "name": study.name,
         "model": study.experiment.model.label,

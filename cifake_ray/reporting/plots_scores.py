@@ -75,7 +75,7 @@ def reliabilities(studies: Sequence[Study]) -> Figure | None:
     if not tested:
         return None
     figure, panel = _one_panel(3.4, [_name(study) for _, study in tested])
-    panel.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
+    panel.plot([0, 100], [0, 100], color=MUTED, linewidth=1.3, linestyle=(0, (3, 2)), zorder=3)
     for place, study in tested:
         assert study.predictions is not None
         stated, found = reliability(study.predictions)

@@ -257,7 +257,8 @@ def shown(text: Text, figure: Figure) -> bool:
 
 def test_many_studies_with_long_names_fit_into_the_legends(make_run: MakeRun) -> None:
     studies = [load(make_run(f"a-rather-long-name-of-a-study-{place}")) for place in range(7)]
-    for figure in drawn(studies):
+    figures = [plot(studies) for plot in (*OF_ALL, lambda found: plots_search.comparison(comparison_table(found)))]
+    for figure in filter(None, figures):
         for text in written(figure):
             if shown(text, figure):
                 assert text.get_window_extent().x1 <= figure.bbox.width + 1, text

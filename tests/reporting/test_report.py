@@ -12,6 +12,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.load import load_all
+from cifake_ray.reporting.page import columns
 from cifake_ray.reporting.report import write_report
 
 from .conftest import MakeRun, make_run_in, robustness_of
@@ -213,3 +214,29 @@ def test_pictures_beside_a_table_that_is_no_report_stay(tmp_path: Path, table: s
         (out / "comparison.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
     write_report([make_run_in(tmp_path)("cnn")], out)
     assert (out / "plots" / "robustness.png").read_text() == "mine"
+
+
+def test_on_top_are_date_version_durations_and_the_command_of_the_best_model(report: Path) -> None:
+    html = (report / "report.html").read_text()
+    top = html[: html.index('<h2 id="comparison">')]
+    assert re.search(r"\d{4}-\d\d-\d\d · cifake-ray [\d.]+ · 3 studies, 27 min in all", top)
+    assert top.count("14 min</small>") == 2  # each tested study ran for 812 s
+    assert "cifake-ray train" in top
+    assert "--set training.lr=" in top
+
+
+def test_short_names_are_explained_in_every_table_head(report: Path) -> None:
+    html = (report / "report.html").read_text()
+    for name in ("AUC", "Balanced %", "F1 of FAKE", "ECE", "Constant answer %", "p, Holm"):
+        assert f">{name}</abbr>" in html
+        assert f"<th>{name}</th>" not in html
+
+
+@pytest.mark.parametrize(
+    ("heights", "left"), [([], []), ([3], [0]), ([3, 1], [0]), ([3, 1, 2], [0]), ([5, 4, 4, 5], [0, 1])]
+)
+def test_plots_stand_in_two_columns_of_the_same_height_in_their_order(heights: list[int], left: list[int]) -> None:
+    found = columns([{"height": height, "place": place} for place, height in enumerate(heights)])
+    assert [figure["place"] for figure in found[0]] == left
+    assert sorted(figure["place"] for column in found for figure in column) == list(range(len(heights)))
+    assert all(column == sorted(column, key=lambda figure: figure["place"]) for column in found)
