@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from cifake_ray.console import duration
+
 Row = dict[str, Any]
 NOTHING = "–"
 
@@ -41,6 +43,16 @@ def whole(value: Any) -> str:
 
 def decimal(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if known(value) else NOTHING
+
+
+def wall_time(seconds: float) -> str:
+    """3735 s as `1 h 2 min`, less than an hour in its unit; a dash where it is not recorded."""
+    if not math.isfinite(seconds) or seconds <= 0:
+        return NOTHING
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not hours:
+        return duration(seconds)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def headline_test(row: Row) -> float:

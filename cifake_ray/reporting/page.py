@@ -1,6 +1,7 @@
 """The report as one HTML page that loads nothing: what it shows, gathered as plain values for the template."""
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from cifake_ray import __version__
-from cifake_ray.console import duration
 from cifake_ray.experiment import CategoricalDimension, Dimension, join_plus, save_experiment
 from cifake_ray.reporting import cells, panels, pareto, text
 from cifake_ray.reporting.figures import Plot, inline_svg
@@ -55,7 +55,7 @@ def render(
         title=text.title(studies),
         about=_about(studies),
         board=[_board_line(row, anchors, took) for row in text.main_rows(frame) if row["role"] != "reference"],
-        winner=next((command for study in studies[:1] if (command := winner_command(study))), ""),
+        winner=_best_command(studies, frame),
         rows=[_comparison_row(row) | {"anchor": anchors.get(str(row["study"]), "")} for row in text.main_rows(frame)],
         costs=[_cost_row(row) for row in text.main_rows(frame)],
         baselines=[text.baseline_cells(row) for row in text.baseline_rows(frame)],
@@ -108,15 +108,24 @@ def columns(figures: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _about(studies: Sequence[Study]) -> list[str]:
     """When and with what the report was made, and how long its studies ran."""
-    seconds = sum(number(study.environment, "seconds") for study in studies if study.environment.get("seconds"))
+    recorded = [number(study.environment, "seconds") for study in studies]
+    in_all = cells.wall_time(sum(seconds for seconds in recorded if 0 < seconds < math.inf))
     count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
-    ran = [f"{count}, {duration(seconds)} in all"] if seconds else [count]
+    ran = [count] if in_all == cells.NOTHING else [f"{count}, {in_all} in all"]
     return [f"{datetime.now(UTC):%Y-%m-%d}", f"cifake-ray {__version__}", *ran]
 
 
 def _took(study: Study) -> str:
     """How long the study ran, "" where that is not recorded."""
-    return duration(number(study.environment, "seconds")) if study.environment.get("seconds") else ""
+    took = cells.wall_time(number(study.environment, "seconds"))
+    return "" if took == cells.NOTHING else took
+
+
+def _best_command(studies: Sequence[Study], frame: pd.DataFrame) -> str:
+    """The command that trains the model of the page's first sentence again; "" before there is one."""
+    best = text.best_row(frame)
+    role: Role = "baseline" if best and best["role"] == "baseline" else "tuned"
+    return next((winner_command(study, role) for study in studies if best and study.name == best["study"]), "")
 
 
 def _board_line(row: cells.Row, anchors: dict[str, str], took: dict[str, str]) -> dict[str, str]:
@@ -277,7 +286,7 @@ def _environment_facts(study: Study) -> list[tuple[str, str]]:
         *[("Weights", _weights(weights)) for weights in _listed(environment.get("weights"))],
         ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
         ("Trials at once", cells.whole(environment.get("max_concurrent"))),
-        ("Wall time", duration(float(environment.get("seconds") or 0))),
+        ("Wall time", cells.wall_time(number(environment, "seconds"))),
     ]
     if features:
         facts.append(

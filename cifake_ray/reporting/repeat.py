@@ -4,8 +4,9 @@ import json
 import shlex
 from pathlib import PurePath
 
-from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.load import Role, Study
 
+_NAMES = {"tuned": "winner", "baseline": "baseline"}
 PUBLISHED = "studies"  # folder of the copies beside a published report
 
 
@@ -21,12 +22,12 @@ def repeat_command(study: Study) -> str:
     return shlex.join([*words, "--data", _source(study)])
 
 
-def winner_command(study: Study) -> str:
-    """The command that trains the winner's configuration again, every setting named; "" before there is one."""
-    params = study.winner("tuned").get("params")
+def winner_command(study: Study, role: Role = "tuned") -> str:
+    """The command that trains the retrained model of this role again, every setting named; "" before there is one."""
+    params = study.winner(role).get("params")
     if not isinstance(params, dict):
         return ""
-    words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-winner"]
+    words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-{_NAMES[role]}"]
     model = type(study.experiment.model).model_fields
     for name, value in params.items():
         words += ["--set", f"{'model' if name in model else 'training'}.{name}={json.dumps(value)}"]

@@ -175,15 +175,20 @@ def title(studies: Sequence[Study]) -> str:
 
 def headlines(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """The result in plain sentences: the best tested model, then what tuning gained in each study."""
+    best = best_row(frame)
+    if best is None:
+        sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
+    else:
+        sentences = [_best_sentence(best), *_claim_sentences(best)]
+    return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
+
+
+def best_row(frame: pd.DataFrame) -> Row | None:
+    """The row of the best tested model, a baseline included; of the synthetic sample only where nothing else is."""
     measured = [row for row in rows_of(frame) if row["role"] != "reference"]
     tested = [row for row in measured if known(headline_test(row))]
     real = [row for row in tested if not row["generated"]]
-    if not tested:
-        sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
-    else:
-        best = max(real or tested, key=headline_test)
-        sentences = [_best_sentence(best), *_claim_sentences(best)]
-    return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
+    return max(real or tested, key=headline_test, default=None)
 
 
 def _best_sentence(row: Row) -> str:

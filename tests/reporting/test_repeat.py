@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cifake_ray.cli.find import load_named
-from cifake_ray.experiment import Experiment
-from cifake_ray.reporting.load import load
-from cifake_ray.reporting.repeat import repeat_command
+from cifake_ray.experiment import Experiment, join_plus
+from cifake_ray.reporting.load import Role, load
+from cifake_ray.reporting.repeat import repeat_command, winner_command
 from cifake_ray.tuning.single import single_trial
 
 from .conftest import MakeRun
@@ -47,3 +47,27 @@ def test_command_of_a_run_of_ones_own_names_its_images_and_file(make_run: MakeRu
     command = repeat_command(study)
     assert command == f"cifake-ray tune {run}/experiment.yaml --name cnn-again --data sample"
     assert parsed(command, Path("/")) == study.experiment
+
+
+RETRAINED = [
+    *sorted(RESULTS.glob("studies/*")),
+    *(RESULTS.parent / "tests/runs/v0.1" / n for n in ("finished", "frozen")),
+]
+
+
+@pytest.mark.parametrize("role", ["tuned", "baseline"])
+@pytest.mark.parametrize("folder", RETRAINED, ids=lambda folder: folder.name)
+def test_the_best_models_command_gives_its_settings(folder: Path, role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CIFAKE_RAY_DATA", raising=False)
+    study = load(folder)
+    _, verb, file, *options = shlex.split(winner_command(study, role))
+    given = list(zip(options[::2], options[1::2], strict=True))
+    assert verb == "train"
+    assert {name for name, _ in given} <= {"--name", "--data", "--set"}
+    read: Experiment = load_named(
+        str(RESULTS / file), data=dict(given)["--data"], trials=None, seed=None,
+        settings=[value for name, value in given if name == "--set"],
+    )  # fmt: skip
+    found, params = single_trial(read, 0).model_dump(by_alias=True), study.winner(role)["params"]
+    settings = {**found["training"], **found["model"]}
+    assert {name: join_plus(settings[name]) for name in params} == {n: join_plus(v) for n, v in params.items()}

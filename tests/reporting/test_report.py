@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from cifake_ray.errors import InputError
+from cifake_ray.reporting.cells import wall_time
 from cifake_ray.reporting.load import load_all
 from cifake_ray.reporting.page import columns
 from cifake_ray.reporting.report import write_report
 
-from .conftest import MakeRun, make_run_in, robustness_of
+from .conftest import MakeRun, environment_of, make_run_in, robustness_of, write_predictions
 
 EVIL = "<script>alert(1)</script>"
 LOADING = {"src", "srcset", "data", "poster", "action", "background"}
@@ -240,3 +241,52 @@ def test_plots_stand_in_two_columns_of_the_same_height_in_their_order(heights: l
     assert [figure["place"] for figure in found[0]] == left
     assert sorted(figure["place"] for column in found for figure in column) == list(range(len(heights)))
     assert all(column == sorted(column, key=lambda figure: figure["place"]) for column in found)
+
+
+def top_of(out: Path) -> str:
+    """What stands above the comparison, as text."""
+    html = (out / "report.html").read_text()
+    return " ".join(Page(html[html.index("<main>") : html.index('<h2 id="comparison">')]).text.split())
+
+
+def test_command_on_top_trains_the_model_that_the_first_sentence_names(make_run: MakeRun, tmp_path: Path) -> None:
+    real, sample = make_run("real"), make_run("toy", generated=True)
+    write_predictions(sample, better=0.95)  # more right than the real one, and only the sample
+    write_report([sample, real], tmp_path / "out")
+    assert "of study real (tuned)" in top_of(tmp_path / "out")
+    assert re.findall(r"--name (\S+)", top_of(tmp_path / "out")) == ["real-winner"]
+    rows = json.loads((real / "test.json").read_text())
+    baseline = next(winner["params"] for winner in rows["winners"] if winner["role"] == "baseline")
+    rows["winners"][0]["mean"]["test_dedup"]["accuracy"]["value"] = 0.5
+    (real / "test_predictions.npz").unlink()
+    (real / "test.json").write_text(json.dumps(rows))
+    write_report([real], tmp_path / "out")
+    assert "of study real (baseline)" in top_of(tmp_path / "out")
+    assert f"--name real-baseline --set training.lr={baseline['lr']}" in top_of(tmp_path / "out")
+
+
+def test_nothing_is_to_be_trained_again_before_a_test(make_run: MakeRun, tmp_path: Path) -> None:
+    write_report([make_run(parts="environment trials curves")], tmp_path / "out")
+    assert "Train the best one again" not in top_of(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3_735, "1 h 2 min"), (3_600, "1 h"), (3_599, "1 h"), (120_000, "33 h 20 min"), (700, "12 min"), (8.9, "8.9 s"),
+     (0, "–"), (-5, "–"), (float("nan"), "–"), (float("inf"), "–")],
+)  # fmt: skip
+def test_wall_time_is_in_hours_and_minutes_and_a_dash_where_it_is_not_recorded(seconds: float, text: str) -> None:
+    assert wall_time(seconds) == text
+
+
+@pytest.mark.parametrize("seconds", [None, 0, -5, float("nan"), float("inf")])
+def test_a_study_without_a_recorded_duration_is_not_said_to_have_taken_any(
+    make_run: MakeRun, tmp_path: Path, seconds: float | None
+) -> None:
+    run, other = make_run("one"), make_run("other")
+    noted = {key: value for key, value in environment_of().items() if key != "seconds"}
+    (run / "environment.json").write_text(json.dumps(noted | ({} if seconds is None else {"seconds": seconds})))
+    write_report([run, other], tmp_path / "out")
+    assert "2 studies, 14 min in all" in top_of(tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert sorted(re.findall(r"Wall time</dt><dd>([^<]*)", html)) == ["14 min", "–"]
