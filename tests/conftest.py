@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -29,18 +30,29 @@ def _own_environment(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
 
 
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[None]:
-    """A Ray of this test session's own, with 2 CPUs."""
+def ray_session(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Ray of this test session, with 2 CPUs; if it dies, the session ends with Ray's own last words."""
     import ray
 
-    often = {"metrics_report_interval_ms": 1000}  # gauges appear after one such interval and vanish after two
+    from cifake_ray.tuning.session import PATIENT
+    from cifake_ray.tuning.watchdog import watching_ray
+
+    def lost(what: str) -> None:  # else Ray ends this process within a minute, with code 1 and not a word
+        request.config.pluginmanager.get_plugin("capturemanager").suspend_global_capture()
+        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+        words = [line for file in logs.glob("raylet.*") for line in file.read_text().splitlines()[-25:]]
+        print(f"\nThe {what} of the tests' Ray died:", *words, sep="\n", file=sys.stderr, flush=True)
+        os._exit(3)
+
+    often = PATIENT | {"metrics_report_interval_ms": 1000}  # gauges appear after one interval and vanish after two
     for _ in range(3):  # as the program does: on a busy machine Ray's processes may miss their 30 s
         with contextlib.suppress(Exception):
             ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _system_config=often)
             break
         ray.shutdown()
     assert ray.is_initialized()
-    yield
+    with watching_ray(lost, own=True):
+        yield
     ray.shutdown()
 
 

@@ -37,6 +37,9 @@ _SETTINGS = {
 }
 _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
 
+# A raylet ends itself when its agents are not up after 30 s, or when the GCS hears nothing of it for about a minute: on
+# a busy machine both happen to a Ray that is only slow. A Ray that is dead is noticed by `watching_ray`.
+PATIENT = {"agent_register_timeout_ms": 180_000, "health_check_failure_threshold": 60}
 
 _own = False  # whether the connected Ray is one that `ray_session` started
 
@@ -131,7 +134,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                     include_dashboard=False,
                     _node_ip_address="127.0.0.1",
                     _temp_dir=short_temporary(),
-                    _system_config={"preload_python_modules": [PRELOADED]},
+                    _system_config=PATIENT | {"preload_python_modules": [PRELOADED]},
                     **quiet,
                 )
             return
