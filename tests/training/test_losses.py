@@ -18,7 +18,7 @@ from cifake_ray.tuning.trial import Materials, run_trial
 
 FILE = Path(__file__).parent / "losses.json"
 IMAGES = 400
-TRAINING = {"epochs": 2, "lr": 1e-3, "batch_size": 32, "augment": ["flip"], "precision": "fp32", "seed": 7}
+TRAINING = {"epochs": 2, "lr": 1e-4, "batch_size": 32, "augment": ["flip"], "precision": "fp32", "seed": 7}
 RESNET = {"kind": "resnet18", "weights": "random", "image_size": 32}
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"model": {"kind": "cnn"}},
@@ -32,8 +32,10 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def machine() -> str:
-    """What the last digit depends on: `torch 2.15.0, AVX512`."""
-    return f"torch {torch.__version__.split('+')[0]}, {torch.backends.cpu.get_cpu_capability()}"
+    """What the last digit depends on: torch's version and the vector units that it uses."""
+    has = torch.cpu.get_capabilities()
+    units = [unit for unit in sorted(has) if unit.startswith(("amx", "avx")) and has[unit]]
+    return ", ".join([f"torch {torch.__version__.split('+')[0]}", torch.backends.cpu.get_cpu_capability(), *units])
 
 
 def losses(model: str, folder: Path) -> list[float]:
