@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.pairs import OTHER, OURS, RUNS, Row, alternate, compared, measure
-from cifake_ray.data.workers import decode_all
+from cifake_ray.data.decoding.workers import decode_all
 
 IMAGES = 120_000
 

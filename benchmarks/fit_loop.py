@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 
 from benchmarks.pairs import OTHER, OURS, RUNS, Row, alternate, compared, measure
 from cifake_ray.experiment import Training
-from cifake_ray.models.cnn import Cnn, normalise_images
+from cifake_ray.models.families.cnn import Cnn, normalise_images
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, train_epoch
 from cifake_ray.training.memory import keep_freed_memory

@@ -13,7 +13,7 @@ import torch.multiprocessing as processes
 
 from benchmarks.pairs import RUNS, Row, measure, shown
 from cifake_ray.experiment import Training
-from cifake_ray.models.cnn import Cnn, normalise_images
+from cifake_ray.models.families.cnn import Cnn, normalise_images
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, train_epoch
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from cifake_ray.data import load_images, split_train
 from cifake_ray.experiment import Experiment, load_experiment
-from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.families.cnn import normalise_images
 from cifake_ray.models.registry import build_network, starting_weights
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, fit

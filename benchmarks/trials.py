@@ -42,27 +42,27 @@ def note(folder: Path, what: str, name: str) -> None:
 def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     """A study as `cifake-ray tune` conducts it, but for what its trials do, and without retrainings."""
     from cifake_ray.experiment import Experiment
-    from cifake_ray.run import create_run
-    from cifake_ray.tuning import resources
+    from cifake_ray.runs.run import create_run
+    from cifake_ray.tuning.ray_cluster import capacity
 
-    resources.local_capacity = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
-    from cifake_ray.tuning.session import ray_session, waiting_processes
+    capacity.local_capacity = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
+    from cifake_ray.tuning.ray_cluster.session import ray_session, waiting_processes
 
     search = {"trials": trials, "scheduler": "none", "winner_seeds": 0}
     experiment = Experiment.model_validate(EXPERIMENT | {"search": search})
     with ray_session(None, experiment), waiting_processes():
-        from cifake_ray.tuning.conduct import Study
-        from cifake_ray.tuning.inputs import gather_inputs
-        from cifake_ray.tuning.prepare import gather_materials
-        from cifake_ray.tuning.progress import Guard
+        from cifake_ray.tuning.environment import gather_materials
+        from cifake_ray.tuning.monitor.callback import Guard
         from cifake_ray.tuning.record import StudyRecord
-        from cifake_ray.tuning.trial import build_trainable
+        from cifake_ray.tuning.study import Study
+        from cifake_ray.tuning.study_inputs import gather_inputs
+        from cifake_ray.tuning.trial.trainable import build_trainable
 
         run, guard = create_run(folder, "run", experiment), Guard(experiment.search)
         materials, _ = gather_materials(experiment, run, gather_inputs(experiment), guard.check_signal)
         trainable = build_trainable(materials, partial(idle, folder, seconds))
         record = StudyRecord(run, experiment)
-        Study(record, trainable, guard, resources.Places(experiment, own=True), None, 1).tune()
+        Study(record, trainable, guard, capacity.Places(experiment, own=True), None, 1).tune()
     check_reports([len(row.curve) for row in record.rows.values()], trials)
 
 

@@ -34,8 +34,8 @@ def ray_session(request: pytest.FixtureRequest) -> Iterator[None]:
     """A Ray of this test session, with 2 CPUs; if it dies, the session ends with Ray's own last words."""
     import ray
 
-    from cifake_ray.tuning.session import PATIENT
-    from cifake_ray.tuning.watchdog import watching_ray
+    from cifake_ray.tuning.ray_cluster.session import PATIENT
+    from cifake_ray.tuning.ray_cluster.watchdog import watching_ray
 
     def lost(what: str) -> None:  # else Ray ends this process within a minute, with code 1 and not a word
         request.config.pluginmanager.get_plugin("capturemanager").suspend_global_capture()

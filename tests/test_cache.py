@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifake_ray import cache
-from cifake_ray.cache import (
+from cifake_ray.errors import InputError, WorkError
+from cifake_ray.storage import cache
+from cifake_ray.storage.cache import (
     array_digest,
     cache_root,
     clear_entries,
@@ -18,7 +19,6 @@ from cifake_ray.cache import (
     summarise_cache,
     write_entry,
 )
-from cifake_ray.errors import InputError, WorkError
 
 ARRAY = np.arange(6000, dtype=np.float32).reshape(30, 200)
 

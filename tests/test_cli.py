@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from cifake_ray import __version__, cli
 from cifake_ray.errors import Interrupted, WorkError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.run import Run, create_run, write_json, writing
+from cifake_ray.runs.run import Run, create_run, write_json, writing
 
 EXPERIMENT = """
 name: small
@@ -451,7 +451,7 @@ def test_runs_lists_what_is_there(call: Call, storage: Path) -> None:
 
 
 def test_cache_ls_and_clear(call: Call, tmp_path: Path) -> None:
-    from cifake_ray.cache import write_entry
+    from cifake_ray.storage.cache import write_entry
 
     assert json.loads(call("cache", "ls", "--json").out) == []
     for kind in ("images", "features"):
@@ -612,7 +612,7 @@ def test_every_error_is_one_line_and_its_exit_code(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr("cifake_ray.cache.list_entries", fail)
+    monkeypatch.setattr("cifake_ray.storage.cache.list_entries", fail)
     assert call("cache", "ls") == Ended(code, "", line)
 
 

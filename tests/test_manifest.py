@@ -11,7 +11,7 @@ import yaml
 from cifake_ray import cli
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, load_experiment, validate_experiment
-from cifake_ray.manifest import Asked, Group, render_raycluster, render_rayjob, worker_group
+from cifake_ray.jobs.manifest import Asked, Group, render_raycluster, render_rayjob, worker_group
 
 BUCKET = "s3://bucket/runs"
 

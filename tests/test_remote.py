@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cifake_ray import remote
-from cifake_ray.data.sources import find_source
+from cifake_ray.data.sources.find import find_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.run import Run, create_run, find_run, free_name, list_runs, open_run, run_at, write_text, writing
+from cifake_ray.runs.run import Run, create_run, find_run, free_name, list_runs, open_run, run_at, write_text, writing
+from cifake_ray.storage import mirror
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
 
@@ -85,11 +85,11 @@ def test_what_is_removed_here_is_gone_there(bucket: str) -> None:
         write_text(run.path / name, "{}")
     run.push()
     run.push("trials/0")
-    assert remote.exists(f"{run.url}/trials/0/last")
+    assert mirror.exists(f"{run.url}/trials/0/last")
     run.remove("trials/0")
     run.remove("test.json")
-    assert not remote.exists(f"{run.url}/trials/0/last")
-    assert not remote.exists(f"{run.url}/test.json")
+    assert not mirror.exists(f"{run.url}/trials/0/last")
+    assert not mirror.exists(f"{run.url}/test.json")
     assert not run.test_file.exists()
 
 
@@ -114,7 +114,7 @@ def test_a_mark_is_seen_on_every_node(bucket: str, tmp_path: Path, monkeypatch: 
 
 def test_a_missing_bucket_and_a_missing_run_are_one_line(bucket: str) -> None:
     with pytest.raises(InputError, match=r"s3://nowhere/runs.*check the bucket"):
-        remote.check_writable("s3://nowhere/runs")
+        mirror.check_writable("s3://nowhere/runs")
     with pytest.raises(InputError, match="no such run; runs in"):
         open_run(bucket, "cnn")
     with pytest.raises(InputError, match=f"^{bucket}/none: not a run directory"):

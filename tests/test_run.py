@@ -13,7 +13,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.run import (
+from cifake_ray.runs.run import (
     DEFAULT_STORAGE,
     Run,
     create_run,

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import ray
 
-from cifake_ray.cache import META
 from cifake_ray.data import load_images, run_images, split_train
-from cifake_ray.evaluation.detector import load_detector
-from cifake_ray.evaluation.score import results_fault
+from cifake_ray.detector.load import load_detector
+from cifake_ray.evaluation.scores import results_fault
 from cifake_ray.features import ensure_features, feature_specs
 from cifake_ray.reporting.load import load, state_of, summarise_runs
 from cifake_ray.reporting.report import write_report
-from cifake_ray.run import Run
+from cifake_ray.runs.run import Run
+from cifake_ray.storage.cache import META
 from tests.e2e import conftest as e2e
 
 WITNESS = Path(__file__).parent / "runs" / "v0.1"

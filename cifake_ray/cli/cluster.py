@@ -57,11 +57,11 @@ def submit(
     The token is found as Ray finds it: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
     """
     from cifake_ray.experiment import save_experiment
-    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.client import connect
     from cifake_ray.jobs.package import build_package
     from cifake_ray.jobs.submit import Submission, ask_cluster, check_submission, send
     from cifake_ray.jobs.watch import find_job
-    from cifake_ray.tuning.resources import check_workers, max_concurrent
+    from cifake_ray.tuning.ray_cluster.capacity import check_workers, max_concurrent
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     place = storage.rstrip("/") or "/"
@@ -101,7 +101,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """How far the studies on a cluster are; with JOB, every trial of one."""
-    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.client import connect
     from cifake_ray.jobs.watch import find_job, study_jobs, with_progress, with_trials
 
     cluster = connect(address)
@@ -136,7 +136,7 @@ def logs(
     address: ClusterOption = None,
 ) -> None:
     """Print the log of a study's job. Ctrl-C ends -f, not the job."""
-    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.client import connect
     from cifake_ray.jobs.watch import find_job, log_lines
 
     cluster = connect(address)
@@ -151,7 +151,7 @@ def logs(
 @app.command(epilog="Example: cifake-ray stop JOB")
 def stop(job: JobArgument, address: ClusterOption = None) -> None:
     """Stop a study's job, which saves everything first, and say how to resume it."""
-    from cifake_ray.jobs.cluster import connect
+    from cifake_ray.jobs.client import connect
     from cifake_ray.jobs.watch import find_job, stop, with_progress
 
     cluster = connect(address)

@@ -27,7 +27,7 @@ def fetch(
 ) -> None:
     """Download a published copy of CIFAKE, or go on with it; check its files and that its images are CIFAKE's."""
     from cifake_ray.console import progress
-    from cifake_ray.data.fetch import fetch_copy
+    from cifake_ray.data.datasets.fetch import fetch_copy
 
     fetched = fetch_copy(name, to.expanduser(), progress)
     if as_json:
@@ -50,7 +50,7 @@ def audit(
 ) -> None:
     """Count parts, classes and subjects, find duplicates, contradicting labels, damaged files, read JPEG tables."""
     from cifake_ray.console import progress
-    from cifake_ray.data.audit import audit_source
+    from cifake_ray.data.audit.audit import audit_source
 
     source = source or os.environ.get("CIFAKE_RAY_DATA")
     if source is None:
@@ -81,7 +81,7 @@ def _write(out: Path, text: str, mode: str) -> None:
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     """The audit for people, a topic a line."""
-    from cifake_ray.data.left import left_from
+    from cifake_ray.data.sources.left_out import left_from
 
     known = "CIFAKE, whole and unchanged" if found["is_cifake"] else "not CIFAKE, or not all of it"
     yield f"{printable(found['source'])} ({found['kind']}): {'generated pictures' if found['generated'] else known}"
@@ -119,7 +119,7 @@ def _subjects(subjects: dict[str, int] | None) -> str:
 
 def _share(counts: dict[str, Any]) -> Iterator[str]:
     """A line where one class is more than 60 % of a part."""
-    from cifake_ray.data.balance import unbalanced
+    from cifake_ray.data.audit.balance import unbalanced
 
     for part, of_part in counts.items():
         images = {label: count["images"] for label, count in of_part.items()}

@@ -47,7 +47,7 @@ def doctor(
 @cache_app.command("ls", epilog="Example: cifake-ray cache ls")
 def cache_ls(as_json: JsonOption = False) -> None:
     """List what is cached, by source and weights: decoded images, feature sets; with their last use."""
-    from cifake_ray.cache import cache_root, list_entries, summarise_cache
+    from cifake_ray.storage.cache import cache_root, list_entries, summarise_cache
 
     if as_json:
         entries = [
@@ -80,7 +80,7 @@ def cache_clear(
     days: Annotated[float, typer.Option(help="With --unused: how many days.", min=0.001)] = 30.0,
 ) -> None:
     """Empty the cache; everything in it is made again when it is needed."""
-    from cifake_ray.cache import cache_root, clear_entries
+    from cifake_ray.storage.cache import cache_root, clear_entries
 
     if kind not in (None, "images", "features", "weights"):
         raise InputError(f"--kind {kind}: expected images, features or weights")

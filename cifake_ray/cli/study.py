@@ -34,9 +34,9 @@ def demo(
 ) -> None:
     """Tune both models on the built-in generated sample, then report. Nothing is downloaded; about two minutes."""
     from cifake_ray.experiment import load_experiment
-    from cifake_ray.run import free_name
-    from cifake_ray.tuning.session import ray_session
-    from cifake_ray.tuning.study import StudyRequest, check_new_study
+    from cifake_ray.runs.run import free_name
+    from cifake_ray.tuning.ray_cluster.session import ray_session
+    from cifake_ray.tuning.request import StudyRequest, check_new_study
 
     settings = [] if trials is None else [f"search.trials={trials}"]
     experiments = [load_experiment(path, settings) for path in shipped_experiments() if path.parent.name == "demo"]
@@ -68,7 +68,7 @@ def tune(
 
     Ctrl-C once saves and says how to resume; twice stops at once.
     """
-    from cifake_ray.tuning.study import StudyRequest, check_new_study, resumed_request, run_study
+    from cifake_ray.tuning.request import StudyRequest, check_new_study, resumed_request, run_study
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     if resume is not None:
@@ -96,9 +96,9 @@ def train(
     address: AddressOption = None,
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
-    from cifake_ray.run import find_run
-    from cifake_ray.tuning.single import best_of_run, single_trial
-    from cifake_ray.tuning.study import StudyRequest, check_new_study, run_study
+    from cifake_ray.runs.run import find_run
+    from cifake_ray.tuning.request import StudyRequest, check_new_study, run_study
+    from cifake_ray.tuning.single_trial import best_of_run, single_trial
 
     loaded = (
         best_of_run(find_run(what, storage).path, data=data, seed=seed, settings=set_ or [])
@@ -113,8 +113,8 @@ def train(
 
 def _print_plan(request: Any) -> None:
     from cifake_ray.experiment import save_experiment
-    from cifake_ray.run import run_at
-    from cifake_ray.tuning.rehearsal import rehearse
+    from cifake_ray.runs.run import run_at
+    from cifake_ray.tuning.dry_run import rehearse
 
     slots, lines = rehearse(request)
     print(save_experiment(request.experiment), end="")
@@ -125,13 +125,13 @@ def _print_plan(request: Any) -> None:
 
 
 def _results_fault(run: Any) -> str | None:
-    from cifake_ray.evaluation.score import results_fault
+    from cifake_ray.evaluation.scores import results_fault
 
     return results_fault(run)
 
 
 def _run_headed(request: Any, number: int, studies: int) -> Any:
-    from cifake_ray.tuning.study import run_study
+    from cifake_ray.tuning.request import run_study
 
     say(f"\nstudy {number} of {studies}")
     return run_study(request)
@@ -144,12 +144,12 @@ def _score(run: Any) -> None:
 
 def _test(run: Any) -> None:
     """Test what was retrained and is not tested yet; says so first, as it takes a while."""
-    from cifake_ray.tuning.phases import note_phase
+    from cifake_ray.tuning.monitor.phases import note_phase
 
     if run.winners_file.exists():
         say(f"testing the winners of {run.name}")
         note_phase("testing")
-    from cifake_ray.evaluation.score import score_winners
+    from cifake_ray.evaluation.scores import score_winners
 
     score_winners(run)
 
@@ -176,7 +176,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would cost on this machine: time a few training steps and compute from them. Runs no trial."""
-    from cifake_ray.tuning.plan import plan_study
+    from cifake_ray.tuning.estimate.plan import plan_study
 
     loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])
     planned = plan_study(loaded)

@@ -1,12 +1,12 @@
 """Images: where they come from, how they are held, how they are split."""
 
-from cifake_ray.data.decode import load_image_file, picture_size
+from cifake_ray.data.decoding.decode import load_image_file, picture_size
+from cifake_ray.data.decoding.workers import Progress
+from cifake_ray.data.evaluation_set import Labelled, load_labelled
 from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
-from cifake_ray.data.labelled import Labelled, load_labelled
-from cifake_ray.data.locate import absolute_source, check_images_here, readable_source, run_images
+from cifake_ray.data.sources.locate import absolute_source, check_images_here, readable_source, run_images
 from cifake_ray.data.splits import Split, copies_among, of_subjects, split_train, train_duplicates
-from cifake_ray.data.strata import has_subjects
-from cifake_ray.data.workers import Progress
+from cifake_ray.data.stratify import has_subjects
 
 __all__ = [
     "ImageSet",

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cifake_ray.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
-from cifake_ray.data import sample
-from cifake_ray.data.copies import CIFAKE_IMAGES, content_digest, is_cifake
-from cifake_ray.data.decode import Refused
+from cifake_ray.data.datasets import sample
+from cifake_ray.data.datasets.cifake import CIFAKE_IMAGES, content_digest, is_cifake
+from cifake_ray.data.decoding.decode import Refused
+from cifake_ray.data.decoding.workers import Decoded, Progress, decode_all
 from cifake_ray.data.labels import LABELS, PARTS
-from cifake_ray.data.left import left_for
-from cifake_ray.data.sources import SAMPLE, Encoded, Source
-from cifake_ray.data.workers import Decoded, Progress, decode_all
+from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
+from cifake_ray.data.sources.left_out import left_for
 from cifake_ray.errors import InputError
+from cifake_ray.storage.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
 
 KIND = "images"  # the cache's folder of decoded sets
 UNSCORED = "parts that are not scored"

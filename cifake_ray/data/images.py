@@ -7,16 +7,16 @@ from typing import Protocol
 
 import numpy as np
 
-from cifake_ray.cache import Entry, read_entry
 from cifake_ray.console import printable
 from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path, set_fingerprint
-from cifake_ray.data.copies import FINGERPRINTS
+from cifake_ray.data.datasets.cifake import FINGERPRINTS
+from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
-from cifake_ray.data.left import Left, left_from
-from cifake_ray.data.sources import SAMPLE, Source, find_source
-from cifake_ray.data.strata import choose_stratified
-from cifake_ray.data.workers import Progress
+from cifake_ray.data.sources.find import SAMPLE, Source, find_source
+from cifake_ray.data.sources.left_out import Left, left_from
+from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.errors import InputError
+from cifake_ray.storage.cache import Entry, read_entry
 
 SMALLEST = 20  # images a limit may ask for
 _GENERATED = "synthetic sample; results say nothing about CIFAKE"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifake_ray.data.images import ImageSet, Part
-from cifake_ray.data.strata import SUBJECT_NAMES, Indices, copies_of, quotas, row_hashes, strata_of, subjects_of
+from cifake_ray.data.stratify import SUBJECT_NAMES, Indices, copies_of, quotas, row_hashes, strata_of, subjects_of
 from cifake_ray.errors import InputError
 
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import judge
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs.ask import ask_as_driver, ask_by_job
-from cifake_ray.jobs.cluster import Cluster, Place, TokenError, find_cluster, open_dashboard
+from cifake_ray.jobs.client import Cluster, Place, TokenError, find_cluster, open_dashboard
+from cifake_ray.jobs.probe_nodes import ask_as_driver, ask_by_job
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from cifake_ray.cache import cache_root, locked
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
 from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
-from cifake_ray.jobs.cluster import token_file
+from cifake_ray.jobs.client import token_file
 from cifake_ray.machine import cores
+from cifake_ray.storage.cache import cache_root, locked
 
 _LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose paths have 107 bytes
 
@@ -148,7 +148,7 @@ def _disk(storage: Path) -> Check:
 
 
 def _data(source: str) -> Check:
-    from cifake_ray.data.sources import find_source
+    from cifake_ray.data.sources.find import find_source
 
     try:
         find_source(source)

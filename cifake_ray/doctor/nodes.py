@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from cifake_ray.doctor.check import Check, judged
-from cifake_ray.jobs.ask import COMPARED, OWN, Answer, Node
 from cifake_ray.jobs.probe import NODE_SECONDS
+from cifake_ray.jobs.probe_nodes import COMPARED, OWN, Answer, Node
 from cifake_ray.jobs.versions import version_faults, versions_here
 
 GIB = 2**30

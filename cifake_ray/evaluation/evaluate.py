@@ -6,11 +6,11 @@ from pathlib import PurePath
 from typing import Any
 
 from cifake_ray.console import progress
-from cifake_ray.evaluation.decision import NOTE, only_answer, scores
-from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.detector.decision import NOTE, only_answer, scores
+from cifake_ray.detector.load import load_detector
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.run import Run, write_json, writing
+from cifake_ray.runs.run import Run, write_json, writing
 from cifake_ray.stats.classification import constant_accuracy
 
 

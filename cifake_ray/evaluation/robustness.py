@@ -7,14 +7,14 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import Part, of_subjects
-from cifake_ray.data.strata import choose_stratified
+from cifake_ray.data.stratify import choose_stratified
+from cifake_ray.detector.decision import NOTE, scores
+from cifake_ray.detector.load import load_detector
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
-from cifake_ray.evaluation.decision import NOTE, scores
-from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
-from cifake_ray.run import Run, write_json, writing
+from cifake_ray.runs.run import Run, write_json, writing
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [n, h, w, 3] -> probability of FAKE, float [n]
 Row = dict[str, Any]

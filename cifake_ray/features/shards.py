@@ -12,8 +12,8 @@ import torch
 
 from cifake_ray.errors import WorkError
 from cifake_ray.models.backbone import Backbone
+from cifake_ray.patience import Patience
 from cifake_ray.training.extract import extract_shard
-from cifake_ray.waiting import Patience
 
 GPU_SLICE = 0.5  # of a GPU for one task: two overlap one's transfers with the other's computing
 _GO_ON = "run the command again once the cluster has room; what was extracted is kept"

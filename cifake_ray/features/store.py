@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cifake_ray.cache import Entry, cache_root, locked, read_entry, write_entry
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import deepest
 from cifake_ray.features.shards import Extraction, RunShards, local_shards
 from cifake_ray.features.specs import FeatureSpec
 from cifake_ray.models.backbone import build_backbone
+from cifake_ray.storage.cache import Entry, cache_root, locked, read_entry, write_entry
 
 KIND = "features"
 _FORMAT = 1  # raise it when the values of a feature change

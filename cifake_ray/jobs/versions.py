@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs.ask import COMPARED, OWN, Node, needed_packages
 from cifake_ray.jobs.probe import NODE_SECONDS, find_versions
+from cifake_ray.jobs.probe_nodes import COMPARED, OWN, Node, needed_packages
 
 Versions = Mapping[str, str | None]
 

@@ -12,7 +12,7 @@ import aiohttp
 from cifake_ray import signals
 from cifake_ray.console import read_note
 from cifake_ray.errors import InputError, Interrupted, WorkError
-from cifake_ray.jobs.cluster import Cluster
+from cifake_ray.jobs.client import Cluster
 
 _TAIL_LINES = 300  # of a job's log hold its last note: behind it come retrainings and the table
 _SILENT_SECONDS = 30.0  # without a line, before the cluster is asked whether it and the job are there

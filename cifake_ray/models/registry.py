@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from cifake_ray.experiment import BackboneModel, CnnDeepModel, CnnModel, Model, deepest, taps_of, up_to
-from cifake_ray.models.cnn import Cnn, CnnDeep, normalise_images
+from cifake_ray.models.families.cnn import Cnn, CnnDeep, normalise_images
 from cifake_ray.models.head import Head
 from cifake_ray.models.pooling import pooled_width
 from cifake_ray.models.weights import Weights, expected_shapes, resolve_weights

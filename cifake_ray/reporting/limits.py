@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cifake_ray.reporting.cells import percent
+from cifake_ray.reporting.formatting import percent
 from cifake_ray.reporting.load import Study
 
 _CIFAKE = (

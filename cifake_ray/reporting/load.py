@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cifake_ray.data.copies import FINGERPRINTS, WHOLE_TEST
+from cifake_ray.data.datasets.cifake import FINGERPRINTS, WHOLE_TEST
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
 from cifake_ray.reporting.verify import verified_test
-from cifake_ray.run import FINISHED, STATUSES, Run, Storage, list_runs
+from cifake_ray.runs.run import FINISHED, STATUSES, Run, Storage, list_runs
 
 Role = Literal["tuned", "baseline"]
 ROLES: tuple[Role, ...] = ("tuned", "baseline")

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from cifake_ray import __version__
 from cifake_ray.experiment import CategoricalDimension, Dimension, join_plus, save_experiment
-from cifake_ray.reporting import cells, panels, pareto, text
+from cifake_ray.reporting import formatting, panels, pareto, text
 from cifake_ray.reporting.figures import Plot, inline_svg
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import Role, Study, number, section
@@ -109,16 +109,16 @@ def columns(figures: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def _about(studies: Sequence[Study]) -> list[str]:
     """When and with what the report was made, and how long its studies ran."""
     recorded = [number(study.environment, "seconds") for study in studies]
-    in_all = cells.wall_time(sum(seconds for seconds in recorded if 0 < seconds < math.inf))
+    in_all = formatting.wall_time(sum(seconds for seconds in recorded if 0 < seconds < math.inf))
     count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
-    ran = [count] if in_all == cells.NOTHING else [f"{count}, {in_all} in all"]
+    ran = [count] if in_all == formatting.NOTHING else [f"{count}, {in_all} in all"]
     return [f"{datetime.now(UTC):%Y-%m-%d}", f"cifake-ray {__version__}", *ran]
 
 
 def _took(study: Study) -> str:
     """How long the study ran, "" where that is not recorded."""
-    took = cells.wall_time(number(study.environment, "seconds"))
-    return "" if took == cells.NOTHING else took
+    took = formatting.wall_time(number(study.environment, "seconds"))
+    return "" if took == formatting.NOTHING else took
 
 
 def _best_command(studies: Sequence[Study], frame: pd.DataFrame) -> str:
@@ -128,38 +128,42 @@ def _best_command(studies: Sequence[Study], frame: pd.DataFrame) -> str:
     return next((winner_command(study, role) for study in studies if best and study.name == best["study"]), "")
 
 
-def _board_line(row: cells.Row, anchors: dict[str, str], took: dict[str, str]) -> dict[str, str]:
+def _board_line(row: formatting.Row, anchors: dict[str, str], took: dict[str, str]) -> dict[str, str]:
     """One model in one line: name, test accuracy, gain, duration."""
     gain, _, limits = text.accuracy_cells(row)["Gain, points"].partition(" ")
     return {
         "study": str(row["study"]), "anchor": anchors.get(str(row["study"]), ""),
-        "test": cells.percent(cells.headline_test(row)), "interval": cells.interval(row["test_low"], row["test_high"]),
-        "gain": "" if gain == cells.NOTHING else gain, "limits": limits, "took": took.get(str(row["study"]), ""),
+        "test": formatting.percent(formatting.headline_test(row)),
+        "interval": formatting.interval(row["test_low"], row["test_high"]),
+        "gain": "" if gain == formatting.NOTHING else gain, "limits": limits, "took": took.get(str(row["study"]), ""),
     }  # fmt: skip
 
 
-def _cost_row(row: cells.Row) -> dict[str, str]:
+def _cost_row(row: formatting.Row) -> dict[str, str]:
     """What the row took and was measured on."""
     found = text.cost_cells(row)
     return {name: value for name, value in found.items() if name != "Role"}
 
 
-def _comparison_row(row: cells.Row) -> dict[str, Any]:
+def _comparison_row(row: formatting.Row) -> dict[str, Any]:
     found = text.accuracy_cells(row) | text.cost_cells(row)
     return {
         "cells": found,
         "role": row["role"],
-        "train": (cells.percent(row["train_accuracy"]), cells.interval(row["train_low"], row["train_high"])),
-        "val": (cells.percent(row["val_accuracy"]), cells.interval(row["val_low"], row["val_high"])),
-        "test": (cells.percent(cells.headline_test(row)), cells.interval(row["test_low"], row["test_high"])),
-        "test_all": cells.percent(row["test_accuracy"]),
-        "params": (cells.whole(row["params_trained"]), cells.whole(row["params_total"])),
-        "trials": (
-            cells.whole(row["trials"]),
-            f"{cells.whole(row['stopped'])} stopped",
-            f"{cells.whole(row['failed'])} failed",
+        "train": (formatting.percent(row["train_accuracy"]), formatting.interval(row["train_low"], row["train_high"])),
+        "val": (formatting.percent(row["val_accuracy"]), formatting.interval(row["val_low"], row["val_high"])),
+        "test": (
+            formatting.percent(formatting.headline_test(row)),
+            formatting.interval(row["test_low"], row["test_high"]),
         ),
-        "reason": row["verdict_reason"] if cells.known(row["verdict_reason"]) else "",
+        "test_all": formatting.percent(row["test_accuracy"]),
+        "params": (formatting.whole(row["params_trained"]), formatting.whole(row["params_total"])),
+        "trials": (
+            formatting.whole(row["trials"]),
+            f"{formatting.whole(row['stopped'])} stopped",
+            f"{formatting.whole(row['failed'])} failed",
+        ),
+        "reason": row["verdict_reason"] if formatting.known(row["verdict_reason"]) else "",
         "weights": RANDOM_NOTE if row["weights"] == "random" else "" if row["weights"] == "none" else row["weights"],
         "source": row["source"],
     }
@@ -226,8 +230,8 @@ def _range(dimension: Dimension) -> str:
 
 def _value(value: Any) -> str:
     value = join_plus(value)
-    if not cells.known(value):
-        return cells.NOTHING
+    if not formatting.known(value):
+        return formatting.NOTHING
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -239,10 +243,10 @@ def _trial_table(trials: pd.DataFrame) -> dict[str, Any]:
 
 
 def _trial_cell(name: str, value: Any) -> str:
-    if not cells.known(value):
+    if not formatting.known(value):
         return ""
     if name.endswith("accuracy"):
-        return cells.percent(value)
+        return formatting.percent(value)
     if name in ("seconds", "cpu_seconds"):
         return f"{value:.1f}"
     return _value(value)
@@ -258,17 +262,20 @@ def _data_facts(study: Study) -> list[tuple[str, str]]:
         ("What it is", what_it_is(study)),
         ("Fingerprint (SHA-256)", str(data.get("fingerprint", "?"))),
         ("Train part", _counted(section(data, "train"))),
-        ("Split", f"{cells.whole(split.get('train'))} train, {cells.whole(split.get('validation'))} validation"),
+        (
+            "Split",
+            f"{formatting.whole(split.get('train'))} train, {formatting.whole(split.get('validation'))} validation",
+        ),
         ("Test part", _counted(section(data, "test"))),
-        ("Test images that are also in train", cells.whole(data.get("duplicates_in_test"))),
-        ("Files skipped", cells.whole(len(data.get("skipped") or []))),
+        ("Test images that are also in train", formatting.whole(data.get("duplicates_in_test"))),
+        ("Files skipped", formatting.whole(len(data.get("skipped") or []))),
         ("Images converted", _counted(section(data, "converted")) or "none"),
     ]
 
 
 def _counted(counts: dict[str, Any]) -> str:
     return ", ".join(
-        f"{cells.whole(count) if isinstance(count, int) else count} {name}" for name, count in counts.items()
+        f"{formatting.whole(count) if isinstance(count, int) else count} {name}" for name, count in counts.items()
     )
 
 
@@ -285,14 +292,14 @@ def _environment_facts(study: Study) -> list[tuple[str, str]]:
         *[(f"Node {node.get('node', '?')}", _node(node)) for node in _listed(environment.get("hardware"))],
         *[("Weights", _weights(weights)) for weights in _listed(environment.get("weights"))],
         ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
-        ("Trials at once", cells.whole(environment.get("max_concurrent"))),
-        ("Wall time", cells.wall_time(number(environment, "seconds"))),
+        ("Trials at once", formatting.whole(environment.get("max_concurrent"))),
+        ("Wall time", formatting.wall_time(number(environment, "seconds"))),
     ]
     if features:
         facts.append(
             (
                 "Features extracted",
-                f"{cells.whole(features.get('extracted'))} in {cells.whole(features.get('seconds'))} s",
+                f"{formatting.whole(features.get('extracted'))} in {formatting.whole(features.get('seconds'))} s",
             )
         )
     return facts

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from cifake_ray.reporting.cells import NOTHING, decimal, interval, known, percent, whole
 from cifake_ray.reporting.certainty import (
     GAIN_METHOD,
     MCNEMAR_METHOD,
@@ -14,11 +13,12 @@ from cifake_ray.reporting.certainty import (
     certainty,
     mcnemar_pairs,
 )
+from cifake_ray.reporting.formatting import NOTHING, decimal, interval, known, percent, whole
 from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
 from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import Study, section
 from cifake_ray.reporting.predictions import confusion
-from cifake_ray.run import LABELS, Run
+from cifake_ray.runs.run import LABELS, Run
 from cifake_ray.stats.intervals import Interval
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows

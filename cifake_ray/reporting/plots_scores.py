@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from cifake_ray.data.strata import SUBJECT_NAMES
-from cifake_ray.reporting.cells import whole
+from cifake_ray.data.stratify import SUBJECT_NAMES
 from cifake_ray.reporting.certainty import median_seed
 from cifake_ray.reporting.figures import (
     BLUE,
@@ -27,6 +26,7 @@ from cifake_ray.reporting.figures import (
     percent_axis,
     styled,
 )
+from cifake_ray.reporting.formatting import whole
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.predictions import by_subject, reliability, roc
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cifake_ray.data.strata import SUBJECT_NAMES
+from cifake_ray.data.stratify import SUBJECT_NAMES
 from cifake_ray.errors import InputError
 
 BINS = 10  # of the reliability diagram

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from cifake_ray.reporting.cells import headline_test
 from cifake_ray.reporting.certainty import study_gain
+from cifake_ray.reporting.formatting import headline_test
 from cifake_ray.reporting.load import Role, Study, number, section
 from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, answer_verdict, verdict
 from cifake_ray.stats.classification import constant_accuracy

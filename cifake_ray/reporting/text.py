@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from cifake_ray.data.copies import WHOLE_TEST
+from cifake_ray.data.datasets.cifake import WHOLE_TEST
 from cifake_ray.reporting import panels
-from cifake_ray.reporting.cells import (
+from cifake_ray.reporting.certainty import study_gain
+from cifake_ray.reporting.formatting import (
     NOTHING,
     Row,
     decimal,
@@ -21,7 +22,6 @@ from cifake_ray.reporting.cells import (
     signed,
     whole,
 )
-from cifake_ray.reporting.certainty import study_gain
 from cifake_ray.reporting.limits import limits
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
 from cifake_ray.reporting.pareto import front_sentence, front_table

@@ -1,157 +1,253 @@
-"""A study as it is asked for: refused at once if it cannot begin, else run on a Ray of its own or on a cluster.
+"""One study conducted on a running Ray: propose, train, stop early, resume, retrain the winner and the baseline."""
 
-Light: neither Ray nor torch is imported before everything that can be checked without them is.
-"""
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, nullcontext
+from functools import cache
+from typing import Any
 
-import os
-import sys
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
-from cifake_ray.address import check_address
-from cifake_ray.console import say
-from cifake_ray.data import absolute_source, check_images_here
-from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment, check_study
-from cifake_ray.remote import check_writable
-from cifake_ray.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
-from cifake_ray.signals import resumable
-from cifake_ray.storage_faults import storage_faults_interrupt
-from cifake_ray.tuning.inputs import Inputs, gather_inputs, warnings_of
-from cifake_ray.tuning.phases import say_opening, say_phase
-from cifake_ray.tuning.resources import check_workers, local_capacity, max_concurrent
+from cifake_ray.console import duration, say
+from cifake_ray.errors import InputError, Interrupted
+from cifake_ray.experiment import Experiment, save_experiment
+from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
+from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
+from cifake_ray.signals import leave, resumable
+from cifake_ray.tuning.environment import describe_environment, gather_materials
+from cifake_ray.tuning.monitor.callback import Guard, Shown, StudyStopped, Watch, catching_signals
+from cifake_ray.tuning.monitor.display import display_of, study_work
+from cifake_ray.tuning.monitor.gauges import StudyGauges
+from cifake_ray.tuning.monitor.phases import say_phase
+from cifake_ray.tuning.ray_cluster.capacity import Places
+from cifake_ray.tuning.ray_cluster.session import import_meanwhile, waiting_processes
+from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
+from cifake_ray.tuning.ray_cluster.watchdog import watching_ray
+from cifake_ray.tuning.record import StudyRecord
+from cifake_ray.tuning.retraining import (
+    Retraining,
+    already_retrained,
+    lost_winner,
+    note_winners,
+    planned_retrainings,
+    promote_trial,
+)
+from cifake_ray.tuning.search.scheduler import build_scheduler
+from cifake_ray.tuning.search.searcher import ChainedSearch, ListSearch, StudySearch
+from cifake_ray.tuning.study_inputs import Inputs
+from cifake_ray.tuning.trial.trainable import build_trainable
 
-ResultsFault = Callable[[Run], str | None]
-
-
-@dataclass(frozen=True)
-class StudyRequest:
-    """What to run: a new study of this name, or (`resume`) the experiment of the run that has it.
-
-    `data`: where the images of a resumed run are now, if its experiment does not say.
-    """
-
-    experiment: Experiment
-    storage: Storage
-    name: str
-    resume: bool = False
-    address: str | None = None
-    data: str | None = None
-
-
-def resumed_request(
-    storage: Storage, name: str, trials: int | None, address: str | None, data: str | None = None
-) -> StudyRequest:
-    """The request to resume an existing run; `trials` may raise its number, `data` names where its images are now.
-
-    Raises InputError for an unknown run, fewer trials than requested before, or images that cannot be found.
-    """
-    run = open_run(storage, name)
-    experiment = run.experiment()
-    if trials is not None:
-        if trials < experiment.search.trials:
-            raise InputError(
-                f"--trials {trials}: {run.where} has {experiment.search.trials} already; the number can only grow"
-            )
-        search = experiment.search.model_copy(update={"trials": trials})
-        experiment = experiment.model_copy(update={"search": search})
-    check_images_here(run, experiment, data)
-    _check_resumable(run, experiment)
-    return StudyRequest(experiment, run.storage, run.name, resume=True, address=address, data=data)
+_SAVE_SECONDS = 3.0
+PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
 
 
-def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
-    """Raise InputError when the study could not begin, before anything heavy is done; nothing is written.
+def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str, *, resume: bool, own: bool) -> Run:
+    """Run the study, or what is left of it, on the connected Ray; `own`: one that this process has started.
 
-    That is: nothing to search (unless `searching` is False), a name that is none or taken, a storage that cannot be
-    written.
-    """
-    experiment = request.experiment
-    check_study(experiment, request.name, searching=searching)
-    run = run_at(request.storage, request.name)
-    if run.exists():
-        create_run(request.storage, request.name, experiment)
-    if run.url is not None:
-        check_writable(str(request.storage))
-        return
-    existing = next(folder for folder in (run.path, *run.path.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        why = "no right to write there" if existing.is_dir() else "a file is in the way"
-        raise InputError(f"{request.storage}: cannot be written ({existing}: {why}); choose another --storage")
-
-
-def planned_concurrency(experiment: Experiment) -> int:
-    """Trials at once on this machine, without starting Ray. Raises InputError when not even one fits."""
-    check_workers(experiment)
-    return max_concurrent(experiment, [local_capacity(gpus=experiment.resources.gpus_per_trial > 0)])
-
-
-def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:
-    """Run the study, or what is left of it, and retrain its winner and baseline.
-
-    `results_fault`: why the results of a tested run cannot be used; they are then made again.
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
-    experiment = request.experiment
-    check_workers(experiment)
-    if request.address is None and not in_job():  # a job's own machine may have no places at all
-        planned_concurrency(experiment)
-    run = run_at(request.storage, request.name) if request.resume else None
-    if run is not None:
+    guard = Guard(experiment.search)
+    with catching_signals(guard):  # after Ray, which sets handlers
+        places = Places(experiment, own=own)
+        nodes = None if own else SharedStorage(storage)
+        if nodes is not None:
+            nodes.check_all()
+        run = run_at(storage, name) if resume else create_run(storage, name, experiment)
         resumable(interrupted_line(run))
-        say_opening(experiment, request.name, run)  # before optuna is imported
-        _check_resumable(run, experiment)  # refused now, not after Ray is up
-    else:
-        check_new_study(request, searching=False)
-    check_address(request.address)
-    if run is None:
-        say_opening(experiment, request.name, run)
-    say_phase(experiment, "images")
-    inputs = gather_inputs(experiment, run, request.data)
-    _say_counts(inputs)
-    if run is not None and _nothing_left(run, experiment, results_fault):
-        say("nothing left to do; --trials N extends the study")
-        return run
-    experiment = _with_source(experiment, absolute_source(inputs.images.source))
-    say("starting: loading torch and Ray ...")
-    from cifake_ray.tuning.session import ray_session  # heavy: what is refused above is refused at once
-
-    with ray_session(request.address, experiment) as own:
-        from cifake_ray.tuning.conduct import conduct
-
-        return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+        with storage_faults_interrupt(run), writing(run), waiting_processes() if own else nullcontext():
+            _run(experiment, run, inputs, guard, places, nodes, own=own)
+    return run
 
 
-def _check_resumable(run: Run, experiment: Experiment) -> None:
-    """Raise InputError when another process writes the run, or its journal or a record of it is damaged."""
-    from cifake_ray.tuning.journal import check_journal
+def _run(
+    experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None, *,
+    own: bool,
+) -> None:  # fmt: skip
+    """The study proper, as the run's only writer."""
+    started = time.monotonic()
+    environment = _note_environment(experiment, run, inputs, places)
+    record = StudyRecord(run, experiment)
 
-    locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
-    with writing(run) if locked or run.url is not None else nullcontext():
-        run.read_json(run.environment_file)
-        check_journal(run, experiment)
+    def lost(what: str) -> None:
+        _save_quickly(record)
+        leave(f"Ray's {what} is gone, so the study was {interrupted_line(run)}", 1)
+
+    watching = ExitStack()
+    try:
+        watching.enter_context(watching_ray(lost, own=own))
+        materials, spent = gather_materials(experiment, run, inputs, guard.check_signal)
+        if spent and spent["extracted"]:
+            environment["features"] = spent
+        study = Study(record, build_trainable(materials), guard, places, nodes, inputs, spent)
+        environment["ended"] = study.tune()
+        study.retrain()
+    except StudyStopped as stop:
+        environment["ended"] = str(stop)
+        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stop
+    finally:
+        watching.close()
+        environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
+        write_json(run.environment_file, environment)
+        record.flush(force=True)
+        run.push()
+    _remove_losers(run, record)
 
 
-def _say_counts(inputs: Inputs) -> None:
-    train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
-    say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
-    for line in warnings_of(inputs.images):
-        say(line)
+def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: Places) -> dict[str, Any]:
+    """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
+
+    Raises InputError when the images or the weights are not those of the run.
+    """
+    environment = describe_environment(experiment, inputs, places())
+    before = run.read_json(run.environment_file)
+    if before:
+        images, weights = environment["data"]["fingerprint"], environment["weights"]
+        for what, now, then in (
+            ("images", images, (before.get("data") or {}).get("fingerprint") or images),
+            ("backbone weights", _hashes(weights), _hashes(before.get("weights", weights))),
+        ):
+            if now != then:
+                raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
+        environment |= {key: before[key] for key in ("created", "command", "features", "seconds") if key in before}
+        environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
+    write_text(run.experiment_file, save_experiment(experiment))
+    write_json(run.environment_file, environment)
+    return environment
 
 
-def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:
-    """Whether the resumed run is complete. Results that cannot be used are removed, so that they are made again."""
-    from cifake_ray.tuning.record import StudyRecord
-    from cifake_ray.tuning.winners import is_complete
+def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
+    return sorted(weight["sha256"] for weight in weights or [])
 
-    with storage_faults_interrupt(run), writing(run):
-        fault = results_fault(run) if results_fault is not None and run.test_file.exists() else None
-        if fault is not None:
-            print(f"{fault}: the winners are trained and tested again", file=sys.stderr, flush=True)
+
+class Study:
+    """A study under way: the trials that are left, then winner and baseline with fresh seeds."""
+
+    def __init__(
+        self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
+        nodes: SharedStorage | None, inputs: Inputs, spent: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        train, test = len(inputs.split.train), len(inputs.images.test)
+        self.gauges = StudyGauges(record, train)
+        extracted, seconds = ((spent or {}).get(key) or 0 for key in ("extracted", "seconds"))
+        work = study_work(record, test / train, test * seconds / extracted if extracted else 0.0)
+        self.display = display_of(record, guard, work)
+        self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
+        self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
+        self.failures: dict[str, str] = {}
+        self.left = 0
+
+    def tune(self) -> str:
+        """Run trials and retrainings; returns why the trials ended. Raises StudyStopped at a signal."""
+        self.guard.started = time.monotonic()
+        if self.record.finished >= self.record.experiment.search.trials and not self.record.with_status("interrupted"):
+            return "trials"
+        search = StudySearch(self.record, self.places)
+        try:
+            say_phase(self.record.experiment, "search")
+            with self.display:
+                self._fit(ChainedSearch(search, self._retrainings, _import_scoring), self.display, search.deaths)
+        except StudyStopped as stop:
+            if str(stop) in ("interrupted", "storage"):
+                raise
+            return str(stop)
+        finally:
+            self.record.interrupt()
+        return "space exhausted" if search.exhausted else "trials"
+
+    def retrain(self) -> None:
+        """Retrain if that did not follow the trials (a budget ended them, none were left), and note the winners."""
+        if self.plan is None:
+            retrainings = self._retrainings()
+            if retrainings.waiting:
+                self.gauges.clear()  # of trials that a budget ended
+                with self.display:
+                    self._fit(retrainings, self.display, {})
+        run, search = self.record.run, self.record.experiment.search
+        if search.winner_seeds == 0:
+            promote_trial(run, self.record)
+        elif not already_retrained(run, self.plan or []):
+            note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
+
+    def _fit(self, search: Searcher, display: Shown, deaths: dict[str, str]) -> None:
+        watch = Watch(self.guard, self.record, display, deaths, self.gauges, self.nodes)
+        _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
+
+    def _retrainings(self) -> ListSearch:
+        """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
+        self.guard.searching = False
+        self.plan, run = planned_retrainings(self.record), self.record.run
+        if not self.plan:
+            waiting = lost_winner(run, self.record)
+        else:
+            waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
+        if waiting:
             run.remove(run.test_file.name)
-        return is_complete(StudyRecord(run, experiment))
+        self.left = len(waiting)
+        if waiting:
+            self.display.retrain(len(waiting))
+            say_phase(self.record.experiment, "retraining", "winner and baseline with fresh seeds, then the test")
+        return ListSearch(waiting, self.places, self._on_end)
+
+    def _on_end(self, name: str, failure: str | None) -> None:
+        self.left -= 1
+        if failure:
+            self.failures[name] = failure
+        outcome = f": failed, {failure}" if failure else ""
+        total = len(self.plan or ()) or 1
+        left = self.display.seconds_left()
+        remaining = "" if left is None else f" · about {duration(round(left))} left"
+        say(f"retrained {name} ({total - self.left}/{total}){outcome}{remaining}")
 
 
-def _with_source(experiment: Experiment, source: str) -> Experiment:
-    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"source": source})})
+def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:
+    """Hand all of it to Ray Tune. Tune's own folder is scratch: nothing of ours lies in it."""
+    with tempfile.TemporaryDirectory(prefix="cifake-ray-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=scheduler,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[watch],
+                failure_config=tune.FailureConfig(max_failures=PROCESS_DEATHS),
+            ),
+        )
+        tuner.fit()
+
+
+@cache
+def _import_scoring() -> None:
+    """What scores the winners takes 1.2 s of a core to import: on one that has no trial any more."""
+    import_meanwhile("sklearn.metrics")
+
+
+def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
+    return Interrupted(
+        interrupted_line(run, f" with {record.finished} of {record.experiment.search.trials} trials done")
+    )
+
+
+def _save_quickly(record: StudyRecord) -> None:
+    """Mark the running trials as interrupted, if that can be done at once: the main thread waits for a dead Ray."""
+    saving = threading.Thread(target=record.interrupt, daemon=True)
+    saving.start()
+    saving.join(_SAVE_SECONDS)
+
+
+def _remove_losers(run: Run, record: StudyRecord) -> None:
+    """Keep the checkpoints of the best trial and of interrupted ones."""
+    best = record.best()
+    kept = {str(row.trial_id) for row in record.with_status("interrupted")} | {str(best.trial_id) if best else ""}
+    for trial in record.rows:
+        if str(trial) not in kept:
+            run.remove(f"trials/{trial}")

@@ -10,10 +10,10 @@ from PIL import Image
 
 from cifake_ray.console import progress
 from cifake_ray.data import load_images
-from cifake_ray.data.audit import audit_source
-from cifake_ray.data.headers import jpeg_quality
-from cifake_ray.data.similar import difference_hashes, near_pairs
-from cifake_ray.data.strata import copies_of
+from cifake_ray.data.audit.audit import audit_source
+from cifake_ray.data.audit.encoding import jpeg_quality
+from cifake_ray.data.audit.near_duplicates import difference_hashes, near_pairs
+from cifake_ray.data.stratify import copies_of
 from cifake_ray.errors import InputError
 
 from .conftest import Files, encode, picture
@@ -42,7 +42,7 @@ def test_names_that_look_alike_tell_no_subjects(files: Files, write_folder: Writ
 def test_cifakes_counts_come_by_part_class_and_subject(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifake_ray.data.audit.is_cifake", lambda _: True)  # 120,000 images are no unit test
+    monkeypatch.setattr("cifake_ray.data.audit.audit.is_cifake", lambda _: True)  # 120,000 images are no unit test
     counts = audited(write_folder(files))["counts"]
     assert counts["train"]["FAKE"]["images"] == 60
     subjects = counts["test"]["REAL"]["subjects"]

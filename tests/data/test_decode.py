@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from cifake_ray.data import Skipped, load_image_file, load_images
-from cifake_ray.data.decode import decode_image
-from cifake_ray.data.workers import decode_all
+from cifake_ray.data.decoding.decode import decode_image
+from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.errors import InputError, WorkError
 
 from .conftest import Files, encode, picture
@@ -127,7 +127,7 @@ def test_decoding_in_processes_equals_decoding_here() -> None:
 
 
 def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cifake_ray.data.workers.cores", lambda: 2)
+    monkeypatch.setattr("cifake_ray.data.decoding.workers.cores", lambda: 2)
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(WorkError, match="a process ended early"):
         decode_all([b"no picture"] * 2000)

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.data import copies, load_images
-from cifake_ray.data import fetch as fetch_module
-from cifake_ray.data.fetch import Fetched, fetch_copy
-from cifake_ray.download import Progress
+from cifake_ray.data import load_images
+from cifake_ray.data.datasets import cifake
+from cifake_ray.data.datasets import fetch as fetch_module
+from cifake_ray.data.datasets.fetch import Fetched, fetch_copy
 from cifake_ray.errors import InputError, Interrupted, WorkError
+from cifake_ray.storage.download import Progress
 
 from .conftest import Files
 from .test_parquet import write_hub
 
 Write = Callable[..., Path]
-HUB, KAGGLE = copies.COPIES["huggingface"], copies.COPIES["kaggle"]
+HUB, KAGGLE = cifake.COPIES["huggingface"], cifake.COPIES["kaggle"]
 
 
 class Server(ThreadingHTTPServer):
@@ -105,9 +106,9 @@ def server(
     whole = load_images(str(write_folder(files)))
     for part in ("train", "test"):
         images = getattr(whole, part)
-        monkeypatch.setitem(copies.CIFAKE, part, copies.content_digest(images.images, images.labels))
+        monkeypatch.setitem(cifake.CIFAKE, part, cifake.content_digest(images.images, images.labels))
     file = replace(KAGGLE.files[0], size=len(zipped), sha256=digest(zipped))
-    monkeypatch.setitem(copies.COPIES, "kaggle", replace(KAGGLE, files=(file,)))
+    monkeypatch.setitem(cifake.COPIES, "kaggle", replace(KAGGLE, files=(file,)))
     with Server() as running:
         running.paths[f"/api/v1/datasets/download/{KAGGLE.place}"] = zipped
         for remote in HUB.files:
@@ -199,13 +200,13 @@ def test_another_revision_than_the_pinned_one_is_refused(server: Server, tmp_pat
 
 @pytest.mark.usefixtures("server")
 def test_repository_that_has_moved_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(copies.COPIES, "huggingface", replace(HUB, place=f"moved/{HUB.place.split('/')[1]}"))
+    monkeypatch.setitem(cifake.COPIES, "huggingface", replace(HUB, place=f"moved/{HUB.place.split('/')[1]}"))
     assert fetch("huggingface", tmp_path / "to").files[0]["checked_against"] == "the hub's"
 
 
 @pytest.mark.usefixtures("server")
 def test_other_images_than_cifakes_are_kept_and_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(copies.CIFAKE, "test", "f" * 64)
+    monkeypatch.setitem(cifake.CIFAKE, "test", "f" * 64)
     message = refused("kaggle", tmp_path / "to")
     assert "not those of CIFAKE" in message
     assert "data audit" in message

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifake_ray.cache import array_digest
 from cifake_ray.data import ImageSet, build, load_images, open_images, train_duplicates
 from cifake_ray.errors import InputError
+from cifake_ray.storage.cache import array_digest
 
 from .conftest import Files, encode, picture
 

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from cifake_ray.data import load_images, load_labelled, split_train
-from cifake_ray.data.audit import audit_source
-from cifake_ray.data.decode import decode_image
+from cifake_ray.data.audit.audit import audit_source
+from cifake_ray.data.decoding.decode import decode_image
 from cifake_ray.data.labels import part_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning.inputs import gather_inputs, warnings_of
+from cifake_ray.tuning.study_inputs import gather_inputs, warnings_of
 
 from .conftest import Files, encode, picture
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cifake_ray.cache import clear_entries
 from cifake_ray.data import absolute_source, check_images_here, load_images, readable_source, run_images
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.run import Run, create_run, write_json
+from cifake_ray.runs.run import Run, create_run, write_json
+from cifake_ray.storage.cache import clear_entries
 
 from .conftest import Files, encode, picture
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import load_images
-from cifake_ray.data.sample import build_sample
+from cifake_ray.data.datasets.sample import build_sample
 
 Arrays = dict[str, np.ndarray]
 

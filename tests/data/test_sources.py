@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cifake_ray import remote, run
 from cifake_ray.data import labels, load_images
 from cifake_ray.errors import InputError
+from cifake_ray.runs import run
+from cifake_ray.storage import mirror
 
 from .conftest import Files
 
@@ -101,7 +102,7 @@ def test_damaged_parquet_is_refused(files: Files, write_parquet: Write) -> None:
 def test_subjects_are_those_that_an_experiment_may_leave_out() -> None:
     from typing import get_args
 
-    from cifake_ray.data.strata import SUBJECT_NAMES
+    from cifake_ray.data.stratify import SUBJECT_NAMES
     from cifake_ray.experiment.search import Subject
 
     assert get_args(Subject) == SUBJECT_NAMES
@@ -114,29 +115,29 @@ def test_a_set_in_a_bucket_is_the_same_set_and_is_fetched_once(
     here: Path = request.getfixturevalue(f"write_{kind}")(files)
     address = f"{bucket}/cifake"
     if kind == "zip":
-        remote.write_bytes(f"{address}/kaggle.zip", here.read_bytes())
+        mirror.write_bytes(f"{address}/kaggle.zip", here.read_bytes())
         address += "/kaggle.zip"
     else:
-        remote.put(address, here)
+        mirror.put(address, here)
     there = load_images(address)
     assert (there.kind, there.source) == (kind, address)
     assert there.fingerprint == load_images(str(here)).fingerprint
     with monkeypatch.context() as patched:
-        patched.setattr(remote, "_fetch_file", lambda *_: pytest.fail("fetched again"))
+        patched.setattr(mirror, "_fetch_file", lambda *_: pytest.fail("fetched again"))
         assert load_images(address).fingerprint == there.fingerprint
 
 
 def test_what_left_the_bucket_leaves_the_set(bucket: str, files: Files, write_folder: Write) -> None:
     folder = write_folder(files)
-    remote.put(f"{bucket}/cifake", folder)
+    mirror.put(f"{bucket}/cifake", folder)
     before = load_images(f"{bucket}/cifake")
-    remote.remove(f"{bucket}/cifake/train/REAL/{min(files['train', 'REAL'])}")
+    mirror.remove(f"{bucket}/cifake/train/REAL/{min(files['train', 'REAL'])}")
     assert len(load_images(f"{bucket}/cifake").train) == len(before.train) - 1
 
 
 def test_images_and_runs_at_one_address_leave_each_other_alone(bucket: str, files: Files, write_folder: Write) -> None:
-    remote.put(bucket, write_folder(files))
-    unsent = remote.mirror(bucket) / "small" / "trials.csv"  # of a run that is under way
+    mirror.put(bucket, write_folder(files))
+    unsent = mirror.mirror(bucket) / "small" / "trials.csv"  # of a run that is under way
     unsent.parent.mkdir(parents=True)
     unsent.touch()
     assert len(load_images(bucket).train) > 0

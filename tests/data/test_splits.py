@@ -5,7 +5,7 @@ import pytest
 
 from cifake_ray.data import ImageSet, Part, split_train, train_duplicates
 from cifake_ray.data.splits import _choose_validation
-from cifake_ray.data.strata import choose_stratified, copies_of, quotas, subjects_of
+from cifake_ray.data.stratify import choose_stratified, copies_of, quotas, subjects_of
 from cifake_ray.errors import InputError
 
 
@@ -87,7 +87,7 @@ def test_copies_are_found_even_when_their_hashes_collide(monkeypatch: pytest.Mon
     images = part_of(100, copies=10).images
     expected = np.concatenate([np.arange(40), np.arange(10), np.arange(50, 100)])
     assert np.array_equal(copies_of(images), expected)
-    monkeypatch.setattr("cifake_ray.data.strata.row_hashes", lambda rows: np.zeros(len(rows), np.uint64))
+    monkeypatch.setattr("cifake_ray.data.stratify.row_hashes", lambda rows: np.zeros(len(rows), np.uint64))
     assert np.array_equal(copies_of(images), expected)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cifake_ray.doctor.check import Check
 from cifake_ray.doctor.nodes import GIB, judge
-from cifake_ray.jobs.ask import Answer, Node
+from cifake_ray.jobs.probe_nodes import Answer, Node
 from cifake_ray.jobs.versions import versions_here
 
 HERE = versions_here()

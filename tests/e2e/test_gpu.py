@@ -11,7 +11,7 @@ import torch
 from cifake_ray.experiment import Training
 from cifake_ray.features.shards import Extraction, local_shards, run_one
 from cifake_ray.models.backbone import build_backbone
-from cifake_ray.models.cnn import Cnn, normalise_images
+from cifake_ray.models.families.cnn import Cnn, normalise_images
 from cifake_ray.models.weights import random_weights
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, fit

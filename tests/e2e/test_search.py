@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cifake_ray.reporting.live import dashboard_server
-from cifake_ray.run import Run
+from cifake_ray.reporting.dashboard import dashboard_server
+from cifake_ray.runs.run import Run
 from tests.e2e.conftest import Command
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("ray_session")]

@@ -22,8 +22,8 @@ from ray._private import state
 from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
-from cifake_ray.evaluation.score import results_fault
-from cifake_ray.run import CURVE_COLUMNS, Run, trial_columns
+from cifake_ray.evaluation.scores import results_fault
+from cifake_ray.runs.run import CURVE_COLUMNS, Run, trial_columns
 from tests.e2e.conftest import Command
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -16,9 +16,9 @@ import ray
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import load_experiment
-from cifake_ray.reporting.live import dashboard_server
-from cifake_ray.run import Run
-from cifake_ray.tuning.study import StudyRequest, run_study
+from cifake_ray.reporting.dashboard import dashboard_server
+from cifake_ray.runs.run import Run
+from cifake_ray.tuning.request import StudyRequest, run_study
 from tests.e2e.conftest import SMALL, Command, start
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from cifake_ray.data import load_images, split_train
-from cifake_ray.evaluation.score import score_winners
+from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, feature_specs
-from cifake_ray.run import Run, create_run
-from cifake_ray.tuning.trial import Materials, run_trial
-from cifake_ray.tuning.winners import Retraining, note_winners
+from cifake_ray.runs.run import Run, create_run
+from cifake_ray.tuning.retraining import Retraining, note_winners
+from cifake_ray.tuning.trial.trainable import Materials, run_trial
 
 Settings = dict[str, Any]
 CNN: Settings = {"kind": "cnn", "channels": 4, "head_width": 8}

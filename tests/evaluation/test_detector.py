@@ -18,14 +18,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from cifake_ray.data import load_images
+from cifake_ray.detector.load import Detector, load_detector, parameter_counts, save_detector
+from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.evaluation.detector import Detector, load_detector, parameter_counts, save_detector
-from cifake_ray.evaluation.predict import predict_files
 from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.head import Head
 from cifake_ray.models.registry import build_network, starting_weights
 from cifake_ray.models.weights import resolve_weights
-from cifake_ray.run import Run
+from cifake_ray.runs.run import Run
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 CopyOf = Callable[..., Run]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import load_images, split_train
-from cifake_ray.evaluation.domain import describe_domain, judge_domain, properties
+from cifake_ray.detector.domain import describe_domain, judge_domain, properties
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from cifake_ray.data import load_images
-from cifake_ray.evaluation.detector import Detector, load_detector
-from cifake_ray.evaluation.explain import SIDE, explain_run, most_wrong, overlay
-from cifake_ray.evaluation.gradcam import class_activation_maps
+from cifake_ray.detector.load import Detector, load_detector
+from cifake_ray.evaluation.errors import SIDE, explain_run, most_wrong, overlay
+from cifake_ray.evaluation.saliency import class_activation_maps
 from cifake_ray.experiment import CnnModel
-from cifake_ray.run import Run
+from cifake_ray.runs.run import Run
 
 CopyOf = Callable[..., Run]
 

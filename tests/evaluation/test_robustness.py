@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import Part, load_images
+from cifake_ray.detector.load import load_detector
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
-from cifake_ray.evaluation.detector import load_detector
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.robustness import _by_subject, measure_robustness
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.report import write_report
-from cifake_ray.run import Run
+from cifake_ray.runs.run import Run
 
 CopyOf = Callable[..., Run]
 

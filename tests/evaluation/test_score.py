@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import load_images
+from cifake_ray.detector.load import load_detector
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation import score
-from cifake_ray.evaluation.detector import load_detector
+from cifake_ray.evaluation import scores
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
-from cifake_ray.evaluation.score import score_winners
+from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
-from cifake_ray.run import Run, write_bytes, write_json, writing
-from cifake_ray.tuning.winners import Retraining, already_retrained
+from cifake_ray.runs.run import Run, write_bytes, write_json, writing
+from cifake_ray.tuning.retraining import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
 KINDS = ("cnn", "resnet50")
@@ -185,7 +185,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(f"{score.__name__}.{step}", killed)
+        broken.setattr(f"{scores.__name__}.{step}", killed)
         with pytest.raises(KeyboardInterrupt):
             score_winners(run)
     score_winners(run)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cifake_ray import cache
 from cifake_ray.errors import InputError
 from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_shards
 from cifake_ray.features.shards import Extraction, ShardResult
 from cifake_ray.features.store import shard_bounds
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.weights import random_weights
+from cifake_ray.storage import cache
 from cifake_ray.training.extract import extract_shard
 
 

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs import ask
-from cifake_ray.jobs.cluster import connect
+from cifake_ray.jobs import probe_nodes
+from cifake_ray.jobs.client import connect
 
 VERSION = '{"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""}'
 Serve = Callable[[int, str], str]
@@ -99,7 +99,7 @@ def test_a_refused_token_is_one_line_with_the_places_for_the_right_one(serve: Se
 
 
 def test_a_token_file_that_is_not_there_is_one_line() -> None:
-    program = "from cifake_ray.jobs.cluster import connect; connect('http://127.0.0.1:9')"
+    program = "from cifake_ray.jobs.client import connect; connect('http://127.0.0.1:9')"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     for mode in ({}, {"RAY_AUTH_MODE": "token"}):
         ended = subprocess.run(
@@ -124,8 +124,8 @@ def test_the_option_beats_the_environment_and_a_dashboard_needs_no_scheme(
 def test_nodes_whose_port_another_ray_has_are_waited_for_and_then_named_with_the_cure(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "_AGENT_SECONDS", 0.5)
+    monkeypatch.setattr(probe_nodes, "_AGENT_SECONDS", 0.5)
     with pytest.raises(
         WorkError, match=r"no node of the cluster takes jobs.* --dashboard-agent-listen-port of its own"
     ):
-        ask.ask_by_job(connect(serve(200, VERSION)), [])
+        probe_nodes.ask_by_job(connect(serve(200, VERSION)), [])

@@ -8,8 +8,8 @@ import pytest
 
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
-from cifake_ray.jobs.ask import Node
 from cifake_ray.jobs.package import Package
+from cifake_ray.jobs.probe_nodes import Node
 from cifake_ray.jobs.submit import Submission, check_paths, check_submission, check_weights, send
 
 FROZEN = {"kind": "resnet50", "weights": "random", "image_size": 32}

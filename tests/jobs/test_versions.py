@@ -3,7 +3,7 @@
 import pytest
 
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs.ask import Node
+from cifake_ray.jobs.probe_nodes import Node
 from cifake_ray.jobs.versions import check_versions, versions_here
 
 HERE = {"python": "3.11.7", "ray": "2.60.0", "torch": "2.15.0", "optuna": "5.0.0", "pandas": "3.1.1"}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cifake_ray.experiment import CnnDeepModel, CnnModel
-from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.families.cnn import normalise_images
 from cifake_ray.models.pooling import pool_map, pooled_width
 from cifake_ray.models.registry import build_network, count_parameters, preparation
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cifake_ray.data.copies import FINGERPRINTS
+from cifake_ray.data.datasets.cifake import FINGERPRINTS
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.reporting.verify import METRICS
-from cifake_ray.run import CURVE_COLUMNS, trial_columns
+from cifake_ray.runs.run import CURVE_COLUMNS, trial_columns
 from cifake_ray.stats.intervals import wilson
 
 CNN_SPACE = {

@@ -9,7 +9,7 @@ from cifake_ray.cli.find import load_named
 from cifake_ray.experiment import Experiment, join_plus
 from cifake_ray.reporting.load import Role, load
 from cifake_ray.reporting.repeat import repeat_command, winner_command
-from cifake_ray.tuning.single import single_trial
+from cifake_ray.tuning.single_trial import single_trial
 
 from .conftest import MakeRun
 

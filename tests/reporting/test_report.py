@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting.cells import wall_time
+from cifake_ray.reporting.formatting import wall_time
 from cifake_ray.reporting.load import load_all
 from cifake_ray.reporting.page import columns
 from cifake_ray.reporting.report import write_report

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cifake_ray.experiment import CnnModel, Training
-from cifake_ray.models.cnn import normalise_images
+from cifake_ray.models.families.cnn import normalise_images
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.cost import inference_ms, measure_cost

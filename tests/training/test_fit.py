@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from cifake_ray.experiment import Training
-from cifake_ray.models.cnn import Cnn, normalise_images
+from cifake_ray.models.families.cnn import Cnn, normalise_images
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint, unnamed
 from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, Fit, TrialFailed, evaluate, fit, predict_batch, sample_rows

@@ -12,9 +12,9 @@ import torch
 
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, feature_specs
-from cifake_ray.run import create_run
-from cifake_ray.tuning.inputs import gather_inputs
-from cifake_ray.tuning.trial import Materials, run_trial
+from cifake_ray.runs.run import create_run
+from cifake_ray.tuning.study_inputs import gather_inputs
+from cifake_ray.tuning.trial.trainable import Materials, run_trial
 
 FILE = Path(__file__).parent / "losses.json"
 IMAGES = 400

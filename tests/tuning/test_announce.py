@@ -3,7 +3,7 @@
 import pytest
 import ray
 
-from cifake_ray.tuning.announce import print_epoch, show_title, trial_name
+from cifake_ray.tuning.trial.naming import print_epoch, show_title, trial_name
 
 from .conftest import epoch_result
 

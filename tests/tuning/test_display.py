@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 
 from cifake_ray.console import read_note
-from cifake_ray.tuning import display as shown
-from cifake_ray.tuning.display import Display, JobDisplay, display_of
-from cifake_ray.tuning.phases import note_phase
-from cifake_ray.tuning.progress import Guard
+from cifake_ray.tuning.monitor import display as shown
+from cifake_ray.tuning.monitor.callback import Guard
+from cifake_ray.tuning.monitor.display import Display, JobDisplay, display_of
+from cifake_ray.tuning.monitor.phases import note_phase
 
 from .conftest import OpenRecord, epoch_result, experiment_of, record_with
 

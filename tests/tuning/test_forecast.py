@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cifake_ray.tuning.forecast import Forecast, State, Work
+from cifake_ray.tuning.estimate.forecast import Forecast, State, Work
 
 
 class Clock:

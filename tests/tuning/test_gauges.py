@@ -8,7 +8,7 @@ import pytest
 import ray
 from prometheus_client.parser import text_string_to_metric_families
 
-from cifake_ray.tuning.gauges import StudyGauges, extraction_rate
+from cifake_ray.tuning.monitor.gauges import StudyGauges, extraction_rate
 
 from .conftest import OpenRecord, epoch_result
 

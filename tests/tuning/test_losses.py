@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.run import Run
-from cifake_ray.tuning import losses
-from cifake_ray.tuning.losses import Losses
+from cifake_ray.runs.run import Run
+from cifake_ray.tuning.monitor import failures
+from cifake_ray.tuning.monitor.failures import Losses
 
 HEAD, WORKER = "a" * 56, "b" * 56
 
@@ -17,9 +17,9 @@ HEAD, WORKER = "a" * 56, "b" * 56
 def nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """The cluster's nodes and whether they are alive; trials' own processes run on the head."""
     alive = {HEAD: True, WORKER: True}
-    monkeypatch.setattr(losses.ray, "nodes", lambda: [{"NodeID": node, "Alive": up} for node, up in alive.items()])
-    monkeypatch.setattr(losses, "actors", lambda _: {"Address": {"NodeID": HEAD}})
-    monkeypatch.setattr(losses, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(failures.ray, "nodes", lambda: [{"NodeID": node, "Alive": up} for node, up in alive.items()])
+    monkeypatch.setattr(failures, "actors", lambda _: {"Address": {"NodeID": HEAD}})
+    monkeypatch.setattr(failures, "_LOOK_SECONDS", 0.0)
     return alive
 
 

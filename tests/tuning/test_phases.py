@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifake_ray.tuning.phases import opening_line, phase_name, say_phase
+from cifake_ray.tuning.monitor.phases import opening_line, phase_name, say_phase
 
 from .conftest import OpenRecord, experiment_of, record_with
 

@@ -7,8 +7,8 @@ import pytest
 
 from cifake_ray.cli.show import duration, plan_lines
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning.calibrate import Pace
-from cifake_ray.tuning.plan import calibrated_batches, drawn_batches, epoch_model, plan_study, widest_features
+from cifake_ray.tuning.estimate.plan import calibrated_batches, drawn_batches, epoch_model, plan_study, widest_features
+from cifake_ray.tuning.estimate.timing import Pace
 from tests.e2e.conftest import Command, cifake_ray, small
 
 from .conftest import experiment_of

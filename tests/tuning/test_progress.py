@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.tuning.progress import Guard, StudyStopped, catching_signals
+from cifake_ray.tuning.monitor.callback import Guard, StudyStopped, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, experiment_of, record_with

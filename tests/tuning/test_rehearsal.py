@@ -10,8 +10,8 @@ from PIL import Image
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning.rehearsal import rehearse
-from cifake_ray.tuning.study import StudyRequest
+from cifake_ray.tuning.dry_run import rehearse
+from cifake_ray.tuning.request import StudyRequest
 
 
 @pytest.fixture

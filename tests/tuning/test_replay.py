@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifake_ray.tuning.replay import ACTOR_SECONDS, FIRST_SECONDS, TRIAL_SECONDS, replay, replay_retraining
+from cifake_ray.tuning.estimate.simulation import ACTOR_SECONDS, FIRST_SECONDS, TRIAL_SECONDS, replay, replay_retraining
 
 from .conftest import experiment_of
 

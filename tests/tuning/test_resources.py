@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.tuning import resources
-from cifake_ray.tuning.resources import Places, check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning.ray_cluster import capacity
+from cifake_ray.tuning.ray_cluster.capacity import Places, check_workers, local_capacity, max_concurrent
 
 from .conftest import SPACE, experiment_of
 
@@ -107,8 +107,8 @@ def test_workers_must_be_able_to_share_the_batch_that_is_not_searched() -> None:
 
 def test_trials_at_once_follow_nodes_that_join_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [{"CPU": 1.0, "GPU": 0.0}]
-    monkeypatch.setattr(resources, "cluster_nodes", lambda: nodes)
-    monkeypatch.setattr(resources, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(capacity, "cluster_nodes", lambda: nodes)
+    monkeypatch.setattr(capacity, "_LOOK_SECONDS", 0.0)
     follows, fixed = (Places(experiment_of(resources={"max_concurrent": asked}), own=False) for asked in ("auto", 1))
     found = [follows()]
     for count in (2, 3, 1, 0):  # none: those that run wait for one, so the number stays

@@ -8,7 +8,7 @@ from optuna.study import StudyDirection
 
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.record import StudyRecord
-from cifake_ray.tuning.search import StudySearch
+from cifake_ray.tuning.search.searcher import StudySearch
 
 from .conftest import OpenRecord, epoch_result, experiment_of
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from cifake_ray.tuning.scheduler import SearchTrial, bracket_of, build_scheduler, count_brackets
-from cifake_ray.tuning.search import StudySearch
+from cifake_ray.tuning.search.scheduler import SearchTrial, bracket_of, build_scheduler, count_brackets
+from cifake_ray.tuning.search.searcher import StudySearch
 
 from .conftest import OpenRecord, epoch_result, experiment_of
 

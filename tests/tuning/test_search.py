@@ -7,8 +7,8 @@ import pytest
 
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.record import StudyRecord
-from cifake_ray.tuning.search import ChainedSearch, ListSearch, StudySearch
-from cifake_ray.tuning.winners import planned_retrainings
+from cifake_ray.tuning.retraining import planned_retrainings
+from cifake_ray.tuning.search.searcher import ChainedSearch, ListSearch, StudySearch
 
 from .conftest import OpenRecord, epoch_result, experiment_of
 

@@ -16,11 +16,11 @@ import pytest
 from cifake_ray.data import load_images, split_train
 from cifake_ray.errors import Interrupted, StorageError
 from cifake_ray.experiment import Experiment
-from cifake_ray.run import Run, create_run, write_text
-from cifake_ray.storage_faults import storage_fault, storage_faults_interrupt
+from cifake_ray.runs.faults import storage_fault, storage_faults_interrupt
+from cifake_ray.runs.run import Run, create_run, write_text
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions
-from cifake_ray.tuning.trial import Materials, run_trial
+from cifake_ray.tuning.trial.trainable import Materials, run_trial
 from tests.e2e import conftest as e2e
 
 from .conftest import OpenRecord, epoch_result

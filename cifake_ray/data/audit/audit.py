@@ -1,0 +1,196 @@
+"""What a data set really holds: counts, copies, look-alikes, contradicting labels, how its files were encoded."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
+from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
+from cifake_ray.data.build import decode_parts, joined_arrays, places_of, set_fingerprint
+from cifake_ray.data.datasets.cifake import content_digest, is_cifake
+from cifake_ray.data.datasets.sample import build_sample
+from cifake_ray.data.decoding.workers import Progress
+from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
+from cifake_ray.data.stratify import SUBJECT_NAMES, Indices, copies_of, has_subjects, subjects_of
+from cifake_ray.errors import InputError
+from cifake_ray.storage.cache import array_digest
+
+# Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do;
+# beyond, more and more are birds before other plain skies.
+NEAR_BITS = 6  # of the 64 of the difference hash
+NEAR_RMS = 25.0  # grey levels of 255
+EXAMPLES = 10  # pairs named
+Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.progress: label, unit
+
+
+@dataclass(frozen=True)
+class _Images:
+    """All parts one after another. `part`: int64 [n], its position in `parts`."""
+
+    parts: list[str]
+    pixels: np.ndarray  # uint8 [n, 32, 32, 3]
+    labels: np.ndarray  # uint8 [n]
+    part: Indices
+    places: list[str]  # `train/FAKE/0001.jpg`
+
+
+def audit_source(source: str, show: Shown) -> dict[str, Any]:
+    """Everything `data audit` prints, as JSON holds it. Works on one part or one class, and on damaged sets too.
+
+    Raises InputError: a source that is missing or holds nothing readable.
+    """
+    found = find_source(source, needed=())
+    contents = found.read()
+    encoded = contents.parts
+    with show("decoding images", "images") as update:
+        if found.kind == SAMPLE:
+            arrays, skipped = build_sample(update), list[dict[str, str]]()
+        else:
+            decoded, skipped = decode_parts(encoded, update)
+            arrays = joined_arrays(encoded, decoded)
+    images = _joined(arrays)
+    if not len(images.labels):
+        raise InputError(
+            f"{source}: no readable image among {len(skipped):,}{_first(skipped)}; mend them or fetch them again"
+        )
+    prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
+    content = {part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
+    copies = copies_of(images.pixels)
+    return {
+        "schema": 1,
+        "source": source,
+        "kind": found.kind,
+        "generated": found.kind == SAMPLE,
+        "fingerprint": set_fingerprint(prints) if set(prints) == set(PARTS) else None,
+        "content": content,
+        "is_cifake": (cifake := is_cifake(content)),
+        "counts": {part: _counts(arrays[f"{part}_labels"], arrays[f"{part}_names"], cifake) for part in images.parts},
+        "left": [left.as_note() for left in contents.left],
+        "undecodable": {"images": len(skipped), "files": skipped},
+        "exact_duplicates": _exact(images, copies),
+        "near_duplicates": _near(images, copies),
+        "label_conflicts": _conflicts(images, copies),
+        **_encodings(encoded),
+    }
+
+
+def _encodings(encoded: Mapping[str, Encoded]) -> dict[str, Any]:
+    """Formats, modes, sizes and JPEG quantisation tables of each class; empty for the sample, which has no files."""
+    if not encoded:
+        return {"encoding": {}, "jpeg": {}}
+    headers, which = read_headers([item for part in encoded.values() for item in part.items])
+    labels = np.concatenate([part.labels for part in encoded.values()])
+    tallies = {name: tally_headers(headers, which[labels == label]) for label, name in enumerate(LABELS)}
+    return {
+        "encoding": {name: describe_files(tally) for name, tally in tallies.items()},
+        "jpeg": {name: describe_tables(tally) for name, tally in tallies.items()},
+    }
+
+
+def _joined(arrays: Mapping[str, np.ndarray]) -> _Images:
+    names = {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
+    parts = [part for part in (*PARTS, *sorted(names)) if part in names]
+    parts = list(dict.fromkeys(parts))
+    places = [place for part in parts for place in places_of(part, arrays[f"{part}_labels"], arrays[f"{part}_names"])]
+    sizes = [len(arrays[f"{part}_labels"]) for part in parts]
+    return _Images(
+        parts=parts,
+        pixels=np.concatenate([arrays[f"{part}_images"] for part in parts]),
+        labels=np.concatenate([arrays[f"{part}_labels"] for part in parts]),
+        part=np.repeat(np.arange(len(parts)), sizes),
+        places=places,
+    )
+
+
+def _first(skipped: list[dict[str, str]]) -> str:
+    return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
+
+
+def _counts(labels: np.ndarray, names: np.ndarray, cifake: bool) -> dict[str, Any]:
+    """Images of each class, and of each subject where these are CIFAKE's and have its names (else null)."""
+    subjects = subjects_of(names) if cifake and has_subjects(names) else None
+    counts: dict[str, Any] = {}
+    for label, name in enumerate(LABELS):
+        of_label = labels == label
+        per_subject = None
+        if subjects is not None:
+            tally = np.bincount(subjects[of_label], minlength=len(SUBJECT_NAMES) + 1)[1:]
+            per_subject = dict(zip(SUBJECT_NAMES, tally.tolist(), strict=True))
+        counts[name] = {"images": int(of_label.sum()), "subjects": per_subject}
+    return counts
+
+
+# --- duplicates --------------------------------------------------------------------------------------------------
+
+
+def _exact(images: _Images, copies: Indices) -> dict[str, Any]:
+    """Pairs of equal pixels; in a group of n images each of its n (n - 1) / 2 pairs counts."""
+    first, second = _pairs_of_groups(copies)
+    counts = {"pairs": _by_parts(images, first, second), **_leaked(images, first, second)}
+    return counts | _named(images, first, second)
+
+
+def _pairs_of_groups(copies: Indices) -> tuple[Indices, Indices]:
+    """All pairs of positions with equal `copies`, the smaller first."""
+    order = np.argsort(copies, kind="stable")
+    firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    _, starts, counts = np.unique(copies[order], return_index=True, return_counts=True)
+    for start, count in zip(starts[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+        one, other = np.triu_indices(count, k=1)
+        group = order[start : start + count]
+        firsts.append(group[one])
+        seconds.append(group[other])
+    return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def _by_parts(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
+    """How many pairs lie within each part and across two: {"train": 920, "test": 38, "train-test": 378}."""
+    names = images.parts
+    within = dict.fromkeys(names, 0) | {f"{one}-{other}": 0 for one, other in itertools.combinations(names, 2)}
+    for one, other in zip(images.part[first].tolist(), images.part[second].tolist(), strict=True):
+        within[names[one] if one == other else f"{names[one]}-{names[other]}"] += 1
+    return within
+
+
+def _leaked(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
+    """How many test images are in a pair with a train image."""
+    if images.parts[:2] != list(PARTS):
+        return {}
+    across = (images.part[first] == 0) & (images.part[second] == 1)
+    return {"test_images_in_train": len(np.unique(second[across]))}
+
+
+def _named(images: _Images, first: Indices, second: Indices) -> dict[str, Any]:
+    some = zip(first[:EXAMPLES].tolist(), second[:EXAMPLES].tolist(), strict=True)
+    return {"examples": [[images.places[one], images.places[other]] for one, other in some]}
+
+
+def _near(images: _Images, copies: Indices) -> dict[str, Any]:
+    pairs: Pairs = near_pairs(images.pixels, copies, max_bits=NEAR_BITS, max_rms=NEAR_RMS)
+    return {
+        "method": f"difference hash within {NEAR_BITS} of 64 bits and RMS difference within {NEAR_RMS:g} of 255 levels",
+        "pairs": _by_parts(images, pairs.first, pairs.second),
+        **_leaked(images, pairs.first, pairs.second),
+        "pairs_of_both_labels": int((images.labels[pairs.first] != images.labels[pairs.second]).sum()),
+        "examples": [
+            {"images": [images.places[one], images.places[other]], "bits": bits, "rms": round(rms, 2)}
+            for one, other, bits, rms in _first_rows(pairs)
+        ],
+    }
+
+
+def _first_rows(pairs: Pairs) -> Iterator[tuple[int, int, int, float]]:
+    some = (column[:EXAMPLES].tolist() for column in (pairs.first, pairs.second, pairs.bits, pairs.rms))
+    return zip(*some, strict=True)
+
+
+def _conflicts(images: _Images, copies: Indices) -> dict[str, Any]:
+    """Pairs of equal pixels of which one is labelled FAKE and the other REAL."""
+    first, second = _pairs_of_groups(copies)
+    both = images.labels[first] != images.labels[second]
+    return {"pairs": int(both.sum()), **_named(images, first[both], second[both])}

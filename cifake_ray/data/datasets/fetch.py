@@ -1,0 +1,154 @@
+"""`data fetch`: a published copy of CIFAKE, resumed, checked file by file and by its content, noted in a JSON file.
+
+Not by huggingface_hub: 2.4 deletes what an interrupted download had got, and compares sizes, not checksums. What is
+needed of the hub is one request for a file's SHA-256 at a revision and one for its bytes, both below.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import filelock
+
+from cifake_ray.data.datasets.cifake import COPIES, Copy, RemoteFile, content_digest, is_cifake
+from cifake_ray.data.images import ImageSet, load_images
+from cifake_ray.data.labels import PARTS
+from cifake_ray.errors import InputError, Interrupted, WorkError, nearest
+from cifake_ray.storage.download import TIMEOUT, USER_AGENT, Progress, fetch_file, file_sha256
+
+Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.progress: label, unit
+_SHA256 = 64  # hex digits
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """`files`: name, bytes, sha256, and what the checksum was held against. `source`: to be given as --data."""
+
+    name: str
+    source: str
+    files: list[dict[str, Any]]
+    images: ImageSet
+    note: Path
+
+
+def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
+    """Fetch the copy of that name into `folder`, or go on with it; what is there and right is not fetched again.
+
+    Raises InputError: no such copy, a folder that cannot be written. WorkError: network, disk, checksum, another
+    content than CIFAKE's. Interrupted: Ctrl-C. All of them keep what is there, and a second call goes on.
+    """
+    if name not in COPIES:
+        raise InputError(f"data fetch {name}: no such copy{nearest(name, list(COPIES))}")
+    copy, note = COPIES[name], folder / f"fetched-{name}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".fetch.lock"):
+            files = [_fetch(copy, file, folder, _noted(note, copy, file), show) for file in copy.files]
+            _write(note, copy, files, {})
+    except Interrupted as error:
+        raise Interrupted("interrupted; the same command goes on from there") from error
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); give another --to") from error
+    source = str(folder / copy.source)
+    with show("decoding images", "images") as update:
+        images = load_images(source, progress=update)
+    content = {part: content_digest(getattr(images, part).images, getattr(images, part).labels) for part in PARTS}
+    _write(note, copy, files, {"content": content, "fingerprint": images.fingerprint, "is_cifake": is_cifake(content)})
+    if not is_cifake(content):
+        raise WorkError(
+            f"{source}: its images or labels are not those of CIFAKE (content of train {content['train'][:8]}, of test "
+            f"{content['test'][:8]}); it is kept, and `cifake-ray data audit {source}` says what it is"
+        )
+    return Fetched(name, source, files, images, note)
+
+
+def _noted(note: Path, copy: Copy, file: RemoteFile) -> dict[str, Any]:
+    """What an earlier fetch of the same revision noted of the file; empty if there was none."""
+    try:
+        noted = json.loads(note.read_text())
+        entries = noted["files"] if noted["revision"] == copy.revision else []
+        return next((dict(entry) for entry in entries if entry["name"] == file.name), {})
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write(note: Path, copy: Copy, files: list[dict[str, Any]], more: dict[str, Any]) -> None:
+    text = json.dumps(
+        {"copy": copy.name, "place": copy.place, "revision": copy.revision, "files": files}
+        | {"fetched": datetime.now(UTC).isoformat(timespec="seconds")} | more, indent=1,
+    )  # fmt: skip
+    part = note.with_suffix(".part")
+    part.write_text(text + "\n")
+    os.replace(part, note)
+
+
+def _fetch(copy: Copy, file: RemoteFile, folder: Path, noted: dict[str, Any], show: Shown) -> dict[str, Any]:
+    """One file in its place, and what is noted of it."""
+    target, url = folder / file.name, copy.url(file)
+    try:
+        if noted and target.is_file() and file_sha256(target) == noted.get("sha256"):
+            return noted
+        sha256, size, judge = file.sha256, file.size, "known"
+        if copy.kind == "huggingface":
+            sha256, size = _ask_hub(url, copy.revision)
+            judge = "the hub's" if sha256 else "nothing: the hub has none"
+        if not target.is_file() or file_sha256(target) != sha256:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _check_space(target, size)
+            with show(f"fetching {file.name}", "bytes") as update:
+                fetch_file(url, target, lambda got: sha256 in (None, got), update)
+        return _entry(target, file, judge)
+    except (OSError, HTTPException, ValueError) as error:
+        reason = error.reason if type(error) is URLError else error
+        raise WorkError(
+            f"{url} cannot be fetched ({reason}); run the command again to go on, or {copy.by_hand}"
+        ) from error
+
+
+def _entry(target: Path, file: RemoteFile, judge: str) -> dict[str, Any]:
+    size = target.stat().st_size
+    return {"name": file.name, "bytes": size, "sha256": file_sha256(target), "checked_against": judge}
+
+
+def _check_space(target: Path, size: int | None) -> None:
+    part = target.with_name(f"{target.name}.part")
+    missing = (size or 0) - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(target.parent).free
+    if missing > free:
+        raise OSError(f"{missing / 1e6:,.0f} MB to come and {free / 1e6:,.0f} MB free; make room")
+
+
+def _ask_hub(url: str, revision: str | None) -> tuple[str | None, int | None]:
+    """SHA-256 and size of a large file at a revision, by the headers of the hub's redirect to its storage."""
+    request = Request(url, headers={"User-Agent": USER_AGENT}, method="HEAD")
+    try:
+        with build_opener(_StopAtFile).open(request, timeout=TIMEOUT) as response:
+            headers = response.headers
+    except HTTPError as answer:
+        if answer.headers.get("X-Linked-Etag") is None:
+            raise
+        headers = answer.headers
+    commit, etag = headers.get("X-Repo-Commit"), (headers.get("X-Linked-Etag") or "").strip('W/"')
+    if commit != revision:
+        raise OSError(f"the server answers with revision {commit or 'none'}, not {revision}")
+    return etag if len(etag) == _SHA256 else None, int(headers.get("X-Linked-Size") or 0) or None
+
+
+class _StopAtFile(HTTPRedirectHandler):
+    """Follows a repository that has moved, not the way to the file itself, whose answer lacks the hub's headers."""
+
+    def redirect_request(
+        self, req: Request, _fp: Any, _code: int, _msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        if headers.get("X-Linked-Etag"):
+            return None
+        return Request(newurl, headers=dict(req.header_items()), method=req.get_method())

@@ -1,0 +1,84 @@
+"""Labelled images to evaluate a detector on: another generator's, real-world fakes, or the test part of a CIFAKE."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifake_ray.data.build import UNSCORED, EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.decoding.workers import Progress
+from cifake_ray.data.images import Part, Skipped, counts, remarks
+from cifake_ray.data.labels import ALL, VALIDATION
+from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
+from cifake_ray.data.sources.left_out import Left, left_from
+
+_SUBSET = "labelled 2"  # its name among the cache entries of a source
+_CHOICE = ("test", VALIDATION, ALL, "train")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One part of FAKE and REAL images of 32x32 pixels."""
+
+    source: str  # as the user gave it
+    kind: str  # folder | zip | parquet | sample
+    images: Part
+    part: str  # test | validation (no test part) | all (nobody has split them) | train (no other part)
+    skipped: tuple[Skipped, ...]
+    converted: dict[str, int]  # what was converted -> how many, such as {"resized from another size (Lanczos)": 3}
+    path: Path  # the cache entry
+    generated: bool
+    left: tuple[Left, ...] = ()  # what lies under the source and is not scored
+
+    def summary(self) -> str:
+        """One line for people: which part, images of each class, what was resized or left out."""
+        chosen = {
+            "test": "test part",
+            VALIDATION: "validation part",
+            ALL: "all images",
+            "train": "train part (it has no other)",
+        }
+        return "; ".join([f"{self.source}: {chosen[self.part]}, {counts(self.images.labels)}", *remarks(self)])
+
+
+def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
+    """The images of `source` to evaluate on, cached: the test part, else a validation part, else all.
+
+    `source`: whatever `load_images` takes, or a folder or zip file with folders that name a class at any depth
+    (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Pictures of other sizes are resized to
+    32x32 (Lanczos, antialiased, the shape not kept), and `converted` counts them.
+
+    Raises InputError: missing source, a class missing, folder names that contradict each other, more than 1 %
+    unreadable.
+    """
+    found = find_source(source, needed=())
+    entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
+    notes = entry.meta
+    (part, fingerprint), *_ = notes["fingerprints"].items()
+    pixels, labels, names = (entry.arrays[f"{part}_{kind}"] for kind in ("images", "labels", "names"))
+    return Labelled(
+        source=source,
+        kind=notes["kind"],
+        images=Part(pixels, labels, names, fingerprint),
+        part=part,
+        skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
+        converted=notes["converted"],
+        path=entry.path,
+        generated=notes["kind"] == SAMPLE,
+        left=_left(found, left_from(notes.get("left", []))),
+    )
+
+
+def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
+    """What lies beside the images today, and the parts that are not scored."""
+    return noted if found.beside is None else (*found.beside, *(left for left in noted if left.reason == UNSCORED))
+
+
+def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
+    arrays, notes = decode_source(source, found, progress, _chosen)
+    part = next(part for part in _CHOICE if f"{part}_images" in arrays)  # the sample comes whole
+    return {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}, notes
+
+
+def _chosen(parts: Mapping[str, Encoded]) -> dict[str, Encoded]:
+    part = next(part for part in _CHOICE if part in parts)
+    return {part: parts[part]}

@@ -1,0 +1,131 @@
+"""Where a run's images are now: images are known by their fingerprint, and the recorded place is a hint."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cifake_ray.console import progress
+from cifake_ray.data.build import KIND, set_fingerprint
+from cifake_ray.data.images import ImageSet, load_images, open_images
+from cifake_ray.data.labels import PARTS
+from cifake_ray.data.sources.find import SAMPLE
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.runs.run import Run
+from cifake_ray.storage.cache import META, cache_root, read_entry
+from cifake_ray.storage.mirror import is_remote
+
+VARIABLE = "CIFAKE_RAY_DATA"
+
+
+def absolute_source(source: str) -> str:
+    """`source` as it is found from every folder: the absolute path of a local one; `sample` and addresses stay."""
+    return source if source == SAMPLE or is_remote(source) else str(Path(source).expanduser().absolute())
+
+
+def check_images_here(run: Run, experiment: Experiment, source: str | None = None) -> None:
+    """Raise InputError when `run_images` cannot find the images. Quick: nothing is decoded or fetched."""
+    here = source is not None or _is_there(experiment.data.source) or _from_environment() is not None
+    if not here and next(_entries(noted_fingerprint(run)), None) is None:
+        raise _not_here(run, experiment)
+
+
+def run_images(run: Run, experiment: Experiment, source: str | None = None) -> ImageSet:
+    """The images that `run` was made with, decoded or from the cache.
+
+    Looked for at `source` (`--data`), or else: where the run says, in the cache by their fingerprint, and at
+    CIFAKE_RAY_DATA. Raises InputError when the images are at none of these places, or others are there.
+    """
+    if source is not None:
+        return _checked(run, _load(experiment, source))
+    refusal: InputError | None = None
+    if _is_there(experiment.data.source):
+        try:
+            images = _load(experiment, experiment.data.source)
+        except InputError as error:  # something else lies there now
+            refusal = error
+        else:
+            return _checked(run, images)
+    if (cached := _cached(run, experiment)) is not None:
+        return cached
+    if (place := _from_environment()) is not None:
+        return _checked(run, _load(experiment, place))
+    raise refusal or _not_here(run, experiment)
+
+
+def readable_source(run: Run, experiment: Experiment) -> str:
+    """Where the run's images can be decoded again: the recorded place, or CIFAKE_RAY_DATA with the same images.
+
+    Raises InputError when neither is there.
+    """
+    if _is_there(experiment.data.source):
+        return experiment.data.source
+    if (place := _from_environment()) is None:
+        raise _not_here(run, experiment)
+    return run_images(run, experiment, place).source
+
+
+def _load(experiment: Experiment, place: str) -> ImageSet:
+    with progress("decoding images") as update:
+        return load_images(place, limit=experiment.data.limit, progress=update)
+
+
+def _checked(run: Run, images: ImageSet) -> ImageSet:
+    wanted = noted_fingerprint(run)
+    if wanted in (None, images.fingerprint):
+        return images
+    raise InputError(
+        f"{images.source}: the images (fingerprint {_short(images.fingerprint)}) are not those of {run.where} "
+        f"({_short(wanted or '')}); give those as --data"
+    )
+
+
+def noted_fingerprint(run: Run) -> str | None:
+    """The fingerprint of the images in environment.json; None before it is written."""
+    data = run.read_json(run.environment_file).get("data")
+    noted = data.get("fingerprint") if isinstance(data, dict) else None
+    return noted if isinstance(noted, str) else None
+
+
+def _from_environment() -> str | None:
+    """What CIFAKE_RAY_DATA names, if something is there."""
+    place = os.environ.get(VARIABLE)
+    return place if place and _is_there(place) else None
+
+
+def _is_there(place: str) -> bool:
+    try:
+        return place == SAMPLE or is_remote(place) or Path(place).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # no path at all
+        return False
+
+
+def _cached(run: Run, experiment: Experiment) -> ImageSet | None:
+    """The run's images in the cache, whatever they were decoded from; None when they are not there, or damaged."""
+    for path in _entries(noted_fingerprint(run)):
+        if read_entry(path) is not None:
+            return dataclasses.replace(open_images(path), source=experiment.data.source)
+    return None
+
+
+def _entries(fingerprint: str | None) -> Iterator[Path]:
+    for note in sorted((cache_root() / KIND).glob(f"*/{META}")) if fingerprint else ():
+        try:
+            prints = json.loads(note.read_text())["meta"]["fingerprints"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if all(part in prints for part in PARTS) and set_fingerprint(prints) == fingerprint:
+            yield note.parent
+
+
+def _not_here(run: Run, experiment: Experiment) -> InputError:
+    return InputError(
+        f"{run.where}: this study's images ({json.dumps(experiment.data.source, ensure_ascii=False)}) are not here; "
+        "give them as --data"
+    )
+
+
+def _short(fingerprint: str) -> str:
+    return f"{fingerprint[:12]}…"

@@ -1,0 +1,174 @@
+"""A trained detector: images in, probability of FAKE out. Saved as one safetensors and one JSON file."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cifake_ray.data import Part
+from cifake_ray.detector.save import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
+from cifake_ray.errors import InputError, WorkError
+from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
+from cifake_ray.features import ensure_features, model_specs
+from cifake_ray.machine import cores
+from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.registry import (
+    backbone_parameters,
+    build_network,
+    count_parameters,
+    preparation,
+)
+from cifake_ray.models.weights import Weights, resolve_weights
+from cifake_ray.runs.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
+from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
+from cifake_ray.training.extract import extract_shard
+from cifake_ray.training.fit import EVALUATION_BATCH
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network with what turns images into its inputs."""
+
+    model: Model
+    network: nn.Module
+    weights: Weights | None
+
+    def p_fake(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [n, 32, 32, 3] -> float32 [n], the probability of FAKE; the backbone runs on every image."""
+        if self.frozen is None:
+            return self._probabilities(ImageInputs(torch.from_numpy(images), self.model.views), len(images))
+        model, weights = self.frozen
+        backbone = build_backbone(weights, deepest(model.kind, model.stages))
+        extract = partial(extract_shard, images, backbone, columns=model.columns)
+        found = [[extract(image_size=size, view=view) for size in model.sizes] for view in model.views]
+        features = [[torch.from_numpy(shard[name]) for shard in view for name in model.columns] for view in found]
+        return self._probabilities(FeatureInputs(tuple(map(tuple, features))), len(images))
+
+    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
+        """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
+        if self.frozen is None:
+            return self.p_fake(part.images)
+        model, weights = self.frozen
+        features = []
+        for view in model.views:
+            found = [ensure_features(part, spec, progress=progress) for spec in model_specs(model, weights, view)]
+            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
+        return self._probabilities(FeatureInputs(tuple(features)), len(part))
+
+    @property
+    def frozen(self) -> tuple[BackboneModel, Weights] | None:
+        """The frozen backbone that the images go through first; None where the network takes images."""
+        if self.weights is None or not isinstance(self.model, BackboneModel) or not self.model.frozen:
+            return None
+        return self.model, self.weights
+
+    @torch.inference_mode()
+    def _probabilities(self, inputs: Inputs, count: int) -> np.ndarray:
+        """The logits averaged over the views, as in training's validation."""
+        torch.set_num_threads(cores())
+        self.network.eval()
+        prepare = preparation(self.model)
+        logits = [
+            torch.stack([self.network(prepare(view)) for view in inputs.views(rows)]).double().mean(0)
+            for rows in torch.arange(count).split(EVALUATION_BATCH)
+        ]
+        p_fake = torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
+        if not np.isfinite(p_fake).all():
+            raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
+        return p_fake
+
+
+def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
+    """The network in a trial's `best` checkpoint, for the model section of its experiment. Raises InputError."""
+    stored = load_checkpoint(file)
+    if stored is None:
+        raise InputError(f"{file}: no readable checkpoint; retrain with `cifake-ray tune --resume`")
+    tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
+    return _build(experiment.model, tensors, None, file)
+
+
+def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | None, file: Path) -> Detector:
+    network = build_network(model)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{file}: not the tensors of a {model.kind} of these settings; train it again") from error
+    return Detector(model, network.to(memory_format=torch.channels_last), _backbone_weights(model, noted))
+
+
+def _backbone_weights(model: Model, noted: Mapping[str, Any] | None) -> Weights | None:
+    """The frozen backbone's weights, as `noted` in model.json; of a fine-tuned one, whose tensors are stored, the note.
+
+    Raises InputError when they cannot be found, or when the head was trained on others.
+    """
+    if not isinstance(model, BackboneModel):
+        return None
+    if noted is not None and not model.frozen:
+        return Weights(noted["weights"], noted["sha256"], (), noted["licence"], None, model.kind)
+    weights = resolve_weights(model.kind, model.weights, model.stages)
+    if noted is not None and noted["sha256"] != weights.sha256:
+        raise InputError(
+            f"backbone weights {model.weights}: found a file with SHA-256 {weights.sha256[:12]}…, but the head was "
+            f"trained on {noted['sha256'][:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
+        )
+    return weights
+
+
+def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> None:
+    """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = None
+    if detector.weights is not None and isinstance(detector.model, BackboneModel):
+        backbone = {
+            "weights": detector.weights.name,
+            "sha256": detector.weights.sha256,
+            "licence": detector.weights.licence,
+            "image_size": detector.model.image_size,
+            "stages": list(detector.model.stages),
+            "pool": list(detector.model.pool),
+            "views": list(detector.model.views),
+            "normalisation": "imagenet",
+        }
+    save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
+    described = {
+        "schema": 1,
+        "model": detector.model.model_dump(mode="json"),
+        "backbone": backbone,
+        "input": "RGB, 32 x 32 pixels, 0..255",
+        "labels": list(LABELS),
+        "positive_class": POSITIVE,
+        "sha256": _sha256(folder / WEIGHTS_FILE),
+    }
+    write_json(folder / NOTE_FILE, described | note)
+
+
+def load_detector(run: Run) -> Detector:
+    """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights cannot be found."""
+    note, model = read_model_note(run)
+    file = run.best / WEIGHTS_FILE
+    stored = load_checkpoint(file)
+    if stored is None or note.get("sha256") not in (None, _sha256(file)):  # version 0.1 noted none
+        raise InputError(damaged(run, f"{file} is damaged"))
+    if not all(tensor.isfinite().all() for tensor in stored[0].values()):
+        raise InputError(damaged(run, f"{file} holds values that are no numbers"))
+    return _build(model, stored[0], note.get("backbone"), file)
+
+
+def _sha256(file: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def parameter_counts(detector: Detector) -> tuple[int, int]:
+    """Parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
+    trained, held = (count_parameters(detector.network, trained=trained) for trained in (True, False))
+    model = detector.model
+    return trained, held + (backbone_parameters(model) if isinstance(model, BackboneModel) and model.frozen else 0)

@@ -1,0 +1,89 @@
+"""What a trained detector says of picture files: an answer for each, whatever the others are."""
+
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifake_ray.data import load_image_file, picture_size
+from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES
+from cifake_ray.detector.decision import DECISION
+from cifake_ray.detector.domain import Judged, judge_domain
+from cifake_ray.detector.save import read_model_note
+from cifake_ray.errors import InputError
+from cifake_ray.runs.run import Run
+
+_BATCH = 256  # pictures in memory at once
+
+
+def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """For each file in order: `file`, `label`, `p_fake`, `domain`, `score`, `reason`, `remarks`; or `file`, `error`.
+
+    label: FAKE where p_fake, of the uncalibrated model, is above 0.5. domain: `inside`, `outside` (a picture unlike
+    the validation images: the answer means nothing) or `unknown`. remarks: what was converted. Raises InputError when
+    the run has no usable model.
+    """
+    note, _ = read_model_note(run)
+    generated = bool(run.read_json(run.environment_file).get("data", {}).get("generated"))
+    trained_on = ["the detector was trained on the synthetic sample, not on CIFAKE"] if generated else []
+    detector = None
+    for some in _in_batches(files):
+        read = [_read(file) for file in some]
+        good = [one for one in read if not isinstance(one, str)]
+        if good and detector is None:
+            from cifake_ray.detector.load import load_detector  # torch: files that are none need no wait for it
+
+            detector = load_detector(run)
+        answers: Iterator[tuple[float, Judged]] = iter(())
+        if detector is not None and good:
+            pixels = np.stack([pixels for pixels, _, _ in good])
+            judged = judge_domain(note.get("domain"), pixels, [size for _, size, _ in good])
+            answers = zip(detector.p_fake(pixels).tolist(), judged, strict=True)
+        for file, one in zip(some, read, strict=True):
+            if isinstance(one, str):
+                yield {"file": file, "error": one}
+                continue
+            yield {"file": file, **_answer(*next(answers)), "remarks": [*one[2], *trained_on]}
+
+
+def _in_batches(files: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (files[at : at + _BATCH] for at in range(0, len(files), _BATCH))
+
+
+def _answer(p_fake: float, judged: Judged) -> dict[str, Any]:
+    label = "FAKE" if p_fake > DECISION else "REAL"
+    domain = {"domain": judged.domain, "score": judged.score, "reason": judged.reason}
+    return {"label": label, "p_fake": round(p_fake, 6), **domain}
+
+
+def _read(file: str) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]] | str:
+    """Pixels, (width, height) as delivered and conversions; or why the file cannot be judged."""
+    if refusal := _refusal(file):
+        return refusal
+    try:
+        pixels, converted = load_image_file(file)
+        return pixels, picture_size(file), converted
+    except InputError as error:
+        return str(error).removeprefix(f"{file}: ")
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def _refusal(file: str) -> str | None:
+    """Why a name is no picture file: found without reading it, which may never end."""
+    if "://" in file:
+        return "an address; download the picture and name the file"
+    try:
+        status = Path(file).stat()
+    except (OSError, ValueError) as error:
+        glob = "; the shell found no file of this pattern" if any(sign in file for sign in "*?[") else ""
+        return f"cannot be read ({getattr(error, 'strerror', None) or error}){glob}"
+    if stat.S_ISDIR(status.st_mode):
+        return "a folder; name its files, as in FOLDER/*.jpg"
+    if not stat.S_ISREG(status.st_mode):
+        return "no regular file; copy the picture into one"
+    if status.st_size > MAX_SOURCE_BYTES:
+        return f"{status.st_size / 1e6:,.0f} MB, more than a picture of {MAX_SOURCE_BYTES / 1e6:,.0f} MB"
+    return None

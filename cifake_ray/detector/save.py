@@ -1,0 +1,76 @@
+"""model.json, read and checked without torch; and what is true of a run that has no usable model."""
+
+import json
+from typing import Any
+
+import filelock
+from pydantic import TypeAdapter, ValidationError
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Model
+from cifake_ray.runs.run import LABELS, POSITIVE, Run, resume_command
+
+NOTE_FILE, WEIGHTS_FILE = "model.json", "model.safetensors"
+SCHEMA = 1
+
+
+def read_model_note(run: Run) -> tuple[dict[str, Any], Model]:
+    """The note beside the run's best model, and its model section.
+
+    Raises InputError when there is no model, when the note is damaged, or when another program wrote it.
+    """
+    file = run.best / NOTE_FILE
+    if not file.is_file() or not (run.best / WEIGHTS_FILE).is_file():
+        raise InputError(_why_none(run))
+    try:
+        note = json.loads(file.read_text())
+        if not isinstance(note, dict):
+            raise ValueError(f"expected an object, found {type(note).__name__}")
+        model: Model = TypeAdapter(Model).validate_python(note.get("model"))
+    except (OSError, ValueError, ValidationError) as error:
+        raise InputError(damaged(run, f"{file} cannot be read")) from error
+    if note.get("schema") != SCHEMA:
+        raise InputError(f"{file}: schema {note.get('schema')!r}, this version reads {SCHEMA}; update cifake-ray")
+    if note.get("labels", list(LABELS)) != list(LABELS) or note.get("positive_class", POSITIVE) != POSITIVE:
+        raise InputError(
+            f"{file}: labels {note.get('labels')!r} with positive class {note.get('positive_class')!r}; expected "
+            f"{list(LABELS)} with {POSITIVE}: probabilities would be the wrong way round"
+        )
+    return note, model
+
+
+def damaged(run: Run, what: str) -> str:
+    """The line for a damaged model: what is wrong, and what brings it back."""
+    if is_published(run):
+        return f"{what}; copy the published run again"
+    return f"{what}; restore it with `{resume_command(run.name, run.storage)}`"
+
+
+def is_published(run: Run) -> bool:
+    """Whether this is what `report --with-runs` copied: a tested run without its journal."""
+    return run.test_file.exists() and not run.journal.exists()
+
+
+def _why_none(run: Run) -> str:
+    run.experiment()  # not a run at all
+    if is_published(run):
+        return (
+            f"{run.where}: the weights of this model were not published; train it again with "
+            f"`cifake-ray train {run.where} --data DATA`"
+        )
+    if _is_running(run):
+        return f"{run.where}: the study is still running and has no model yet; wait for its end"
+    return f"{run.best}: no trained model there; finish the study with `{resume_command(run.name, run.storage)}`"
+
+
+def _is_running(run: Run) -> bool:
+    """Whether another process writes the run."""
+    if not (run.path / ".lock").exists():
+        return False
+    try:
+        with filelock.FileLock(run.path / ".lock", timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,93 @@
+"""The test images that a detector gets most wrong, and where in them its answer comes from; pictures for a report."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cifake_ray.data import ImageSet, run_images, train_duplicates
+from cifake_ray.data.stratify import SUBJECT_NAMES, has_subjects, subjects_of
+from cifake_ray.detector.load import Detector, load_detector
+from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
+from cifake_ray.runs.run import LABELS, Run, write_bytes, write_json, writing
+
+SHOWN = 8  # images of each label
+SIDE = 128  # pixels of a picture: four for each of the image's
+_OPAQUE = 0.6  # of the colours over the image
+# Three points of matplotlib's "inferno" (CC0), RGB: dark where nothing counts, bright where most does.
+_COLOURS = np.array([[0, 0, 4], [188, 55, 84], [252, 255, 164]], np.float32)
+
+
+def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
+    """Write `explain/`: of each label the test images whose probability is furthest on the wrong side, and overlays.
+
+    source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
+    """
+    with writing(run):
+        detector = load_detector(run)
+        images = run_images(run, run.experiment(), source)
+        p_fake = detector.p_fake_of_part(images.test)
+        return explain(run, detector, images, p_fake)
+
+
+def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) -> dict[str, Any]:
+    """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
+    test, fresh = images.test, ~train_duplicates(images)
+    chosen = most_wrong(test.labels, p_fake, fresh)
+    pixels = np.array(test.images[chosen])
+    maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
+    told = images.cifake and has_subjects(test.names)
+    subjects = subjects_of(test.names[chosen])
+    run.remove(run.explanations.name)
+    run.explanations.mkdir()
+    entries: list[dict[str, Any]] = []
+    for place, (position, subject) in enumerate(zip(chosen.tolist(), subjects.tolist(), strict=True)):
+        files = {"image": f"{place:02d}-image.png", "overlay": f"{place:02d}-overlay.png"}
+        large = _enlarge(pixels[place])
+        _write_png(run.explanations / files["image"], large)
+        _write_png(run.explanations / files["overlay"], overlay(large, maps[place]))
+        entry = {"name": str(test.names[position]), "label": LABELS[test.labels[position]], **files}
+        entries.append(
+            entry
+            | {"p_fake": round(float(p_fake[position]), 6), "subject": SUBJECT_NAMES[subject - 1] if told else None}
+        )
+    note = {"schema": 1, "method": METHODS[detector.frozen is not None], "images": entries}
+    write_json(run.explanations / "explain.json", note)
+    return note
+
+
+def most_wrong(labels: np.ndarray, p_fake: np.ndarray, fresh: np.ndarray, count: int = SHOWN) -> np.ndarray:
+    """Positions of up to `count` misjudged images of each label, the most confident error first: int64."""
+    wrong = ((p_fake > 0.5) != (labels == 0)) & fresh
+    chosen = []
+    for label, confidence in ((0, 1 - p_fake), (1, p_fake)):
+        candidates = np.flatnonzero(wrong & (labels == label))
+        chosen.append(candidates[np.argsort(-confidence[candidates], kind="stable")][:count])
+    return np.concatenate(chosen)
+
+
+def overlay(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """image: uint8 [s, s, 3]; strength: float [h, w], 0..1, enlarged bilinearly -> uint8 [s, s, 3].
+
+    The image in grey under the colours. The root of the strength is drawn: a few positions count most, and the rest
+    would be black.
+    """
+    side = image.shape[0]
+    heat = Image.fromarray(np.uint8(255 * np.sqrt(strength))).resize((side, side), Image.Resampling.BILINEAR)
+    values = np.asarray(heat, np.float32) / 255
+    colours = np.stack([np.interp(values, (0, 0.5, 1), _COLOURS[:, channel]) for channel in range(3)], axis=-1)
+    grey = image.mean(axis=2, keepdims=True)
+    mixed: np.ndarray = np.rint(grey * (1 - _OPAQUE) + colours * _OPAQUE).astype(np.uint8)
+    return mixed
+
+
+def _enlarge(image: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+
+
+def _write_png(file: Path, pixels: np.ndarray) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    write_bytes(file, stream.getvalue())

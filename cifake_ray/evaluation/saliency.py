@@ -1,0 +1,80 @@
+"""Where in an image a detector's answer comes from: class activation maps by gradients, in plain torch."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cifake_ray.detector.load import Detector
+from cifake_ray.experiment import deepest
+from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.registry import preparation
+
+# By whether the backbone is frozen.
+METHODS = {
+    False: "Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391): the maps that the last convolution's block gives out, "
+    "weighted by the mean gradient of the answer with respect to each",
+    True: "HiResCAM at the deepest stage used (Draelos and Carin 2020, arXiv 2011.08891): maps times the gradient of "
+    "the answer, element by element, summed. Grad-CAM averages that gradient over the positions, and through a "
+    "standard deviation this average is always zero",
+}
+
+
+def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarray) -> np.ndarray:
+    """uint8 [n, 32, 32, 3] and what was answered, bool [n] (True: FAKE) -> float32 [n, h, w], 0..1.
+
+    1 is the position that speaks most for the answer; a map without any such position is 0 everywhere.
+    """
+    if not len(images):
+        return np.zeros((0, 1, 1), np.float32)
+    pixels = torch.from_numpy(np.array(images))
+    sign = torch.where(torch.from_numpy(np.array(fake)), -1.0, 1.0)  # the logit is that of REAL
+    detector.network.eval()
+    with torch.enable_grad():
+        if detector.frozen is None:
+            maps, gradients = _at_last_convolution(detector, pixels, sign)
+            weighted = maps * gradients.mean((2, 3), keepdim=True)
+        else:
+            maps, gradients = _at_deepest_stage(detector, pixels, sign)
+            weighted = maps * gradients
+    relevance = weighted.sum(1).relu()
+    strongest = relevance.amax((1, 2), keepdim=True)
+    found: np.ndarray = (relevance / strongest.clamp_min(1e-12)).float().numpy()
+    return found
+
+
+def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
+    """The last maps that any layer gives out [n, c, h, w] (after the last convolution's norm, pool and ReLU), and the
+    gradient of the answer there."""
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.ndim == 4 and output.shape[-1] > 1:
+            kept[:] = [output]
+
+    hooks = [module.register_forward_hook(keep) for module in detector.network.modules()]
+    try:
+        answer = (sign * detector.network(preparation(detector.model)(pixels))).sum()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return kept[0].detach(), torch.autograd.grad(answer, kept[0])[0]
+
+
+def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
+    """Output of the deepest stage that the head uses, at the first size [n, c, h, w], and the gradient through the head
+    and the pooling of the images as they are."""
+    assert detector.frozen is not None
+    model, weights = detector.frozen
+    backbone = build_backbone(weights, deepest(model.kind, model.stages))
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[-1]
+
+    backbone.blocks[-1].register_forward_hook(keep)
+    pooled = [backbone(pixels, size, model.columns) for size in model.sizes]
+    columns = [found[name] for found in pooled for name in model.columns]
+    answer = (sign * detector.network(torch.cat(columns, 1))).sum()
+    gradient = torch.autograd.grad(answer, kept[0])[0]
+    return kept[0].detach(), gradient.nan_to_num(0.0)  # the deviation of a channel that is 0 everywhere has none

@@ -1,0 +1,122 @@
+"""What a study needs of a running Ray before its first trial: its features; and the note of all it started with."""
+
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cifake_ray import __version__
+from cifake_ray.console import progress
+from cifake_ray.data import has_subjects
+from cifake_ray.experiment import Experiment
+from cifake_ray.features import ensure_features, ray_shards
+from cifake_ray.machine import cores, cpu_model, total_memory
+from cifake_ray.runs.run import LABELS, Run, git_commit
+from cifake_ray.tuning.monitor.gauges import extraction_rate
+from cifake_ray.tuning.monitor.phases import say_phase
+from cifake_ray.tuning.ray_cluster.replication import home_here
+from cifake_ray.tuning.study_inputs import Inputs
+from cifake_ray.tuning.trial.trainable import Materials
+
+_VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
+
+
+def gather_materials(
+    experiment: Experiment, run: Run, inputs: Inputs, check: Callable[[], None]
+) -> tuple[Materials, dict[str, Any] | None]:
+    """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost.
+
+    `check` is called every few seconds meanwhile, and raises to end it; what was extracted by then is kept.
+    """
+    spent: dict[str, Any] = {"extracted": 0, "seconds": 0.0, "cpu_seconds": 0.0}
+    features = {}
+    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
+    if inputs.specs:
+        say_phase(experiment, "features", f"backbone outputs, {len(inputs.specs)} in all")
+    for number, spec in enumerate(inputs.specs, 1):
+        what = f"{spec.weights.name}, {spec.image_size} px, {spec.view}"
+        label = f"extracting features, pass {number} of {len(inputs.specs)} ({what})"
+        with progress(label) as update:
+            told = _both(update, extraction_rate(run.name))
+            found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
+        features[spec.key] = found
+        spent = {key: spent[key] + getattr(found, key) for key in spent}
+    materials = Materials(
+        experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
+    )
+    return materials, spent if inputs.specs else None
+
+
+def _both(first: Callable[[int, int], None], second: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def update(done: int, total: int) -> None:
+        first(done, total)
+        second(done, total)
+
+    return update
+
+
+def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent: int) -> dict[str, Any]:
+    """environment.json: what a figure of this run depends on besides the experiment."""
+    weights = [
+        {"name": w.name, "sha256": w.sha256, "licence": w.licence, "stages": list(w.stages)} for w in inputs.weights
+    ]
+    return {
+        "schema": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), "cifake_ray": __version__}
+        | {name: version(name) for name in _VERSIONS},
+        "git_commit": git_commit(),
+        "hardware": _hardware(),
+        "data": _describe_data(inputs),
+        "weights": weights or None,
+        "features": None,
+        "seeds": {"training": experiment.training.seed, "split": experiment.data.split_seed},
+        "max_concurrent": max_concurrent,
+        "seconds": 0.0,
+    }
+
+
+def _describe_data(inputs: Inputs) -> dict[str, Any]:
+    images = inputs.images
+    return {
+        "source": images.source,
+        "kind": images.kind,
+        "generated": images.generated,
+        "fingerprint": images.fingerprint,
+        **{
+            part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
+            for part in ("train", "test")
+        },
+        "is_cifake": images.cifake,
+        "subjects": images.cifake and has_subjects(images.train.names),
+        "left": [left.as_note() for left in images.left],
+        "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
+        "duplicates_in_test": inputs.duplicates_in_test,
+        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
+        "converted": dict(images.converted),
+    }
+
+
+def _hardware() -> list[dict[str, Any]]:
+    """This machine, then every other node of the Ray cluster."""
+    import ray
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    memory = total_memory() / 2**30
+    here = {"node": "local", "cpus": cores(), "cpu_model": cpu_model(), "gpus": gpus}
+    nodes: list[dict[str, Any]] = [here | {"memory_gib": round(memory, 1)}]
+    mine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
+    for node in ray.nodes() if ray.is_initialized() else []:
+        if node["Alive"] and node["NodeID"] != mine:
+            resources = node["Resources"]
+            nodes.append(
+                {"node": node["NodeID"][:8], "cpus": resources.get("CPU", 0), "cpu_model": "", "gpus": []}
+                | {"memory_gib": round(resources.get("memory", 0) / 2**30, 1)}
+            )
+    return nodes

@@ -1,0 +1,234 @@
+"""What a study will cost, before it starts: a short calibration on this machine, then Tune's own scheduler replayed."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import optuna
+
+from cifake_ray.data import ImageSet
+from cifake_ray.experiment import BackboneModel, CategoricalDimension, Experiment
+from cifake_ray.features import FeatureSpec, missing_features
+from cifake_ray.machine import available_memory
+from cifake_ray.models.registry import column_width, feature_width
+from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
+from cifake_ray.tuning.estimate.timing import (
+    Pace,
+    forget_peak_memory,
+    peak_memory,
+    time_extraction,
+    time_training,
+)
+from cifake_ray.tuning.ray_cluster.capacity import local_capacity
+from cifake_ray.tuning.request import planned_concurrency
+from cifake_ray.tuning.space import distributions
+from cifake_ray.tuning.study_inputs import Inputs, gather_inputs
+
+RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
+_DRAWS = 64  # random configurations, of which the mean is expected
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Of one batch size: seconds of an epoch over all training and validation images, and images trained a second."""
+
+    batch_size: int
+    seconds_per_epoch: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Seconds are wall time of this machine, bytes are bytes.
+
+    `tuning_full_s`, `tuning_s`: all trials to their last epoch, and as the scheduler is expected to stop them, which
+    runs `epochs_share` of the epochs; `total_s` has the latter. `fits`: None without a time budget.
+    """
+
+    experiment: str
+    train_images: int
+    validation_images: int
+    timings: tuple[Timing, ...]
+    seconds_per_epoch: float
+    trials: int
+    epochs: int
+    places: int
+    epochs_share: float
+    extraction_s: float
+    tuning_full_s: float
+    tuning_s: float
+    retraining_s: float
+    test_s: float
+    trial_bytes: int
+    memory_bytes: int
+    available_bytes: int
+    cache_bytes: int
+    budget_s: float | None
+    fits: bool | None
+    trials_in_budget: int
+
+    @property
+    def total_s(self) -> float:
+        return RAY_SECONDS + self.extraction_s + self.tuning_s + self.retraining_s + self.test_s
+
+    @property
+    def total_full_s(self) -> float:
+        return self.total_s - self.tuning_s + self.tuning_full_s
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"total_s": self.total_s, "total_full_s": self.total_full_s}
+
+
+def plan_study(experiment: Experiment) -> Plan:
+    """Time a few steps of the experiment's own values and compute the study. Decodes the images; writes no run.
+
+    Raises InputError as the study itself would, before it starts.
+    """
+    places = planned_concurrency(experiment)
+    inputs = gather_inputs(experiment)
+    train, validation = len(inputs.split.train), len(inputs.split.validation)
+    forget_peak_memory()  # that of decoding
+    paces = [_time_batch(experiment, size, inputs) for size in calibrated_batches(experiment)]
+    epoch_of = epoch_model(paces, train, validation, max(experiment.resources.workers_per_trial, 1))
+    sizes = drawn_batches(experiment)
+    expected = fmean(map(epoch_of, sizes))
+    full, stopped = replay(experiment, places, [epoch_of(size) for size in sizes])
+    retrained = replay_retraining(experiment, places, expected)
+    extraction, test = _extraction(inputs)
+    trial, shared = _memory(experiment, inputs.images)
+    budget = experiment.search.time_budget_s
+    return Plan(
+        experiment=experiment.name,
+        train_images=train,
+        validation_images=validation,
+        timings=tuple(Timing(p.batch_size, p.epoch(train, validation), p.batch_size / p.step) for p in paces),
+        seconds_per_epoch=expected,
+        trials=experiment.search.trials,
+        epochs=experiment.training.epochs,
+        places=places,
+        epochs_share=stopped.epochs / full.epochs,
+        extraction_s=extraction,
+        tuning_full_s=full.seconds,
+        tuning_s=stopped.seconds,
+        retraining_s=retrained,
+        test_s=test + _scoring(experiment, paces[0], len(inputs.images.test)),
+        trial_bytes=trial,
+        memory_bytes=places * trial + shared,
+        available_bytes=available_memory(),
+        cache_bytes=_cache(inputs),
+        budget_s=budget,
+        fits=None if budget is None else stopped.seconds <= budget,
+        trials_in_budget=trials_within(experiment, stopped.seconds),
+    )
+
+
+# --- how long an epoch takes -------------------------------------------------------------------------------------
+
+
+def calibrated_batches(experiment: Experiment) -> list[int]:
+    """The baseline's batch size, then the smallest and the largest that is searched."""
+    dimension = experiment.search_space.get("batch_size")
+    searched: Any = () if dimension is None else getattr(dimension, "choices", None) or dimension.bounds  # type: ignore[union-attr]
+    return list(dict.fromkeys([experiment.training.batch_size, *([min(searched), max(searched)] if searched else [])]))
+
+
+def _time_batch(experiment: Experiment, size: int, inputs: Inputs) -> Pace:
+    training = experiment.training.model_copy(update={"batch_size": size})
+    return time_training(experiment.model_copy(update={"training": training}), inputs.images.train)
+
+
+def drawn_batches(experiment: Experiment) -> list[int]:
+    """The batch sizes of configurations drawn at random from the search space."""
+    space = distributions(experiment)
+    if "batch_size" not in space:
+        return [experiment.training.batch_size]
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [int(study.ask({"batch_size": space["batch_size"]}).params["batch_size"]) for _ in range(_DRAWS)]
+
+
+def epoch_model(paces: list[Pace], train: int, validation: int, workers: int) -> Callable[[int], float]:
+    """Seconds of an epoch by batch size: a step takes a constant and a share for each image, fitted to the paces.
+
+    Workers divide each batch and each evaluation among them; what they say to each other is not counted.
+    """
+    slope, constant = _line([pace.batch_size for pace in paces], [pace.step for pace in paces])
+    image = fmean(pace.image for pace in paces)
+
+    def epoch(size: int) -> float:
+        step = max(constant + slope * size / workers, 0.0)
+        return Pace(size, step, image / workers).epoch(train, validation)
+
+    return epoch
+
+
+def _line(x: list[int], y: list[float]) -> tuple[float, float]:
+    """Slope and constant of the least squares line; one point's line goes through zero."""
+    if len(x) == 1:
+        return y[0] / x[0], 0.0
+    slope, constant = np.polyfit(x, y, 1)
+    return float(slope), float(constant)
+
+
+def trials_within(experiment: Experiment, seconds: float) -> int:
+    """How many of the trials the time budget holds, if they take so many seconds together."""
+    budget = experiment.search.time_budget_s
+    share = 1.0 if budget is None else min(1.0, budget / seconds)
+    return int(share * experiment.search.trials)
+
+
+# --- the rest ----------------------------------------------------------------------------------------------------
+
+
+def _extraction(inputs: Inputs) -> tuple[float, float]:
+    """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
+    capacity = local_capacity()
+    device, slots = ("cuda", 1.0) if capacity["GPU"] else ("cpu", capacity["CPU"])
+    train = test = 0.0
+    for spec in inputs.specs:
+        lacking = [part for part in (inputs.images.train, inputs.images.test) if missing_features(part, spec)]
+        image = time_extraction(spec, inputs.images.train, device) / slots if lacking else 0.0
+        train += image * sum(len(part) for part in lacking if part is inputs.images.train)
+        if spec.image_size == inputs.specs[0].image_size:
+            test += image * sum(len(part) for part in lacking if part is inputs.images.test)
+    return train, test
+
+
+def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
+    """Seconds of testing every retrained network, on all cores."""
+    networks = 2 * experiment.search.winner_seeds or 1
+    cores = local_capacity()["CPU"] / experiment.resources.cpus_per_trial
+    return networks * images * pace.image / cores
+
+
+def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
+    """Bytes of one trial's process, and of the images or features that all of them map together."""
+    if not experiment.model.frozen:
+        return peak_memory(), images.train.images.nbytes
+    return peak_memory(), 2 * widest_features(experiment) * len(images.train)
+
+
+def widest_features(experiment: Experiment) -> int:
+    """The most features of an image, over all of its views, that a trial may ask for."""
+    asked = {name: experiment.search_space.get(name) for name in ("image_size", "stages", "pool", "views")}
+    choices = {
+        name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
+    }
+    combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
+    models = [experiment.with_params(params).model for params in combined]
+    return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))
+
+
+def _cache(inputs: Inputs) -> int:
+    """Bytes of decoded images and of all features of the study in the cache folder."""
+    parts = (inputs.images.train, inputs.images.test)
+    return sum(part.images.nbytes for part in parts) + sum(
+        _feature_bytes(spec) * len(part) for spec in inputs.specs for part in parts
+    )
+
+
+def _feature_bytes(spec: FeatureSpec) -> int:
+    return 2 * sum(column_width(spec.weights.kind, column) for column in spec.columns)

@@ -1,0 +1,248 @@
+"""A study as it is shown while it runs: a live table, lines, and in a Ray job notes for `cifake-ray status`."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cifake_ray.console import counted, duration, percent, print_note, say
+from cifake_ray.experiment import Metric
+from cifake_ray.runs.run import STATUSES, in_job
+from cifake_ray.tuning.estimate.forecast import EXPECTED_SHARE, Forecast, State, Work
+from cifake_ray.tuning.monitor.callback import Guard
+from cifake_ray.tuning.monitor.phases import phase_name
+from cifake_ray.tuning.record import StudyRecord, TrialRow
+
+_REFRESH_SECONDS = 0.5
+_TABLE_ROWS = 12
+_FRAME_LINES = 6  # of the table besides its rows: title, header, rules, and the prompt's line
+_NOTE_SECONDS = 2.0
+_RUNNING_SECONDS = 0.5  # running trials are noted two a second at most: a day of 64 at once is 25 MB of log
+_WHOLE_SECONDS = 20.0  # the study as a whole is noted so often at least: `status` reads the end of the log
+_WORDS = {"stopped": "stopped early"}  # by the scheduler; a job is stopped by hand
+
+
+def study_work(record: StudyRecord, test_share: float = 0.0, test_s: float = 0.0) -> Work:
+    """What the record's study consists of; `test_share`: test images over training images of an epoch."""
+    search = record.experiment.search
+    share = 1.0 if search.scheduler == "none" else EXPECTED_SHARE
+    networks = search.winner_seeds * (1 if search.trials == 1 else 2)
+    return Work(
+        search.trials, record.experiment.training.epochs, share, networks, max(networks, 1) * test_share, test_s
+    )
+
+
+class Display:
+    """A live table on a terminal, else one line for each trial that ends. Everything goes to stderr."""
+
+    def __init__(self, record: StudyRecord, guard: Guard, work: Work | None = None) -> None:
+        self.record, self.guard = record, guard
+        self.forecast = Forecast(work or study_work(record))
+        self.retrained: dict[str, int] = {}  # epochs of each retraining
+        self.began = time.monotonic()
+        self.shown: set[int] = {row.trial_id for row in record.rows.values() if row.status != "interrupted"}
+        self.rank = record.finished
+        self.console = Console(stderr=True)
+        self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self.last = 0.0
+
+    def __enter__(self) -> "Display":
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.update(force=True)
+        if self.live is not None:
+            self.live.stop()
+
+    def epoch(self, retraining: str = "", done: int = 0) -> None:
+        """An epoch of a trial has ended, or of this retraining, which has `done` epochs now."""
+        if retraining:
+            self.retrained[retraining] = done
+        rows = list(self.record.rows.values())
+        ended = [len(row.curve) for row in rows if row.status not in ("running", "interrupted")]
+        running = [len(row.curve) for row in rows if row.status in ("running", "interrupted")]
+        state = State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.guard.searching)
+        self.forecast.epoch(state)
+
+    def _retraining_cost(self, rows: list[TrialRow]) -> float:
+        """Seconds of an epoch of the best configuration and the baseline over those of all epochs of the search."""
+        best = self.record.best()
+        chosen = [row for row in rows if row is best or row.trial_id == 0]
+        means = [fmean(epoch["seconds"] for epoch in row.curve.values()) for row in chosen if row.curve]
+        every = [epoch["seconds"] for row in rows for epoch in row.curve.values()]
+        return fmean(means) / max(fmean(every), 1e-9) if means else 1.0
+
+    def retrain(self, networks: int) -> None:
+        """So many networks are trained again: fewer than expected where the baseline won or some are trained."""
+        self.forecast.work = replace(self.forecast.work, retrainings=networks)
+
+    def update(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.last < _REFRESH_SECONDS:
+            return
+        self.last = now
+        if self.live is not None:
+            self.live.update(self.table(), refresh=True)
+            return
+        for row in list(self.record.rows.values()):
+            if row.trial_id not in self.shown and row.status not in ("running", "interrupted"):
+                self.shown.add(row.trial_id)
+                self.rank += 1
+                say(f"{self.line(row)} · {self.summary(self.rank)}")
+
+    def summary(self, done: int | None = None) -> str:
+        """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: of a line, its own rank."""
+        total = self.guard.search.trials
+        parts = [f"{self.record.finished if done is None else done}/{total}"]
+        if (best := self.record.best() if done is None else self._best_shown()) is not None:
+            parts.append(f"best {_value(best.value(self.guard.search.metric), self.guard.search.metric)} "
+                         f"(trial {best.trial_id})")  # fmt: skip
+        parts.append(f"{duration(time.monotonic() - self.began)} so far")
+        if (seconds := self.seconds_left()) is not None:
+            parts.append(f"about {duration(round(seconds))} left")
+        return " · ".join(parts)
+
+    def seconds_left(self) -> float | None:
+        """Of the whole study, with retraining and test; None before it can be estimated."""
+        return self.forecast.left()
+
+    def line(self, row: TrialRow) -> str:
+        metric = self.guard.search.metric
+        outcome = row.error if row.status == "failed" else f"{metric} {_value(row.value(metric), metric)}"
+        epochs = f"{len(row.curve)} of {counted(self.record.experiment.training.epochs, 'epoch')}"
+        status = _WORDS.get(row.status, row.status)
+        return f"trial {row.trial_id} {status} after {epochs}: {outcome} ({_settings(row.params)})"
+
+    def _best_shown(self) -> TrialRow | None:
+        """The best of the trials that a line was printed for."""
+        metric = self.guard.search.metric
+        sign = 1 if metric == "val_accuracy" else -1
+        rows = [row for row in self.record.rows.values() if row.trial_id in self.shown and row.status != "failed"]
+        valued = [(sign * value, -row.trial_id, row) for row in rows if (value := row.value(metric)) is not None]
+        return max(valued, key=lambda found: found[:2])[2] if valued else None
+
+    def title(self) -> str:
+        phase = phase_name(self.record.experiment, "search" if self.guard.searching else "retraining")
+        return f"{phase} · {self.summary()}"
+
+    def table(self) -> Table:
+        """The running trials, the best and the last that ended, by number; columns as wide from first to last frame."""
+        table = Table(title=self.title(), title_justify="left", expand=True, box=box.SIMPLE_HEAD,
+                      show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+        metric, second = self.guard.search.metric, self.guard.search.second_objective
+        epochs = self.record.experiment.training.epochs
+        for name, width in (
+            ("trial", 5), ("status", 13), ("epoch", max(5, 2 * len(str(epochs)) + 1)), ("now", 8), ("best", 8),
+            *([(_SECOND[second], 9)] if second else []),
+        ):  # fmt: skip
+            table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True, min_width=width)
+        table.add_column("settings", no_wrap=True, overflow="ellipsis", ratio=1)
+        best = self.record.best()
+        for row in self._rows(best):
+            last = row.curve[max(row.curve)][metric] if row.curve else None
+            cells = [_value(last, metric), _value(row.value(metric), metric)]
+            cells += [_short(row.best.get(second))] if second else []
+            style = "bold green" if best is row else "dim" if row.status in ("stopped", "failed") else ""
+            progress = f"{len(row.curve)}/{epochs}"
+            table.add_row(
+                str(row.trial_id), _WORDS.get(row.status, row.status), progress, *cells, folded(row.params), style=style
+            )
+        return table
+
+    def _rows(self, best: TrialRow | None) -> list[TrialRow]:
+        room = max(min(_TABLE_ROWS, self.console.height - _FRAME_LINES), 1)
+        rows = sorted(
+            self.record.rows.values(),
+            key=lambda row: (row.status == "running", row is best, row.trial_id),
+            reverse=True,
+        )
+        return sorted(rows[:room], key=lambda row: row.trial_id)
+
+
+class JobDisplay(Display):
+    """In a Ray job: the same lines, and for `cifake-ray status` notes of what changed (trials, then the whole)."""
+
+    def __init__(self, record: StudyRecord, guard: Guard, work: Work | None = None) -> None:
+        super().__init__(record, guard, work)
+        self.live = None
+        self.noted: dict[int, dict[str, Any]] = {}
+        self.whole: dict[str, Any] = {}
+        self.next_note = self.next_running = self.next_whole = 0.0
+
+    def update(self, *, force: bool = False) -> None:
+        super().update(force=force)
+        now = time.monotonic()
+        if not force and now < self.next_note:
+            return
+        running = force or now >= self.next_running
+        for row in list(self.record.rows.values()):
+            note, before = self.trial_note(row), self.noted.get(row.trial_id)
+            if note != before and (running or before is None or note["status"] != before["status"]):
+                self.noted[row.trial_id] = note
+                print_note({"trial": note})
+        if (whole := self.note()) != self.whole or now >= self.next_whole:
+            self.whole, self.next_whole = whole, now + _WHOLE_SECONDS
+            print_note(whole | {"seconds_left": self.seconds_left()})
+        self.next_note = now + _NOTE_SECONDS
+        if running:
+            self.next_running = now + max(_NOTE_SECONDS, len(self.record.with_status("running")) * _RUNNING_SECONDS)
+
+    def note(self) -> dict[str, Any]:
+        """The study as a whole; `best` is null before the first epoch."""
+        search, best = self.guard.search, self.record.best()
+        counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
+        found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
+        return {
+            "phase": phase_name(self.record.experiment, "search" if self.guard.searching else "retraining"),
+            "experiment": self.record.experiment.name,
+            "model": self.record.experiment.model.kind,
+            "total": search.trials,
+            "finished": self.record.finished,
+            "trials": {status: counts[status] for status in STATUSES},
+            "metric": search.metric,
+            "best": found,
+        }
+
+    def trial_note(self, row: TrialRow) -> dict[str, Any]:
+        value = row.value(self.guard.search.metric)
+        about = {"trial_id": row.trial_id, "status": row.status, "epochs": len(row.curve), "best": value}
+        return about | {"params": row.params, "error": row.error}
+
+
+def display_of(record: StudyRecord, guard: Guard, work: Work | None = None) -> Display:
+    """How this process shows a study."""
+    return (JobDisplay if in_job() else Display)(record, guard, work)
+
+
+_SECOND = {"parameters": "params", "inference_ms": "ms/image"}
+_NAMES = {"batch_size": "bs", "weight_decay": "wd", "head_width": "width"}  # folded names, as the field writes them
+
+
+def folded(params: dict[str, Any]) -> str:
+    """`lr 3.5e-3 bs 64`: the settings of a trial in one cell."""
+    return " ".join(f"{_NAMES.get(name, name)} {_short(value)}" for name, value in params.items() if value is not None)
+
+
+def _settings(params: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in params.items())
+
+
+def _value(value: float | None, metric: Metric) -> str:
+    """An accuracy in percent, a loss as a number; empty for None."""
+    if value is None:
+        return ""
+    return percent(value) if metric == "val_accuracy" else f"{value:.4f}"
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""  # a dimension that is not active
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

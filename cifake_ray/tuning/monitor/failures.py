@@ -1,0 +1,79 @@
+"""Trials whose process died: with its node, for want of memory, or by itself. Only the last costs a retry."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private.state import actors
+
+from cifake_ray.runs.run import Run
+from cifake_ray.tuning.trial.trainable import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
+
+_SHORT_OF_MEMORY = "low on memory"  # in Ray's words
+_SEEN_SECONDS = 60.0  # after its connections Ray may need so long to give up a node
+_LOOK_SECONDS = 1.0
+
+
+class Losses:
+    """Notes in `deaths`, by Tune's name of the trial, how its process died last."""
+
+    def __init__(self, run: Run, deaths: dict[str, str], *, workers: bool) -> None:
+        self.run, self.deaths, self.workers = run, deaths, workers
+        self._nodes: dict[str, set[str]] = {}  # Tune's name of a trial -> where it runs
+        self._suspects: list[tuple[Any, set[str], float]] = []  # trial, nodes, until when to look whether one is lost
+        self._looked = 0.0
+
+    def started(self, trial: Any) -> None:
+        """Note where the trial runs; its workers, if it has any, may be on any node."""
+        if self.workers:
+            self._nodes[trial.trial_id] = _alive()
+            return
+        with contextlib.suppress(KeyError, AttributeError):  # it is gone again already
+            found = actors(trial.temporary_state.ray_actor._actor_id.hex())
+            self._nodes[trial.trial_id] = {found["Address"]["NodeID"]}
+
+    def died(self, trial: Any) -> None:
+        """Tune is about to start the trial again: it counts this death and does so three times."""
+        folder, error = trial.config["folder"], last_error(trial)
+        if _SHORT_OF_MEMORY in error:
+            self.deaths[trial.trial_id] = OUT_OF_MEMORY_REASON
+            self.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports that and trains no more
+            trial.run_metadata.num_failures = trial.max_failures
+            return
+        reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
+        self.deaths[trial.trial_id] = f"its process died again and again: {reason}"
+        print(f"{folder}: its process died; it goes on from its last epoch", file=sys.stderr, flush=True)
+        if nodes := self._nodes.get(trial.trial_id):
+            self._suspects.append((trial, nodes, time.monotonic() + _SEEN_SECONDS))
+
+    def look(self) -> None:
+        """Give those their retry back whose node turns out to be lost: Ray says so only seconds after a process is."""
+        now = time.monotonic()
+        if not self._suspects or now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        alive, left = _alive(), []
+        for trial, nodes, until in self._suspects:
+            if lost := nodes - alive:
+                trial.run_metadata.num_failures -= 1
+                text = f"{trial.config['folder']}: node {min(lost)[:8]} was lost with it, so it costs no retry"
+                print(text, file=sys.stderr, flush=True)
+            elif now < until:
+                left.append((trial, nodes, until))
+        self._suspects = left
+
+
+def _alive() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def last_error(trial: Any) -> str:
+    """What Tune noted of the trial's last failure. (Its `get_error` reads a copy that is made only later.)"""
+    file = trial.error_file
+    if file is None or not Path(file).is_file():
+        return ""
+    entry = Path(file).read_text(errors="replace").rpartition("Failure # ")[2]
+    return entry.partition("\n")[2].strip()

@@ -1,0 +1,96 @@
+"""A study's figures for Prometheus: gauges that every node's metrics port shows as `ray_cifake_ray_…`.
+
+Ray 2.60 forgets a gauge's series when it was not set again within two report intervals (2 x 10 s). So what runs is set
+every second, what has ended is left alone, and a finished trial's series is gone 20 s later.
+"""
+
+import contextlib
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from statistics import fmean
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from cifake_ray.runs.run import STATUSES
+from cifake_ray.tuning.record import StudyRecord
+
+_UPDATE_SECONDS = 1.0
+_EPOCHS = 16  # whose mean speed is taken for that of every running trial, also of one in its first epoch
+
+
+class StudyGauges:
+    """The gauges of one study while it tunes or retrains. `images`: training images of one epoch."""
+
+    def __init__(self, record: StudyRecord, images: int) -> None:
+        self.record, self.images = record, images
+        self.running: dict[str, tuple[str, Mapping[str, Any]]] = {}  # by Tune's name: ours, and the last epoch
+        self.live: set[str] = set()  # Tune's names of what runs, also before its first epoch
+        self.rates: deque[float] = deque(maxlen=_EPOCHS)  # images a second of the last epochs
+        self._trials = Gauge("cifake_ray_trials", "Trials of a study by status", ("study", "status"))
+        self._best = Gauge("cifake_ray_best_val_accuracy", "Validation accuracy of the best trial so far", ("study",))
+        self._accuracy = Gauge(
+            "cifake_ray_val_accuracy", "Validation accuracy of a running trial's last epoch", ("study", "trial_id")
+        )
+        self._rate = _rate_gauge()
+        self._updated = 0.0
+
+    def started(self, trial: str) -> None:
+        self.live.add(trial)
+
+    def reported(self, trial: str, name: str, result: Mapping[str, Any]) -> None:
+        """A running trial, `name` in the record, has finished an epoch."""
+        if "val_accuracy" in result:
+            self.running[trial] = (name, result)
+            self.rates.append(self.images / max(result["seconds"], 1e-9))
+
+    def ended(self, trial: str) -> None:
+        self.live.discard(trial)
+        self.running.pop(trial, None)
+
+    def clear(self) -> None:
+        """Nothing runs any more."""
+        self.live.clear()
+        self.running.clear()
+
+    def update(self) -> None:
+        """Set every gauge, once a second at most. A figure that cannot be shown must never end a study."""
+        now = time.monotonic()
+        if now - self._updated < _UPDATE_SECONDS:
+            return
+        self._updated = now
+        with contextlib.suppress(Exception):
+            self._set()
+
+    def _set(self) -> None:
+        study = {"study": self.record.run.name}
+        counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
+        for status in STATUSES:
+            self._trials.set(counts[status], study | {"status": status})
+        best = self.record.best()
+        self._best.set(best.best.get("best_val_accuracy") if best else None, study)
+        for name, result in self.running.values():
+            self._accuracy.set(result["val_accuracy"], study | {"trial_id": name})
+        self._rate.set(len(self.live) * fmean(self.rates) if self.rates else None, study)
+
+
+def extraction_rate(study: str) -> Callable[[int, int], None]:
+    """A callable (images done, in all) that shows how fast features are extracted."""
+    gauge, started = _rate_gauge(), time.monotonic()
+    first: list[int] = []
+
+    def update(done: int, total: int) -> None:  # noqa: ARG001
+        first[:] = first or [done]  # those came from the cache
+        with contextlib.suppress(Exception):
+            gauge.set((done - first[0]) / (time.monotonic() - started), {"study": study})
+
+    return update
+
+
+def _rate_gauge() -> Gauge:
+    return Gauge(
+        "cifake_ray_images_per_second",
+        "Images trained a second over the running trials, or features extracted",
+        ("study",),
+    )

@@ -1,0 +1,78 @@
+"""Cache entries on the other nodes of a cluster: copied once a node, through the object store, when a trial asks.
+
+A node that shares the driver's cache folder, or runs on the driver's machine, reads the driver's entry as it is. Any
+other copies it into its own cache: one process of the node does, under the entry's lock, and its other trials wait.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from cifake_ray.errors import WorkError
+from cifake_ray.storage.cache import META, cache_root, locked, read_entry, write_entry
+
+_COPY_SECONDS = 600.0  # for one array of an entry to arrive: the largest, 80,000 x 1,664 features, are 270 MB
+
+
+@dataclass(frozen=True)
+class Home:
+    """The node that holds the study's images and features: the driver's, and the root of its cache."""
+
+    node: str
+    cache: Path
+
+
+def home_here() -> Home:
+    """This process's node and cache; Ray is running."""
+    return Home(ray.get_runtime_context().get_node_id(), cache_root())
+
+
+def entry_here(path: Path, home: Home | None) -> Path:
+    """Where this node has the entry at `path` of the driver's cache, which is copied if the node lacks it.
+
+    Raises WorkError when the entry does not arrive.
+    """
+    if home is None or home.node == ray.get_runtime_context().get_node_id():
+        return path
+    note = _ask(home, _read_note, path)
+    if _digests(path) == note["digests"]:  # the same file system, or the same entry by chance
+        return path
+    mine = cache_root() / path.relative_to(home.cache)
+    with locked(mine):
+        if _digests(mine) != note["digests"] or read_entry(mine) is None:
+            arrays = {name: _ask(home, _read_array, path / f"{name}.npy") for name in note["digests"]}
+            write_entry(mine, arrays, note["meta"])
+    return mine
+
+
+def _digests(path: Path) -> dict[str, str] | None:
+    try:
+        return dict(_read_note(path)["digests"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _ask(home: Home, read: Callable[[Path], Any], path: Path) -> Any:
+    """Run `read(path)` on the driver's node."""
+    pinned = NodeAffinitySchedulingStrategy(home.node, soft=False)
+    task = ray.remote(read).options(name=f"send {path.name}", num_cpus=0, scheduling_strategy=pinned)
+    try:
+        return ray.get(task.remote(path), timeout=_COPY_SECONDS)
+    except ray.exceptions.RayError as error:
+        raise WorkError(
+            f"{path} of the driver's node did not reach this node within {_COPY_SECONDS:.0f} s: {error}"
+        ) from error
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    return dict(json.loads((path / META).read_text()))
+
+
+def _read_array(file: Path) -> np.ndarray:
+    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]

@@ -1,0 +1,182 @@
+"""The Ray that a study runs on: one of its own, a cluster at an address, or that of the job it runs in."""
+
+import importlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import ray
+from ray._private import ray_constants, services, utils
+
+from cifake_ray.address import driver_address, no_cluster, use_token, wants_token
+from cifake_ray.errors import InputError, WorkError
+from cifake_ray.experiment import Experiment
+from cifake_ray.machine import short_temporary
+from cifake_ray.runs.run import in_job
+from cifake_ray.signals import end_children
+from cifake_ray.tuning.ray_cluster.capacity import local_capacity
+
+PRELOADED = "cifake_ray.tuning.trial.trainable"  # by the worker processes, while this one still gathers what they need
+
+# Tune's own files are not used (the journal is the record), and its snapshots would only cost time.
+_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # start all processes at once, not one by one; our searcher says how many
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_STARTS = 3  # tries to start a local Ray: on two cores busy with a study its processes missed their 30 s
+
+# A raylet ends itself when its agents are not up after 30 s, or when the GCS hears nothing of it for about a minute: on
+# a busy machine both happen to a Ray that is only slow. A Ray that is dead is noticed by `watching_ray`.
+PATIENT = {"agent_register_timeout_ms": 180_000, "health_check_failure_threshold": 60}
+
+_own = False  # whether the connected Ray is one that `ray_session` started
+
+
+@contextmanager
+def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
+    """The Ray at `address`, of the job we run in, one that is connected already, or else one of our own.
+
+    Yields whether it is our own, of this call or of one around it. Raises InputError when no cluster answers.
+    """
+    global _own  # noqa: PLW0603 (there is one connected Ray in a process)
+    os.environ.update(_SETTINGS)
+    if ray.is_initialized():
+        yield _own
+        return
+    elsewhere = address is not None or in_job()
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if elsewhere:
+            if address not in (None, "auto") and wants_token(address):
+                use_token()
+            with _patched(_OUR_SIGTERM):
+                ray.init(address="auto" if address is None else driver_address(address), **quiet)
+        else:
+            _start_local(experiment, quiet)
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise InputError(
+            f"{no_cluster(address)}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH"
+        ) from error
+    _own = not elsewhere
+    try:
+        yield _own
+    finally:
+        _own = False
+        ray.shutdown()
+
+
+class _InSessionOfItsOwn(services.ConsolePopen):  # type: ignore[misc]
+    """One of Ray's processes, out of reach of a signal to this process's group, and deaf to SIGTERM.
+
+    This process ends Ray's processes; when this process dies, the kernel does (Ray requests that). Deaf, because
+    systemd and Slurm send SIGTERM to every process: the raylet would end, and Ray this process 40 ms later, unsaved.
+    """
+
+    def __init__(self, *arguments: Any, preexec_fn: Callable[[], None] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, preexec_fn=partial(_deafen, preexec_fn), start_new_session=True, **options)
+
+    def terminate(self) -> None:
+        """Kill the process with its children: Ray would wait 1 s for each to hear SIGTERM (5.3 s, this way 1.1 s)."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _deafen(prepare: Callable[[], None] | None) -> None:
+    """In the new process, before its program: what Ray does there, then block SIGTERM, which exec keeps blocked."""
+    if prepare is not None:
+        prepare()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+_OUR_SIGTERM = (utils, "set_sigterm_handler", lambda _: None)  # this process has a handler
+_LOCAL = (
+    _OUR_SIGTERM,
+    (ray_constants, "ENABLE_RAY_CLUSTER", False),  # Ray's switch for laptops: else it listens on every interface
+    (services, "ConsolePopen", _InSessionOfItsOwn),
+)
+
+
+@contextmanager
+def _patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
+    """Ray's private names (module, name) with other values for a while."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in patches]
+    for module, name, value in patches:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
+def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
+    """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
+    cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
+    import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
+    for left in reversed(range(_STARTS)):
+        try:
+            with _patched(*_LOCAL):
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=short_temporary(),
+                    _system_config=PATIENT | {"preload_python_modules": [PRELOADED]},
+                    **quiet,
+                )
+            return
+        except BaseException as error:
+            end_children()  # before the raylet is: its agents would outlive it by a minute
+            ray.shutdown()
+            if not isinstance(error, Exception):
+                raise
+            if not left:
+                reason = " ".join(str(error).split())[:200]
+                raise WorkError(f"Ray did not start on this machine: {reason}; {_cure(error)}") from error
+
+
+def _cure(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return "set RAY_TMPDIR to a short folder that can be written, and HOME to one that exists"
+    return "try again when it is less busy"
+
+
+def import_meanwhile(*names: str) -> None:
+    """Import what is needed next in a thread; whoever imports them too waits for it."""
+
+    def work() -> None:
+        with suppress(ImportError):  # told by who needs them
+            for name in names:
+                importlib.import_module(name)
+
+    threading.Thread(target=work).start()
+
+
+@contextmanager
+def waiting_processes() -> Iterator[None]:
+    """Let trials run in the processes that Ray started with its node, which have their modules loaded by now.
+
+    Tune gives a trial's process variables of its own, and Ray then starts another one for it. Those of a Ray of our own
+    have inherited these variables.
+    """
+    from ray.tune.execution import class_cache
+
+    before = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = before

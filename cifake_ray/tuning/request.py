@@ -1,0 +1,157 @@
+"""A study as it is asked for: refused at once if it cannot begin, else run on a Ray of its own or on a cluster.
+
+Light: neither Ray nor torch is imported before everything that can be checked without them is.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from cifake_ray.address import check_address
+from cifake_ray.console import say
+from cifake_ray.data import absolute_source, check_images_here
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment, check_study
+from cifake_ray.runs.faults import storage_faults_interrupt
+from cifake_ray.runs.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
+from cifake_ray.signals import resumable
+from cifake_ray.storage.mirror import check_writable
+from cifake_ray.tuning.monitor.phases import say_opening, say_phase
+from cifake_ray.tuning.ray_cluster.capacity import check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning.study_inputs import Inputs, gather_inputs, warnings_of
+
+ResultsFault = Callable[[Run], str | None]
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What to run: a new study of this name, or (`resume`) the experiment of the run that has it.
+
+    `data`: where the images of a resumed run are now, if its experiment does not say.
+    """
+
+    experiment: Experiment
+    storage: Storage
+    name: str
+    resume: bool = False
+    address: str | None = None
+    data: str | None = None
+
+
+def resumed_request(
+    storage: Storage, name: str, trials: int | None, address: str | None, data: str | None = None
+) -> StudyRequest:
+    """The request to resume an existing run; `trials` may raise its number, `data` names where its images are now.
+
+    Raises InputError for an unknown run, fewer trials than requested before, or images that cannot be found.
+    """
+    run = open_run(storage, name)
+    experiment = run.experiment()
+    if trials is not None:
+        if trials < experiment.search.trials:
+            raise InputError(
+                f"--trials {trials}: {run.where} has {experiment.search.trials} already; the number can only grow"
+            )
+        search = experiment.search.model_copy(update={"trials": trials})
+        experiment = experiment.model_copy(update={"search": search})
+    check_images_here(run, experiment, data)
+    _check_resumable(run, experiment)
+    return StudyRequest(experiment, run.storage, run.name, resume=True, address=address, data=data)
+
+
+def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
+    """Raise InputError when the study could not begin, before anything heavy is done; nothing is written.
+
+    That is: nothing to search (unless `searching` is False), a name that is none or taken, a storage that cannot be
+    written.
+    """
+    experiment = request.experiment
+    check_study(experiment, request.name, searching=searching)
+    run = run_at(request.storage, request.name)
+    if run.exists():
+        create_run(request.storage, request.name, experiment)
+    if run.url is not None:
+        check_writable(str(request.storage))
+        return
+    existing = next(folder for folder in (run.path, *run.path.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        why = "no right to write there" if existing.is_dir() else "a file is in the way"
+        raise InputError(f"{request.storage}: cannot be written ({existing}: {why}); choose another --storage")
+
+
+def planned_concurrency(experiment: Experiment) -> int:
+    """Trials at once on this machine, without starting Ray. Raises InputError when not even one fits."""
+    check_workers(experiment)
+    return max_concurrent(experiment, [local_capacity(gpus=experiment.resources.gpus_per_trial > 0)])
+
+
+def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:
+    """Run the study, or what is left of it, and retrain its winner and baseline.
+
+    `results_fault`: why the results of a tested run cannot be used; they are then made again.
+    Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
+    """
+    experiment = request.experiment
+    check_workers(experiment)
+    if request.address is None and not in_job():  # a job's own machine may have no places at all
+        planned_concurrency(experiment)
+    run = run_at(request.storage, request.name) if request.resume else None
+    if run is not None:
+        resumable(interrupted_line(run))
+        say_opening(experiment, request.name, run)  # before optuna is imported
+        _check_resumable(run, experiment)  # refused now, not after Ray is up
+    else:
+        check_new_study(request, searching=False)
+    check_address(request.address)
+    if run is None:
+        say_opening(experiment, request.name, run)
+    say_phase(experiment, "images")
+    inputs = gather_inputs(experiment, run, request.data)
+    _say_counts(inputs)
+    if run is not None and _nothing_left(run, experiment, results_fault):
+        say("nothing left to do; --trials N extends the study")
+        return run
+    experiment = _with_source(experiment, absolute_source(inputs.images.source))
+    say("starting: loading torch and Ray ...")
+    from cifake_ray.tuning.ray_cluster.session import ray_session  # heavy: what is refused above is refused at once
+
+    with ray_session(request.address, experiment) as own:
+        from cifake_ray.tuning.study import conduct
+
+        return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+
+
+def _check_resumable(run: Run, experiment: Experiment) -> None:
+    """Raise InputError when another process writes the run, or its journal or a record of it is damaged."""
+    from cifake_ray.tuning.journal import check_journal
+
+    locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
+    with writing(run) if locked or run.url is not None else nullcontext():
+        run.read_json(run.environment_file)
+        check_journal(run, experiment)
+
+
+def _say_counts(inputs: Inputs) -> None:
+    train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
+    say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
+    for line in warnings_of(inputs.images):
+        say(line)
+
+
+def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:
+    """Whether the resumed run is complete. Results that cannot be used are removed, so that they are made again."""
+    from cifake_ray.tuning.record import StudyRecord
+    from cifake_ray.tuning.retraining import is_complete
+
+    with storage_faults_interrupt(run), writing(run):
+        fault = results_fault(run) if results_fault is not None and run.test_file.exists() else None
+        if fault is not None:
+            print(f"{fault}: the winners are trained and tested again", file=sys.stderr, flush=True)
+            run.remove(run.test_file.name)
+        return is_complete(StudyRecord(run, experiment))
+
+
+def _with_source(experiment: Experiment, source: str) -> Experiment:
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"source": source})})

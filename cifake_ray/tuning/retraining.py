@@ -1,0 +1,156 @@
+"""The winner and the baseline, trained again with fresh seeds, so that neither is judged by the run that chose it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cifake_ray.errors import WorkError
+from cifake_ray.runs.run import Run, write_json
+from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
+from cifake_ray.training.fit import Progress
+from cifake_ray.tuning.record import StudyRecord, TrialRow
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """One training of a role's configuration with one seed; `folder` under the run holds its checkpoints.
+
+    It is named after the trial too: what an interrupted retraining of another trial left there is no start for this.
+    """
+
+    role: str
+    trial_id: int
+    params: dict[str, Any]
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        return f"winners/{self.role}-trial{self.trial_id}-seed{self.seed}"
+
+    def config(self) -> dict[str, Any]:
+        return {"trial_id": None, "params": self.params, "seed": self.seed, "folder": self.folder}
+
+
+def planned_retrainings(record: StudyRecord) -> list[Retraining]:
+    """Seeds s+1 … s+k of the best configuration and of the baseline; only one of them when they are the same.
+
+    Raises WorkError when every trial failed.
+    """
+    best = record.best()
+    if best is None:
+        reasons = sorted({row.error for row in record.rows.values() if row.error})
+        raise WorkError(f"{record.run.where}: all trials failed: {'; '.join(reasons)[:300] or 'no epoch was finished'}")
+    roles: list[tuple[str, TrialRow]] = [("tuned", best)]
+    if best.trial_id != 0:
+        roles.append(("baseline", record.rows[0]))
+    first = record.experiment.training.seed + 1
+    seeds = range(first, first + record.experiment.search.winner_seeds)
+    return [Retraining(role, row.trial_id, row.params, seed) for seed in seeds for role, row in roles]
+
+
+def already_retrained(run: Run, plan: list[Retraining]) -> bool:
+    """Whether winners.json (or the tested result) holds these retrainings, failed ones among them.
+
+    Those of winners.json wait for their test, so that their checkpoints must be readable too.
+    """
+    waiting = run.read_json(run.winners_file)
+    noted = waiting or run.read_json(run.test_file)
+    if waiting and not _readable(run, waiting):
+        return False
+    found = [
+        (winner["role"], winner["trial_id"])
+        for winner in noted.get("winners", [])
+        for _ in [*winner["seeds"], *winner["failed"]]
+    ]
+    return sorted(found) == sorted((retraining.role, retraining.trial_id) for retraining in plan)
+
+
+def _readable(run: Run, noted: dict[str, Any]) -> bool:
+    run.pull("winners")
+    folders = [seed["folder"] for winner in noted["winners"] for seed in winner["seeds"]]
+    return all(load_checkpoint(run.path / folder / BEST) is not None for folder in folders)
+
+
+def is_complete(record: StudyRecord) -> bool:
+    """Whether nothing is left to do: every trial ended, winner and baseline were trained again and tested.
+
+    Raises WorkError when every trial failed.
+    """
+    run, search = record.run, record.experiment.search
+    if record.finished < search.trials or record.with_status("interrupted") or not run.test_file.exists():
+        return False
+    if run.winners_file.exists():  # retrained, and not tested yet
+        return False
+    if search.winner_seeds:
+        return already_retrained(run, planned_retrainings(record))
+    best, tested = record.best(), run.read_json(run.test_file).get("winners", [])
+    return best is not None and [winner["trial_id"] for winner in tested] == [best.trial_id]
+
+
+def lost_winner(run: Run, record: StudyRecord) -> list[dict[str, Any]]:
+    """Without retraining (`winner_seeds: 0`): the best trial's config, to train it again, if its checkpoint is lost."""
+    if (best := record.best()) is None:
+        planned_retrainings(record)
+        return []
+    folder, seed = f"trials/{best.trial_id}", record.experiment.training.seed + best.trial_id
+    run.pull(folder)
+    if _seed_entry(run.path / folder, seed) is not None:
+        return []
+    return [{"trial_id": None, "params": best.params, "seed": seed, "folder": folder}]
+
+
+def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epochs: int) -> None:
+    """Write winners.json: what each retraining reached, before the test part is touched.
+
+    Raises WorkError when none of the winner's own retrainings came through.
+    """
+    winners: list[dict[str, Any]] = []
+    run.pull("winners")
+    for role in dict.fromkeys(retraining.role for retraining in plan):
+        members = [retraining for retraining in plan if retraining.role == role]
+        seeds = [entry for member in members if (entry := _seed_entry(run.path / member.folder, member.seed))]
+        failed = [failures[Path(member.folder).name] for member in members if Path(member.folder).name in failures]
+        first = members[0]
+        winners.append(
+            {"role": role, "trial_id": first.trial_id, "params": first.params, "epochs": epochs, "seeds": seeds}
+            | {"seconds": sum(seed["seconds"] for seed in seeds), "failed": failed}
+            | {"cpu_seconds": sum(seed["cpu_seconds"] for seed in seeds)}
+        )
+    if plan and not winners[0]["seeds"]:
+        raise WorkError(f"{run.where}: every retraining of the winner failed: {'; '.join(winners[0]['failed'])[:300]}")
+    write_json(run.winners_file, {"schema": 1, "winners": winners})
+
+
+def promote_trial(run: Run, record: StudyRecord) -> None:
+    """Without retraining (`winner_seeds: 0`): the best trial's own checkpoint stands for the winner."""
+    best = record.best()
+    if best is None:
+        planned_retrainings(record)
+        return
+    seed = record.experiment.training.seed + best.trial_id
+    run.pull(f"trials/{best.trial_id}")
+    entry = _seed_entry(run.trials / str(best.trial_id), seed)
+    if entry is None:
+        raise WorkError(f"{run.where}: the best trial ({best.trial_id}) left no checkpoint; train it again")
+    winner = {"role": "tuned", "trial_id": best.trial_id, "params": best.params, "seeds": [entry], "failed": []}
+    spent = {"epochs": len(entry["curve"]), "seconds": entry["seconds"], "cpu_seconds": entry["cpu_seconds"]}
+    write_json(run.winners_file, {"schema": 1, "winners": [winner | spent]})
+
+
+def _seed_entry(folder: Path, seed: int) -> dict[str, Any] | None:
+    """What one training reached, from its checkpoints; None when it has none."""
+    stored = load_checkpoint(folder / LAST)
+    if stored is None or load_checkpoint(folder / BEST) is None:
+        return None
+    progress = Progress.from_note(stored[1])
+    return {
+        "seed": seed,
+        "folder": f"{folder.parent.name}/{folder.name}",
+        "best_epoch": progress.best_epoch,
+        "train_accuracy": progress.train_accuracy,
+        "val_accuracy": progress.best.val_accuracy,
+        "val_loss": progress.best.val_loss,
+        "seconds": progress.seconds,
+        "cpu_seconds": progress.cpu_seconds,
+        "curve": [vars(epoch) for epoch in progress.curve],
+    }
