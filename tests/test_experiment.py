@@ -80,6 +80,7 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("training.epochs=2.5", r"training\.epochs: .*integer"),
         ("training.epochs=0", r"training\.epochs: .*greater"),
         ("search_space.lr.lo=3", r"search_space\.lr\.lo: unknown key; did you mean low"),
+        ("search_space.lr={type: float, lo: 1.0e-4, high: 1}", r"lr\.lo: unknown key; did you mean low.*and 1 more"),
         ("search_space.lr.low=3", "low 3 is above high 0.01; swap them"),
         ("search_space.lr.step=0.1", "log and step cannot be combined"),
         ("search_space.lr.low=0", "low > 0"),

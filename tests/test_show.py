@@ -22,8 +22,8 @@ def test_one_is_singular_and_an_accuracy_is_in_percent_with_two_decimals() -> No
 
 def test_a_run_is_five_cells_and_all_of_them_when_wide() -> None:
     row = run_row(RUN, wide=False)
-    assert list(row) == ["name", "state", "done", "best", "age"]
-    assert [row["done"], row["best"]] == ["8/8", "88.50 %"]
+    assert list(row) == ["name", "state", "done", "best val.", "age"]
+    assert [row["done"], row["best val."]] == ["8/8", "88.50 %"]
     assert row["age"].endswith(" days")
     wide = run_row(RUN, wide=True)
     assert wide["stopped early"] == "5"
@@ -32,7 +32,7 @@ def test_a_run_is_five_cells_and_all_of_them_when_wide() -> None:
 
 def test_a_damaged_run_keeps_its_row() -> None:
     row = run_row({"name": "x", "trials": 0, "state": "damaged: no such file"}, wide=True)
-    assert [row["name"], row["best"], row["age"]] == ["x", "", ""]
+    assert [row["name"], row["best val."], row["age"]] == ["x", "", ""]
 
 
 def test_a_long_path_is_shortened_from_the_left() -> None:

@@ -8,8 +8,8 @@ from cifake_ray import __version__
 
 app = typer.Typer(
     name="cifake-ray",
-    help="Tune detectors of AI-generated images on CIFAKE (a custom CNN, a frozen ResNet50), on a laptop or a cluster.",
-    epilog="First steps: `cifake-ray demo`, then `cifake-ray spaces`.",
+    help="Tune detectors of AI-generated images, compare them, use the best; on a laptop or a Ray cluster.",
+    epilog="First steps: `cifake-ray demo`; on your images `doctor`, `plan`, `tune`, `report`, `predict`.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -34,7 +34,10 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Override one key, as training.epochs=3. Repeatable.")
 ]
 TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over all resumes.", min=1)]
-SeedOption = Annotated[int | None, typer.Option(help="training.seed; the split of the data stays.", min=0)]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(help="Seed of training (training.seed); the split into train and validation stays the same.", min=0),
+]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; by default a local one is started.")]
 ResumeOption = Annotated[str | None, typer.Option(metavar="STUDY", help="Resume or extend this study.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")]

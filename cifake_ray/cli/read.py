@@ -25,7 +25,7 @@ from cifake_ray.errors import WorkError
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, or their addresses.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs: names, folders, addresses or jobs.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
     storage: StorageOption = DEFAULT_STORAGE,
     images: Annotated[

@@ -78,7 +78,7 @@ def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
         "name": run["name"],
         "state": run["state"],
         "done": "" if total is None else f"{run['trials']}/{total:.0f}",
-        "best": percent(run.get("best_val_accuracy")),
+        "best val.": percent(run.get("best_val_accuracy")),
         "age": _age(run.get("created")),
     }
     if not wide:
@@ -136,7 +136,8 @@ def interval(metric: dict[str, float]) -> str:
 
 def print_evaluation(result: dict[str, Any]) -> None:
     """What `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
-    print(f"{result['run']} on {printable(result['summary'])}; weights {result['weights']}")
+    print(f"{result['run']}, the one model in best/ (the study's result is the mean of all retrainings)")
+    print(f"on {printable(result['summary'])}; weights {result['weights']}")
     whole, fresh = result["test"], result["test_dedup"]
     labels = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
     for key, label in labels.items():
@@ -162,7 +163,7 @@ def print_prediction(result: dict[str, Any]) -> None:
         return
     remarks = list(result["remarks"])
     if result["domain"] == "outside":
-        remarks.insert(0, f"outside: {result['reason']}; the answer means nothing for it")
+        remarks.insert(0, f"the answer means nothing, the picture is unlike those of validation: {result['reason']}")
     note = f"  ({'; '.join(remarks)})" if remarks else ""
     print(f"{result['label']}  p(FAKE) {_probability(result['p_fake'])}  {name}{note}")
 

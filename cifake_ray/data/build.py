@@ -1,7 +1,7 @@
 """From a source to a cache entry: decode what is there, leave the unreadable out, refuse what is no data set."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cifake_ray.storage.cache import Entry, array_digest, cache_root, locked, re
 
 KIND = "images"  # the cache's folder of decoded sets
 UNSCORED = "parts that are not scored"
+_SHOWN = 3  # unreadable files that a refusal names
 MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
 _FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
 
@@ -115,12 +116,12 @@ def _check_classes(source: str, part: str, labels: np.ndarray, what: str) -> Non
 def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> None:
     if len(skipped) == total:
         raise InputError(
-            f"{source}: no readable image among {total:,} (first: {_shown(skipped[0])}); mend them or fetch them again"
+            f"{source}: no readable image among {total:,} ({_shown(skipped)}); mend them or fetch them again"
         )
     if len(skipped) > MAX_UNREADABLE * total:
         raise InputError(
-            f"{source}: {len(skipped):,} of {total:,} images cannot be read, more than 1 % "
-            f"(first: {_shown(skipped[0])}); mend or remove them"
+            f"{source}: {len(skipped):,} of {total:,} files cannot be read as images, more than 1 % "
+            f"({_shown(skipped)}); mend or remove them"
         )
 
 
@@ -135,8 +136,10 @@ def check_refused(source: str, encoded: Mapping[str, Encoded]) -> None:
     _check_readable(source, skipped, sum(len(of_part.items) for of_part in encoded.values()))
 
 
-def _shown(skipped: Mapping[str, str]) -> str:
-    return f"{skipped['name']}, {skipped['reason']}"
+def _shown(skipped: Sequence[Mapping[str, str]]) -> str:
+    """The first three with their reasons."""
+    more = f"; and {len(skipped) - _SHOWN:,} more" if len(skipped) > _SHOWN else ""
+    return "; ".join(f"{one['name']}: {one['reason']}" for one in skipped[:_SHOWN]) + more
 
 
 def joined_arrays(encoded: Mapping[str, Encoded], decoded: Decoded) -> dict[str, np.ndarray]:

@@ -78,10 +78,12 @@ class _Loaded(Protocol):
 
 def remarks(loaded: _Loaded) -> list[str]:
     """What a person should know of loaded images: conversions, images left out, that they are generated."""
-    notes = [f"{count:,} {what}" for what, count in loaded.converted.items()]
+    notes = [f"converted: {', '.join(f'{count:,} {what}' for what, count in loaded.converted.items())}"]
+    notes = notes if loaded.converted else []
     if loaded.skipped:
         first = loaded.skipped[0]
-        notes += [f"{len(loaded.skipped):,} unreadable left out ({printable(first.name)}: {first.reason}, …)"]
+        more = ", …" if len(loaded.skipped) > 1 else ""
+        notes += [f"{len(loaded.skipped):,} unreadable left out ({printable(first.name)}: {first.reason}{more})"]
     notes += [f"not used: {left}" for left in loaded.left]
     return notes + ([_GENERATED] if loaded.generated else [])
 

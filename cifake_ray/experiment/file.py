@@ -123,7 +123,10 @@ def validate_experiment(tree: Mapping[str, Any], where: str) -> Experiment:
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        first, *others = error.errors()
+        found = sorted(
+            error.errors(), key=lambda one: one["type"] != "extra_forbidden"
+        )  # a typo explains what is missing
+        first, *others = found
         more = f" (and {len(others)} more)" if others else ""
         raise InputError(f"{where}: {_explain(first)}{more}") from error
 

@@ -8,6 +8,7 @@ from typing import Any
 from cifake_ray.console import duration, percent
 from cifake_ray.reporting.certainty import gain
 from cifake_ray.reporting.load import Study, number, section
+from cifake_ray.stats.classification import constant_accuracy
 
 
 def closing_lines(study: Study) -> list[str]:
@@ -29,8 +30,19 @@ def _result(study: Study) -> str:
         return f"{study.name}: not tested"
     images = _test_images(study)
     on = f" on {images:,} test images" if images else ""
+    seeds = len(study.winner("tuned").get("seeds") or [])
     where = " of the generated sample (NOT CIFAKE)" if study.generated else ""
-    return f"{study.name}: {percent(value)} [{_points(low)}, {_points(high)}]{on}{where}"
+    mean_of = f", mean of {seeds} retrainings" if seeds > 1 else ""
+    words = f"{on}{where}{mean_of}{_beside_constant(study, low)}"
+    return f"{study.name}: {percent(value)} [{_points(low)}, {_points(high)}]{words}"
+
+
+def _beside_constant(study: Study, low: float) -> str:
+    """A warning where the interval does not lie above what one constant answer reaches; "" elsewhere."""
+    if study.predictions is None:
+        return ""
+    constant = constant_accuracy(study.predictions.without_duplicates().labels)
+    return "" if low > constant else f", NOT surely better than one constant answer ({percent(constant)})"
 
 
 def _test_images(study: Study) -> int:

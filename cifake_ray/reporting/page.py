@@ -135,6 +135,7 @@ def _board_line(row: formatting.Row, anchors: dict[str, str], took: dict[str, st
         "study": str(row["study"]), "anchor": anchors.get(str(row["study"]), ""),
         "test": formatting.percent(formatting.headline_test(row)),
         "interval": formatting.interval(row["test_low"], row["test_high"]),
+        "sample": "synthetic sample" if row["generated"] else "",
         "gain": "" if gain == formatting.NOTHING else gain, "limits": limits, "took": took.get(str(row["study"]), ""),
     }  # fmt: skip
 
@@ -198,6 +199,8 @@ def _study(study: Study, figures: Sequence[Sequence[dict[str, Any]]], images: bo
 
 def _search_sentence(study: Study) -> str:
     search, counts = study.experiment.search, study.counts()
+    if not study.dimensions:
+        return "One configuration was trained; nothing was searched."
     second = f" and {search.second_objective}" if search.second_objective else ""
     ended = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
     return (

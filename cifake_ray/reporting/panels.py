@@ -27,9 +27,9 @@ Section = tuple[str, list[Cells], str]  # title, table, how to read it
 
 ROBUSTNESS_METHOD = (
     "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
-    "accuracy) on test images without duplicates, called FAKE above probability 0.5. Version 0.1 used a threshold "
-    "fixed on validation images: such columns are marked. Columns on other numbers of images are other images. "
-    "JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on the scale 0 to 1."
+    "accuracy) on test images without duplicates, called FAKE above probability 0.5 unless marked. Columns on other "
+    "numbers of images are other images. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on the scale "
+    "0 to 1."
 )
 SUBJECTS_METHOD = "Test images as they are, of subjects that no training image shows, and of the other subjects."
 OTHER_METHOD = "Labelled images from elsewhere, judged by the model in best/; FAKE above probability 0.5 unless marked."

@@ -287,11 +287,12 @@ def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What forbids reading some rows as results."""
     found = []
     if any(study.generated for study in studies):
-        found.append(f"Rows whose data is the synthetic sample: {SAMPLE_NOTE}.")
+        named = ", ".join(study.name for study in studies if study.generated)
+        found.append(f"{named}: {SAMPLE_NOTE}.")
     if (frame["weights"] == "random").any():
         found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
     if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:
-        found.append("The studies did not use the same images (see the column Data): compare within one data set only.")
+        found.append("The studies did not use the same images: compare rows of one data set only.")
     return found
 
 
@@ -310,7 +311,9 @@ def missing(study: Study) -> list[str]:
     if counts["running"]:
         found.append(f"Trials marked as running: {counts['running']}; the numbers are those so far.")
     if counts["interrupted"]:
-        found.append(f"Trials interrupted: {counts['interrupted']}; tune --resume {study.name} continues them.")
+        found.append(
+            f"Trials interrupted: {counts['interrupted']}; `cifake-ray tune --resume {study.name}` continues them."
+        )
     if len(study.trials) and study.curves.empty:
         found.append("There are no learning curves (curves.csv is missing or empty).")
     if not study.environment:

@@ -188,6 +188,7 @@ class Study:
         self.left = len(waiting)
         if waiting:
             self.display.retrain(len(waiting))
+            self.display.update(force=True)  # the lines of the trials that have ended come first
             say_phase(self.record.experiment, "retraining", "winner and baseline with fresh seeds, then the test")
         return ListSearch(waiting, self.places, self._on_end)
 

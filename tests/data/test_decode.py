@@ -89,7 +89,9 @@ def test_unusual_image_is_converted_and_counted(kind: str, files: Files, write_f
 
 def test_more_than_one_percent_unreadable_is_an_error(files: Files, write_parquet: Write) -> None:
     files["train", "REAL"] |= {"x.jpg": b"", "y.jpg": b"no image"}
-    with pytest.raises(InputError, match=r"2 of 162 images .* 1 % \(first: train/REAL/x.jpg, empty\); mend or remove"):
+    with pytest.raises(
+        InputError, match=r"2 of 162 files .* 1 % \(train/REAL/x.jpg: empty; .*y.jpg: not an im.*\); mend"
+    ):
         load_images(str(write_parquet(files)))
 
 

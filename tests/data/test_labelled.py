@@ -62,7 +62,7 @@ def test_pictures_of_other_sizes_are_resized_and_that_is_said(tmp_path: Path) ->
     loaded = load_labelled(str(tmp_path / "o"))
     assert loaded.converted == {"resized from another size (Lanczos)": 2, "squeezed to a square": 1}
     assert np.array_equal(loaded.images.images[1], np.asarray(large.resize((32, 32), Image.Resampling.LANCZOS)))
-    assert "2 resized from another size (Lanczos); 1 squeezed to a square" in loaded.summary()
+    assert "converted: 2 resized from another size (Lanczos), 1 squeezed to a square" in loaded.summary()
 
 
 def test_second_load_reads_the_cache(files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:

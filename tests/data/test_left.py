@@ -57,7 +57,7 @@ def test_files_that_are_no_pictures_are_named_and_count_as_damage(files: Files, 
     images = load_images(str(write_folder(files)))
     assert [(skipped.name, skipped.reason) for skipped in images.skipped] == [("train/FAKE/notes.txt", "not an image")]
     files["train", "FAKE"] |= {f"{i}.txt": b"no picture" for i in range(5)}
-    assert "6 of 166 images cannot be read, more than 1 %" in refused(write_folder(files, "more"))
+    assert "6 of 166 files cannot be read as images, more than 1 %" in refused(write_folder(files, "more"))
 
 
 def test_links_and_pipes_count_as_unreadable_by_name(files: Files, write_folder: Write) -> None:

@@ -18,7 +18,9 @@ def test_result_settings_path_and_next_commands_are_four_lines(
     write_predictions(run, better=0.5)
     monkeypatch.chdir(tmp_path)
     result, winner, where, following = closing_lines(load(run))
-    assert result.startswith("mine: 95.15 % [92.55, 96.88] on 392 test images · tuning gained 5.10 [2.92, 7.28] ")
+    assert result.startswith(
+        "mine: 95.15 % [92.55, 96.88] on 392 test images, mean of 3 retrainings · tuning gained 5.10 [2.92, 7.28] "
+    )
     assert result.endswith("points · 14 min")
     assert winner.startswith("  winner: trial ")
     assert "lr " in winner
@@ -35,6 +37,15 @@ def test_a_loss_is_called_a_loss_and_a_gain_that_may_be_chance_is_called_so(make
     write_predictions(worse, better=-0.0)
     assert "tuning gained" in closing_lines(load(better))[0]
     assert "which may be chance" in closing_lines(load(worse))[0]
+
+
+def test_a_result_that_a_constant_answer_may_reach_is_called_so(make_run: MakeRun) -> None:
+    run = make_run("mine")
+    write_predictions(run, better=0.5)
+    assert "constant answer" not in closing_lines(load(run))[0]
+    study = load(run)
+    study.winner("tuned")["mean"]["test_dedup"]["accuracy"] |= {"value": 0.52, "low": 0.47, "high": 0.57}
+    assert "NOT surely better than one constant answer (5" in closing_lines(study)[0]
 
 
 def swap_roles(run: Path) -> None:

@@ -60,7 +60,9 @@ def test_an_archive_of_two_sets_is_refused(images: Path, tmp_path: Path) -> None
 
 def test_files_that_need_not_be_opened_count_as_unreadable(images: Path) -> None:
     (images / "train" / "FAKE" / "gone.png").symlink_to(images / "nowhere")
-    with pytest.raises(InputError, match=r"1 of 17 images cannot be read, more than 1 % \(first: train/FAKE/gone.png"):
+    with pytest.raises(
+        InputError, match=r"1 of 17 files cannot be read as images, more than 1 % \(train/FAKE/gone.png"
+    ):
         rehearse(request_of(images))
 
 

@@ -118,6 +118,17 @@ def _folder_source(source: str, path: Path, needed: Collection[str]) -> Source:
     return Source("folder", _identity(path, stats), lambda: Contents(_parts(contents.found), left), left)
 
 
+def _no_part(source: str, lacking: str, listing: Listing) -> InputError:
+    """The refusal of a source that lacks the folder `lacking`, such as `test/FAKE`."""
+    if {part for part, _ in listing.found} == {ALL}:
+        return InputError(
+            f"{source}: its FAKE and REAL images are not divided into train and test; move every fifth of each class "
+            f"below test/, the others below train/; expected {EXPECTED}"
+        )
+    there = ", ".join(dict.fromkeys(f"{part}/{LABELS[label]}" for part, label in listing.found)) or "none"
+    return InputError(f"{source}: no folder {lacking} (class folders found: {there}); expected {EXPECTED}")
+
+
 def _contents(source: str, listing: Listing, needed: Collection[str], beside: Sequence[Left]) -> Contents:
     checked = _checked(source, listing, needed)
     return Contents(_parts(checked.found), (*checked.left, *beside))
@@ -129,10 +140,7 @@ def _checked(source: str, listing: Listing, needed: Collection[str]) -> Listing:
     for part in needed:
         for label, name in enumerate(LABELS):
             if (part, label) not in found:
-                there = ", ".join(dict.fromkeys(f"{part}/{LABELS[label]}" for part, label in listing.found)) or "none"
-                raise InputError(
-                    f"{source}: no folder {part}/{name} (class folders found: {there}); expected {EXPECTED}"
-                )
+                raise _no_part(source, f"{part}/{name}", listing)
     if not found:
         raise InputError(f"{source}: no folder FAKE or REAL; expected one of images of each, or {EXPECTED}")
     parts = [part for part in (*PARTS, VALIDATION, ALL) if not needed or part in needed]

@@ -119,7 +119,8 @@ class Display:
         outcome = row.error if row.status == "failed" else f"{metric} {_value(row.value(metric), metric)}"
         epochs = f"{len(row.curve)} of {counted(self.record.experiment.training.epochs, 'epoch')}"
         status = _WORDS.get(row.status, row.status)
-        return f"trial {row.trial_id} {status} after {epochs}: {outcome} ({_settings(row.params)})"
+        settings = f" ({_settings(row.params)})" if row.params else ""
+        return f"trial {row.trial_id} {status} after {epochs}: {outcome}{settings}"
 
     def _best_shown(self) -> TrialRow | None:
         """The best of the trials that a line was printed for."""
