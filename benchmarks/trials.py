@@ -52,17 +52,17 @@ def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     experiment = Experiment.model_validate(EXPERIMENT | {"search": search})
     with ray_session(None, experiment), waiting_processes():
         from cifake_ray.tuning.environment import gather_materials
-        from cifake_ray.tuning.monitor.callback import Guard
+        from cifake_ray.tuning.monitor.callback import StopConditions
         from cifake_ray.tuning.record import StudyRecord
         from cifake_ray.tuning.study import Study
         from cifake_ray.tuning.study_inputs import gather_inputs
         from cifake_ray.tuning.trial.trainable import build_trainable
 
-        run, guard = create_run(folder, "run", experiment), Guard(experiment.search)
+        run, guard = create_run(folder, "run", experiment), StopConditions(experiment.search)
         materials, _ = gather_materials(experiment, run, gather_inputs(experiment), guard.check_signal)
         trainable = build_trainable(materials, partial(idle, folder, seconds))
         record = StudyRecord(run, experiment)
-        Study(record, trainable, guard, capacity.Places(experiment, own=True), None, 1).tune()
+        Study(record, trainable, guard, capacity.Slots(experiment, own=True), None, 1).tune()
     check_reports([len(row.curve) for row in record.rows.values()], trials)
 
 

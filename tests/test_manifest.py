@@ -11,7 +11,7 @@ import yaml
 from cifake_ray import cli
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, load_experiment, validate_experiment
-from cifake_ray.jobs.manifest import Asked, Group, render_raycluster, render_rayjob, worker_group
+from cifake_ray.jobs.manifest import Group, PodOptions, render_raycluster, render_rayjob, worker_group
 
 BUCKET = "s3://bucket/runs"
 
@@ -36,7 +36,7 @@ def job(text: str) -> dict[str, Any]:
 
 
 def rendered(given: Experiment, storage: str = BUCKET, **asked: Any) -> dict[str, Any]:
-    return job(render_rayjob(given, name="small", storage=storage, asked=Asked(**asked)))
+    return job(render_rayjob(given, name="small", storage=storage, asked=PodOptions(**asked)))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def rendered(given: Experiment, storage: str = BUCKET, **asked: Any) -> dict[str
 def test_pods_are_sized_by_the_experiments_resources(
     resources: dict[str, Any], asked: dict[str, Any], expected: Group
 ) -> None:
-    assert worker_group(experiment(**resources), Asked(**asked)) == expected
+    assert worker_group(experiment(**resources), PodOptions(**asked)) == expected
 
 
 def test_gpus_are_asked_of_kubernetes_and_the_image_follows() -> None:
@@ -98,12 +98,12 @@ def test_data_and_weights_of_this_machine_are_refused() -> None:
 )
 def test_a_trial_that_fits_no_pod_is_refused(resources: dict[str, Any], asked: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        worker_group(experiment(**resources), Asked(**asked))
+        worker_group(experiment(**resources), PodOptions(**asked))
 
 
 @pytest.mark.parametrize(("name", "allowed"), [("cnn", "cnn"), ("My_Study.v2", "my-study-v2")])
 def test_a_studys_name_becomes_one_that_kubernetes_allows(name: str, allowed: str) -> None:
-    config, document = yaml.safe_load_all(render_rayjob(experiment(), name=name, storage=BUCKET, asked=Asked()))
+    config, document = yaml.safe_load_all(render_rayjob(experiment(), name=name, storage=BUCKET, asked=PodOptions()))
     assert document["metadata"]["name"] == allowed
     assert config["metadata"]["name"] == f"{allowed}-experiment"
     assert document["spec"]["metadata"]["study"] == name
@@ -112,7 +112,7 @@ def test_a_studys_name_becomes_one_that_kubernetes_allows(name: str, allowed: st
 @pytest.mark.parametrize("name", ["1", "a" * 48, "../runs"])
 def test_a_name_that_cannot_be_kept_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="--name"):
-        render_rayjob(experiment(), name=name, storage=BUCKET, asked=Asked())
+        render_rayjob(experiment(), name=name, storage=BUCKET, asked=PodOptions())
 
 
 def test_an_experiment_without_a_search_space_is_refused() -> None:
@@ -128,7 +128,7 @@ def test_the_deadline_leaves_room_after_the_studys_budget() -> None:
 def test_the_program_accepts_the_entrypoint_and_the_mounted_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = render_rayjob(experiment(), name="small", storage=BUCKET, asked=Asked())
+    text = render_rayjob(experiment(), name="small", storage=BUCKET, asked=PodOptions())
     config, document = yaml.safe_load_all(text)
     file = tmp_path / "experiment.yaml"
     file.write_text(config["data"]["experiment.yaml"])
@@ -143,14 +143,14 @@ def test_the_program_accepts_the_entrypoint_and_the_mounted_experiment(
 
 
 def test_resuming_names_the_study_and_its_new_number_of_trials() -> None:
-    text = render_rayjob(experiment(), name="small", storage=BUCKET, asked=Asked(), resume=True)
+    text = render_rayjob(experiment(), name="small", storage=BUCKET, asked=PodOptions(), resume=True)
     assert job(text)["entrypoint"] == (
         "cifake-ray tune --resume small --trials 4 --storage s3://bucket/runs --address auto"
     )
 
 
 def test_a_cluster_has_gpu_workers_where_they_are_asked_for() -> None:
-    plain, mixed = (job(render_raycluster(name="c", asked=Asked(gpus_per_worker=gpus))) for gpus in (None, 1))
+    plain, mixed = (job(render_raycluster(name="c", asked=PodOptions(gpus_per_worker=gpus))) for gpus in (None, 1))
     assert [group["groupName"] for group in plain["workerGroupSpecs"]] == ["cpu"]
     assert [group["groupName"] for group in mixed["workerGroupSpecs"]] == ["cpu", "gpu"]
 

@@ -47,12 +47,12 @@ def rayjob(
     service_account: AccountOption = None,
 ) -> None:
     """Print the RayJob that runs a study on a cluster of its own and removes the cluster afterwards."""
-    from cifake_ray.jobs.manifest import Asked, render_rayjob
+    from cifake_ray.jobs.manifest import PodOptions, render_rayjob
 
     loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [])
     if storage is None:
         raise InputError("--storage is missing: where pods write the run, /shared/… on the claim, s3://… or gs://…")
-    asked = Asked(image, workers, cpus_per_worker, gpus_per_worker, memory_gib, claim, service_account)
+    asked = PodOptions(image, workers, cpus_per_worker, gpus_per_worker, memory_gib, claim, service_account)
     print(
         render_rayjob(loaded, name=name or loaded.name, storage=storage, asked=asked, resume=resume, header=_command()),
         end="",
@@ -71,9 +71,9 @@ def raycluster(
     service_account: AccountOption = None,
 ) -> None:
     """Print a RayCluster that stays, for `cifake-ray submit`: CPU workers, with --gpus-per-worker GPU workers too."""
-    from cifake_ray.jobs.manifest import Asked, render_raycluster
+    from cifake_ray.jobs.manifest import PodOptions, render_raycluster
 
-    asked = Asked(image, workers, cpus_per_worker, gpus_per_worker, memory_gib, claim, service_account)
+    asked = PodOptions(image, workers, cpus_per_worker, gpus_per_worker, memory_gib, claim, service_account)
     print(render_raycluster(name=name, asked=asked, header=_command()), end="")
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import judge
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.jobs.client import Cluster, Place, TokenError, find_cluster, open_dashboard
+from cifake_ray.jobs.client import Cluster, Endpoint, TokenError, find_cluster, open_dashboard
 from cifake_ray.jobs.probe_nodes import ask_as_driver, ask_by_job
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -49,7 +49,7 @@ def _absolute(place: str) -> str:
     return place if "://" in place else str(Path(place).expanduser().absolute())
 
 
-def _open(place: Place, checks: list[Check]) -> Cluster | None:
+def _open(place: Endpoint, checks: list[Check]) -> Cluster | None:
     """The Jobs API, and what is to say of dashboard and token: without a dashboard a driver can do, a job cannot."""
     try:
         cluster = open_dashboard(place)

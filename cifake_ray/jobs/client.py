@@ -42,7 +42,7 @@ class NoAgentError(WorkError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """Where a cluster answers: its dashboard's URL (None: it has none), and HOST:PORT of its head if that was named."""
 
     dashboard: str | None
@@ -93,7 +93,7 @@ def connect(address: str | None) -> Cluster:
     return open_dashboard(find_cluster(address))
 
 
-def find_cluster(address: str | None) -> Place:
+def find_cluster(address: str | None) -> Endpoint:
     """Where the cluster of this address, or of the environment, answers. Raises as `connect` does."""
     named = address or next((os.environ[name] for name in ADDRESS_VARIABLES if os.environ.get(name)), None)
     if named is None:
@@ -105,7 +105,7 @@ def find_cluster(address: str | None) -> Place:
         return _find(named)
 
 
-def open_dashboard(place: Place) -> Cluster:
+def open_dashboard(place: Endpoint) -> Cluster:
     """The Jobs API there. Raises InputError when it does not answer or is none, TokenError."""
     if place.dashboard is None:
         raise InputError(
@@ -146,19 +146,19 @@ def _gone(place: str) -> str:
     return f"{place}: no Ray cluster answers there; start it, or give its dashboard as --address {LIKE}"
 
 
-def _find(named: str) -> Place:
+def _find(named: str) -> Endpoint:
     """`http(s)://HOST:PORT` as it is; at HOST:PORT is a dashboard, or a head that names it."""
     scheme, separator, _ = named.rpartition("://")
     if scheme in ("http", "https"):
-        return Place(named.rstrip("/"))
+        return Endpoint(named.rstrip("/"))
     if separator:
         raise InputError(f"{named}: not the address of a dashboard; give it as --address {LIKE}")
     if not answers(named):
         raise InputError(_gone(named))
     if _is_http(named):
-        return Place(f"http://{named}")
+        return Endpoint(f"http://{named}")
     dashboard = _ask_head(named)
-    return Place(dashboard and f"http://{dashboard}", named)
+    return Endpoint(dashboard and f"http://{dashboard}", named)
 
 
 def _is_http(place: str) -> bool:

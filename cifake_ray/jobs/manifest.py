@@ -36,7 +36,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PodOptions:
     """What the user said about the pods; None is worked out from the experiment."""
 
     image: str | None = None
@@ -54,7 +54,7 @@ def image_name(gpu: bool) -> str:
 
 
 def render_rayjob(
-    experiment: Experiment, *, name: str, storage: str, asked: Asked, resume: bool = False, header: str = ""
+    experiment: Experiment, *, name: str, storage: str, asked: PodOptions, resume: bool = False, header: str = ""
 ) -> str:
     """The ConfigMap and the RayJob of one study. `resume`: go on with the study of this name instead.
 
@@ -83,14 +83,14 @@ def render_rayjob(
     )
 
 
-def render_raycluster(*, name: str, asked: Asked, header: str = "") -> str:
+def render_raycluster(*, name: str, asked: PodOptions, header: str = "") -> str:
     """A RayCluster that stays: CPU workers, and GPU workers where `gpus_per_worker` asks for them."""
     cpu = _filled(Group("cpu", asked.workers, asked.cpus_per_worker or _PLACES, 0, asked.memory_gib or 0))
     groups = [cpu, replace(cpu, name="gpu", gpus=asked.gpus_per_worker)] if asked.gpus_per_worker else [cpu]
     return _render("raycluster.yaml.j2", asked, groups, shared=True, header=header, name=_kubernetes_name(name))
 
 
-def worker_group(experiment: Experiment, asked: Asked) -> Group:
+def worker_group(experiment: Experiment, asked: PodOptions) -> Group:
     """The worker pods that the experiment's `resources` need. Raises InputError when a trial fits no pod."""
     resources = experiment.resources
     gpus = math.ceil(resources.gpus_per_trial) if asked.gpus_per_worker is None else asked.gpus_per_worker
@@ -120,7 +120,7 @@ def _filled(group: Group) -> Group:
     return replace(group, memory_gib=group.memory_gib or _GIB_PER_POD + _GIB_PER_PLACE * group.cpus)
 
 
-def _render(template: str, asked: Asked, groups: Sequence[Group], *, header: str, **values: object) -> str:
+def _render(template: str, asked: PodOptions, groups: Sequence[Group], *, header: str, **values: object) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cifake_ray", "templates"),
         trim_blocks=True,

@@ -104,7 +104,7 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
 def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
     """Raise InputError when the head, where the driver runs, lacks the run or the data, or has such a run already.
 
-    Places that `exists` does not know, as those in object storage, are left to the driver.
+    Slots that `exists` does not know, as those in object storage, are left to the driver.
     """
     if submission.experiment is None and exists.get(_noted(submission)) is False:
         raise InputError(f"{submission.run}: no such run on the cluster's head; check --resume and --storage")

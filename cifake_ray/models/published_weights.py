@@ -7,7 +7,7 @@ from cifake_ray.experiment.backbones import BackboneKind
 
 
 @dataclass(frozen=True)
-class Known:
+class PublishedWeights:
     """Weights with a name. torchvision's file names end in the first 8 hex digits of their file's SHA-256.
 
     `official`: the network and the name in torchvision's list of weights, which knows where to download them.
@@ -45,16 +45,16 @@ _SECOND = ("resnet50", "resnet101", "efficientnet_b1", "mobilenet_v2", "mobilene
 _DIGESTS = {  # of a file with the original tensors up to layer2 only
     ("resnet50", "imagenet-v1"): ("e8cdc9a2d9fd0bec786f4a25a86db057386ed3f49feb45f69dd503874d118e9d",)
 }
-KNOWN: dict[str, dict[str, Known]] = {
+KNOWN: dict[str, dict[str, PublishedWeights]] = {
     kind: {
-        f"imagenet-v{version}": Known(
+        f"imagenet-v{version}": PublishedWeights(
             _TORCHVISION, _DIGESTS.get((kind, f"imagenet-v{version}"), ()), official=(kind, f"IMAGENET1K_V{version}")
         )
         for version in ((1, 2) if kind in _SECOND else (1,))
     }
     for kind in get_args(BackboneKind)
 }
-KNOWN["resnet50"]["imagenet-pq"] = Known(  # product-quantised, arXiv 2010.15703
+KNOWN["resnet50"]["imagenet-pq"] = PublishedWeights(  # product-quantised, arXiv 2010.15703
     "Uber Non-Commercial License (evaluation only)",
     ("0c12bb8882fe6976fd45f86ac0422ac5cea63810a934b8455573d8d18435f464",),
 )

@@ -18,7 +18,7 @@ from torch import Tensor
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import deepest, stages_of, taps_of
 from cifake_ray.models.download import download_file, downloads
-from cifake_ray.models.published_weights import KNOWN, Known
+from cifake_ray.models.published_weights import KNOWN, PublishedWeights
 from cifake_ray.storage.download import Progress, file_sha256
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
@@ -79,7 +79,7 @@ def find_weights(kind: str, spec: str, stages: Sequence[str]) -> Weights | None:
     return next((weights for weights in found if _last_stage(kind, stages) in weights.stages), None)
 
 
-def _known(kind: str, spec: str) -> tuple[str, Known]:
+def _known(kind: str, spec: str) -> tuple[str, PublishedWeights]:
     name = spec.replace("IMAGENET1K_", "imagenet-").lower()
     known = KNOWN[kind].get(name)
     if known is None:
@@ -88,7 +88,7 @@ def _known(kind: str, spec: str) -> tuple[str, Known]:
     return name, known
 
 
-def _known_files(kind: str, known: Known) -> list[Weights]:
+def _known_files(kind: str, known: PublishedWeights) -> list[Weights]:
     return [inspect_weights(kind, path) for path in _candidates() if known.is_file(file_sha256(path))]
 
 
@@ -255,7 +255,7 @@ def _refusal(weights: Weights, stages: Sequence[str]) -> str:
     )
 
 
-def _download(name: str, known: Known, progress: Progress | None) -> Path:
+def _download(name: str, known: PublishedWeights, progress: Progress | None) -> Path:
     if not known.address:
         raise InputError(
             f"weights {name}: not found, and not to be downloaded; put the file into {downloads()} "

@@ -18,7 +18,7 @@ _GREY = 128
 
 
 @dataclass(frozen=True)
-class Dice:
+class BatchRandom:
     """The random numbers of a batch: drawn for all of its `count` rows, kept for the `share` of one worker.
 
     They go to a GPU without waiting for it: what is copied from pageable memory is staged before the call returns.
@@ -47,7 +47,7 @@ class Dice:
         return self.uniform() < 0.5
 
 
-def augment(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+def augment(images: Tensor, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """The `rows` (one worker's share already) of uint8 images [n, h, w, 3] under the augmentations of `training`."""
     batch = _moved(images, rows, training, dice)
     for name, operation in _OPERATIONS.items():
@@ -56,7 +56,7 @@ def augment(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Ten
     return batch
 
 
-def _moved(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+def _moved(images: Tensor, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """Mirrored (`flip`) and shifted (`crop`) rows. Mirroring alone copies whole rows, in half the time of a gather."""
     if "crop" in training.augment:
         return _gathered(images, rows, training, dice)
@@ -66,7 +66,7 @@ def _moved(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tens
     return batch
 
 
-def _gathered(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+def _gathered(images: Tensor, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """Mirrored and shifted in one gather: both are only other source coordinates."""
     count, (height, width) = len(rows), images.shape[1:3]
     down = torch.arange(height, device=images.device).expand(count, height)
@@ -78,7 +78,7 @@ def _gathered(images: Tensor, rows: Tensor, training: Training, dice: Dice) -> T
     return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
 
 
-def _blurred(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+def _blurred(batch: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """Gaussian blur, separable, borders reflected; the kernel ends at three standard deviations."""
     sigma = (dice.half() * dice.uniform() * training.blur_sigma).clamp_min(1e-3)  # below: the image as it is
     radius = math.ceil(3 * training.blur_sigma)
@@ -93,13 +93,13 @@ def _blurred(batch: Tensor, training: Training, dice: Dice) -> Tensor:
     return _as_bytes(values)
 
 
-def _noisy(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+def _noisy(batch: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """Gaussian noise, independent in every pixel and channel."""
     std = dice.half() * dice.uniform() * training.noise_std
     return _as_bytes(batch.float() + std[:, None, None, None] * dice.normal(*batch.shape[1:]))
 
 
-def _compressed(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+def _compressed(batch: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """Through libjpeg and back (4:2:0, as the files of CIFAKE are): on the CPU, one image at a time."""
     from torchvision.io import decode_jpeg, encode_jpeg  # 63 µs an image; Pillow 186; threads gained nothing
 
@@ -112,7 +112,7 @@ def _compressed(batch: Tensor, training: Training, dice: Dice) -> Tensor:
     return batch
 
 
-def _cut_out(batch: Tensor, training: Training, dice: Dice) -> Tensor:
+def _cut_out(batch: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """A grey rectangle (DeVries and Taylor 2017, arXiv 1708.04552), each edge drawn for itself, inside the image."""
     present = dice.half()
     masks = []
@@ -128,7 +128,7 @@ def _as_bytes(values: Tensor) -> Tensor:
     return values.round_().clamp_(0, 255).to(torch.uint8)
 
 
-_OPERATIONS: dict[str, Callable[[Tensor, Training, Dice], Tensor]] = {  # in the order in which pictures suffer them
+_OPERATIONS: dict[str, Callable[[Tensor, Training, BatchRandom], Tensor]] = {  # order of application
     "blur": _blurred,
     "noise": _noisy,
     "jpeg": _compressed,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cifake_ray.experiment import Training
 from cifake_ray.models.views import apply_view
-from cifake_ray.training.augment import Dice, augment
+from cifake_ray.training.augment import BatchRandom, augment
 
 
 class Inputs(Protocol):
@@ -22,7 +22,7 @@ class Inputs(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def draw(self, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+    def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
         """One input of each row, augmented; `rows` are one worker's share already."""
 
     def views(self, rows: Tensor) -> Iterator[Tensor]:
@@ -40,7 +40,7 @@ class ImageInputs:
     def device(self) -> torch.device:
         return self.images.device
 
-    def draw(self, rows: Tensor, training: Training, dice: Dice) -> Tensor:
+    def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
         return augment(self.images, rows, training, dice)
 
     def views(self, rows: Tensor) -> Iterator[Tensor]:
@@ -62,7 +62,7 @@ class FeatureInputs:
     def device(self) -> torch.device:
         return self.columns[0][0].device
 
-    def draw(self, rows: Tensor, training: Training, dice: Dice) -> Tensor:  # noqa: ARG002
+    def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:  # noqa: ARG002
         if len(self.columns) == 1:
             return _gather(self.columns[0], rows)
         chosen = dice.integers(0, len(self.columns) - 1)

@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from cifake_ray.experiment import Metric, Training
-from cifake_ray.training.augment import Dice
+from cifake_ray.training.augment import BatchRandom
 from cifake_ray.training.batches import TrainingSet, epoch_rows
 from cifake_ray.training.checkpoint import (
     BEST,
@@ -103,7 +103,7 @@ class Fit:
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
     @property
-    def judged(self) -> nn.Module:
+    def evaluated_network(self) -> nn.Module:
         """The network that is validated, saved as best and tested: the moving average, if there is one."""
         return self.network if self.average is None else self.average.module
 
@@ -171,7 +171,7 @@ def train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, floa
     steps = max(len(data.train) // training.batch_size, 1)
     share = slice(work.rank, None, work.world)
     for step, batch in enumerate(epoch_rows(data.train, training.batch_size, generator)):
-        inputs = data.inputs.draw(batch[share], training, Dice(len(batch), generator, work.device, share))
+        inputs = data.inputs.draw(batch[share], training, BatchRandom(len(batch), generator, work.device, share))
         labels = data.labels[batch[share]]
         for group in work.optimizer.param_groups:
             group["lr"] = learning_rate(training, number - 1 + step / steps) * group.get("factor", 1.0)
@@ -203,7 +203,7 @@ def evaluate(work: Fit, rows: Tensor) -> tuple[float, float]:
 @torch.inference_mode()
 def predict_batch(work: Fit, rows: Tensor) -> Tensor:
     """Logits float32 [len(rows)] of label 1 (REAL), in evaluation mode, averaged over the views."""
-    network = work.judged.eval()
+    network = work.evaluated_network.eval()
     logits: list[Tensor] = []
     for view in work.data.inputs.views(rows):
         inputs = work.data.prepare(view)
@@ -247,7 +247,7 @@ def _resume(work: Fit) -> None:
 def _save(work: Fit, folder: Path, improved: bool) -> None:
     note = asdict(work.progress)
     if improved:
-        save_checkpoint(folder / BEST, named("model.", work.judged.state_dict()), note)
+        save_checkpoint(folder / BEST, named("model.", work.evaluated_network.state_dict()), note)
     average = {} if work.average is None else named("average.", work.average.state_dict())
     state = named("model.", work.network.state_dict()) | average | optimizer_tensors(work.optimizer)
     save_checkpoint(folder / LAST, state, note)

@@ -19,15 +19,15 @@ from cifake_ray.runs.run import LABELS, Run, git_commit
 from cifake_ray.tuning.monitor.gauges import extraction_rate
 from cifake_ray.tuning.monitor.phases import say_phase
 from cifake_ray.tuning.ray_cluster.replication import home_here
-from cifake_ray.tuning.study_inputs import Inputs
-from cifake_ray.tuning.trial.trainable import Materials
+from cifake_ray.tuning.study_inputs import StudyInputs
+from cifake_ray.tuning.trial.context import TrialContext
 
 _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
 
 
 def gather_materials(
-    experiment: Experiment, run: Run, inputs: Inputs, check: Callable[[], None]
-) -> tuple[Materials, dict[str, Any] | None]:
+    experiment: Experiment, run: Run, inputs: StudyInputs, check: Callable[[], None]
+) -> tuple[TrialContext, dict[str, Any] | None]:
     """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost.
 
     `check` is called every few seconds meanwhile, and raises to end it; what was extracted by then is kept.
@@ -45,10 +45,10 @@ def gather_materials(
             found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
         features[spec.key] = found
         spent = {key: spent[key] + getattr(found, key) for key in spent}
-    materials = Materials(
+    context = TrialContext(
         experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
     )
-    return materials, spent if inputs.specs else None
+    return context, spent if inputs.specs else None
 
 
 def _both(first: Callable[[int, int], None], second: Callable[[int, int], None]) -> Callable[[int, int], None]:
@@ -59,7 +59,7 @@ def _both(first: Callable[[int, int], None], second: Callable[[int, int], None])
     return update
 
 
-def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent: int) -> dict[str, Any]:
+def describe_environment(experiment: Experiment, inputs: StudyInputs, max_concurrent: int) -> dict[str, Any]:
     """environment.json: what a figure of this run depends on besides the experiment."""
     weights = [
         {"name": w.name, "sha256": w.sha256, "licence": w.licence, "stages": list(w.stages)} for w in inputs.weights
@@ -81,7 +81,7 @@ def describe_environment(experiment: Experiment, inputs: Inputs, max_concurrent:
     }
 
 
-def _describe_data(inputs: Inputs) -> dict[str, Any]:
+def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
     images = inputs.images
     return {
         "source": images.source,

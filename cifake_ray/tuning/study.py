@@ -18,11 +18,11 @@ from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
 from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
 from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_materials
-from cifake_ray.tuning.monitor.callback import Guard, Shown, StudyStopped, Watch, catching_signals
+from cifake_ray.tuning.monitor.callback import Shown, StopConditions, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.monitor.display import display_of, study_work
 from cifake_ray.tuning.monitor.gauges import StudyGauges
 from cifake_ray.tuning.monitor.phases import say_phase
-from cifake_ray.tuning.ray_cluster.capacity import Places
+from cifake_ray.tuning.ray_cluster.capacity import Slots
 from cifake_ray.tuning.ray_cluster.session import import_meanwhile, waiting_processes
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
 from cifake_ray.tuning.ray_cluster.watchdog import watching_ray
@@ -37,21 +37,23 @@ from cifake_ray.tuning.retraining import (
 )
 from cifake_ray.tuning.search.scheduler import build_scheduler
 from cifake_ray.tuning.search.searcher import ChainedSearch, ListSearch, StudySearch
-from cifake_ray.tuning.study_inputs import Inputs
+from cifake_ray.tuning.study_inputs import StudyInputs
 from cifake_ray.tuning.trial.trainable import build_trainable
 
 _SAVE_SECONDS = 3.0
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
 
 
-def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str, *, resume: bool, own: bool) -> Run:
+def conduct(
+    experiment: Experiment, inputs: StudyInputs, storage: Storage, name: str, *, resume: bool, own: bool
+) -> Run:
     """Run the study, or what is left of it, on the connected Ray; `own`: one that this process has started.
 
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
-    guard = Guard(experiment.search)
+    guard = StopConditions(experiment.search)
     with catching_signals(guard):  # after Ray, which sets handlers
-        places = Places(experiment, own=own)
+        places = Slots(experiment, own=own)
         nodes = None if own else SharedStorage(storage)
         if nodes is not None:
             nodes.check_all()
@@ -63,8 +65,8 @@ def conduct(experiment: Experiment, inputs: Inputs, storage: Storage, name: str,
 
 
 def _run(
-    experiment: Experiment, run: Run, inputs: Inputs, guard: Guard, places: Places, nodes: SharedStorage | None, *,
-    own: bool,
+    experiment: Experiment, run: Run, inputs: StudyInputs, guard: StopConditions, places: Slots,
+    nodes: SharedStorage | None, *, own: bool,
 ) -> None:  # fmt: skip
     """The study proper, as the run's only writer."""
     started = time.monotonic()
@@ -78,10 +80,10 @@ def _run(
     watching = ExitStack()
     try:
         watching.enter_context(watching_ray(lost, own=own))
-        materials, spent = gather_materials(experiment, run, inputs, guard.check_signal)
+        context, spent = gather_materials(experiment, run, inputs, guard.check_signal)
         if spent and spent["extracted"]:
             environment["features"] = spent
-        study = Study(record, build_trainable(materials), guard, places, nodes, inputs, spent)
+        study = Study(record, build_trainable(context), guard, places, nodes, inputs, spent)
         environment["ended"] = study.tune()
         study.retrain()
     except StudyStopped as stop:
@@ -96,7 +98,7 @@ def _run(
     _remove_losers(run, record)
 
 
-def _note_environment(experiment: Experiment, run: Run, inputs: Inputs, places: Places) -> dict[str, Any]:
+def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, places: Slots) -> dict[str, Any]:
     """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
 
     Raises InputError when the images or the weights are not those of the run.
@@ -126,8 +128,8 @@ class Study:
     """A study under way: the trials that are left, then winner and baseline with fresh seeds."""
 
     def __init__(
-        self, record: StudyRecord, trainable: type[tune.Trainable], guard: Guard, places: Places,
-        nodes: SharedStorage | None, inputs: Inputs, spent: dict[str, Any] | None,
+        self, record: StudyRecord, trainable: type[tune.Trainable], guard: StopConditions, places: Slots,
+        nodes: SharedStorage | None, inputs: StudyInputs, spent: dict[str, Any] | None,
     ) -> None:  # fmt: skip
         train, test = len(inputs.split.train), len(inputs.images.test)
         self.gauges = StudyGauges(record, train)

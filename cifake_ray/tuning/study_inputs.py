@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class StudyInputs:
     """What can be checked before anything is written: the images, their split, and the weights that are asked for."""
 
     images: ImageSet
@@ -27,7 +27,7 @@ class Inputs:
     duplicates_in_test: int  # test images that equal a train image
 
 
-def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | None = None) -> Inputs:
+def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | None = None) -> StudyInputs:
     """Decode (or open) the images, split them, find the weights. Raises InputError for anything unusable.
 
     With `run` the images are those that this run was made with, at `source` or wherever they are found.
@@ -44,7 +44,7 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
             f"{images.source}: every one of the {len(duplicates):,} test images equals a train image, so none is left "
             "to test on; give other test images"
         )
-    return Inputs(images, split, specs, weights, int(duplicates.sum()))
+    return StudyInputs(images, split, specs, weights, int(duplicates.sum()))
 
 
 def no_subjects(source: str) -> InputError:

@@ -15,7 +15,8 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, feature_specs
 from cifake_ray.runs.run import Run, create_run
 from cifake_ray.tuning.retraining import Retraining, note_winners
-from cifake_ray.tuning.trial.trainable import Materials, run_trial
+from cifake_ray.tuning.trial.context import TrialContext
+from cifake_ray.tuning.trial.loop import run_trial
 
 Settings = dict[str, Any]
 CNN: Settings = {"kind": "cnn", "channels": 4, "head_width": 8}
@@ -55,14 +56,14 @@ def make_run(folder: Path, model: dict[str, Any], seeds: Sequence[int] = (1, 2, 
     run = create_run(folder, experiment.name, experiment)
     images = load_images("sample", limit=200)
     features = {spec.key: ensure_features(images.train, spec) for spec in feature_specs(experiment)}
-    materials = Materials(experiment, run, images.path, split_train(images.train, 0.2, 0), features)
+    context = TrialContext(experiment, run, images.path, split_train(images.train, 0.2, 0), features)
     about = {"fingerprint": images.fingerprint, "generated": True}
     run.environment_file.write_text(json.dumps({"data": about}))
     roles = (("tuned", 3, {"head_width": 12}), ("baseline", 0, {"head_width": 8}))
     plan = [Retraining(role, trial, params, seed) for seed in seeds for role, trial, params in roles]
     reported: list[dict[str, Any]] = []
     for retraining in plan:
-        run_trial(materials, retraining.config(), reported.append)
+        run_trial(context, retraining.config(), reported.append)
     assert not [row for row in reported if "failed" in row]
     note_winners(run, plan, {}, 1)
     return run

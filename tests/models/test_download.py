@@ -11,7 +11,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.models import download, weights
-from cifake_ray.models.weights import Known, resolve_weights
+from cifake_ray.models.weights import PublishedWeights, resolve_weights
 
 
 class Server(ThreadingHTTPServer):
@@ -53,7 +53,9 @@ def server(tmp_path: Path, save_weights: Any, monkeypatch: pytest.MonkeyPatch) -
     data = save_weights(tmp_path / "stand-in.pth", "stem").read_bytes()
     name = f"resnet50-{hashlib.sha256(data).hexdigest()[:8]}.pth"
     monkeypatch.setitem(
-        weights.KNOWN["resnet50"], "imagenet-v1", Known("a licence", url=f"http://nowhere.invalid/models/{name}")
+        weights.KNOWN["resnet50"],
+        "imagenet-v1",
+        PublishedWeights("a licence", url=f"http://nowhere.invalid/models/{name}"),
     )
     with Server() as mirror:
         mirror.files[name] = data

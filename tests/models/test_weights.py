@@ -14,7 +14,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import stages_of
 from cifake_ray.models import weights
 from cifake_ray.models.download import file_sha256
-from cifake_ray.models.weights import Known, expected_shapes, load_tensors, resolve_weights
+from cifake_ray.models.weights import PublishedWeights, expected_shapes, load_tensors, resolve_weights
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def know(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> None:
     """Make the file at `path` the one with this name."""
-    known = Known("a licence", (file_sha256(path),), url="http://nowhere.invalid/resnet50-00000000.pth")
+    known = PublishedWeights("a licence", (file_sha256(path),), url="http://nowhere.invalid/resnet50-00000000.pth")
     monkeypatch.setitem(weights.KNOWN["resnet50"], name, known)
 
 

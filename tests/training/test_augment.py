@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from cifake_ray.experiment import Training
-from cifake_ray.training.augment import Dice, augment
+from cifake_ray.training.augment import BatchRandom, augment
 
 CPU = torch.device("cpu")
 COUNT = 200
@@ -28,7 +28,7 @@ def drawn(images: Tensor, *names: str, seed: int = 0, **strengths: float) -> Ten
     """The first image under these augmentations, as many times as it takes."""
     training = Training.model_validate({"augment": names, **strengths})
     rows = torch.zeros(COUNT, dtype=torch.long)
-    return augment(images, rows, training, Dice(COUNT, torch.Generator().manual_seed(seed), CPU))
+    return augment(images, rows, training, BatchRandom(COUNT, torch.Generator().manual_seed(seed), CPU))
 
 
 def changed(batch: Tensor, image: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 
 from cifake_ray.experiment import Training
-from cifake_ray.training.augment import Dice
+from cifake_ray.training.augment import BatchRandom
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, epoch_rows
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def test_images_are_judged_under_every_view() -> None:
 def test_training_draws_one_view_of_each_row_and_judging_takes_all() -> None:
     views = tuple((torch.arange(50).half()[:, None] + 100 * number,) for number in range(3))
     rows = torch.arange(50)
-    drawn = FeatureInputs(views).draw(rows, Training(), Dice(50, generator(), CPU)).squeeze(1)
+    drawn = FeatureInputs(views).draw(rows, Training(), BatchRandom(50, generator(), CPU)).squeeze(1)
     assert torch.equal(drawn % 100, rows.half())
     assert set((drawn // 100).tolist()) == {0, 1, 2}
     assert [view[7].item() for view in FeatureInputs(views).views(rows)] == [7, 107, 207]
@@ -53,8 +53,8 @@ def test_the_workers_of_a_batch_draw_together_what_one_worker_draws_alone() -> N
     images = torch.randint(0, 256, (9, 32, 32, 3), dtype=torch.uint8)
     training = Training(augment=("flip", "crop", "blur", "noise", "jpeg", "cutout"))
     rows = torch.arange(9)
-    alone = ImageInputs(images).draw(rows, training, Dice(9, generator(), CPU))
+    alone = ImageInputs(images).draw(rows, training, BatchRandom(9, generator(), CPU))
     for rank in range(2):
         share = slice(rank, None, 2)
-        mine = ImageInputs(images).draw(rows[share], training, Dice(9, generator(), CPU, share))
+        mine = ImageInputs(images).draw(rows[share], training, BatchRandom(9, generator(), CPU, share))
         assert torch.equal(mine, alone[share])

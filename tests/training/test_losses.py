@@ -14,7 +14,8 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, feature_specs
 from cifake_ray.runs.run import create_run
 from cifake_ray.tuning.study_inputs import gather_inputs
-from cifake_ray.tuning.trial.trainable import Materials, run_trial
+from cifake_ray.tuning.trial.context import TrialContext
+from cifake_ray.tuning.trial.loop import run_trial
 
 FILE = Path(__file__).parent / "losses.json"
 IMAGES = 400
@@ -45,12 +46,12 @@ def losses(model: str, folder: Path) -> list[float]:
     run = create_run(folder, "losses", experiment)
     inputs = gather_inputs(experiment)
     features = {spec.key: ensure_features(inputs.images.train, spec) for spec in feature_specs(experiment)}
-    materials = Materials(experiment, run, inputs.images.path, inputs.split, features)
+    context = TrialContext(experiment, run, inputs.images.path, inputs.split, features)
     rows: list[dict[str, Any]] = []
     config = {"params": {}, "seed": TRAINING["seed"], "folder": "checkpoints/0", "trial_id": 0}
     threads = torch.get_num_threads()
     try:
-        run_trial(materials, config, rows.append)
+        run_trial(context, config, rows.append)
     finally:
         torch.set_num_threads(threads)
     return [row[loss] for row in rows for loss in ("train_loss", "val_loss")]

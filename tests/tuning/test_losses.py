@@ -8,7 +8,7 @@ import pytest
 
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.monitor import failures
-from cifake_ray.tuning.monitor.failures import Losses
+from cifake_ray.tuning.monitor.failures import ProcessFailures
 
 HEAD, WORKER = "a" * 56, "b" * 56
 
@@ -37,7 +37,7 @@ def trial_that_died_once(failures: int = 1) -> Any:
 def test_a_lost_node_costs_no_retry_also_when_only_a_worker_ran_there(
     workers: bool, lost: str | None, failures: int, nodes: dict[str, bool], tmp_path: Path
 ) -> None:
-    found = Losses(Run(tmp_path), {}, workers=workers)
+    found = ProcessFailures(Run(tmp_path), {}, workers=workers)
     found.started(trial := trial_that_died_once())
     found.died(trial)
     if lost:

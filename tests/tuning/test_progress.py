@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.tuning.monitor.callback import Guard, StudyStopped, catching_signals
+from cifake_ray.tuning.monitor.callback import StopConditions, StudyStopped, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 
 from .conftest import OpenRecord, experiment_of, record_with
 
 
-def guard_after(seconds: float, record: StudyRecord) -> Guard:
+def guard_after(seconds: float, record: StudyRecord) -> StopConditions:
     """The guard of a study that began so many seconds ago."""
-    return Guard(record.experiment.search, started=time.monotonic() - seconds)
+    return StopConditions(record.experiment.search, started=time.monotonic() - seconds)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_one_signal_is_noted_and_the_handlers_are_put_back(
     kind: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(kind)
-    guard = Guard(experiment_of().search)
+    guard = StopConditions(experiment_of().search)
     with catching_signals(guard):
         os.kill(os.getpid(), kind)
         assert guard.signalled
@@ -70,7 +70,7 @@ def test_one_signal_is_noted_and_the_handlers_are_put_back(
 
 
 def test_a_signal_ends_what_comes_before_the_first_trial(open_record: OpenRecord) -> None:
-    guard = Guard(open_record().experiment.search)
+    guard = StopConditions(open_record().experiment.search)
     guard.check_signal()
     guard.signalled = True
     with pytest.raises(StudyStopped, match="interrupted"):

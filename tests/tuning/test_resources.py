@@ -6,7 +6,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.tuning.ray_cluster import capacity
-from cifake_ray.tuning.ray_cluster.capacity import Places, check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning.ray_cluster.capacity import Slots, check_workers, local_capacity, max_concurrent
 
 from .conftest import SPACE, experiment_of
 
@@ -109,7 +109,7 @@ def test_trials_at_once_follow_nodes_that_join_and_leave(monkeypatch: pytest.Mon
     nodes = [{"CPU": 1.0, "GPU": 0.0}]
     monkeypatch.setattr(capacity, "cluster_nodes", lambda: nodes)
     monkeypatch.setattr(capacity, "_LOOK_SECONDS", 0.0)
-    follows, fixed = (Places(experiment_of(resources={"max_concurrent": asked}), own=False) for asked in ("auto", 1))
+    follows, fixed = (Slots(experiment_of(resources={"max_concurrent": asked}), own=False) for asked in ("auto", 1))
     found = [follows()]
     for count in (2, 3, 1, 0):  # none: those that run wait for one, so the number stays
         nodes[:] = [{"CPU": 1.0, "GPU": 0.0}] * count

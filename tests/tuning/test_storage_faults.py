@@ -20,7 +20,8 @@ from cifake_ray.runs.faults import storage_fault, storage_faults_interrupt
 from cifake_ray.runs.run import Run, create_run, write_text
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions
-from cifake_ray.tuning.trial.trainable import Materials, run_trial
+from cifake_ray.tuning.trial.context import TrialContext
+from cifake_ray.tuning.trial.loop import run_trial
 from tests.e2e import conftest as e2e
 
 from .conftest import OpenRecord, epoch_result
@@ -108,7 +109,7 @@ def test_a_storage_fault_says_where_why_and_how_to_resume(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> Materials:
+def trial(tmp_path: Path) -> TrialContext:
     """A trial of three short epochs."""
     experiment = Experiment.model_validate(
         {"name": "t", "model": {"kind": "cnn", "channels": 4, "head_width": 8}, "data": {"limit": 100},
@@ -116,13 +117,13 @@ def trial(tmp_path: Path) -> Materials:
     )  # fmt: skip
     images = load_images("sample", limit=100)
     run = create_run(tmp_path / "runs", "t", experiment)
-    return Materials(experiment, run, images.path, split_train(images.train, 0.2, 0), {})
+    return TrialContext(experiment, run, images.path, split_train(images.train, 0.2, 0), {})
 
 
 CONFIG = {"trial_id": 0, "params": {}, "seed": 0, "folder": "trials/0"}
 
 
-def test_a_trial_reports_a_full_disk_as_such_and_then_ends_as_if_nothing_was(trial: Materials) -> None:
+def test_a_trial_reports_a_full_disk_as_such_and_then_ends_as_if_nothing_was(trial: TrialContext) -> None:
     reported: list[dict[str, Any]] = []
     with largest_file(2000):
         run_trial(trial, CONFIG, reported.append)
@@ -133,7 +134,7 @@ def test_a_trial_reports_a_full_disk_as_such_and_then_ends_as_if_nothing_was(tri
     assert [report["epoch"] for report in reported[1:]] == [1, 2, 3]
 
 
-def test_a_trial_whose_run_is_removed_makes_no_other_folder(trial: Materials) -> None:
+def test_a_trial_whose_run_is_removed_makes_no_other_folder(trial: TrialContext) -> None:
     reported: list[dict[str, Any]] = []
 
     def report(row: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from cifake_ray.tuning.estimate.timing import (
 from cifake_ray.tuning.ray_cluster.capacity import local_capacity
 from cifake_ray.tuning.request import planned_concurrency
 from cifake_ray.tuning.space import distributions
-from cifake_ray.tuning.study_inputs import Inputs, gather_inputs
+from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
 
 RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
 _DRAWS = 64  # random configurations, of which the mean is expected
@@ -135,7 +135,7 @@ def calibrated_batches(experiment: Experiment) -> list[int]:
     return list(dict.fromkeys([experiment.training.batch_size, *([min(searched), max(searched)] if searched else [])]))
 
 
-def _time_batch(experiment: Experiment, size: int, inputs: Inputs) -> Pace:
+def _time_batch(experiment: Experiment, size: int, inputs: StudyInputs) -> Pace:
     training = experiment.training.model_copy(update={"batch_size": size})
     return time_training(experiment.model_copy(update={"training": training}), inputs.images.train)
 
@@ -183,7 +183,7 @@ def trials_within(experiment: Experiment, seconds: float) -> int:
 # --- the rest ----------------------------------------------------------------------------------------------------
 
 
-def _extraction(inputs: Inputs) -> tuple[float, float]:
+def _extraction(inputs: StudyInputs) -> tuple[float, float]:
     """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
     capacity = local_capacity()
     device, slots = ("cuda", 1.0) if capacity["GPU"] else ("cpu", capacity["CPU"])
@@ -222,7 +222,7 @@ def widest_features(experiment: Experiment) -> int:
     return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))
 
 
-def _cache(inputs: Inputs) -> int:
+def _cache(inputs: StudyInputs) -> int:
     """Bytes of decoded images and of all features of the study in the cache folder."""
     parts = (inputs.images.train, inputs.images.test)
     return sum(part.images.nbytes for part in parts) + sum(

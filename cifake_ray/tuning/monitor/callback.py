@@ -16,7 +16,7 @@ from cifake_ray.features import free_resources
 from cifake_ray.patience import Patience
 from cifake_ray.runs.run import resume_command
 from cifake_ray.signals import deferred
-from cifake_ray.tuning.monitor.failures import Losses
+from cifake_ray.tuning.monitor.failures import ProcessFailures
 from cifake_ray.tuning.monitor.gauges import StudyGauges
 from cifake_ray.tuning.ray_cluster.capacity import trial_request
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
@@ -30,7 +30,7 @@ class StudyStopped(Exception):
 
 
 @dataclass
-class Guard:
+class StopConditions:
     """Says when and why a study ends before its trials are done."""
 
     search: Search
@@ -64,7 +64,7 @@ class Guard:
 
 
 @contextmanager
-def catching_signals(guard: Guard) -> Iterator[None]:
+def catching_signals(guard: StopConditions) -> Iterator[None]:
     """SIGINT or SIGTERM once: end in order. Twice: end now (what was reported is on disk already)."""
 
     def note() -> None:
@@ -85,7 +85,7 @@ class Shown(Protocol):
         """An epoch of a trial has ended, or of this retraining, which has `done` epochs now."""
 
 
-class Quiet:
+class NoDisplay:
     """A display that shows nothing."""
 
     def update(self) -> None:
@@ -100,7 +100,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        guard: Guard,
+        guard: StopConditions,
         record: StudyRecord,
         display: "Shown",
         deaths: dict[str, str],
@@ -109,7 +109,7 @@ class Watch(tune.Callback):  # type: ignore[misc]
     ) -> None:
         self.guard, self.record, self.display = guard, record, display
         workers = record.experiment.resources.workers_per_trial > 0
-        self.gauges, self.nodes, self.losses = gauges, nodes, Losses(record.run, deaths, workers=workers)
+        self.gauges, self.nodes, self.losses = gauges, nodes, ProcessFailures(record.run, deaths, workers=workers)
         self.patience = Patience(
             self._why_none,
             record.experiment.resources.wait_s,

@@ -15,7 +15,7 @@ from cifake_ray.console import counted, duration, percent, print_note, say
 from cifake_ray.experiment import Metric
 from cifake_ray.runs.run import STATUSES, in_job
 from cifake_ray.tuning.estimate.forecast import EXPECTED_SHARE, Forecast, State, Work
-from cifake_ray.tuning.monitor.callback import Guard
+from cifake_ray.tuning.monitor.callback import StopConditions
 from cifake_ray.tuning.monitor.phases import phase_name
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
@@ -41,7 +41,7 @@ def study_work(record: StudyRecord, test_share: float = 0.0, test_s: float = 0.0
 class Display:
     """A live table on a terminal, else one line for each trial that ends. Everything goes to stderr."""
 
-    def __init__(self, record: StudyRecord, guard: Guard, work: Work | None = None) -> None:
+    def __init__(self, record: StudyRecord, guard: StopConditions, work: Work | None = None) -> None:
         self.record, self.guard = record, guard
         self.forecast = Forecast(work or study_work(record))
         self.retrained: dict[str, int] = {}  # epochs of each retraining
@@ -171,7 +171,7 @@ class Display:
 class JobDisplay(Display):
     """In a Ray job: the same lines, and for `cifake-ray status` notes of what changed (trials, then the whole)."""
 
-    def __init__(self, record: StudyRecord, guard: Guard, work: Work | None = None) -> None:
+    def __init__(self, record: StudyRecord, guard: StopConditions, work: Work | None = None) -> None:
         super().__init__(record, guard, work)
         self.live = None
         self.noted: dict[int, dict[str, Any]] = {}
@@ -218,7 +218,7 @@ class JobDisplay(Display):
         return about | {"params": row.params, "error": row.error}
 
 
-def display_of(record: StudyRecord, guard: Guard, work: Work | None = None) -> Display:
+def display_of(record: StudyRecord, guard: StopConditions, work: Work | None = None) -> Display:
     """How this process shows a study."""
     return (JobDisplay if in_job() else Display)(record, guard, work)
 

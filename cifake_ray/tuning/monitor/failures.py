@@ -10,14 +10,14 @@ import ray
 from ray._private.state import actors
 
 from cifake_ray.runs.run import Run
-from cifake_ray.tuning.trial.trainable import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
+from cifake_ray.tuning.trial.context import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
 
 _SHORT_OF_MEMORY = "low on memory"  # in Ray's words
 _SEEN_SECONDS = 60.0  # after its connections Ray may need so long to give up a node
 _LOOK_SECONDS = 1.0
 
 
-class Losses:
+class ProcessFailures:
     """Notes in `deaths`, by Tune's name of the trial, how its process died last."""
 
     def __init__(self, run: Run, deaths: dict[str, str], *, workers: bool) -> None:

@@ -95,7 +95,7 @@ def _nothing_fits(resources: Resources, one: Mapping[str, float], nodes: Sequenc
     return f"resources: {each} asks for {what} on one node, which the nodes do not have; lower cpus_per_trial{workers}"
 
 
-class Places:
+class Slots:
     """How many trials run at once. On a cluster with `max_concurrent: auto` that follows nodes that join and leave."""
 
     def __init__(self, experiment: Experiment, *, own: bool) -> None:

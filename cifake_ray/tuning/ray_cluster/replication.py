@@ -21,19 +21,19 @@ _COPY_SECONDS = 600.0  # for one array of an entry to arrive: the largest, 80,00
 
 
 @dataclass(frozen=True)
-class Home:
+class CacheOrigin:
     """The node that holds the study's images and features: the driver's, and the root of its cache."""
 
     node: str
     cache: Path
 
 
-def home_here() -> Home:
+def home_here() -> CacheOrigin:
     """This process's node and cache; Ray is running."""
-    return Home(ray.get_runtime_context().get_node_id(), cache_root())
+    return CacheOrigin(ray.get_runtime_context().get_node_id(), cache_root())
 
 
-def entry_here(path: Path, home: Home | None) -> Path:
+def entry_here(path: Path, home: CacheOrigin | None) -> Path:
     """Where this node has the entry at `path` of the driver's cache, which is copied if the node lacks it.
 
     Raises WorkError when the entry does not arrive.
@@ -58,7 +58,7 @@ def _digests(path: Path) -> dict[str, str] | None:
         return None
 
 
-def _ask(home: Home, read: Callable[[Path], Any], path: Path) -> Any:
+def _ask(home: CacheOrigin, read: Callable[[Path], Any], path: Path) -> Any:
     """Run `read(path)` on the driver's node."""
     pinned = NodeAffinitySchedulingStrategy(home.node, soft=False)
     task = ray.remote(read).options(name=f"send {path.name}", num_cpus=0, scheduling_strategy=pinned)

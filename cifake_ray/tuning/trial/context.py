@@ -1,0 +1,39 @@
+"""What every trial of a study works from, and the shape of what a trial does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cifake_ray.data import Split
+from cifake_ray.experiment import Experiment
+from cifake_ray.features import FeatureSet
+from cifake_ray.runs.run import Run
+from cifake_ray.tuning.ray_cluster.replication import CacheOrigin
+
+Report = Callable[[dict[str, Any]], None]
+OUT_OF_MEMORY = "out-of-memory"  # file in a trial's folder: Ray ended its process for want of memory
+OUT_OF_MEMORY_REASON = "out of memory: its node ended the process; lower batch_size or max_concurrent"
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
+
+    `features`: the train part's feature set by (weights, image size, view); empty for models that take images.
+    `home`: the node whose cache holds them, from which others copy what they need; None: every process can read them.
+    """
+
+    experiment: Experiment
+    run: Run
+    images: Path
+    split: Split
+    features: Mapping[tuple[str, int, str], FeatureSet]
+    home: CacheOrigin | None = None
+
+
+Loop = Callable[[TrialContext, Mapping[str, Any], Report], None]
+
+
+class Stopped(Exception):
+    """Tune has ended this trial."""

@@ -1,0 +1,156 @@
+"""What runs in a trial's process: one configuration, trained from its data to its last epoch."""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+
+from cifake_ray.data import open_images
+from cifake_ray.experiment import BackboneModel, Experiment, Model
+from cifake_ray.models.registry import build_network, preparation, starting_weights
+from cifake_ray.runs.faults import check_folder, storage_fault
+from cifake_ray.runs.run import Run
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
+from cifake_ray.training.cost import measure_cost
+from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit
+from cifake_ray.training.standardise import standardise
+from cifake_ray.tuning.ray_cluster.replication import entry_here
+from cifake_ray.tuning.trial.context import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, Report, Stopped, TrialContext
+from cifake_ray.tuning.trial.naming import print_epoch, show_title, trial_name
+
+
+def run_trial(context: TrialContext, config: Mapping[str, Any], report: Report) -> None:
+    """Train one configuration; what fails is reported, not raised.
+
+    `failed`: the reason, where it belongs to the configuration; `storage`: the reason, where the run cannot be written.
+
+    config: `params` (search-space values), `seed`, `folder` (for checkpoints, under the run), `trial_id` or None.
+    """
+    run = context.run.here()
+    folder = run.path / config["folder"]
+
+    try:
+        check_folder(run)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        run.pull(config["folder"])
+        if (folder / OUT_OF_MEMORY).exists():
+            raise TrialFailed(OUT_OF_MEMORY_REASON)
+        experiment = context.experiment.with_params(config["params"], seed=config["seed"])
+        name, epochs = trial_name(config), experiment.training.epochs
+        show_title(name)
+        work = _prepare(context, experiment, folder)
+        cost = measure_cost(work, experiment.search.second_objective)
+
+        def report_epoch(row: dict[str, Any]) -> None:
+            run.push(config["folder"])  # its checkpoint, before anybody hears of the epoch
+            print_epoch(name, row, epochs)
+            report(row | cost | {"trial_id": config["trial_id"]})
+            show_title(name)
+
+        fit(work, report_epoch)
+    except Stopped:
+        raise
+    except TrialFailed as failure:
+        report({"failed": str(failure)})
+    except Exception as error:
+        report(_outcome(error, run, folder))
+
+
+def _outcome(error: Exception, run: Run, folder: Path) -> dict[str, str]:
+    """`storage`: why the study cannot be written any more; or `failed`: what went wrong with this trial."""
+    if (fault := storage_fault(error, run)) is not None:
+        return {"storage": fault}
+    try:
+        folder.mkdir(exist_ok=True)
+        (folder / "error.txt").write_text(traceback.format_exc())
+    except OSError as full:
+        return {"storage": storage_fault(full, run) or str(full)}
+    return {"failed": _reason(error)}
+
+
+def _reason(error: Exception) -> str:
+    """One line for trials.csv; the traceback lies in the trial's error.txt."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"out of memory; lower batch_size or max_concurrent ({text[:120]})"
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _prepare(context: TrialContext, experiment: Experiment, folder: Path) -> Fit:
+    """The network, seeded, and its data, on the trial's device."""
+    device = _device(experiment.resources.gpus_per_trial)
+    data = _training_set(_Inputs.of(context, experiment.model), device)
+    torch.manual_seed(experiment.training.seed)
+    network = build_network(experiment.model, starting_weights(experiment.model))
+    standardise(network, data)
+    return Fit(
+        network,
+        data,
+        experiment.training,
+        metric=experiment.search.metric,
+        folder=folder,
+        threads=experiment.resources.cpus_per_trial,
+        progress=Progress(),
+    )
+
+
+def _device(gpus: float) -> str:
+    """Raises TrialFailed when Ray gave the trial a GPU that torch does not see: it would train on a CPU unnoticed."""
+    if not gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        node = ray.get_runtime_context().get_node_id()[:8]
+        raise TrialFailed(f"node {node} has a GPU for Ray and torch sees none there; install a CUDA torch and driver")
+    return "cuda"
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a training set is made from; equal for trials that can share one. Compared by `key` and run."""
+
+    key: tuple[Any, ...]
+    context: TrialContext
+    model: Model
+
+    @classmethod
+    def of(cls, context: TrialContext, model: Model) -> "_Inputs":
+        if isinstance(model, BackboneModel) and model.frozen:
+            return cls((model.weights, model.image_size, model.views, model.stages, model.pool), context, model)
+        return cls((model.image_size, model.views), context, model)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.context.run))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Inputs) and (self.key, self.context.run) == (other.key, other.context.run)
+
+
+@lru_cache(maxsize=1)  # a reused actor keeps the last one
+def _training_set(source: _Inputs, device: str) -> TrainingSet:
+    context, model = source.context, source.model
+    part = open_images(entry_here(context.images, context.home)).train
+    inputs: Inputs
+    if isinstance(model, BackboneModel) and model.frozen:
+        columns = (_features(context, model, view) for view in model.views)
+        inputs = FeatureInputs(tuple(tuple(column.to(device) for column in view) for view in columns))
+    else:
+        inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
+    labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
+    train, validation = (torch.from_numpy(rows).to(device) for rows in (context.split.train, context.split.validation))
+    return TrainingSet(inputs, labels, train, validation, preparation(model))
+
+
+def _features(context: TrialContext, model: BackboneModel, view: str) -> list[torch.Tensor]:
+    """float16 [n, d] each, memory-mapped from this node's cache: the columns of one view that the head takes."""
+    found: list[np.ndarray] = []
+    for size in model.sizes:
+        features = context.features[model.weights, size, view]
+        here = {name: entry_here(features.entries[name], context.home) for name in model.columns}
+        found += replace(features, entries=here).columns(model.columns)
+    return list(map(torch.from_numpy, found))
