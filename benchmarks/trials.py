@@ -51,7 +51,7 @@ def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     search = {"trials": trials, "scheduler": "none", "winner_seeds": 0}
     experiment = Experiment.model_validate(EXPERIMENT | {"search": search})
     with ray_session(None, experiment), waiting_processes():
-        from cifake_ray.tuning.environment import gather_materials
+        from cifake_ray.tuning.environment import gather_context
         from cifake_ray.tuning.monitor.callback import StopConditions
         from cifake_ray.tuning.record import StudyRecord
         from cifake_ray.tuning.study import Study
@@ -59,8 +59,8 @@ def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
         from cifake_ray.tuning.trial.trainable import build_trainable
 
         run, guard = create_run(folder, "run", experiment), StopConditions(experiment.search)
-        materials, _ = gather_materials(experiment, run, gather_inputs(experiment), guard.check_signal)
-        trainable = build_trainable(materials, partial(idle, folder, seconds))
+        context, _ = gather_context(experiment, run, gather_inputs(experiment), guard.check_signal)
+        trainable = build_trainable(context, partial(idle, folder, seconds))
         record = StudyRecord(run, experiment)
         Study(record, trainable, guard, capacity.Slots(experiment, own=True), None, 1).tune()
     check_reports([len(row.curve) for row in record.rows.values()], trials)
@@ -72,7 +72,7 @@ def check_reports(reports: Sequence[int], trials: int) -> None:
         raise SystemExit(f"{trials} trials reported {list(reports)} times")
 
 
-def idle(folder: Path, seconds: float, materials: Any, config: Mapping[str, Any], report: Callable[..., None]) -> None:  # noqa: ARG001
+def idle(folder: Path, seconds: float, context: Any, config: Mapping[str, Any], report: Callable[..., None]) -> None:  # noqa: ARG001
     """What a trial of ours does here: report and sleep."""
     note(folder, "began", str(config["trial_id"]))
     for epoch in range(1, REPORTS + 1):

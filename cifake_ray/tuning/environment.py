@@ -25,7 +25,7 @@ from cifake_ray.tuning.trial.context import TrialContext
 _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
 
 
-def gather_materials(
+def gather_context(
     experiment: Experiment, run: Run, inputs: StudyInputs, check: Callable[[], None]
 ) -> tuple[TrialContext, dict[str, Any] | None]:
     """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost.

@@ -17,7 +17,7 @@ from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
 from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
 from cifake_ray.signals import leave, resumable
-from cifake_ray.tuning.environment import describe_environment, gather_materials
+from cifake_ray.tuning.environment import describe_environment, gather_context
 from cifake_ray.tuning.monitor.callback import Shown, StopConditions, StudyStopped, Watch, catching_signals
 from cifake_ray.tuning.monitor.display import display_of, study_work
 from cifake_ray.tuning.monitor.gauges import StudyGauges
@@ -80,7 +80,7 @@ def _run(
     watching = ExitStack()
     try:
         watching.enter_context(watching_ray(lost, own=own))
-        context, spent = gather_materials(experiment, run, inputs, guard.check_signal)
+        context, spent = gather_context(experiment, run, inputs, guard.check_signal)
         if spent and spent["extracted"]:
             environment["features"] = spent
         study = Study(record, build_trainable(context), guard, places, nodes, inputs, spent)
