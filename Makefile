@@ -1,14 +1,15 @@
-# make demo | make test | make test-cluster | make results | make bench | make lint | make clean. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
+# `make` alone prints the targets. Everything lives in .venv; PYTHON=python3.13 chooses another Python.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-RESULTS ?= cnn cnn-robust cnn-deep resnet50
-RUNS := results/runs
-UNSEEN := $(if $(filter cnn,$(RESULTS)),cnn-unseen)
+export RESULTS SET
 
-.PHONY: install demo test test-cluster results bench lint pins clean
-install: $(STAMP)
+.PHONY: help install demo test test-cluster results bench lint pins clean
+help: # print this list
+	@grep -E '^[a-z-]+:.*# ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*# /  make \1\t/' | expand -t 22
+
+install: $(STAMP) # make .venv with every pinned package
 
 $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || \
@@ -19,44 +20,32 @@ $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-demo: install
+demo: install # install, tune two models on the built-in sample, print the comparison
 	$(BIN)/cifake-ray demo
 
-test: install
+test: install # install, run the tests
 	$(BIN)/pytest
 
-test-cluster: install
+test-cluster: install # run the long tests: several nodes, lost processes, real images
 	$(BIN)/pytest -m cluster
 
-# One row an experiment: tuned (or gone on with), looked at under degradation, explained; and the tuned cnn once more
-# without birds and ships, to be asked about birds and ships. Then the report to be committed.
-results: install
-	for name in $(RESULTS); do \
-		if test -d $(RUNS)/$$name; then $(BIN)/cifake-ray tune --resume $$name --storage $(RUNS); \
-		else $(BIN)/cifake-ray tune $$name --storage $(RUNS) $(SET); fi && \
-		$(BIN)/cifake-ray evaluate $(RUNS)/$$name --robustness && \
-		$(BIN)/cifake-ray evaluate $(RUNS)/$$name --explain || exit; \
-	done
-	for name in $(UNSEEN); do \
-		test -d $(RUNS)/$$name || $(BIN)/cifake-ray train $(RUNS)/cnn --name $$name --storage $(RUNS) \
-			--set 'data.leave_out=[bird, ship]' && $(BIN)/cifake-ray evaluate $(RUNS)/$$name --robustness || exit; \
-	done
-	$(BIN)/cifake-ray report $(addprefix $(RUNS)/,$(RESULTS) $(UNSEEN)) --no-images --with-runs --out results
+results: install # tune every published experiment on CIFAKE and write results/ (many hours)
+	scripts/results.sh
 
-bench: install
+bench: install # measure speed side by side (two hours)
 	$(BIN)/python -m benchmarks
 
-lint: install
+lint: install # ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pins: install
+pins: install # resolve requirements/ anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		--group dev --upgrade pyproject.toml -o requirements/locked.txt
 	grep -A99 '^uv==' requirements/locked.txt | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > requirements/bootstrap.txt
 
-clean:
+clean: # remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
