@@ -1,6 +1,5 @@
 """How Ray's heads are reached: whether anything answers at an address, how `ray.init` is told of it, the token."""
 
-import os
 import socket
 
 from cifake_ray.errors import InputError
@@ -58,17 +57,3 @@ def wants_token(place: str) -> bool:
         except grpc.RpcError as error:
             return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
     return False
-
-
-def use_token() -> None:
-    """Ray's commands turn token authentication on by themselves where there is a token; so does this.
-
-    Raises Ray's AuthenticationError when a file is named and is not there.
-    """
-    from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-    if AUTH_MODE_ENV_VAR in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        return
-    os.environ[AUTH_MODE_ENV_VAR] = "token"
-    Config.initialize("")

@@ -18,6 +18,7 @@ from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
 from cifake_ray.jobs.client import token_file
 from cifake_ray.machine import cores
+from cifake_ray.ray_private import running_clusters
 from cifake_ray.storage.cache import cache_root, locked
 
 _LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose paths have 107 bytes
@@ -99,9 +100,7 @@ def _temporary() -> Check:
 
 def _clusters(address: str | None) -> Check:
     """Ray clusters on this host that a bare `ray.init()` or `ray` command could take for the one that is meant."""
-    from ray._private import services
-
-    running = sorted({_numeric(found) for found in services.find_gcs_addresses()})
+    running = sorted({_numeric(found) for found in running_clusters()})
     wanted = os.environ.get("RAY_ADDRESS")
     cure = "`tune` joins a cluster only with --address; give one to Ray's own commands too, and unset RAY_ADDRESS"
     if wanted:

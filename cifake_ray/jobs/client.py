@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from ray._private.ray_constants import DASHBOARD_ADDRESS, KV_NAMESPACE_DASHBOARD
-from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from cifake_ray.address import CONNECT_SECONDS, answers, use_token
+from cifake_ray.address import CONNECT_SECONDS, answers
 from cifake_ray.errors import InputError, WorkError
+from cifake_ray.ray_private import LOGGERS, dashboard_address, use_token
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # in Ray's own order
 _ANSWER_SECONDS, _LOOKUP_SECONDS = 60.0, 8.0
@@ -25,11 +24,6 @@ LIKE = "http://HOST:8265"
 _NO_AGENT = (
     "{}: no node of the cluster takes jobs; its agent is still starting, or another Ray on the machine (a running "
     "`tune`) has its port: start each node with a --dashboard-agent-listen-port of its own"
-)
-_TALKATIVE = (
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray.dashboard.modules.job.sdk",
-    "ray._private.runtime_env.packaging",
 )
 
 
@@ -112,7 +106,7 @@ def open_dashboard(place: Endpoint) -> Cluster:
             f"{place.head}: the head there runs without a dashboard, and jobs need it; start it with "
             "--include-dashboard true"
         )
-    for name in _TALKATIVE:
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ[ADDRESS_VARIABLES[0]] = place.dashboard  # Ray's client prefers it to its own argument
     with _told(place.dashboard):
@@ -175,8 +169,7 @@ def _ask_head(place: str) -> str | None:
 
     def ask() -> None:
         try:
-            found = GcsClient(address=place).internal_kv_get(DASHBOARD_ADDRESS.encode(), KV_NAMESPACE_DASHBOARD)
-            outcome.append(found and found.decode())
+            outcome.append(dashboard_address(place))
         except Exception as error:
             outcome.append(error)
 

@@ -18,7 +18,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """The cluster's nodes and whether they are alive; trials' own processes run on the head."""
     alive = {HEAD: True, WORKER: True}
     monkeypatch.setattr(failures.ray, "nodes", lambda: [{"NodeID": node, "Alive": up} for node, up in alive.items()])
-    monkeypatch.setattr(failures, "actors", lambda _: {"Address": {"NodeID": HEAD}})
+    monkeypatch.setattr(failures, "node_of_trial", lambda _: HEAD)
     monkeypatch.setattr(failures, "_LOOK_SECONDS", 0.0)
     return alive
 

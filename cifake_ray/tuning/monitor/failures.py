@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.state import actors
 
+from cifake_ray.ray_private import node_of_trial
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.trial.context import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
 
@@ -32,8 +32,7 @@ class ProcessFailures:
             self._nodes[trial.trial_id] = _alive()
             return
         with contextlib.suppress(KeyError, AttributeError):  # it is gone again already
-            found = actors(trial.temporary_state.ray_actor._actor_id.hex())
-            self._nodes[trial.trial_id] = {found["Address"]["NodeID"]}
+            self._nodes[trial.trial_id] = {node_of_trial(trial)}
 
     def died(self, trial: Any) -> None:
         """Tune is about to start the trial again: it counts this death and does so three times."""

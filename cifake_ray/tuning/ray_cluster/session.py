@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray._private import ray_constants, services, utils
 
-from cifake_ray.address import driver_address, no_cluster, use_token, wants_token
+from cifake_ray.address import driver_address, no_cluster, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.machine import short_temporary
+from cifake_ray.ray_private import local_start, own_sigterm, process_class, trials_without_variables, use_token
 from cifake_ray.runs.run import in_job
 from cifake_ray.signals import end_children
 from cifake_ray.tuning.ray_cluster.capacity import local_capacity
@@ -61,7 +61,7 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         if elsewhere:
             if address not in (None, "auto") and wants_token(address):
                 use_token()
-            with _patched(_OUR_SIGTERM):
+            with own_sigterm():
                 ray.init(address="auto" if address is None else driver_address(address), **quiet)
         else:
             _start_local(experiment, quiet)
@@ -77,7 +77,7 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         ray.shutdown()
 
 
-class _InSessionOfItsOwn(services.ConsolePopen):  # type: ignore[misc]
+class _InSessionOfItsOwn(process_class()):  # type: ignore[misc]
     """One of Ray's processes, out of reach of a signal to this process's group, and deaf to SIGTERM.
 
     This process ends Ray's processes; when this process dies, the kernel does (Ray requests that). Deaf, because
@@ -100,34 +100,13 @@ def _deafen(prepare: Callable[[], None] | None) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
-_OUR_SIGTERM = (utils, "set_sigterm_handler", lambda _: None)  # this process has a handler
-_LOCAL = (
-    _OUR_SIGTERM,
-    (ray_constants, "ENABLE_RAY_CLUSTER", False),  # Ray's switch for laptops: else it listens on every interface
-    (services, "ConsolePopen", _InSessionOfItsOwn),
-)
-
-
-@contextmanager
-def _patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
-    """Ray's private names (module, name) with other values for a while."""
-    before = [(module, name, getattr(module, name)) for module, name, _ in patches]
-    for module, name, value in patches:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, name, value in before:
-            setattr(module, name, value)
-
-
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
     import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
     for left in reversed(range(_STARTS)):
         try:
-            with _patched(*_LOCAL):
+            with local_start(_InSessionOfItsOwn):
                 ray.init(
                     address="local",
                     num_cpus=cpus,
@@ -172,11 +151,5 @@ def waiting_processes() -> Iterator[None]:
     Tune gives a trial's process variables of its own, and Ray then starts another one for it. Those of a Ray of our own
     have inherited these variables.
     """
-    from ray.tune.execution import class_cache
-
-    before = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
-    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
-    try:
+    with trials_without_variables():
         yield
-    finally:
-        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = before

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import ray
-from ray._private import worker
+
+from cifake_ray.ray_private import raylet_socket
 
 _EVERY_SECONDS = 2.0
 _RAYLET_STRIKES = 2  # a raylet never comes back
@@ -31,7 +32,7 @@ def watching_ray(lost: Callable[[str], None], *, own: bool) -> Iterator[None]:
 
 def _watch(lost: Callable[[str], None], ended: threading.Event, own: bool) -> None:
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    raylet = worker._global_node.raylet_socket_name
+    raylet = raylet_socket()
     missed = {"GCS": 0, "raylet": 0}
     limits = {"GCS": _GCS_STRIKES[own], "raylet": _RAYLET_STRIKES}
     while not ended.wait(_EVERY_SECONDS):

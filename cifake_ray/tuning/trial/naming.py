@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ray
 import torch.distributed as dist
 
 from cifake_ray.console import percent
+from cifake_ray.ray_private import process_title, set_process_title
 
 
 def trial_name(config: Mapping[str, Any]) -> str:
@@ -29,9 +29,9 @@ def show_title(name: str) -> None:
 
     The epoch stands in the log: Ray's own metrics have the title as a label, and each new one is another set of series.
     """
-    title = ray._raylet.getproctitle()
+    title = process_title()
     if title.startswith("ray::"):
-        ray._raylet.setproctitle(f"{title.split()[0].split('.')[0]} {name}")
+        set_process_title(f"{title.split()[0].split('.')[0]} {name}")
 
 
 def print_epoch(name: str, row: Mapping[str, Any], epochs: int) -> None:

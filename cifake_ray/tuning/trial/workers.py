@@ -10,10 +10,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from ray import train
-from ray.train._internal.session import get_session
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from cifake_ray.ray_private import take_report, trial_session
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.trial.context import Loop, Stopped, TrialContext
 
@@ -39,7 +39,7 @@ class EndsWorkers:
 
 def _end_workers() -> None:
     """Ask the workers to stop and wait for them, taking the reports they still send: their queue holds one."""
-    session = get_session()
+    session = trial_session()
     if _stop is None or session is None:
         return
     run, name = _stop
@@ -48,7 +48,7 @@ def _end_workers() -> None:
     deadline = time.monotonic() + _WORKERS_END_SECONDS
     while session.training_thread.is_alive() and time.monotonic() < deadline:
         with contextlib.suppress(queue.Empty):
-            session._get_or_create_inter_actor_queue().get(timeout=0.2)
+            take_report(session, timeout=0.2)
 
 
 def _stop_asked(run: Run, name: str) -> bool:

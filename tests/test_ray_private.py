@@ -1,0 +1,118 @@
+"""Every private name of Ray that the package uses still does what it is used for."""
+
+import os
+import queue
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import ray
+
+from cifake_ray import ray_private
+
+
+def test_loggers_of_the_job_client_are_modules_of_ray() -> None:
+    import importlib
+
+    for name in ray_private.LOGGERS:
+        assert importlib.import_module(name).__name__ == name
+
+
+def test_a_token_turns_authentication_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    monkeypatch.delenv(AUTH_MODE_ENV_VAR, raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret-of-thirty-two-characters-at-least")
+    AuthenticationTokenLoader.instance().reset_cache()
+    Config.initialize("")
+    try:
+        ray_private.use_token()
+        assert os.environ[AUTH_MODE_ENV_VAR] == "token"
+    finally:
+        monkeypatch.undo()
+        os.environ.pop(AUTH_MODE_ENV_VAR, None)
+        AuthenticationTokenLoader.instance().reset_cache()
+        Config.initialize("")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_clusters_of_this_host_are_listed() -> None:
+    assert ray.get_runtime_context().gcs_address in ray_private.running_clusters()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_dashboards_address_is_what_the_gcs_keeps_under_its_key() -> None:
+    found = ray_private.dashboard_address(ray.get_runtime_context().gcs_address)
+    assert found is not None
+    assert found.rpartition(":")[2].isdigit()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_raylets_socket_is_there() -> None:
+    assert Path(ray_private.raylet_socket()).exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_node_of_a_trials_actor_is_found() -> None:
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def ready(self) -> bool:
+            return True
+
+    actor = Actor.remote()
+    assert ray.get(actor.ready.remote())
+    trial = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=actor))
+    assert ray_private.node_of_trial(trial) == ray.get_runtime_context().get_node_id()
+    ray.kill(actor)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_workers_title_can_be_read_and_set() -> None:
+    @ray.remote(num_cpus=0)
+    def titles() -> tuple[str, str]:
+        before = ray_private.process_title()
+        ray_private.set_process_title("ray::changed")
+        return before, ray_private.process_title()
+
+    before, after = ray.get(titles.remote())
+    assert before.startswith("ray::")
+    assert after == "ray::changed"
+
+
+def test_outside_a_trial_there_is_no_session() -> None:
+    assert ray_private.trial_session() is None
+
+
+def test_a_sessions_reports_are_taken_from_the_queue_that_ray_train_has() -> None:
+    from ray.train._internal.session import _TrainSession
+
+    assert callable(_TrainSession._get_or_create_inter_actor_queue)
+    waiting: queue.Queue[int] = queue.Queue()
+    waiting.put(1)
+    session = SimpleNamespace(_get_or_create_inter_actor_queue=lambda: waiting)
+    ray_private.take_report(session, 0.01)
+    with pytest.raises(queue.Empty):
+        ray_private.take_report(session, 0.01)
+
+
+def test_contexts_replace_names_that_ray_has_and_put_them_back() -> None:
+    from ray._private import ray_constants, services, utils
+    from ray.tune.execution import class_cache
+
+    def values() -> tuple[object, ...]:
+        of_start = utils.set_sigterm_handler, ray_constants.ENABLE_RAY_CLUSTER, services.ConsolePopen
+        return (*of_start, class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
+
+    before = values()
+    with ray_private.local_start(dict), ray_private.trials_without_variables():
+        assert values()[1:] == (False, dict, {}, set())
+    with ray_private.own_sigterm():
+        assert utils.set_sigterm_handler is not before[0]
+    assert values() == before
+
+
+def test_rays_processes_are_started_by_a_class_that_can_be_extended() -> None:
+    import subprocess
+
+    assert issubclass(ray_private.process_class(), subprocess.Popen)
