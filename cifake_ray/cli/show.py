@@ -177,11 +177,12 @@ def trained_on(run: Any) -> str:
     try:
         sizes = run.experiment().model.image_size
     except InputError:  # predict needs best/ alone
-        return "images that its damaged record does not tell"
+        return "images that its damaged record does not name"
     data = run.read_json(run.environment_file).get("data") or {}
     source = "the synthetic sample" if data.get("generated") else Path(str(data.get("source"))).name
+    source = "CIFAKE" if data.get("is_cifake") else source
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
-    return f"{pixels} px images of {source}"
+    return f"{source} at {pixels} px"
 
 
 def print_robustness(result: dict[str, Any]) -> None:

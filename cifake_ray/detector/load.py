@@ -1,7 +1,7 @@
 """A trained detector: images in, probability of FAKE out. Saved as one safetensors and one JSON file."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,9 +56,11 @@ class Detector:
         if self.frozen is None:
             return self.p_fake(part.images)
         model, weights = self.frozen
+        specs = {view: model_specs(model, weights, view) for view in model.views}
+        each = _passes(progress, sum(map(len, specs.values())))
         features = []
         for view in model.views:
-            found = [ensure_features(part, spec, progress=progress) for spec in model_specs(model, weights, view)]
+            found = [ensure_features(part, spec, progress=next(each)) for spec in specs[view]]
             features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
         return self._probabilities(FeatureInputs(tuple(features)), len(part))
 
@@ -83,6 +85,15 @@ class Detector:
         if not np.isfinite(p_fake).all():
             raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
         return p_fake
+
+
+def _passes(progress: Any, count: int) -> Iterator[Any]:
+    """For each of `count` passes over the images a progress that counts on from the pass before."""
+
+    def counted(before: int) -> Any:
+        return progress and (lambda done, images: progress(before * images + done, count * images))
+
+    return map(counted, range(count))
 
 
 def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:

@@ -23,7 +23,7 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     """
     detector = load_detector(run)
     found = images_to_score(run, source)
-    with progress("features of the test part") as update:
+    with progress("features of the test part", "image passes") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()
     result: dict[str, Any] = {

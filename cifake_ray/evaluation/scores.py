@@ -97,7 +97,7 @@ def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images
         resolved = experiment.with_params(winner["params"], seed=seed["seed"])
         run.pull(seed["folder"])
         detector = detector_from_checkpoint(run.path / seed["folder"] / BEST, resolved)
-        with progress("features of the test part") as update:
+        with progress("features of the test part", "image passes") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
         detectors.append(detector)
     return _Scored(detectors, p_fake)

@@ -72,6 +72,8 @@ def _duration(study: Study) -> str:
 
 def _settings(study: Study) -> str:
     winner = study.winner("tuned")
+    if not study.dimensions:
+        return "trained: the values of the experiment, which lie in the run's experiment.yaml"
     params = {name: value for name, value in (winner.get("params") or {}).items() if value is not None}
     words = " ".join(f"{name} {_short(value)}" for name, value in params.items())
     return f"winner: trial {winner.get('trial_id', '?')}, {words or 'the values of the experiment'}"

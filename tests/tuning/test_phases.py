@@ -3,6 +3,7 @@
 import pytest
 
 from cifake_ray.tuning.monitor.phases import opening_line, phase_name, say_phase
+from cifake_ray.tuning.single_trial import single_trial
 
 from .conftest import OpenRecord, experiment_of, record_with
 
@@ -19,6 +20,11 @@ def test_phases_are_numbered_and_a_study_without_backbone_extracts_no_features()
     assert phase_name(experiment_of(), "search") == "2/3 search"
     assert phase_name(Experiment.model_validate(RESNET), "features") == "2/4 features"
     assert phase_name(Experiment.model_validate(RESNET), "retraining") == "4/4 retraining"
+
+
+def test_one_configuration_is_trained_and_not_searched() -> None:
+    alone = single_trial(experiment_of(), workers=0)
+    assert [phase_name(alone, phase) for phase in ("images", "search")] == ["1/2 images", "2/2 training"]
 
 
 def test_the_first_line_names_model_trials_and_images_and_that_the_sample_is_not_cifake() -> None:

@@ -11,15 +11,19 @@ Phase = Literal["images", "features", "search", "retraining"]
 
 
 def phases(experiment: Experiment) -> list[Phase]:
-    """The phases that this study has: features only for a frozen backbone."""
+    """The phases of a study: features only for a frozen backbone, no retraining where one configuration is trained."""
     frozen = isinstance(experiment.model, BackboneModel) and experiment.model.frozen
-    return ["images", *(["features"] if frozen else []), "search", "retraining"]  # type: ignore[list-item]
+    features: list[Phase] = ["features"] if frozen else []
+    retraining: list[Phase] = ["retraining"] if experiment.search.winner_seeds else []
+    return ["images", *features, "search", *retraining]
 
 
 def phase_name(experiment: Experiment, phase: Phase) -> str:
-    """`2/4 features`; the last phase tests as well as it retrains."""
+    """`2/4 features`; `2/2 training` where nothing is searched. The last phase tests too."""
     known = phases(experiment)
-    return f"{known.index(phase) + 1}/{len(known)} {phase}"
+    number = known.index(phase) + 1 if phase in known else len(known)
+    searched = experiment.search_space or experiment.search.winner_seeds
+    return f"{number}/{len(known)} {phase if searched or phase != 'search' else 'training'}"
 
 
 def say_phase(experiment: Experiment, phase: Phase, detail: str = "") -> None:
