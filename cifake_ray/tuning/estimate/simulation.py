@@ -11,7 +11,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.search.scheduler import SearchTrial, build_scheduler
 
-# The next three as measured on two cores, where they matter most (docs/decisions.md).
+# The next three as measured on two cores, where they matter most (docs/log.md).
 FIRST_SECONDS = 10.0  # until the first trial's process trains
 ACTOR_SECONDS = 2.5  # until the next one does: they start one by one (16 took 40 s)
 TRIAL_SECONDS = 0.6  # of Tune, Train and checkpoints around a trial in a reused process
