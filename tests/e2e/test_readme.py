@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
 LINES = [line.split("#")[0].strip() for kind, block in BLOCKS if not kind for line in block.splitlines()]
 COMMANDS = [line.removeprefix("cifake-ray ") for line in LINES if line.startswith("cifake-ray ")]
-COMMANDS.remove("data fetch --to ~/cifake")  # tests/data/test_fetch.py runs it against a server of its own
+COMMANDS.remove("data fetch --to ~/cifake")  # tests/data/datasets/test_fetch.py runs it against a server of its own
 
 SMALL = "--trials 2 --set training.epochs=1 --set search.winner_seeds=1 --set data.limit=200"
 FROZEN = f"{SMALL} --set model.weights=random --set model.image_size=32"

@@ -16,7 +16,7 @@ from cifake_ray.data.audit.near_duplicates import difference_hashes, near_pairs
 from cifake_ray.data.stratify import copies_of
 from cifake_ray.errors import InputError
 
-from .conftest import Files, encode, picture
+from ..conftest import Files, encode, picture
 
 Write = Callable[..., Path]
 FAKE, REAL = ("train", "FAKE"), ("train", "REAL")

@@ -10,7 +10,7 @@ from ray.tune.schedulers import TrialScheduler
 from cifake_ray.tuning.search.scheduler import SearchTrial, bracket_of, build_scheduler, count_brackets
 from cifake_ray.tuning.search.searcher import StudySearch
 
-from .conftest import OpenRecord, epoch_result, experiment_of
+from ..conftest import OpenRecord, epoch_result, experiment_of
 
 SCHEDULERS = ("asha", "hyperband", "median")
 EPOCHS = 9

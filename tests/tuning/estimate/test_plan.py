@@ -11,7 +11,7 @@ from cifake_ray.tuning.estimate.plan import calibrated_batches, drawn_batches, e
 from cifake_ray.tuning.estimate.timing import Pace
 from tests.e2e.conftest import Command, cifake_ray, small
 
-from .conftest import experiment_of
+from ..conftest import experiment_of
 
 __all__ = ["cifake_ray", "small"]  # fixtures
 

@@ -20,8 +20,8 @@ from cifake_ray.data.datasets.fetch import Fetched, fetch_copy
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.storage.download import Progress
 
-from .conftest import Files
-from .test_parquet import write_hub
+from ..conftest import Files
+from ..sources.test_parquet import write_hub
 
 Write = Callable[..., Path]
 HUB, KAGGLE = cifake.COPIES["huggingface"], cifake.COPIES["kaggle"]

@@ -20,7 +20,7 @@ name: r
 model: {kind: resnet50}
 search_space: {stages: {type: categorical, choices: [[stem], [stem, layer1, layer2]]}}
 """
-SHIPPED = sorted((Path(__file__).parent.parent / "search_spaces").rglob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parent.parent.parent / "search_spaces").rglob("*.yaml"))
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> Experiment:

@@ -13,7 +13,7 @@ import pytest
 from cifake_ray.data import Skipped, load_images
 from cifake_ray.errors import InputError
 
-from .conftest import Files, encode, picture
+from ..conftest import Files, encode, picture
 
 Write = Callable[..., Path]
 

@@ -16,7 +16,7 @@ from cifake_ray.data.decoding.decode import decode_image
 from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.errors import InputError, WorkError
 
-from .conftest import Files, encode, picture
+from ..conftest import Files, encode, picture
 
 Write = Callable[..., Path]
 

@@ -13,7 +13,7 @@ import pytest
 from cifake_ray.data import has_subjects, load_images, load_labelled
 from cifake_ray.errors import InputError
 
-from .conftest import Files
+from ..conftest import Files
 
 Write = Callable[..., Path]
 

@@ -8,7 +8,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.tuning.ray_cluster import capacity
 from cifake_ray.tuning.ray_cluster.capacity import Slots, check_workers, local_capacity, max_concurrent
 
-from .conftest import SPACE, experiment_of
+from ..conftest import SPACE, experiment_of
 
 
 def at_once(capacity: dict[str, float], **resources: Any) -> int:

@@ -5,7 +5,7 @@ import pytest
 from cifake_ray.tuning.monitor.phases import opening_line, phase_name, say_phase
 from cifake_ray.tuning.single_trial import single_trial
 
-from .conftest import OpenRecord, experiment_of, record_with
+from ..conftest import OpenRecord, experiment_of, record_with
 
 RESNET = {
     "name": "r",

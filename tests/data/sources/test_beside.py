@@ -10,7 +10,7 @@ import pytest
 from cifake_ray.data import load_images, load_labelled
 from cifake_ray.errors import InputError
 
-from .conftest import Files, encode, picture
+from ..conftest import Files, encode, picture
 
 Write = Callable[..., Path]
 

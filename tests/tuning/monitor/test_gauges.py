@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cifake_ray.tuning.monitor.gauges import StudyGauges, extraction_rate
 
-from .conftest import OpenRecord, epoch_result
+from ..conftest import OpenRecord, epoch_result
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 _SECONDS = 30  # two reports a second apart, on a busy machine

@@ -9,7 +9,7 @@ from cifake_ray.tuning.monitor.callback import StopConditions
 from cifake_ray.tuning.monitor.display import Display, JobDisplay, display_of
 from cifake_ray.tuning.monitor.phases import note_phase
 
-from .conftest import OpenRecord, epoch_result, experiment_of, record_with
+from ..conftest import OpenRecord, epoch_result, experiment_of, record_with
 
 
 def test_off_a_terminal_every_trial_that_ends_is_one_line(

@@ -10,7 +10,7 @@ import pytest
 from cifake_ray.tuning.monitor.callback import StopConditions, StudyStopped, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 
-from .conftest import OpenRecord, experiment_of, record_with
+from ..conftest import OpenRecord, experiment_of, record_with
 
 
 def guard_after(seconds: float, record: StudyRecord) -> StopConditions:

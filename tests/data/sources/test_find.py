@@ -11,7 +11,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.runs import run
 from cifake_ray.storage import mirror
 
-from .conftest import Files
+from ..conftest import Files
 
 Write = Callable[..., Path]
 

@@ -5,7 +5,7 @@ import ray
 
 from cifake_ray.tuning.trial.naming import print_epoch, show_title, trial_name
 
-from .conftest import epoch_result
+from ..conftest import epoch_result
 
 
 def test_a_trial_is_called_by_its_number_and_a_retraining_by_its_folder() -> None:

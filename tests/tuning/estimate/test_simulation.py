@@ -4,7 +4,7 @@ import pytest
 
 from cifake_ray.tuning.estimate.simulation import ACTOR_SECONDS, FIRST_SECONDS, TRIAL_SECONDS, replay, replay_retraining
 
-from .conftest import experiment_of
+from ..conftest import experiment_of
 
 
 def test_without_a_scheduler_every_epoch_is_run_on_the_places_there_are() -> None:

@@ -10,7 +10,7 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.search.searcher import StudySearch
 
-from .conftest import OpenRecord, epoch_result, experiment_of
+from ..conftest import OpenRecord, epoch_result, experiment_of
 
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "nsga2", "random", "grid")
 NUMBERS = {

@@ -19,7 +19,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.study_inputs import gather_inputs, warnings_of
 
-from .conftest import Files, encode, picture
+from ..conftest import Files, encode, picture
 
 Write = Callable[..., Path]
 

@@ -10,7 +10,7 @@ from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.retraining import planned_retrainings
 from cifake_ray.tuning.search.searcher import ChainedSearch, ListSearch, StudySearch
 
-from .conftest import OpenRecord, epoch_result, experiment_of
+from ..conftest import OpenRecord, epoch_result, experiment_of
 
 FINISHED = StudySearch.FINISHED
 GRID = {

@@ -11,7 +11,7 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.runs.run import Run, create_run, write_json
 from cifake_ray.storage.cache import clear_entries
 
-from .conftest import Files, encode, picture
+from ..conftest import Files, encode, picture
 
 Write = Callable[..., Path]
 
