@@ -2,6 +2,8 @@
 
 import os
 import queue
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,22 +20,15 @@ def test_loggers_of_the_job_client_are_modules_of_ray() -> None:
         assert importlib.import_module(name).__name__ == name
 
 
-def test_a_token_turns_authentication_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ray._private.authentication.authentication_token_setup import AUTH_MODE_ENV_VAR
-    from ray._raylet import AuthenticationTokenLoader, Config
-
-    monkeypatch.delenv(AUTH_MODE_ENV_VAR, raising=False)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret-of-thirty-two-characters-at-least")
-    AuthenticationTokenLoader.instance().reset_cache()
-    Config.initialize("")
-    try:
-        ray_private.use_token()
-        assert os.environ[AUTH_MODE_ENV_VAR] == "token"
-    finally:
-        monkeypatch.undo()
-        os.environ.pop(AUTH_MODE_ENV_VAR, None)
-        AuthenticationTokenLoader.instance().reset_cache()
-        Config.initialize("")
+def test_a_token_turns_authentication_on() -> None:
+    """In a process of its own: Ray reads its settings anew, and the tests' Ray has others."""
+    code = (
+        "import os; from cifake_ray.ray_private import use_token; use_token(); print(os.environ.get('RAY_AUTH_MODE'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment["RAY_AUTH_TOKEN"] = "a-token-of-more-than-thirty-two-characters"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "token"
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -113,6 +108,4 @@ def test_contexts_replace_names_that_ray_has_and_put_them_back() -> None:
 
 
 def test_rays_processes_are_started_by_a_class_that_can_be_extended() -> None:
-    import subprocess
-
     assert issubclass(ray_private.process_class(), subprocess.Popen)

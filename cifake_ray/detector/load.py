@@ -1,99 +1,25 @@
-"""A trained detector: images in, probability of FAKE out. Saved as one safetensors and one JSON file."""
+"""Load and save a detector: one safetensors and one JSON file."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cifake_ray.data import Part
+from cifake_ray.detector.module import Detector
 from cifake_ray.detector.save import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
-from cifake_ray.errors import InputError, WorkError
-from cifake_ray.experiment import BackboneModel, Experiment, Model, deepest
-from cifake_ray.features import ensure_features, model_specs
-from cifake_ray.machine import cores
-from cifake_ray.models.backbone import build_backbone
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import BackboneModel, Experiment, Model
 from cifake_ray.models.registry import (
     backbone_parameters,
     build_network,
     count_parameters,
-    preparation,
 )
 from cifake_ray.models.weights import Weights, resolve_weights
 from cifake_ray.runs.run import LABELS, POSITIVE, Run, write_json
-from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
-from cifake_ray.training.extract import extract_shard
-from cifake_ray.training.fit import EVALUATION_BATCH
-
-
-@dataclass(frozen=True)
-class Detector:
-    """A network with what turns images into its inputs."""
-
-    model: Model
-    network: nn.Module
-    weights: Weights | None
-
-    def p_fake(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [n, 32, 32, 3] -> float32 [n], the probability of FAKE; the backbone runs on every image."""
-        if self.frozen is None:
-            return self._probabilities(ImageInputs(torch.from_numpy(images), self.model.views), len(images))
-        model, weights = self.frozen
-        backbone = build_backbone(weights, deepest(model.kind, model.stages))
-        extract = partial(extract_shard, images, backbone, columns=model.columns)
-        found = [[extract(image_size=size, view=view) for size in model.sizes] for view in model.views]
-        features = [[torch.from_numpy(shard[name]) for shard in view for name in model.columns] for view in found]
-        return self._probabilities(FeatureInputs(tuple(map(tuple, features))), len(images))
-
-    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
-        """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
-        if self.frozen is None:
-            return self.p_fake(part.images)
-        model, weights = self.frozen
-        specs = {view: model_specs(model, weights, view) for view in model.views}
-        each = _passes(progress, sum(map(len, specs.values())))
-        features = []
-        for view in model.views:
-            found = [ensure_features(part, spec, progress=next(each)) for spec in specs[view]]
-            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
-        return self._probabilities(FeatureInputs(tuple(features)), len(part))
-
-    @property
-    def frozen(self) -> tuple[BackboneModel, Weights] | None:
-        """The frozen backbone that the images go through first; None where the network takes images."""
-        if self.weights is None or not isinstance(self.model, BackboneModel) or not self.model.frozen:
-            return None
-        return self.model, self.weights
-
-    @torch.inference_mode()
-    def _probabilities(self, inputs: Inputs, count: int) -> np.ndarray:
-        """The logits averaged over the views, as in training's validation."""
-        torch.set_num_threads(cores())
-        self.network.eval()
-        prepare = preparation(self.model)
-        logits = [
-            torch.stack([self.network(prepare(view)) for view in inputs.views(rows)]).double().mean(0)
-            for rows in torch.arange(count).split(EVALUATION_BATCH)
-        ]
-        p_fake = torch.sigmoid(-torch.cat(logits)).float().numpy()  # the logit is that of REAL
-        if not np.isfinite(p_fake).all():
-            raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
-        return p_fake
-
-
-def _passes(progress: Any, count: int) -> Iterator[Any]:
-    """For each of `count` passes over the images a progress that counts on from the pass before."""
-
-    def counted(before: int) -> Any:
-        return progress and (lambda done, images: progress(before * images + done, count * images))
-
-    return map(counted, range(count))
 
 
 def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:

@@ -34,7 +34,9 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
         good = [one for one in read if not isinstance(one, str)]
         if good and detector is None:
             from cifake_ray.detector.load import load_detector  # torch: files that are none need no wait for it
+            from cifake_ray.detector.module import use_all_cores
 
+            use_all_cores()
             detector = load_detector(run)
         answers: Iterator[tuple[float, Judged]] = iter(())
         if detector is not None and good:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from cifake_ray.data import ImageSet, run_images, train_duplicates
 from cifake_ray.data.stratify import SUBJECT_NAMES, has_subjects, subjects_of
-from cifake_ray.detector.load import Detector, load_detector
+from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
 from cifake_ray.runs.run import LABELS, Run, write_bytes, write_json, writing
 
@@ -25,6 +26,7 @@ def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
 
     source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
     """
+    use_all_cores()
     with writing(run):
         detector = load_detector(run)
         images = run_images(run, run.experiment(), source)

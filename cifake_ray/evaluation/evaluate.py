@@ -8,6 +8,7 @@ from typing import Any
 from cifake_ray.console import progress
 from cifake_ray.detector.decision import NOTE, only_answer, scores
 from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.module import use_all_cores
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
 from cifake_ray.runs.run import Run, write_json, writing
@@ -21,6 +22,7 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     of `test_dedup`, where the run's own images are here to be compared. Raises InputError when the images, the weights
     or the model cannot be found.
     """
+    use_all_cores()
     detector = load_detector(run)
     found = images_to_score(run, source)
     with progress("features of the test part", "image passes") as update:

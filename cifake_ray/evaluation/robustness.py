@@ -10,6 +10,7 @@ from cifake_ray.data import Part, of_subjects
 from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.detector.decision import NOTE, scores
 from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.module import use_all_cores
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.evaluate import note_evaluation
@@ -26,6 +27,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
     source: other labelled images instead of the run's own (then into `evaluations/<name>.json`, under `robustness`).
     limit: a stratified subset of so many test images. Raises InputError as `evaluate_run` does.
     """
+    use_all_cores()
     with writing(run):
         detector = load_detector(run)
         found = images_to_score(run, source)

@@ -4,9 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cifake_ray.detector.load import Detector
-from cifake_ray.experiment import deepest
-from cifake_ray.models.backbone import build_backbone
+from cifake_ray.detector.module import Detector
 from cifake_ray.models.registry import preparation
 
 # By whether the backbone is frozen.
@@ -64,16 +62,19 @@ def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple
     """Output of the deepest stage that the head uses, at the first size [n, c, h, w], and the gradient through the head
     and the pooling of the images as they are."""
     assert detector.frozen is not None
-    model, weights = detector.frozen
-    backbone = build_backbone(weights, deepest(model.kind, model.stages))
+    model, _ = detector.frozen
+    backbone = detector.backbone
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         kept.append(output.detach().requires_grad_())
         return kept[-1]
 
-    backbone.blocks[-1].register_forward_hook(keep)
-    pooled = [backbone(pixels, size, model.columns) for size in model.sizes]
+    hook = backbone.blocks[-1].register_forward_hook(keep)
+    try:
+        pooled = [backbone(pixels, size, model.columns) for size in model.sizes]
+    finally:
+        hook.remove()
     columns = [found[name] for found in pooled for name in model.columns]
     answer = (sign * detector.network(torch.cat(columns, 1))).sum()
     gradient = torch.autograd.grad(answer, kept[0])[0]

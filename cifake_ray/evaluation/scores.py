@@ -14,12 +14,12 @@ from cifake_ray.data.decoding.decode import RESIZED
 from cifake_ray.data.stratify import has_subjects, subjects_of
 from cifake_ray.detector.domain import describe_domain
 from cifake_ray.detector.load import (
-    Detector,
     detector_from_checkpoint,
     load_detector,
     parameter_counts,
     save_detector,
 )
+from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
@@ -43,6 +43,7 @@ def score_winners(run: Run) -> None:
     """
     if not run.winners_file.exists():
         return
+    use_all_cores()
     experiment = run.experiment()
     with storage_faults_interrupt(run), writing(run):
         images = run_images(run, experiment)

@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from cifake_ray.data import load_images
-from cifake_ray.detector.load import Detector, load_detector, parameter_counts, save_detector
+from cifake_ray.detector.load import load_detector, parameter_counts, save_detector
+from cifake_ray.detector.module import Detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import BackboneModel, CnnModel
+from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.head import Head
 from cifake_ray.models.registry import build_network, starting_weights
 from cifake_ray.models.weights import resolve_weights
@@ -127,10 +128,37 @@ def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -
     assert parameter_counts(detector) == (128 * 8 + 8 + 8 + 1, 128 * 8 + 8 + 8 + 1 + 9408 + 128)
 
 
+def test_a_detector_is_a_module_from_images_to_the_logit_of_fake() -> None:
+    for detector in (fine_tuned_detector(), resnet_detector()):
+        logits = detector(torch.from_numpy(np.array(IMAGES)))
+        assert logits.shape == (len(IMAGES),)
+        assert logits.dtype == torch.float32
+        np.testing.assert_allclose(torch.sigmoid(logits).numpy(), detector.p_fake(IMAGES), rtol=1e-5)
+
+
+def test_the_backbone_is_built_once_and_no_thread_setting_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+
+    def build(*arguments: Any) -> Any:
+        built.append(arguments)
+        return build_backbone(*arguments)
+
+    monkeypatch.setattr("cifake_ray.detector.module.build_backbone", build)
+    detector, threads = resnet_detector(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        first, second = (detector.p_fake(IMAGES) for _ in range(2))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
+    assert len(built) == 1
+    np.testing.assert_array_equal(first, second)
+
+
 def test_logits_are_averaged_over_the_views() -> None:
     detector = fine_tuned_detector()
     both = torch.logit(torch.from_numpy(detector.p_fake(IMAGES)))
-    alone = replace(detector, model=detector.model.model_copy(update={"views": ("identity",)}))
+    alone = Detector(detector.model.model_copy(update={"views": ("identity",)}), detector.network, detector.weights)
     plain, mirrored = (
         torch.logit(torch.from_numpy(alone.p_fake(images))) for images in (IMAGES, IMAGES[:, :, ::-1].copy())
     )

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from cifake_ray.data import load_images
-from cifake_ray.detector.load import Detector, load_detector
+from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.module import Detector
 from cifake_ray.evaluation.errors import SIDE, explain_run, most_wrong, overlay
 from cifake_ray.evaluation.saliency import class_activation_maps
 from cifake_ray.experiment import CnnModel

@@ -1,0 +1,136 @@
+"""A trained detector as one module: images in, the logit of FAKE out."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cifake_ray.data import Part
+from cifake_ray.errors import WorkError
+from cifake_ray.experiment import BackboneModel, Model, deepest
+from cifake_ray.features import ensure_features, model_specs
+from cifake_ray.machine import cores
+from cifake_ray.models.backbone import Backbone, build_backbone
+from cifake_ray.models.registry import preparation
+from cifake_ray.models.weights import Weights
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
+from cifake_ray.training.extract import batch_images, extract_shard
+from cifake_ray.training.fit import EVALUATION_BATCH
+
+
+class Detector(nn.Module):
+    """A network, the frozen backbone before it if there is one, and what turns images into their inputs.
+
+    `detector.to(device)` chooses the device. No process-wide state is set; `use_all_cores` is for commands.
+    """
+
+    def __init__(self, model: Model, network: nn.Module, weights: Weights | None) -> None:
+        super().__init__()
+        self.model, self.weights = model, weights
+        self.network = network
+        self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters(), torch.empty(0)).device
+
+    @property
+    def frozen(self) -> tuple[BackboneModel, Weights] | None:
+        """The frozen backbone that the images go through first; None where the network takes images."""
+        if self.weights is None or not isinstance(self.model, BackboneModel) or not self.model.frozen:
+            return None
+        return self.model, self.weights
+
+    @property
+    def backbone(self) -> Backbone:
+        """The frozen backbone, built at its first use and kept. Raises InputError as `build_backbone` does."""
+        if "_backbone" not in self._modules:
+            assert self.frozen is not None
+            model, weights = self.frozen
+            self.add_module("_backbone", build_backbone(weights, deepest(model.kind, model.stages)).to(self.device))
+        found = self._modules["_backbone"]
+        assert isinstance(found, Backbone)
+        return found
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [n, h, w, 3] -> float32 [n], the logit of FAKE: the mean over the model's views."""
+        return self._logits(images).float()
+
+    @torch.inference_mode()
+    def p_fake(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [n, h, w, 3] -> float32 [n], the probability of FAKE, uncalibrated. Raises WorkError for NaN."""
+        size = self._batch()
+        batches = (np.array(images[start : start + size]) for start in range(0, len(images), size))  # may be read-only
+        return _probabilities([self._logits(torch.from_numpy(batch)) for batch in batches])
+
+    @torch.inference_mode()
+    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
+        """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
+        if self.frozen is None:
+            return self.p_fake(part.images)
+        model, weights = self.frozen
+        specs = {view: model_specs(model, weights, view) for view in model.views}
+        each = _passes(progress, sum(map(len, specs.values())))
+        features = []
+        for view in model.views:
+            found = [ensure_features(part, spec, progress=next(each)) for spec in specs[view]]
+            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
+        inputs = FeatureInputs(tuple(features))
+        batches = torch.arange(len(part)).split(EVALUATION_BATCH)
+        return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
+
+    def _batch(self) -> int:
+        """Images that go through at once: whole batches of the backbone, whose size its last digits depend on."""
+        if self.frozen is None:
+            return EVALUATION_BATCH
+        whole = math.lcm(*(batch_images(size, self.device.type) for size in self.frozen[0].sizes))
+        return whole * max(EVALUATION_BATCH // whole, 1)
+
+    def _inputs(self, images: Tensor) -> Inputs:
+        if self.frozen is None:
+            return ImageInputs(images.to(self.device), self.model.views)
+        model, _ = self.frozen
+        pixels, device = images.numpy(force=True), str(self.device)
+        views = []
+        for view in model.views:
+            shards = [
+                extract_shard(pixels, self.backbone, columns=model.columns, image_size=size, view=view, device=device)
+                for size in model.sizes
+            ]
+            columns = (shard[name] for shard in shards for name in model.columns)
+            views.append(tuple(torch.from_numpy(column).to(self.device) for column in columns))
+        return FeatureInputs(tuple(views))
+
+    def _logits(self, images: Tensor) -> Tensor:
+        return self._mean_logits(self._inputs(images), torch.arange(len(images), device=self.device))
+
+    def _mean_logits(self, inputs: Inputs, rows: Tensor) -> Tensor:
+        """float64 [n], averaged over the views as in training's validation; the network's logit is that of REAL."""
+        prepare = preparation(self.model)
+        views = [self.network(prepare(view)) for view in inputs.views(rows)]
+        return -torch.stack(views).double().mean(0)
+
+
+def _probabilities(logits: list[Tensor]) -> np.ndarray:
+    p_fake: np.ndarray = torch.sigmoid(torch.cat(logits)).float().numpy(force=True)
+    if not np.isfinite(p_fake).all():
+        raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
+    return p_fake
+
+
+def _passes(progress: Any, count: int) -> Iterator[Any]:
+    """For each of `count` passes over the images a progress that counts on from the pass before."""
+
+    def counted(before: int) -> Any:
+        return progress and (lambda done, images: progress(before * images + done, count * images))
+
+    return map(counted, range(count))
+
+
+def use_all_cores() -> None:
+    """Let torch use every core that this process may use: what a command does before it evaluates."""
+    torch.set_num_threads(cores())
