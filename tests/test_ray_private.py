@@ -21,7 +21,7 @@ def test_loggers_of_the_job_client_are_modules_of_ray() -> None:
 
 
 def test_a_token_turns_authentication_on() -> None:
-    """In a process of its own: Ray reads its settings anew, and the tests' Ray has others."""
+    """Runs in a child process: reading Ray's settings again would break the connected Ray of the tests."""
     code = (
         "import os; from cifake_ray.ray_private import use_token; use_token(); print(os.environ.get('RAY_AUTH_MODE'))"
     )

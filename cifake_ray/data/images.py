@@ -78,8 +78,8 @@ class _Loaded(Protocol):
 
 def remarks(loaded: _Loaded) -> list[str]:
     """What a person should know of loaded images: conversions, images left out, that they are generated."""
-    notes = [f"converted: {', '.join(f'{count:,} {what}' for what, count in loaded.converted.items())}"]
-    notes = notes if loaded.converted else []
+    converted = ", ".join(f"{count:,} {what}" for what, count in loaded.converted.items())
+    notes = [f"converted: {converted}"] if converted else []
     if loaded.skipped:
         first = loaded.skipped[0]
         more = ", …" if len(loaded.skipped) > 1 else ""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cifake_ray.detector.module import Detector
-from cifake_ray.detector.save import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
+from cifake_ray.detector.note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment, Model
 from cifake_ray.models.registry import (

@@ -11,7 +11,7 @@ from cifake_ray.data import load_image_file, picture_size
 from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
-from cifake_ray.detector.save import read_model_note
+from cifake_ray.detector.note import read_model_note
 from cifake_ray.errors import InputError
 from cifake_ray.runs.run import Run
 
