@@ -20,6 +20,7 @@ KINDS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") 
 ORDERLY_SECONDS = 8.0  # to end in order; Docker kills 10 s after SIGTERM, Slurm 30 s
 _PR_SET_PDEATHSIG = 1
 _AGAIN_SECONDS = 1.0  # `timeout` signals its child and then the child's whole group: these two are one signal
+_CALLBACK_SECONDS = 0.1  # longer than any callback that drops an exception
 _NOTHING_SAVED = "interrupted; nothing is lost, run the command again"
 
 
@@ -30,6 +31,8 @@ class _State:
     message: str = _NOTHING_SAVED
     on_signal: Callable[[], None] | None = None
     signalled: float | None = None  # time.monotonic() of the first signal
+    pid: int = 0  # of the command that called `install`; 0 in a notebook and in tests of the library
+    swallowed: bool = False  # the interruption was raised where Python drops exceptions, and comes once more
 
 
 _state = _State()
@@ -37,7 +40,8 @@ _state = _State()
 
 def install() -> None:
     """Handle these signals from here on, but a SIGHUP that `nohup` ignores: raises Interrupted in the main thread."""
-    _state.__init__()  # type: ignore[misc]  # a command's process has one; tests run many commands in theirs
+    _state.__init__(pid=os.getpid())  # type: ignore[misc]  # a command has one; tests run many commands in a process
+    sys.unraisablehook = _unraisable
     for kind in _kinds():
         signal.signal(kind, handle)
 
@@ -68,19 +72,43 @@ def resumable(how: str) -> None:
 
 @contextmanager
 def deferred(on_signal: Callable[[], None]) -> Iterator[None]:
-    """Call `on_signal` at the first signal instead of raising; the handlers that were there before come back."""
+    """Call `on_signal` at the first signal instead of raising; the handlers that were there before come back.
+
+    Raises Interrupted if a signal came before and its exception was lost.
+    """
+    if _state.signalled is not None:
+        raise interruption()
     before = {kind: signal.signal(kind, handle) for kind in _kinds()}
-    _state.on_signal, _state.signalled = on_signal, None
+    _state.on_signal = on_signal
     try:
         yield
     finally:
         _state.on_signal = None
+        if not _state.pid:
+            forget()  # the process of a notebook has a life after its study
         for kind, handler in before.items():
             signal.signal(kind, handler)
 
 
+def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    """Raise an interruption again that Python dropped, as in the callbacks of a fork (filelock has three) and of `del`.
+
+    Such a callback ends before the hook's thread can signal, so that the second exception is not dropped with it.
+    """
+    if lost.exc_type is not Interrupted or _state.pid != os.getpid():
+        sys.__unraisablehook__(lost)
+        return
+    _state.swallowed = True
+    threading.Timer(_CALLBACK_SECONDS, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+
+
 def handle(number: int, frame: Any) -> None:  # noqa: ARG001
     """The handler of these signals."""
+    if _state.pid not in {0, os.getpid()}:
+        os._exit(128 + number)  # a forked child that has not started its own program yet
+    if _state.swallowed:
+        _state.swallowed = False
+        raise interruption()
     now = time.monotonic()
     if _state.signalled is not None and now - _state.signalled < _AGAIN_SECONDS:
         return

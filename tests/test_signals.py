@@ -93,6 +93,59 @@ def test_a_closed_terminal_ends_a_command_in_order_unless_nohup_ignores_it() -> 
     assert process.returncode == 0
 
 
+DROPS = """
+class Dropped:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(0.5)
+DROP()
+{then}
+"""
+IN_A_FORK = """
+def callback():
+    print("ready", flush=True)
+    time.sleep(0.5)
+os.register_at_fork(after_in_parent=callback)
+if os.fork() == 0:
+    os._exit(0)
+{then}
+"""
+
+
+FORKED = """
+child = os.fork()
+if child == 0:
+    print("ready", flush=True)
+    time.sleep(60)
+    os._exit(7)
+try:
+    time.sleep(60)
+except BaseException:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("code", [DROPS.replace("DROP", "Dropped"), IN_A_FORK])
+def test_an_interruption_that_python_drops_is_raised_again(code: str) -> None:
+    """In CI a signal met filelock's callback of Ray's first fork, and the study ran to its end."""
+    ended, error = run(code.format(then="time.sleep(60)"), signal.SIGINT)
+    assert ended == 1  # Interrupted itself: nothing here turns it into 130
+    assert error.count("Interrupted: interrupted; nothing is lost") == 1
+    assert "ignored" not in error
+
+
+def test_a_signal_before_a_study_is_not_forgotten_by_it() -> None:
+    then = "with signals.deferred(lambda: None):\n    print('the study ran')\n"
+    lost = "try:\n    print('ready', flush=True); time.sleep(60)\nexcept BaseException:\n    pass\n"
+    ended, error = run(lost + then, signal.SIGINT)
+    assert ended == 1
+    assert "Interrupted: interrupted; nothing is lost" in error
+
+
+def test_a_forked_child_that_has_no_program_yet_ends_by_the_signal() -> None:
+    assert run(FORKED, signal.SIGINT, group=True) == (130, "")
+
+
 MAIN_WITH = """
 import cifake_ray.cli as cli
 def command(arguments):

@@ -20,12 +20,12 @@ WAIT = 400  # seconds; a process that imports torch and starts Ray takes about 1
 
 
 def finish(process: "subprocess.Popen[str]", seconds: float) -> str:
-    """Wait for the process; returns what it wrote to stderr. One that takes too long is killed."""
+    """Wait for the process; returns what it wrote to stderr. One that takes too long is killed and shown."""
     try:
         return process.communicate(timeout=seconds)[1]
     except subprocess.TimeoutExpired:
         process.kill()
-        raise
+        pytest.fail(f"still there after {seconds:g} s; it wrote:\n{process.communicate()[1]}")
 
 
 WORKERS = """
