@@ -1,19 +1,10 @@
-"""What the figures do not say: the limits section of report and Markdown. CIFAKE is spoken of only where it is."""
+"""What the figures do not say: the limits section of report and Markdown. Of a data set its card speaks."""
 
 from collections.abc import Sequence
 
 from cifake_ray.reporting.formatting import percent
-from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.load import Study, cards_of
 
-_CIFAKE = (
-    "CIFAKE is narrow: its REAL images are CIFAR-10 photographs saved again as JPEG, its FAKE images were made with "
-    "Stable Diffusion 1.4 for the same ten subjects and reduced to 32 by 32 pixels (texts that say StyleGAN2 are "
-    "wrong).",
-    "The kernel that shrank the FAKE images is not stated, and CIFAR-10's REAL images were shrunk by another. A "
-    "detector may well have learned to tell two ways of shrinking apart.",
-    "378 of the 10,000 FAKE test images are exact copies of train images. The headline leaves such copies out; "
-    "figures on all test images stand beside it.",
-)
 _ALWAYS = (
     "Winners are chosen on validation images, so their validation accuracy is a little too good (selection noise, "
     "above); the test part is used once, for winners and baselines.",
@@ -31,8 +22,8 @@ _WEIGHTS = {
 
 def limits(studies: Sequence[Study]) -> list[str]:
     """Sentences, the measured ones first among those that depend on the runs."""
-    cifake = _CIFAKE if any(study.cifake for study in studies) else ()
-    return [*cifake, _weakness(studies), *_elsewhere(studies), *_weights(studies), *_ALWAYS]
+    caveats = [caveat for card in cards_of(studies) for caveat in card.caveats]
+    return [*caveats, _weakness(studies), *_elsewhere(studies), *_weights(studies), *_ALWAYS]
 
 
 def _weakness(studies: Sequence[Study]) -> str:

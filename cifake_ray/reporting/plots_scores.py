@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from cifake_ray.data.stratify import SUBJECT_NAMES
 from cifake_ray.reporting.certainty import median_seed
 from cifake_ray.reporting.figures import (
     BLUE,
@@ -35,7 +34,7 @@ _MARKERS = "osD^vP"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 _ALMOST = 0.995  # share of FAKE called FAKE from which on nothing is left to see
 _SUBJECT_ROWS = ("left out", "seen")  # which have a table of their own
-_LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of CIFAKE's 10,000 REAL test images
+_LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of 10,000 REAL test images
 
 
 @styled
@@ -89,15 +88,21 @@ def reliabilities(studies: Sequence[Study]) -> Figure | None:
     return figure
 
 
+def _subjects(study: Study) -> tuple[str, ...]:
+    group = study.card.groups.get("subject")
+    return group.values if group else ()
+
+
 @styled
 def subjects(studies: Sequence[Study]) -> Figure | None:
     """Accuracy on each subject, mean over the winner's seeds; hollow where it was left out of training."""
-    found = [(place, study, by_subject(study.predictions)) for place, study in enumerate(studies)
+    found = [(place, study, by_subject(study.predictions, _subjects(study))) for place, study in enumerate(studies)
              if study.predictions is not None and study.predictions.p_fake.get("tuned")]  # fmt: skip
     found = [item for item in found if item[2]]
     if not found:
         return None
-    names = [name for name in SUBJECT_NAMES if any(name in accuracies for _, _, accuracies in found)]
+    known = dict.fromkeys(name for _, study, _ in found for name in _subjects(study))
+    names = [name for name in known if any(name in accuracies for _, _, accuracies in found)]
     figure, panel = _rows_panel(names, [_name(study) for _, study, _ in found])
     for rank, (place, study, accuracies) in enumerate(found):
         left_out = study.experiment.data.leave_out

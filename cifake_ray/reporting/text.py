@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cifake_ray.data.datasets.cifake import WHOLE_TEST
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.reporting import panels
 from cifake_ray.reporting.certainty import study_gain
 from cifake_ray.reporting.formatting import (
@@ -23,9 +23,8 @@ from cifake_ray.reporting.formatting import (
     whole,
 )
 from cifake_ray.reporting.limits import limits
-from cifake_ray.reporting.load import ROLES, Study, section, state_of
+from cifake_ray.reporting.load import ROLES, Study, cards_of, section, state_of
 from cifake_ray.reporting.pareto import front_sentence, front_table
-from cifake_ray.reporting.tables import PAPER_TEST, SAMPLE_NOTE
 from cifake_ray.reporting.verdict import VERDICT_RULE
 
 
@@ -169,8 +168,10 @@ def _md(text: str) -> str:
 
 
 def title(studies: Sequence[Study]) -> str:
-    """What the report is about; CIFAKE is named only where every study is on it."""
-    return f"Detectors of AI-generated images{' on CIFAKE' if all(study.cifake for study in studies) else ''}"
+    """What the report is about; a data set is named only where every study is on it."""
+    cards = cards_of(studies)
+    named = len(cards) == 1 and cards[0].title and not cards[0].generated
+    return f"Detectors of AI-generated images{f' on {cards[0].title}' if named else ''}"
 
 
 def headlines(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
@@ -179,7 +180,8 @@ def headlines(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     if best is None:
         sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
     else:
-        sentences = [_best_sentence(best), *_claim_sentences(best)]
+        card = next(study.card for study in studies if study.name == best["study"])
+        sentences = [_best_sentence(card, best), *_claim_sentences(card, best)]
     return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
 
 
@@ -191,14 +193,14 @@ def best_row(frame: pd.DataFrame) -> Row | None:
     return max(real or tested, key=headline_test, default=None)
 
 
-def _best_sentence(row: Row) -> str:
+def _best_sentence(card: Card, row: Row) -> str:
     """The best model, on how many images of what, and what a constant answer reaches there."""
     sure = (
         f" (95 % interval {percent(row['test_low'])} to {percent(row['test_high'])})" if known(row["test_low"]) else ""
     )
     images = f"{whole(row['test_images'])} test images" if known(row["test_images"]) else "the test images"
     fresh = ", none of which is also in train" if known(row["test_accuracy_dedup"]) else ""
-    what = SAMPLE_NOTE if row["generated"] else f"data {row['data']}"
+    what = card.note or f"data {row['data']}"
     constant = (
         f" One constant answer reaches {percent(row['constant_test'])} %, balanced accuracy is "
         f"{percent(row['balanced_accuracy'])} %, AUC {decimal(row['auc'])}."
@@ -213,18 +215,19 @@ def _best_sentence(row: Row) -> str:
     )
 
 
-def _claim_sentences(row: Row) -> list[str]:
-    """How the best model stands to the paper's claim, on all test images of CIFAKE; nothing about other images."""
-    if not row["cifake"]:
+def _claim_sentences(card: Card, row: Row) -> list[str]:
+    """How the best model stands to the claim on its data set's card, on all test images; nothing without a card."""
+    if card.claim is None or card.claim.test_accuracy is None:
         return []
-    claim = f"The CIFAKE paper claims {percent(PAPER_TEST)} % on all {WHOLE_TEST:,} test images"
+    claimed = card.claim.test_accuracy
+    claim = f"The {card.claim.study} claims {percent(claimed)} % on all {card.images['test']:,} test images"
     if not row["whole_test"]:
         return [f"{claim}: not comparable with {whole(row['test_images_all'])} test images."]
     value, low, high = row["test_accuracy"], row["test_all_low"], row["test_all_high"]
     reached = f"{claim}; on these this model reaches {percent(value)} % {interval(low, high)}"
-    if not known(low) or low <= PAPER_TEST <= high:
+    if not known(low) or low <= claimed <= high:
         return [f"{reached}, an interval that contains the claim."]
-    points = 100 * (value - PAPER_TEST)
+    points = 100 * (value - claimed)
     return [f"{reached}, {abs(points):.2f} points {'above' if points > 0 else 'below'} the claim."]
 
 
@@ -266,12 +269,12 @@ def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
         "apart, in comparison.csv.",
     ]
     if (frame["role"] == "reference").any():
-        found.append(
-            "Rows with the role reference are claims of others about CIFAKE, repeated as published and not measured "
-            "here: the course report this project started from (custom CNN about 92 / 88 %, ResNet50 transfer about "
-            "98 / 96 % training / validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; "
-            "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126; on all test images)."
-        )
+        found += [
+            f"Rows with the role reference are claims of others about {card.title}, repeated as published and not "
+            f"measured here: {card.claims}."
+            for card in cards_of(studies)
+            if card.claims
+        ]
     return found + _warnings(studies, frame)
 
 
@@ -279,16 +282,17 @@ def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What a reader of the table in a terminal must know at least."""
     found = ["Test %: mean over seeds, without test images that equal a train image; intervals 95 %."]
     if (frame["role"] == "reference").any():
-        found.append("Reference rows are claims of others about CIFAKE, not measured here.")
+        found.append("Reference rows are claims of others, not measured here.")
     return found + _warnings(studies, frame)
 
 
 def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What forbids reading some rows as results."""
     found = []
-    if any(study.generated for study in studies):
-        named = ", ".join(study.name for study in studies if study.generated)
-        found.append(f"{named}: {SAMPLE_NOTE}.")
+    for card in cards_of(studies):
+        if card.note:
+            named = ", ".join(study.name for study in studies if study.card is card)
+            found.append(f"{named}: {card.note}.")
     if (frame["weights"] == "random").any():
         found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
     if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from cifake_ray.data.datasets.cifake import CARD
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import load
@@ -47,14 +48,14 @@ def test_confusion_counts_what_each_class_was_called() -> None:
 def test_subjects_have_their_names_and_own_accuracy(make_run: MakeRun) -> None:
     predictions = load(make_run()).predictions
     assert predictions is not None
-    found = by_subject(predictions)
+    found = by_subject(predictions, CARD.groups["subject"].values)
     assert list(found) == ["airplane", "bird"]
     assert found["bird"] == 1.0  # every tenth image is wrong, and those are airplanes
     assert found["airplane"] == pytest.approx(1 - 19 / 196)
 
 
 def test_names_without_subjects_give_none() -> None:
-    assert by_subject(drawn()) == {}
+    assert by_subject(drawn(), ()) == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04damaged", b"\x80\x04cposix\nsystem\n"])
