@@ -17,7 +17,7 @@ from cifake_ray.features import ensure_features, feature_specs
 from cifake_ray.reporting.load import load, state_of, summarise_runs
 from cifake_ray.reporting.report import write_report
 from cifake_ray.runs.run import Run
-from cifake_ray.storage.cache import META
+from cifake_ray.storage.cache import META, read_entry
 from tests.e2e import conftest as e2e
 
 WITNESS = Path(__file__).parent / "runs" / "v0.1"
@@ -99,7 +99,14 @@ def test_the_cache_is_used_and_nothing_is_built_again(cache: Path) -> None:
             for spec in feature_specs(Run(WITNESS / "frozen").experiment())]  # fmt: skip
     assert len(sets) == 4
     assert [found.extracted for found in sets] == [0] * 4
-    assert stamps(cache) == before
+    after = stamps(cache)
+    assert [path for path, stamp in before.items() if after[path] != stamp] == [
+        f"images/{images.path.name}/entry.json"  # the table, which version 0.1 did not have
+    ]
+    assert set(after) - set(before) == {f"images/{images.path.name}/table.npy"}
+    assert read_entry(images.path) is not None
+    load_images("sample", limit=100)
+    assert stamps(cache) == after
 
 
 @pytest.mark.parametrize("name", ["finished", "frozen"])

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifake_ray.data.build import UNSCORED, EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.build import TABLE, UNSCORED, EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
-from cifake_ray.data.images import Part, Skipped, counts, remarks
+from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks, with_table
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
@@ -55,13 +55,12 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
     found = find_source(source, needed=())
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
-    (part, fingerprint), *_ = notes["fingerprints"].items()
-    pixels, labels, names = (entry.arrays[f"{part}_{kind}"] for kind in ("images", "labels", "names"))
+    part, *_ = notes["fingerprints"]
     card = recorded_card({"generated": notes["kind"] == SAMPLE, **notes})
     return Labelled(
         source=source,
         kind=notes["kind"],
-        images=Part(pixels, labels, names, fingerprint, card),
+        images=entry_part(with_table(entry, card), part, card),
         part=part,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
@@ -79,7 +78,8 @@ def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
 def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
     arrays, notes = decode_source(source, found, progress, _chosen)
     part = next(part for part in _CHOICE if f"{part}_images" in arrays)  # the sample comes whole
-    return {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}, notes
+    kept = {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}
+    return {**kept, TABLE: arrays[TABLE]}, notes
 
 
 def _chosen(parts: Mapping[str, Encoded]) -> dict[str, Encoded]:

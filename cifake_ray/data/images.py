@@ -1,7 +1,6 @@
 """The image set: decoded once, cached as arrays, memory-mapped, in canonical order (part, label, name)."""
 
 import dataclasses
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,16 +8,26 @@ from typing import Protocol
 import numpy as np
 
 from cifake_ray.console import printable
-from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path, set_fingerprint
+from cifake_ray.data.build import (
+    TABLE,
+    EntryContents,
+    cached,
+    decode_source,
+    entry_path,
+    set_fingerprint,
+    table_of_arrays,
+)
 from cifake_ray.data.datasets import generic, recorded_card
-from cifake_ray.data.datasets.card import Card, Codes
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.sources.find import SAMPLE, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.stratify import choose_stratified
+from cifake_ray.data.table import ImageTable, joined, unpacked
 from cifake_ray.errors import InputError
-from cifake_ray.storage.cache import Entry, read_entry
+from cifake_ray.storage.cache import Entry, add_array, read_entry
 
 SMALLEST = 20  # images a limit may ask for
 
@@ -31,23 +40,32 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """The train or the test part, in order of label and name; the arrays are memory-mapped."""
+    """The train or the test part, in order of label and name: what the pictures are, and their pixels by row."""
 
-    images: np.ndarray  # uint8 [n, 32, 32, 3], 0..255
-    labels: np.ndarray  # uint8 [n]; 0 FAKE, 1 REAL
-    names: np.ndarray  # unicode [n], unique only within one label
+    table: ImageTable
+    pixels: Pixels
     fingerprint: str  # SHA-256 (hex) of pixels and labels
     card: Card = generic.CARD
 
-    @functools.cached_property
-    def groups(self) -> dict[str, Codes]:
-        """The groups that the card tells by the names: column to codes, int64 [n]."""
-        return self.card.codes(self.names)
+    @property
+    def images(self) -> np.ndarray:
+        """All pictures: uint8 [n, h, w, 3], 0..255; memory-mapped where they are one array."""
+        return self.pixels.batch(slice(None))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """uint8 [n]; 0 FAKE, 1 REAL."""
+        return self.table.labels
+
+    def take(self, rows: np.ndarray) -> "Part":
+        """The pictures at these positions, int64 [m], copied; a fingerprint of its own follows from their number."""
+        chosen = ArrayPixels(self.pixels.batch(rows))
+        return Part(self.table.take(rows), chosen, f"{self.fingerprint}-{len(rows)}", self.card)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.table)
 
 
 @dataclass(frozen=True)
@@ -132,18 +150,16 @@ def open_images(path: Path) -> ImageSet:
 
 
 def _image_set(entry: Entry, card: Card | None = None) -> ImageSet:
-    prints, arrays, notes = entry.meta["fingerprints"], entry.arrays, entry.meta
+    prints, notes = entry.meta["fingerprints"], entry.meta
     fingerprint = set_fingerprint(prints)
     card = card or recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
-    parts = {
-        part: Part(arrays[f"{part}_images"], arrays[f"{part}_labels"], arrays[f"{part}_names"], prints[part], card)
-        for part in PARTS
-    }
+    entry = with_table(entry, card)
+    train, test = (entry_part(entry, part, card) for part in PARTS)
     return ImageSet(
         source=notes["source"],
         kind=notes["kind"],
-        train=parts["train"],
-        test=parts["test"],
+        train=train,
+        test=test,
         fingerprint=fingerprint,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
@@ -151,6 +167,19 @@ def _image_set(entry: Entry, card: Card | None = None) -> ImageSet:
         card=card,
         left=left_from(notes.get("left", [])),
     )
+
+
+def entry_part(entry: Entry, part: str, card: Card) -> Part:
+    """One part of a cache entry that has a table."""
+    pixels = ArrayPixels(entry.arrays[f"{part}_images"])
+    return Part(unpacked(entry.arrays[TABLE]).of_part(part), pixels, entry.meta["fingerprints"][part], card)
+
+
+def with_table(entry: Entry, card: Card) -> Entry:
+    """The entry; one of version 0.1, which has names instead of a table, gets the table once."""
+    if TABLE in entry.arrays:
+        return entry
+    return add_array(entry, TABLE, table_of_arrays(entry.arrays).with_groups(card).packed())
 
 
 def _of_source(entry: Entry, source: str, found: Source, card: Card | None = None) -> ImageSet:
@@ -170,11 +199,12 @@ def _subset(entry: Entry, source: str, found: Source) -> ImageSet:
 
 def _limited(images: ImageSet, limit: int) -> EntryContents:
     arrays: dict[str, np.ndarray] = {}
+    tables = []
     for name, part, count in (("train", images.train, limit), ("test", images.test, max(limit // 4, SMALLEST))):
-        chosen = choose_stratified(part.labels, part.groups, count)
-        arrays[f"{name}_images"] = part.images[chosen]
-        arrays[f"{name}_labels"] = part.labels[chosen]
-        arrays[f"{name}_names"] = part.names[chosen]
+        chosen = part.take(choose_stratified(part.labels, part.table.groups, count))
+        arrays |= {f"{name}_images": chosen.images, f"{name}_labels": chosen.labels}
+        tables.append(chosen.table)
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
     notes = {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
-    return arrays, notes | {"card": images.card.name, "left": [one.as_note() for one in images.left]}
+    notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left]}
+    return {**arrays, TABLE: joined(tables).packed()}, notes

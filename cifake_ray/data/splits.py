@@ -7,7 +7,7 @@ import numpy as np
 
 from cifake_ray.data.datasets.card import Card, Group
 from cifake_ray.data.images import ImageSet, Part
-from cifake_ray.data.stratify import Indices, copies_of, quotas, row_hashes, strata_of
+from cifake_ray.data.stratify import Indices, copies_of, quotas, strata_of
 from cifake_ray.errors import InputError, nearest
 
 _SUBJECT = "subject"  # the group that a plain list in data.leave_out means
@@ -27,10 +27,10 @@ def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[
     The same part, fraction and seed give the same split, and images of subjects to `leave_out` are then taken from both
     sides. Raises InputError when a side would lack a class.
     """
-    first = copies_of(part.images)
+    first = copies_of(part.table.digests)
     if (different := len(np.unique(first))) < 4 <= len(part):
         raise InputError(f"the {len(part):,} train images are {different} different pictures; give more of them")
-    validating = _choose_validation(first, strata_of(part.labels, part.groups), val_fraction, seed)
+    validating = _choose_validation(first, strata_of(part.labels, part.table.groups), val_fraction, seed)
     kept = ~of_subjects(part, leave_out)
     if leave_out and kept.all():
         raise InputError(f"data.leave_out: no train image is of {' or '.join(leave_out)} by its name; remove the key")
@@ -52,7 +52,7 @@ def of_subjects(part: Part, subjects: Sequence[str]) -> np.ndarray:
     if not subjects:
         return np.zeros(len(part), dtype=bool)
     group = check_subjects(part.card, subjects)
-    codes = part.groups.get(_SUBJECT)
+    codes = part.table.groups.get(_SUBJECT)
     if codes is None:
         raise InputError(f"data.leave_out: the names of the {len(part):,} images tell no subject; remove the key")
     return np.isin(codes, [group.values.index(subject) for subject in subjects])
@@ -95,9 +95,4 @@ def train_duplicates(images: ImageSet) -> np.ndarray:
 
 def copies_among(part: Part, others: Part) -> np.ndarray:
     """Which images of `part` have exactly the pixels of some image of `others`: bool [n]."""
-    mine, theirs = row_hashes(part.images), row_hashes(others.images)
-    known = {others.images[i].tobytes() for i in np.flatnonzero(np.isin(theirs, mine)).tolist()}
-    copies = np.zeros(len(mine), dtype=bool)
-    for i in np.flatnonzero(np.isin(mine, theirs)).tolist():  # the hashes find candidates; the pixels decide
-        copies[i] = part.images[i].tobytes() in known
-    return copies
+    return np.isin(part.table.digests, others.table.digests)

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
-_WEIGHTS_SEED = 20141  # any number: equal rows have equal hashes under all weights, and others are compared in full
 
 
 def strata_of(labels: np.ndarray, groups: Mapping[str, Indices]) -> Indices:
@@ -46,23 +45,7 @@ def choose_stratified(labels: np.ndarray, groups: Mapping[str, Indices], count: 
     return np.sort(order[rank < take[inverse[order]]])
 
 
-def copies_of(images: np.ndarray) -> Indices:
-    """For each of uint8 [n, ...] the position of the first image with the same pixels: int64 [n].
-
-    A 64-bit sum of weighted words finds candidates at the speed of memory; only those are compared byte by byte.
-    """
-    hashes = row_hashes(images)
-    first = np.arange(len(images))
-    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    seen: dict[bytes, int] = {}
-    for position in np.flatnonzero(counts[inverse] > 1).tolist():
-        first[position] = seen.setdefault(images[position].tobytes(), position)
-    return first
-
-
-def row_hashes(images: np.ndarray) -> npt.NDArray[np.uint64]:
-    """For each of uint8 [n, 32, 32, 3] the weighted sum of its 64-bit words, mod 2^64: equal for equal pixels."""
-    words = np.ascontiguousarray(images).reshape(len(images), -1).view(np.uint64)
-    weights = np.random.default_rng(_WEIGHTS_SEED).integers(1 << 63, size=words.shape[1], dtype=np.uint64) * 2 + 1
-    hashes: npt.NDArray[np.uint64] = words @ weights.astype(np.uint64)
-    return hashes
+def copies_of(digests: np.ndarray) -> Indices:
+    """For each of these pixel digests, bytes [n], the position of the first picture with the same: int64 [n]."""
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse], np.int64)

@@ -37,9 +37,9 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
     test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
-    pixels = np.array(test.images[chosen])
+    pixels = test.pixels.batch(chosen)
     maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
-    groups = {column: (images.card.groups[column].values, codes) for column, codes in test.groups.items()}
+    groups = {column: (images.card.groups[column].values, codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
     entries: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
         large = _enlarge(pixels[place])
         _write_png(run.explanations / files["image"], large)
         _write_png(run.explanations / files["overlay"], overlay(large, maps[place]))
-        entry = {"name": str(test.names[position]), "label": LABELS[test.labels[position]], **files}
+        entry = {"name": str(test.table.names[position]), "label": LABELS[test.labels[position]], **files}
         told = {column: values[codes[position]] for column, (values, codes) in groups.items()}
         entries.append(entry | {"p_fake": round(float(p_fake[position]), 6), **told})
     note = {"schema": 1, "method": METHODS[detector.frozen is not None], "images": entries}

@@ -55,11 +55,8 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     fresh = np.flatnonzero(~copies)
     if not len(fresh):
         raise InputError("every image equals a train image, so none is left to test on; give others")
-    groups = {column: codes[fresh] for column, codes in part.groups.items()}
-    chosen = fresh[choose_stratified(part.labels[fresh], groups, limit or len(fresh))]
-    return Part(
-        part.images[chosen], part.labels[chosen], part.names[chosen], f"{part.fingerprint}-{len(chosen)}", part.card
-    )
+    table = part.table.take(fresh)
+    return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 
 
 def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]:
@@ -70,7 +67,7 @@ def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]
         update(0, total)
         for row, p_fake in _predictions(predict, part.images):
             rows.append(row | scores(part.labels, p_fake))
-            if not subjects and left_out and part.groups:  # pictures from elsewhere tell no subjects
+            if not subjects and left_out and part.table.groups:  # pictures from elsewhere tell no subjects
                 subjects = _by_subject(part, p_fake, left_out)
             update(len(rows) * len(part), total)
     return rows + subjects

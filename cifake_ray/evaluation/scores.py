@@ -48,8 +48,8 @@ def score_winners(run: Run) -> None:
         images = run_images(run, experiment)
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
-        arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
-        for column, codes in images.test.groups.items():
+        arrays = {"labels": images.test.labels, "names": images.test.table.names, "duplicate": duplicate}
+        for column, codes in images.test.table.groups.items():
             arrays[column] = (codes + 1).astype(np.uint8)  # 1, 2, … as version 0.1 counted subjects
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)
@@ -137,7 +137,7 @@ def _domain(experiment: Experiment, images: ImageSet) -> dict[str, Any]:
     """What the validation images are like, for `predict`; their size counts if all were delivered in the network's."""
     data = experiment.data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
-    validation = images.train.images[chosen]
+    validation = images.train.pixels.batch(chosen)
     return describe_domain(validation, None if RESIZED in images.converted else validation.shape[1])
 
 

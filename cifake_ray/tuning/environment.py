@@ -92,7 +92,7 @@ def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
             for part in ("train", "test")
         },
         "card": images.card.name,
-        "groups": list(images.train.groups),
+        "groups": list(images.train.table.groups),
         "left": [left.as_note() for left in images.left],
         "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
         "duplicates_in_test": inputs.duplicates_in_test,

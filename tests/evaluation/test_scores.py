@@ -91,7 +91,7 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
     assert set(arrays) == {"labels", "names", "duplicate", *roles}
     images = load_images("sample", limit=200)
     assert np.array_equal(arrays["labels"], images.test.labels)
-    assert np.array_equal(arrays["names"], images.test.names)
+    assert np.array_equal(arrays["names"], images.test.table.names)
     assert not arrays["duplicate"].any()
     for winner in test["winners"]:
         p_fake = [arrays[f"{winner['role']}_{seed}"] for seed in (1, 2, 3)]

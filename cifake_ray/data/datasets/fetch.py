@@ -20,9 +20,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 import filelock
 
 from cifake_ray.data.datasets import CARDS
-from cifake_ray.data.datasets.card import Download, RemoteFile, content_digest
+from cifake_ray.data.datasets.card import Download, RemoteFile
 from cifake_ray.data.images import ImageSet, load_images
 from cifake_ray.data.labels import PARTS
+from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError, nearest
 from cifake_ray.storage.download import TIMEOUT, USER_AGENT, Progress, fetch_file, file_sha256
 
@@ -63,7 +64,7 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
     source = str(folder / copy.source)
     with show("decoding images", "images") as update:
         images = load_images(source, progress=update)
-    content = {part: content_digest(getattr(images, part).images, getattr(images, part).labels) for part in PARTS}
+    content = {part: content_digest(getattr(images, part).table) for part in PARTS}
     _write(note, copy, files, {"content": content, "fingerprint": images.fingerprint, "card": images.card.name})
     if not card.is_whole(content):
         raise WorkError(

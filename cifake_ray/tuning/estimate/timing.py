@@ -88,7 +88,7 @@ def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
     backbone = build_backbone(spec.weights, spec.last_stage)
     asked: dict[str, Any] = {"image_size": spec.image_size, "columns": spec.columns, "view": spec.view}
     size = batch_images(spec.image_size, device)
-    images = part.images[: _SHARD_BATCHES * size]
+    images = part.pixels.batch(slice(_SHARD_BATCHES * size))
     try:
         extract_shard(images[:size], backbone, **asked, device=device)
         began = time.perf_counter()

@@ -15,6 +15,7 @@ from cifake_ray.data.audit.encoding import jpeg_quality
 from cifake_ray.data.audit.near_duplicates import difference_hashes, near_pairs
 from cifake_ray.data.datasets import cifake
 from cifake_ray.data.stratify import copies_of
+from cifake_ray.data.table import facts_of
 from cifake_ray.errors import InputError
 
 from ..conftest import Files, encode, picture
@@ -43,9 +44,8 @@ def test_names_that_look_alike_tell_no_subjects(files: Files, write_folder: Writ
 def test_cifakes_counts_come_by_part_class_and_subject(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "cifake_ray.data.audit.audit.card_of_content", lambda _: cifake.CARD
-    )  # 120,000 images are no unit test
+    # 120,000 images are no unit test
+    monkeypatch.setattr("cifake_ray.data.audit.audit.card_of", lambda _: cifake.CARD)
     counts = audited(write_folder(files))["counts"]
     assert counts["train"]["FAKE"]["images"] == 60
     subjects = counts["test"]["REAL"]["groups"]["subject"]
@@ -80,7 +80,7 @@ def test_near_duplicates_are_found_with_their_distance_and_copies_are_none(files
 def test_every_pair_within_the_limits_is_found() -> None:
     images = np.stack([scene(seed % 300) for seed in range(1200)])
     images[300:] = np.clip(images[300:].astype(int) + np.random.default_rng(0).integers(-9, 10, (900, 1, 1, 3)), 0, 255)
-    pairs = near_pairs(images, copies_of(images), max_bits=3, max_rms=8.0)
+    pairs = near_pairs(images, copies_of(facts_of(images).digests), max_bits=3, max_rms=8.0)
     hashes, flat = difference_hashes(images), images.reshape(1200, -1).astype(np.float64)
     square = (flat**2).sum(1)
     rms = np.sqrt(np.clip(square[:, None] + square - 2 * flat @ flat.T, 0, None) / 3072)

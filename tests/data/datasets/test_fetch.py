@@ -16,8 +16,8 @@ import pytest
 from cifake_ray.data import load_images
 from cifake_ray.data.datasets import CARDS, cifake
 from cifake_ray.data.datasets import fetch as fetch_module
-from cifake_ray.data.datasets.card import content_digest
 from cifake_ray.data.datasets.fetch import Fetched, fetch_copy
+from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.storage.download import Progress
 
@@ -110,7 +110,7 @@ def server(
     hub = write_hub(tmp_path / "hub", files, ["REAL", "FAKE"])
     whole = load_images(str(write_folder(files)))
     parts = {"train": whole.train, "test": whole.test}
-    content = {part: content_digest(images.images, images.labels) for part, images in parts.items()}
+    content = {part: content_digest(images.table) for part, images in parts.items()}
     file = replace(KAGGLE.files[0], size=len(zipped), sha256=digest(zipped))
     change_card(
         monkeypatch,
