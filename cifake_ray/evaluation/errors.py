@@ -55,7 +55,7 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
             entry
             | {"p_fake": round(float(p_fake[position]), 6), "subject": SUBJECT_NAMES[subject - 1] if told else None}
         )
-    note = {"schema": 1, "method": METHODS[detector.frozen is not None], "images": entries}
+    note = {"schema": 1, "method": METHODS[detector.model.takes_features], "images": entries}
     write_json(run.explanations / "explain.json", note)
     return note
 
