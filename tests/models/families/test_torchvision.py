@@ -1,4 +1,4 @@
-"""Which backbone passes an experiment needs."""
+"""Which passes of a torchvision backbone an experiment needs."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def passes(experiment: Experiment) -> list[FeatureSpec]:
 
 
 @pytest.fixture
-def weights(tmp_path: Path, save_weights: Weights) -> Weights:
+def weights(tmp_path: Path, save_weights: Any) -> Weights:
     """A file of ResNet50's tensors up to layer1."""
     return inspect_weights("resnet50", save_weights(tmp_path / "part.safetensors", "stem", "layer1"))
 
