@@ -51,7 +51,7 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
         entry = {"name": str(test.table.names[position]), "label": LABELS[test.labels[position]], **files}
         told = {column: values[codes[position]] for column, (values, codes) in groups.items()}
         entries.append(entry | {"p_fake": round(float(p_fake[position]), 6), **told})
-    note = {"schema": 1, "method": METHODS[detector.frozen is not None], "images": entries}
+    note = {"schema": 1, "method": METHODS[detector.model.takes_features], "images": entries}
     write_json(run.explanations / "explain.json", note)
     return note
 

@@ -38,7 +38,7 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
         "test_dedup": score_seeds(labels[fresh], [p_fake[fresh]])[1],
         "duplicates_removed": int((~fresh).sum()),
         "copies_looked_for": found.own is not None,
-        "weights": detector.weights.name if detector.weights else "none",
+        "weights": detector.weights_label,
         "method": METHOD,
     }
     if source is None or found.other is None:

@@ -39,7 +39,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
             "test_images": len(part),
             "threshold": NOTE,
             "copies_looked_for": found.own is not None,
-            "weights": detector.weights.name if detector.weights else "none",
+            "weights": detector.weights_label,
             "left_out": list(left_out),
             "rows": _measure(detector.p_fake, part, left_out),
         }

@@ -117,7 +117,7 @@ def _describe(winner: dict[str, Any], scored: _Scored, labels: np.ndarray, fresh
     detector = scored.detectors[0]
     trained, total = parameter_counts(detector)
     winner |= {"params_trained": trained, "params_total": total}
-    winner["weights"] = detector.weights.name if detector.weights else "none"
+    winner["weights"] = detector.weights_label
     winner["mean"] = reached | {"test": mean, "test_dedup": mean_fresh}
 
 

@@ -52,7 +52,7 @@ def _weights(studies: Sequence[Study]) -> list[str]:
     """Which weights each study's backbone had, and up to which stage."""
     found = []
     for study in studies:
-        name = str(study.winner("tuned").get("weights") or getattr(study.experiment.model, "weights", "none"))
+        name = str(study.winner("tuned").get("weights") or study.experiment.model.weights_label)
         described = _WEIGHTS.get(name, name)
         noted = study.environment.get("weights") or []
         stages = {stage for weights in noted if weights.get("name") == name for stage in weights.get("stages") or []}

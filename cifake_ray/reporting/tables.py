@@ -111,7 +111,7 @@ def model_curve(study: Study, role: Role) -> pd.DataFrame:
 
 def _measured(study: Study, role: Role) -> dict[str, Any]:
     winner, trial = study.winner(role), study.trial(role)
-    weights = str(winner.get("weights") or trial.get("weights") or getattr(study.experiment.model, "weights", "none"))
+    weights = str(winner.get("weights") or trial.get("weights") or study.experiment.model.weights_label)
     return {
         "study": study.name,
         "model": study.experiment.model.label,

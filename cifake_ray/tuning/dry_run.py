@@ -13,7 +13,7 @@ from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import BackboneModel, Experiment
+from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.request import StudyRequest, planned_concurrency
 
 _TRIED = 20  # images of a class, of which one must be readable
@@ -75,13 +75,9 @@ def _check_one(source: str, place: str, part: Encoded, code: int) -> None:
 
 def _rehearse_weights(experiment: Experiment) -> list[str]:
     """Raises InputError when the weights' files are here and cannot be used."""
-    if not isinstance(experiment.model, BackboneModel):
+    if not experiment.model.weight_names:
         return []
-    from cifake_ray.features import weight_names
-    from cifake_ray.features.specs import asked_columns
-    from cifake_ray.models.weights import find_weights
+    from cifake_ray.models.registry import family_of
 
-    last, _ = asked_columns(experiment)
-    names = weight_names(experiment)
-    absent = [name for name in names if find_weights(experiment.model.kind, name, [last]) is None]
+    absent = family_of(experiment.model).absent_weights(experiment)
     return [f"not checked: weights {name} are not here and would be downloaded first" for name in absent]

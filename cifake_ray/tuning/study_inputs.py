@@ -1,4 +1,4 @@
-"""What a study trains on, found before Ray is started. Light for models without a backbone: torch is not imported."""
+"""What a study trains on, found before Ray is started. Without pretrained weights torch is not imported."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,11 +8,11 @@ from cifake_ray.data import ImageSet, Split, load_images, run_images, split_trai
 from cifake_ray.data.audit.balance import unbalanced
 from cifake_ray.data.images import remarks
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import BackboneModel, Experiment
+from cifake_ray.experiment import Experiment
 from cifake_ray.runs.run import LABELS, Run
 
 if TYPE_CHECKING:
-    from cifake_ray.features import FeatureSpec
+    from cifake_ray.models.passes import FeatureSpec
     from cifake_ray.models.weights import Weights
 
 
@@ -32,7 +32,7 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
 
     With `run` the images are those that this run was made with, at `source` or wherever they are found.
     """
-    specs, weights = _backbone(experiment) if isinstance(experiment.model, BackboneModel) else ([], [])
+    specs, weights = _pretrained(experiment) if experiment.model.weight_names else ([], [])
     images = _load(experiment) if run is None else run_images(run, experiment, source)
     data = experiment.data
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
@@ -57,10 +57,11 @@ def _load(experiment: Experiment) -> ImageSet:
         return load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
 
 
-def _backbone(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":
+def _pretrained(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":
     """The feature sets that trials take, and all weights."""
-    from cifake_ray.features import backbone_weights, feature_specs
+    from cifake_ray.models.registry import family_of
 
+    family = family_of(experiment.model)
     with progress("downloading weights", "bytes") as update:
-        specs = feature_specs(experiment, progress=update)
-        return specs, list(dict.fromkeys(backbone_weights(experiment, progress=update).values()))
+        specs = family.passes(experiment, update)
+        return specs, list(dict.fromkeys(family.searched_weights(experiment, update).values()))

@@ -12,7 +12,8 @@ import pytest
 from cifake_ray.data import load_images, split_train
 from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import ensure_features, feature_specs
+from cifake_ray.features import ensure_features
+from cifake_ray.models.registry import family_of
 from cifake_ray.runs.run import Run, create_run
 from cifake_ray.tuning.retraining import Retraining, note_winners
 from cifake_ray.tuning.trial.context import TrialContext
@@ -55,7 +56,8 @@ def make_run(folder: Path, model: dict[str, Any], seeds: Sequence[int] = (1, 2, 
     )  # fmt: skip
     run = create_run(folder, experiment.name, experiment)
     images = load_images("sample", limit=200)
-    features = {spec.key: ensure_features(images.train, spec) for spec in feature_specs(experiment)}
+    specs = family_of(experiment.model).passes(experiment)
+    features = {spec.key: ensure_features(images.train, spec) for spec in specs}
     context = TrialContext(experiment, run, images.path, split_train(images.train, 0.2, 0), features)
     about = {"fingerprint": images.fingerprint, "generated": True}
     run.environment_file.write_text(json.dumps({"data": about}))

@@ -21,10 +21,11 @@ from cifake_ray.detector.load import load_detector, parameter_counts, save_detec
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.experiment import BackboneModel, CnnModel
+from cifake_ray.experiment.families.cnn import CnnModel
+from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.head import Head
-from cifake_ray.models.registry import build_network, starting_weights
+from cifake_ray.models.registry import family_of
 from cifake_ray.models.weights import resolve_weights
 from cifake_ray.runs.run import Run
 
@@ -36,17 +37,17 @@ WITNESS = Path(__file__).parent.parent / "runs" / "v0.1" / "finished"
 def cnn_detector() -> Detector:
     torch.manual_seed(0)
     model = CnnModel(channels=4, head_width=8)
-    return Detector(model, build_network(model), None)
+    return Detector(model, family_of(model).build(model))
 
 
 def resnet_detector() -> Detector:
     """A head that is far from its initial values, on two statistics of the stem."""
     torch.manual_seed(0)
     model = BackboneModel(weights="random", image_size=32, stages=("stem",), head_width=8)
-    head = build_network(model)
+    head = family_of(model).build(model)
     assert isinstance(head, Head)
     head.standardise_by(torch.rand(50, 128))
-    return Detector(model, head, resolve_weights("resnet50", "random", ["stem"]))
+    return Detector(model, head, [resolve_weights("resnet50", "random", ["stem"])])
 
 
 def views_detector() -> Detector:
@@ -54,14 +55,14 @@ def views_detector() -> Detector:
     torch.manual_seed(0)
     sizes, views = (32, 40), ("identity", "flip-left1")
     model = BackboneModel(weights="random", image_size=sizes, stages=("stem",), views=views, head_width=8)
-    return Detector(model, build_network(model), resolve_weights("resnet50", "random", ["stem"]))
+    return Detector(model, family_of(model).build(model), [resolve_weights("resnet50", "random", ["stem"])])
 
 
 def fine_tuned_detector() -> Detector:
     torch.manual_seed(0)
     tree = {"kind": "resnet18", "weights": "random", "image_size": 32, "stages": ["stem"], "trainable": "all"}
     model = BackboneModel.model_validate(tree | {"views": ["identity", "flip"]})
-    return Detector(model, build_network(model, starting_weights(model)), starting_weights(model))
+    return Detector(model, family_of(model).start(model), family_of(model).weights(model))
 
 
 DETECTORS = {
@@ -143,7 +144,7 @@ def test_the_backbone_is_built_once_and_no_thread_setting_changes(monkeypatch: p
         built.append(arguments)
         return build_backbone(*arguments)
 
-    monkeypatch.setattr("cifake_ray.detector.module.build_backbone", build)
+    monkeypatch.setattr("cifake_ray.models.families.torchvision.build_backbone", build)
     detector, threads = resnet_detector(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -15,8 +15,10 @@ from cifake_ray.evaluation import scores
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.evaluation.scores import score_winners
-from cifake_ray.experiment import BackboneModel, CnnModel
-from cifake_ray.models.registry import build_network, count_parameters
+from cifake_ray.experiment.families.cnn import CnnModel
+from cifake_ray.experiment.families.torchvision import BackboneModel
+from cifake_ray.models.network import count_parameters
+from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
 from cifake_ray.runs.run import Run, write_bytes, write_json, writing
 from cifake_ray.tuning.retraining import Retraining, already_retrained
@@ -78,7 +80,7 @@ def test_parameters_and_weights_are_named(copy_of: CopyOf) -> None:
     ):
         run = copy_of(kind, scored=True)
         tuned = json.loads(run.test_file.read_text())["winners"][0]
-        assert tuned["params_trained"] == count_parameters(build_network(model))
+        assert tuned["params_trained"] == count_parameters(family_of(model).build(model))
         assert tuned["params_total"] == tuned["params_trained"] + frozen
         assert tuned["weights"] == weights
 

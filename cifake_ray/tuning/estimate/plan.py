@@ -10,10 +10,10 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet
-from cifake_ray.experiment import BackboneModel, CategoricalDimension, Experiment
-from cifake_ray.features import FeatureSpec, missing_features
+from cifake_ray.experiment import CategoricalDimension, Experiment
+from cifake_ray.features import missing_features
 from cifake_ray.machine import available_memory
-from cifake_ray.models.registry import column_width, feature_width
+from cifake_ray.models.registry import family_of
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import (
     Pace,
@@ -206,29 +206,25 @@ def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
 
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
     """Bytes of one trial's process, and of the images or features that all of them map together."""
-    if not experiment.model.frozen:
+    if not experiment.model.takes_features:
         return peak_memory(), images.train.images.nbytes
     return peak_memory(), 2 * widest_features(experiment) * len(images.train)
 
 
 def widest_features(experiment: Experiment) -> int:
     """The most features of an image, over all of its views, that a trial may ask for."""
-    asked = {name: experiment.search_space.get(name) for name in ("image_size", "stages", "pool", "views")}
+    asked = {name: experiment.search_space.get(name) for name in experiment.model.input_keys}
     choices = {
         name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
     }
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
     models = [experiment.with_params(params).model for params in combined]
-    return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))
+    return max(family_of(model).width(model) * len(model.views) for model in models)
 
 
 def _cache(inputs: StudyInputs) -> int:
     """Bytes of decoded images and of all features of the study in the cache folder."""
     parts = (inputs.images.train, inputs.images.test)
     return sum(part.images.nbytes for part in parts) + sum(
-        _feature_bytes(spec) * len(part) for spec in inputs.specs for part in parts
+        2 * spec.width * len(part) for spec in inputs.specs for part in parts
     )
-
-
-def _feature_bytes(spec: FeatureSpec) -> int:
-    return 2 * sum(column_width(spec.weights.kind, column) for column in spec.columns)

@@ -2,11 +2,16 @@
 
 A network has stages, a stage has blocks one after the other. A stage's name stands for its last block's output; the
 outputs of the blocks before it are named by their number: ResNet50's `layer1.0`, `layer1.1`, `layer1`.
+
+`stages.json` has channels of the output and blocks of every stage; `python -m cifake_ray.models.stage_table` writes the
+file from torchvision, so that an experiment is checked without importing torchvision.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 BackboneKind = Literal[
@@ -23,6 +28,8 @@ BackboneKind = Literal[
     "mobilenet_v3_large",
 ]
 
+TABLE = Path(__file__).with_name("stages.json")
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -33,54 +40,23 @@ class Tap:
     prefixes: tuple[str, ...]
 
 
-_Stage = tuple[int, int]  # channels of the output, blocks
-
-
-def _resnet(*layers: _Stage) -> dict[str, _Stage]:
-    """The stem (convolution, batch norm, ReLU, max pooling), then four layers of residual blocks."""
-    return {"stem": (64, 1)} | {f"layer{number}": layer for number, layer in enumerate(layers, start=1)}
-
-
-def _features(*children: _Stage) -> dict[str, _Stage]:
-    """The children of a network's `features`."""
-    return {f"features.{number}": child for number, child in enumerate(children)}
-
-
-_NETWORKS: dict[str, dict[str, _Stage]] = {  # tests/models/test_backbone.py compares it with torchvision
-    "resnet18": _resnet((64, 2), (128, 2), (256, 2), (512, 2)),
-    "resnet34": _resnet((64, 3), (128, 4), (256, 6), (512, 3)),
-    "resnet50": _resnet((256, 3), (512, 4), (1024, 6), (2048, 3)),
-    "resnet101": _resnet((256, 3), (512, 4), (1024, 23), (2048, 3)),
-    "efficientnet_b0": _features(
-        (32, 1), (16, 1), (24, 2), (40, 2), (80, 3), (112, 3), (192, 4), (320, 1), (1280, 1)
-    ),
-    "efficientnet_b1": _features(
-        (32, 1), (16, 2), (24, 3), (40, 3), (80, 4), (112, 4), (192, 5), (320, 2), (1280, 1)
-    ),
-    "efficientnet_v2_s": _features((24, 1), (24, 2), (48, 4), (64, 4), (128, 6), (160, 9), (256, 15), (1280, 1)),
-    "convnext_tiny": _features((96, 1), (96, 3), (192, 1), (192, 3), (384, 1), (384, 9), (768, 1), (768, 3)),
-    "mobilenet_v2": _features(
-        *((width, 1) for width in (32, 16, 24, 24, *[32] * 3, *[64] * 4, *[96] * 3, *[160] * 3, 320, 1280))
-    ),
-    "mobilenet_v3_small": _features(
-        *((width, 1) for width in (16, 16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96, 576))
-    ),
-    "mobilenet_v3_large": _features(
-        *((width, 1) for width in (16, 16, 24, 24, 40, 40, 40, *[80] * 4, 112, 112, *[160] * 3, 960))
-    ),
-}  # fmt: skip
+@lru_cache
+def _networks() -> dict[str, dict[str, tuple[int, int]]]:
+    """For each network its stages, in its order: channels of the output, blocks."""
+    found: dict[str, dict[str, tuple[int, int]]] = json.loads(TABLE.read_text())
+    return found
 
 
 def stages_of(kind: str) -> tuple[str, ...]:
     """The stages of a network, in its order."""
-    return tuple(_NETWORKS[kind])
+    return tuple(_networks()[kind])
 
 
 @lru_cache
 def taps_of(kind: str) -> Mapping[str, Tap]:
     """Every place where the network may be pooled, in its order."""
     found: dict[str, Tap] = {}
-    for stage, (channels, blocks) in _NETWORKS[kind].items():
+    for stage, (channels, blocks) in _networks()[kind].items():
         for number in range(blocks):
             name = stage if number == blocks - 1 else f"{stage}.{number}"
             own = (f"{stage}.{number}.",) if blocks > 1 else (f"{stage}.",)
@@ -107,4 +83,4 @@ def pooled_columns(kind: str, stages: Sequence[str], pool: Sequence[str]) -> tup
 
 def default_stages(kind: str) -> tuple[str, ...]:
     """The shallow stages, where the signal of generated images is: up to an eighth of the image's size."""
-    return stages_of(kind)[: 3 if "stem" in _NETWORKS[kind] else 4]
+    return stages_of(kind)[: 3 if "stem" in _networks()[kind] else 4]

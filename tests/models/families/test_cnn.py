@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from cifake_ray.experiment import CnnDeepModel, CnnModel
-from cifake_ray.models.families.cnn import normalise_images
+from cifake_ray.experiment.families.cnn import CnnDeepModel, CnnModel
+from cifake_ray.models.families.cnn import CnnDeepFamily, CnnFamily, normalise_images
+from cifake_ray.models.network import count_parameters
 from cifake_ray.models.pooling import pool_map, pooled_width
-from cifake_ray.models.registry import build_network, count_parameters, preparation
+from cifake_ray.models.registry import family_of
 
 IMAGES = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
 
@@ -23,18 +24,18 @@ CONFIGURATIONS = (
 
 @pytest.mark.parametrize("model", CONFIGURATIONS)
 def test_every_configuration_gives_one_logit_an_image(model: CnnModel | CnnDeepModel) -> None:
-    logits = build_network(model)(preparation(model)(IMAGES))
+    logits = family_of(model).build(model)(family_of(model).prepare(model)(IMAGES))
     assert logits.shape == (3,)
     assert logits.isfinite().all()
 
 
 def test_cnn_has_exactly_two_convolutional_layers() -> None:
-    modules = build_network(CnnModel()).modules()
+    modules = CnnFamily().build(CnnModel()).modules()
     assert sum(isinstance(module, nn.Conv2d) for module in modules) == 2
 
 
 def test_cnn_deep_has_fewer_than_300_000_parameters_and_drops_nothing_at_its_defaults() -> None:
-    network = build_network(CnnDeepModel())
+    network = CnnDeepFamily().build(CnnDeepModel())
     assert count_parameters(network) < 300_000
     assert {module.p for module in network.modules() if isinstance(module, nn.Dropout)} == {0.0}
 
