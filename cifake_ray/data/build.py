@@ -9,7 +9,7 @@ import numpy as np
 
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.datasets.cifake import CIFAKE_IMAGES, content_digest, is_cifake
-from cifake_ray.data.decoding.decode import Refused
+from cifake_ray.data.decoding.decode import RESIZED, Refused
 from cifake_ray.data.decoding.workers import Decoded, Progress, decode_all
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
@@ -143,7 +143,10 @@ def _shown(skipped: Sequence[Mapping[str, str]]) -> str:
 
 
 def joined_arrays(encoded: Mapping[str, Encoded], decoded: Decoded) -> dict[str, np.ndarray]:
-    """Each part's images, labels and names without the unreadable ones; no copy of the images when all are readable."""
+    """Each part's images, labels and names without the unreadable ones; no copy of the images when all are readable.
+
+    Also the sizes as delivered, where not all were 32x32.
+    """
     readable = np.ones(len(decoded.images), dtype=bool)
     readable[list(decoded.skipped)] = False
     arrays: dict[str, np.ndarray] = {}
@@ -154,5 +157,7 @@ def joined_arrays(encoded: Mapping[str, Encoded], decoded: Decoded) -> dict[str,
         arrays[f"{part}_images"] = decoded.images[start:stop][keep]
         arrays[f"{part}_labels"] = of_part.labels[keep]
         arrays[f"{part}_names"] = of_part.names[keep]
+        if RESIZED in decoded.converted:
+            arrays[f"{part}_sizes"] = decoded.sizes[start:stop][keep]
         start = stop
     return arrays

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cifake_ray.data.build import UNSCORED, EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.decoding.workers import Progress
-from cifake_ray.data.images import Part, Skipped, counts, remarks
+from cifake_ray.data.images import Part, Skipped, counts, part_of_entry, remarks
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 
-_SUBSET = "labelled 2"  # its name among the cache entries of a source
+_SUBSET = "labelled 3"  # its name among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
 
 
@@ -53,12 +53,11 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
     found = find_source(source, needed=())
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
-    (part, fingerprint), *_ = notes["fingerprints"].items()
-    pixels, labels, names = (entry.arrays[f"{part}_{kind}"] for kind in ("images", "labels", "names"))
+    part = next(iter(notes["fingerprints"]))
     return Labelled(
         source=source,
         kind=notes["kind"],
-        images=Part(pixels, labels, names, fingerprint),
+        images=part_of_entry(entry, part),
         part=part,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],

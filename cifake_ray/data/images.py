@@ -38,6 +38,7 @@ class Part:
     labels: np.ndarray  # uint8 [n]; 0 FAKE, 1 REAL
     names: np.ndarray  # unicode [n], unique only within one label
     fingerprint: str  # SHA-256 (hex) of pixels and labels
+    sizes: np.ndarray | None = None  # int32 [n, 2], width and height in pixels as delivered; None where not stored
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -125,12 +126,16 @@ def open_images(path: Path) -> ImageSet:
     return _image_set(entry)
 
 
+def part_of_entry(entry: Entry, part: str) -> Part:
+    """The part of this name in a cache entry; without sizes if all were 32x32, or in an entry of version 0.1."""
+    arrays, kinds = entry.arrays, ("images", "labels", "names")
+    pixels, labels, names = (arrays[f"{part}_{kind}"] for kind in kinds)
+    return Part(pixels, labels, names, entry.meta["fingerprints"][part], arrays.get(f"{part}_sizes"))
+
+
 def _image_set(entry: Entry) -> ImageSet:
-    prints, arrays, notes = entry.meta["fingerprints"], entry.arrays, entry.meta
-    parts = {
-        part: Part(arrays[f"{part}_images"], arrays[f"{part}_labels"], arrays[f"{part}_names"], prints[part])
-        for part in PARTS
-    }
+    prints, notes = entry.meta["fingerprints"], entry.meta
+    parts = {part: part_of_entry(entry, part) for part in PARTS}
     return ImageSet(
         source=notes["source"],
         kind=notes["kind"],
@@ -167,6 +172,8 @@ def _limited(images: ImageSet, limit: int) -> EntryContents:
         arrays[f"{name}_images"] = part.images[chosen]
         arrays[f"{name}_labels"] = part.labels[chosen]
         arrays[f"{name}_names"] = part.names[chosen]
+        if part.sizes is not None:
+            arrays[f"{name}_sizes"] = part.sizes[chosen]
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
     notes = {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
     return arrays, notes | {"is_cifake": images.cifake, "left": [one.as_note() for one in images.left]}

@@ -57,9 +57,13 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """Decoded pictures in the order given. `pixels`: uint8 bytes [n, 32, 32, 3], zeros where one is left out."""
+    """Decoded pictures in the order given. `pixels`: uint8 bytes [n, 32, 32, 3], zeros where one is left out.
+
+    sizes: (width, height) in pixels of each as delivered, (0, 0) where one is left out.
+    """
 
     pixels: bytes
+    sizes: list[tuple[int, int]]
     skipped: dict[int, str] = field(default_factory=dict)  # position -> reason
     converted: Counter[str] = field(default_factory=Counter)
 
@@ -67,18 +71,20 @@ class Batch:
 def decode_batch(items: Sequence[Item]) -> Batch:
     """Decode encoded pictures. Never raises for a bad picture."""
     pixels: list[bytes] = []
+    sizes: list[tuple[int, int]] = []
     skipped: dict[int, str] = {}
     converted: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is counted here
         for position, item in enumerate(items):
             try:
-                decoded, conversions = decode_image(read_item(item))
+                decoded, conversions, size = _decode(read_item(item))
                 converted.update(conversions)
             except UnreadableError as error:
-                decoded, skipped[position] = bytes(PIXELS), str(error)
+                decoded, size, skipped[position] = bytes(PIXELS), (0, 0), str(error)
             pixels.append(decoded)
-    return Batch(b"".join(pixels), skipped, converted)
+            sizes.append(size)
+    return Batch(b"".join(pixels), sizes, skipped, converted)
 
 
 def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -86,16 +92,21 @@ def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
     Raises UnreadableError: no picture, truncated, several frames, more than 8 bits a channel, too many pixels.
     """
+    return _decode(data)[:2]
+
+
+def _decode(data: bytes) -> tuple[bytes, tuple[str, ...], tuple[int, int]]:
+    """As `decode_image`, and (width, height) in pixels as delivered."""
     if not data:
         raise UnreadableError("empty")
     if _is_plain_jpeg(data):
         # A quarter of Pillow's time, the same pixels. What it cannot decode without a warning, Pillow judges.
         with contextlib.suppress(ValueError):
-            return decode_jpeg(data).tobytes(), ()
+            return decode_jpeg(data).tobytes(), (), (SIZE, SIZE)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _refuse(image)
-            return _to_rgb(image)
+            return *_to_rgb(image), image.size
     except UnreadableError:
         raise
     except UnidentifiedImageError as error:

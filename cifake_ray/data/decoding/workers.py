@@ -33,9 +33,13 @@ _ALONE = 2 * BATCH  # below this, starting processes takes longer than decoding 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`images`: uint8 [n, 32, 32, 3] in the order given, zeros where skipped. `skipped`: position -> reason."""
+    """`images`: uint8 [n, 32, 32, 3] in the order given, zeros where skipped. `skipped`: position -> reason.
+
+    sizes: int32 [n, 2], width and height in pixels as delivered, zeros where skipped.
+    """
 
     images: np.ndarray
+    sizes: np.ndarray
     skipped: dict[int, str]
     converted: dict[str, int]
 
@@ -46,6 +50,7 @@ def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
     Raises WorkError when a decoding process dies.
     """
     images = np.empty((len(items), PIXELS), np.uint8)
+    sizes = np.empty((len(items), 2), np.int32)
     skipped: dict[int, str] = {}
     converted: Counter[str] = Counter()
     done = 0
@@ -53,12 +58,14 @@ def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
         for start, batch in batches:
             count = len(batch.pixels) // PIXELS
             images[start : start + count] = np.frombuffer(batch.pixels, np.uint8).reshape(count, PIXELS)
+            sizes[start : start + count] = batch.sizes
             skipped.update({start + position: reason for position, reason in batch.skipped.items()})
             converted.update(batch.converted)
             done += count
             if progress:
                 progress(done, len(items))
-    return Decoded(images.reshape(-1, SIZE, SIZE, 3), dict(sorted(skipped.items())), dict(sorted(converted.items())))
+    shaped = images.reshape(-1, SIZE, SIZE, 3)
+    return Decoded(shaped, sizes, dict(sorted(skipped.items())), dict(sorted(converted.items())))
 
 
 def in_batches(work: Callable[[Items], T], items: Items) -> Generator[tuple[int, T], None, None]:
