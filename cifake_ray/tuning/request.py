@@ -20,7 +20,7 @@ from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
 from cifake_ray.tuning.ray_cluster.capacity import check_workers, local_capacity, max_concurrent
-from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, warnings_of
+from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, warnings_of
 
 ResultsFault = Callable[[Run], str | None]
 
@@ -136,7 +136,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 def _say_counts(inputs: StudyInputs) -> None:
     train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
     say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
-    for line in warnings_of(inputs.images):
+    for line in [*warnings_of(inputs.images), *small_parts(inputs)]:
         say(line)
 
 
