@@ -19,9 +19,7 @@ Write = Callable[..., Path]
 Command = Callable[..., tuple[int, str, str]]
 
 
-def test_a_format_that_separates_the_classes_is_one_warning(
-    files: Files, write_folder: Write, command: Command
-) -> None:
+def test_a_format_that_separates_the_classes_is_said(files: Files, write_folder: Write, command: Command) -> None:
     for part, seed in (("train", 7000), ("test", 8000)):
         names = files[part, "FAKE"]
         files[part, "FAKE"] = {
@@ -38,7 +36,7 @@ def test_a_format_that_separates_the_classes_is_one_warning(
     ]
 
 
-def test_a_size_that_separates_the_classes_is_one_warning(files: Files, write_folder: Write, command: Command) -> None:
+def test_a_size_that_separates_the_classes_is_said(files: Files, write_folder: Write, command: Command) -> None:
     random = np.random.default_rng(0)
     for (part, label), pictures in files.items():
         for name in pictures:
@@ -51,7 +49,7 @@ def test_a_size_that_separates_the_classes_is_one_warning(files: Files, write_fo
     assert images.train.sizes is not None
     assert images.train.sizes[0].tolist() == [64, 64]
     said = (
-        "the size of a file alone tells FAKE from REAL for 100 % of the images (FAKE mostly 64x64, REAL mostly others)"
+        "the size of a file alone tells FAKE from REAL for 100 % of the images (FAKE mostly 64x64, REAL mostly various)"
     )
     assert [said in line for line in warnings_of(images)].count(True) == 1
     assert said in command("data", "audit", source)[1]
