@@ -1,7 +1,6 @@
 """A trained detector as one module: images in, the logit of FAKE out."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,9 +62,7 @@ class Detector(nn.Module):
     @torch.inference_mode()
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, 3] -> float32 [n], the probability of FAKE, uncalibrated. Raises WorkError for NaN."""
-        size = self._batch()
-        batches = (np.array(images[start : start + size]) for start in range(0, len(images), size))  # may be read-only
-        return _probabilities([self._logits(torch.from_numpy(batch)) for batch in batches])
+        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(images)])
 
     @torch.inference_mode()
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
@@ -83,27 +80,57 @@ class Detector(nn.Module):
         batches = torch.arange(len(part)).split(EVALUATION_BATCH)
         return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
 
-    def _batch(self) -> int:
-        """Images that go through at once: whole batches of the backbone, whose size its last digits depend on."""
+    def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
+        """Inputs of the network, EVALUATION_BATCH images after another, and int64 [n]: all of their rows."""
         if self.frozen is None:
-            return EVALUATION_BATCH
-        whole = math.lcm(*(batch_images(size, self.device.type) for size in self.frozen[0].sizes))
-        return whole * max(EVALUATION_BATCH // whole, 1)
+            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, EVALUATION_BATCH))
+        else:
+            model, _ = self.frozen
+            passes = [self._columns(images, view, size) for view in model.views for size in model.sizes]
+            inputs = (self._joined(columns) for columns in zip(*passes, strict=True))
+        counts = (len(some) for some in _chunks(images, EVALUATION_BATCH))
+        return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
+
+    def _columns(self, images: np.ndarray, view: str, size: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Features of EVALUATION_BATCH images after another, float16 [n, features] a column.
+
+        Extracted in whole batches of the backbone, whose size the last digits depend on and differs between sizes.
+        """
+        whole = batch_images(size, self.device.type)
+        kept: list[np.ndarray] = []
+        for some in _chunks(images, whole * max(EVALUATION_BATCH // whole, 1)):
+            shard = self._extract(some, view, size)
+            kept = [np.concatenate(pair) for pair in zip(kept, shard, strict=True)] if kept else shard
+            while len(kept[0]) >= EVALUATION_BATCH:
+                yield tuple(column[:EVALUATION_BATCH] for column in kept)
+                kept = [column[EVALUATION_BATCH:] for column in kept]
+        if kept and len(kept[0]):
+            yield tuple(kept)
+
+    def _extract(self, pixels: np.ndarray, view: str, size: int) -> list[np.ndarray]:
+        """Features of images uint8 [n, h, w, 3], float16 [n, features] of each of the model's columns."""
+        columns = self.frozen[0].columns if self.frozen else ()
+        shard = extract_shard(
+            pixels, self.backbone, columns=columns, image_size=size, view=view, device=str(self.device)
+        )
+        return [shard[name] for name in columns]
 
     def _inputs(self, images: Tensor) -> Inputs:
         if self.frozen is None:
             return ImageInputs(images.to(self.device), self.model.views)
         model, _ = self.frozen
-        pixels, device = images.numpy(force=True), str(self.device)
-        views = []
-        for view in model.views:
-            shards = [
-                extract_shard(pixels, self.backbone, columns=model.columns, image_size=size, view=view, device=device)
-                for size in model.sizes
-            ]
-            columns = (shard[name] for shard in shards for name in model.columns)
-            views.append(tuple(torch.from_numpy(column).to(self.device) for column in columns))
-        return FeatureInputs(tuple(views))
+        pixels = images.numpy(force=True)
+        return self._joined([self._extract(pixels, view, size) for view in model.views for size in model.sizes])
+
+    def _joined(self, passes: Sequence[Sequence[np.ndarray]]) -> FeatureInputs:
+        """Inputs from the features of each pass, in order of view and size."""
+        assert self.frozen is not None
+        sizes = len(self.frozen[0].sizes)
+        of_views = (passes[at : at + sizes] for at in range(0, len(passes), sizes))
+        return FeatureInputs(tuple(
+            tuple(torch.from_numpy(column).to(self.device) for columns in of_view for column in columns)
+            for of_view in of_views
+        ))  # fmt: skip
 
     def _logits(self, images: Tensor) -> Tensor:
         return self._mean_logits(self._inputs(images), torch.arange(len(images), device=self.device))
@@ -113,6 +140,10 @@ class Detector(nn.Module):
         prepare = preparation(self.model)
         views = [self.network(prepare(view)) for view in inputs.views(rows)]
         return -torch.stack(views).double().mean(0)
+
+
+def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (images[start : start + size] for start in range(0, len(images), size))
 
 
 def _probabilities(logits: list[Tensor]) -> np.ndarray:
