@@ -41,7 +41,8 @@ class Resources(Strict):
 
 
 class Data(Strict):
-    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images.
+    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
+    and of a quarter as many test images (at least 20); validation is taken from the train images as always.
 
     `leave_out`: subjects (told by CIFAKE's file names) that neither train nor validate; the test part keeps them.
     """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cifake_ray.address import check_address
 from cifake_ray.console import say
 from cifake_ray.data import absolute_source, check_images_here
+from cifake_ray.data.sources.find import refuse_undivided
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.runs.faults import storage_faults_interrupt
@@ -106,6 +107,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         check_new_study(request, searching=False)
     check_address(request.address)
     if run is None:
+        refuse_undivided(experiment.data.source)
         say_opening(experiment, request.name, run)
     say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
