@@ -53,6 +53,13 @@ def raylet_socket() -> str:
     return str(worker._global_node.raylet_socket_name)
 
 
+def logs_folder() -> str:
+    """Path of the folder of logs of the Ray that this process is connected to."""
+    from ray._private import worker
+
+    return str(worker._global_node.get_logs_dir_path())
+
+
 def node_of_trial(trial: Any) -> str:
     """Id of the node that a Tune trial's actor runs on. Raises KeyError or AttributeError when the actor is gone."""
     from ray._private.state import actors

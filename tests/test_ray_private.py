@@ -49,6 +49,11 @@ def test_the_raylets_socket_is_there() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_the_logs_of_the_raylet_lie_in_the_folder_of_logs() -> None:
+    assert list(Path(ray_private.logs_folder()).glob("raylet.*"))
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_the_node_of_a_trials_actor_is_found() -> None:
     @ray.remote(num_cpus=0)
     class Actor:

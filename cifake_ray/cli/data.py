@@ -109,6 +109,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for label, kinds in found["encoding"].items():
         tallies = (", ".join(f"{count:,} {name}" for name, count in kind.items()) for kind in kinds.values())
         yield f"{f'files {label}':20} {'; '.join(tallies)}"
+    yield from _giveaways(found["encoding"])
     for label, tables in found["jpeg"].items():
         yield from _tables(label, tables)
 
@@ -131,6 +132,15 @@ def _share(counts: dict[str, Any]) -> Iterator[str]:
         images = {label: count["images"] for label, count in of_part.items()}
         if said := unbalanced(part, images):
             yield f"unbalanced           {said}"
+
+
+def _giveaways(encoding: dict[str, Any]) -> Iterator[str]:
+    """A line where format or size alone tell the class."""
+    from cifake_ray.data.audit.giveaways import giveaway
+
+    for what in ("format", "size"):
+        if said := giveaway(what, {label: kinds[f"{what}s"] for label, kinds in encoding.items()}):
+            yield f"warning              {said}"
 
 
 def _damaged(files: list[dict[str, str]]) -> str:

@@ -150,9 +150,22 @@ def print_evaluation(result: dict[str, Any]) -> None:
         print(f"  the model calls every image {result['only_answer']}")
     elif fresh["auc"]["value"] < 0.5:
         print("  an AUC below 0.5 is worse than chance")
+    for line in _domain_lines(result.get("domain"), result["test_images"]):
+        print(f"  {line}")
     copies = f"{result['duplicates_removed']:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
     print(f"  {copies if result['copies_looked_for'] else looked}")
+
+
+def _domain_lines(domain: dict[str, Any] | None, images: int) -> list[str]:
+    """How many images are unlike those of validation, or why that is unknown; nothing without statistics of these."""
+    if domain is None or (domain["unknown"] and not domain["reason"]):
+        return []
+    if domain["unknown"]:
+        return [f"domain unknown: {domain['reason']}"]
+    said = f"{domain['outside']:,} of {images:,} are outside what the model knows"
+    most = f", and its answer to them means nothing; most often: {domain['reason']}" if domain["outside"] else ""
+    return [said + most]
 
 
 def print_prediction(result: dict[str, Any]) -> None:
@@ -164,6 +177,8 @@ def print_prediction(result: dict[str, Any]) -> None:
     remarks = list(result["remarks"])
     if result["domain"] == "outside":
         remarks.insert(0, f"the answer means nothing, the picture is unlike those of validation: {result['reason']}")
+    elif result["reason"]:
+        remarks.insert(0, f"domain unknown: {result['reason']}")
     note = f"  ({'; '.join(remarks)})" if remarks else ""
     print(f"{result['label']}  p(FAKE) {_probability(result['p_fake'])}  {name}{note}")
 

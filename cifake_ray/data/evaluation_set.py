@@ -13,7 +13,7 @@ from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 
-_SUBSET = "labelled 2"  # its name among the cache entries of a source
+_SUBSET = "labelled 3"  # its name among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
 
 

@@ -56,6 +56,16 @@ class ImageTable:
         return {name: np.asarray(self.columns[name].combine_chunks().indices, np.int64) for name in names}
 
     @property
+    def sizes(self) -> np.ndarray:
+        """Width and height as delivered, in pixels: int32 [n, 2]."""
+        return np.stack([np.asarray(self.columns[side]) for side in ("width", "height")], axis=1)
+
+    @property
+    def formats(self) -> list[str]:
+        """Format of each file, such as JPEG; "" where there was no file."""
+        return [name or "" for name in self.columns["format"].to_pylist()]
+
+    @property
     def parts(self) -> list[str]:
         """The parts that have a picture, in the order in which they stand."""
         return [str(part) for part in self.columns["part"].unique().to_pylist()]

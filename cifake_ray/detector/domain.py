@@ -5,6 +5,8 @@ that side (properties are skewed). A picture's score is the largest of these. Ab
 validation images' scores the picture is outside.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as np
 
 PERCENTILE = 99.0
+NEEDED = math.ceil(100 / (100 - PERCENTILE))  # validation images: with fewer, none lies above the percentile
+_BATCH = 1024  # images whose properties are computed at once
 _TAILS = (0.5, 50.0, 99.5)  # percentiles
 _LEAST = 0.02  # unit of a property that is the same for all images; sizes are in octaves: 32 and 33 px differ by 0.044
 _TEXTURE = ("brightness", "contrast", "colour", "fine detail", "detail at two pixels", "flat area")
@@ -20,7 +24,10 @@ _SIZES = ("width", "height")
 
 @dataclass(frozen=True)
 class Judged:
-    """`domain`: inside, outside or unknown (the model has no statistics); `score` and `reason` are None if unknown."""
+    """`domain`: inside, outside or unknown (no statistics, or of too few images); `score`: None if unknown.
+
+    reason: why a picture is outside, or why that is unknown of a model that has statistics; else None.
+    """
 
     domain: str
     score: float | None = None
@@ -83,12 +90,33 @@ def judge_domain(
     """Each picture against the model's validation images. sizes: (width, height) in pixels as delivered."""
     if not domain:
         return [Judged("unknown") for _ in sizes]
+    if domain["images"] < NEEDED:
+        return [Judged("unknown", reason=_too_few(domain["images"])) for _ in sizes]
     values = np.hstack([properties(images), np.log2(np.asarray(sizes, np.float64).reshape(-1, 2))])
     columns = {name: values[:, at] for at, name in enumerate((*_TEXTURE, *_SIZES))}
     stated = domain["properties"]
     scores = np.stack([_distance(columns[one["name"]], one) for one in stated], axis=1)
     return [_judged(domain, row, sizes[at], {name: column[at] for name, column in columns.items()})
             for at, row in enumerate(scores)]  # fmt: skip
+
+
+def count_domain(
+    domain: Mapping[str, Any] | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]
+) -> dict[str, Any]:
+    """How many pictures are inside, outside and unknown, and the most frequent reason; arguments as `judge_domain`."""
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for start in range(0, len(images), _BATCH):
+        some = slice(start, start + _BATCH)
+        for judged in judge_domain(domain, images[some], sizes[some]):
+            counts[judged.domain] += 1
+            reasons.update([judged.reason] if judged.reason else [])
+    number = {name: counts[name] for name in ("inside", "outside", "unknown")}
+    return number | {"reason": reasons.most_common(1)[0][0] if reasons else None}
+
+
+def _too_few(images: int) -> str:
+    return f"the model has {images} validation images, and {NEEDED} are needed to tell which pictures are unlike them"
 
 
 def _distance(values: np.ndarray, stated: Mapping[str, Any]) -> np.ndarray:

@@ -1,7 +1,5 @@
 """A trained detector as one module: images in, the logit of FAKE out."""
 
-import itertools
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -65,9 +63,7 @@ class Detector(nn.Module):
     @torch.inference_mode()
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, 3] -> float32 [n], the probability of FAKE, uncalibrated. Raises WorkError for NaN."""
-        size = self._batch()
-        batches = (np.array(images[start : start + size]) for start in range(0, len(images), size))  # may be read-only
-        return _probabilities([self._logits(torch.from_numpy(batch)) for batch in batches])
+        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(images)])
 
     @torch.inference_mode()
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
@@ -84,28 +80,57 @@ class Detector(nn.Module):
         batches = torch.arange(len(part)).split(EVALUATION_BATCH)
         return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
 
-    def _batch(self) -> int:
-        """Images that go through at once: whole batches of the backbone, whose size its last digits depend on."""
-        passes = self.passes(self.model.views[0])
-        if not passes:
-            return EVALUATION_BATCH
-        whole = math.lcm(*(batch_images(spec.image_size, self.device.type) for spec in passes))
-        return whole * max(EVALUATION_BATCH // whole, 1)
+    def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
+        """Inputs of the network, EVALUATION_BATCH images after another, and int64 [n]: all of their rows."""
+        inputs: Iterator[Inputs]
+        if self.model.takes_features:
+            streams = [self._columns(images, spec) for of_view in self._specs() for spec in of_view]
+            inputs = (self._joined(columns) for columns in zip(*streams, strict=True))
+        else:
+            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, EVALUATION_BATCH))
+        counts = (len(some) for some in _chunks(images, EVALUATION_BATCH))
+        return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
+
+    def _columns(self, images: np.ndarray, spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
+        """Features of EVALUATION_BATCH images after another, float16 [n, d] a column.
+
+        Extracted in whole batches of the backbone, whose size the last digits depend on and differs between passes.
+        """
+        whole = batch_images(spec.image_size, self.device.type)
+        kept: list[np.ndarray] = []
+        for some in _chunks(images, whole * max(EVALUATION_BATCH // whole, 1)):
+            shard = self._extract(some, spec)
+            kept = [np.concatenate(pair) for pair in zip(kept, shard, strict=True)] if kept else shard
+            while len(kept[0]) >= EVALUATION_BATCH:
+                yield [column[:EVALUATION_BATCH] for column in kept]
+                kept = [column[EVALUATION_BATCH:] for column in kept]
+        if kept and len(kept[0]):
+            yield kept
+
+    def _extract(self, pixels: np.ndarray, spec: FeatureSpec) -> list[np.ndarray]:
+        """float16 [n, d] of each column that the network takes of a pass; pixels: uint8 [n, h, w, 3]."""
+        shard = extract_shard(
+            pixels, self.backbone(spec), columns=spec.taken, image_size=spec.image_size, view=spec.view,
+            device=str(self.device),
+        )  # fmt: skip
+        return [shard[name] for name in spec.taken]
+
+    def _specs(self) -> list[list[FeatureSpec]]:
+        return [self.passes(view) for view in self.model.views]
 
     def _inputs(self, images: Tensor) -> Inputs:
         if not self.model.takes_features:
             return ImageInputs(images.to(self.device), self.model.views)
         pixels = images.numpy(force=True)
-        each = ([self._features(pixels, spec) for spec in self.passes(view)] for view in self.model.views)
-        return FeatureInputs(tuple(tuple(itertools.chain(*of_view)) for of_view in each))
+        return self._joined([self._extract(pixels, spec) for of_view in self._specs() for spec in of_view])
 
-    def _features(self, pixels: np.ndarray, spec: FeatureSpec) -> list[Tensor]:
-        """float16 [n, d] of each column that the network takes of a pass."""
-        shard = extract_shard(
-            pixels, self.backbone(spec), columns=spec.taken, image_size=spec.image_size, view=spec.view,
-            device=str(self.device),
-        )  # fmt: skip
-        return [torch.from_numpy(shard[name]).to(self.device) for name in spec.taken]
+    def _joined(self, passes: Sequence[Sequence[np.ndarray]]) -> FeatureInputs:
+        """Inputs from the columns of each pass, in order of view and pass."""
+        each = iter(passes)
+        of_views = [[column for _ in of_view for column in next(each)] for of_view in self._specs()]
+        return FeatureInputs(tuple(
+            tuple(torch.from_numpy(column).to(self.device) for column in of_view) for of_view in of_views
+        ))  # fmt: skip
 
     def _logits(self, images: Tensor) -> Tensor:
         return self._mean_logits(self._inputs(images), torch.arange(len(images), device=self.device))
@@ -115,6 +140,10 @@ class Detector(nn.Module):
         prepare = family_of(self.model).prepare(self.model)
         views = [self.network(prepare(view)) for view in inputs.views(rows)]
         return -torch.stack(views).double().mean(0)
+
+
+def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (images[start : start + size] for start in range(0, len(images), size))
 
 
 def _probabilities(logits: list[Tensor]) -> np.ndarray:

@@ -5,10 +5,15 @@ import re
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from cifake_ray.console import progress
+from cifake_ray.data.decoding.decode import SIZE
 from cifake_ray.detector.decision import NOTE, only_answer, scores
+from cifake_ray.detector.domain import count_domain
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import use_all_cores
+from cifake_ray.detector.note import read_model_note
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
 from cifake_ray.runs.run import Run, write_json, writing
@@ -43,10 +48,17 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     }
     if source is None or found.other is None:
         return result
+    result["domain"] = _domain(run, found)
     result |= {"threshold": NOTE, "at_threshold": scores(labels[fresh], p_fake[fresh])}
     with writing(run):
         note_evaluation(run, source, result)
     return result
+
+
+def _domain(run: Run, found: Scored) -> dict[str, Any]:
+    """How many of other images are unlike those that the model was validated on; their sizes count as delivered."""
+    part = found.part
+    return count_domain(read_model_note(run)[0].get("domain"), part.images, part.table.sizes.tolist())
 
 
 def _about(found: Scored) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Resources(Strict):
 
 
 class Data(Strict):
-    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images.
+    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
+    and of a quarter as many test images (at least 20); validation is taken from the train images as always.
 
     `leave_out`: subjects (told by the data set's card) that neither train nor validate; the test part keeps them.
     """

@@ -67,7 +67,7 @@ def _gain_words(study: Study) -> str:
 
 def _duration(study: Study) -> str:
     seconds = number(study.environment, "seconds")
-    return "" if math.isnan(seconds) or seconds <= 0 else duration(seconds)
+    return "" if math.isnan(seconds) or seconds <= 0 else f"{duration(seconds)} without start and decoding"
 
 
 def _settings(study: Study) -> str:

@@ -296,7 +296,7 @@ def _environment_facts(study: Study) -> list[tuple[str, str]]:
         *[("Weights", _weights(weights)) for weights in _listed(environment.get("weights"))],
         ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
         ("Trials at once", formatting.whole(environment.get("max_concurrent"))),
-        ("Wall time", formatting.wall_time(number(environment, "seconds"))),
+        ("Wall time without start and decoding", formatting.wall_time(number(environment, "seconds"))),
     ]
     if features:
         facts.append(

@@ -255,7 +255,8 @@ def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     found = [
         "Test % is the headline: the mean over seeds on test images that are not exact duplicates of train images; "
         "gain, constant answer, balanced accuracy, AUC, F1 (positive class FAKE) and ECE belong to the same images. "
-        "Beside it, the accuracy on all test images. Rows are sorted by Test %.",
+        "Beside it, the accuracy on all test images. Rows are sorted by Test %. The best model on top is that of the "
+        "highest Test %; rows on the synthetic sample compete only where no study on other images is tested.",
         "Constant answer: share of the larger class of the test images, which a model reaches that gives one answer to "
         "everything. Balanced: mean of the shares of FAKE and of REAL images that are judged rightly.",
         "Gain: what tuning added to the test accuracy of the study's baseline, which was retrained with the same "
@@ -280,7 +281,10 @@ def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
 
 def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What a reader of the table in a terminal must know at least."""
-    found = ["Test %: mean over seeds, without test images that equal a train image; intervals 95 %."]
+    found = [
+        "Test %: mean over seeds, without test images that equal a train image; intervals 95 %. Gap: train % minus "
+        "val %, in points. Core-s: CPU seconds of all trials, without feature extraction and retraining."
+    ]
     if (frame["role"] == "reference").any():
         found.append("Reference rows are claims of others, not measured here.")
     return found + _warnings(studies, frame)

@@ -30,4 +30,4 @@ def best_of_run(path: Path, *, data: str | None, seed: int | None, settings: lis
     tree = experiment.with_params(winner["params"]).model_dump(mode="json", by_alias=True)
     options = {"data.source": data or readable_source(run, experiment), "training.seed": seed}
     overrides = [*settings, *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
-    return validate_experiment(override(tree, overrides), str(run.experiment_file))
+    return validate_experiment(override(tree, overrides), str(run.experiment_file), file=tree)

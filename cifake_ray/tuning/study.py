@@ -192,6 +192,8 @@ class Study:
             self.display.retrain(len(waiting))
             self.display.update(force=True)  # the lines of the trials that have ended come first
             say_phase(self.record.experiment, "retraining", "winner and baseline with fresh seeds, then the test")
+        elif self.plan:
+            say_phase(self.record.experiment, "retraining", "kept: winner and baseline are those of before")
         return ListSearch(waiting, self.places, self._on_end)
 
     def _on_end(self, name: str, failure: str | None) -> None:

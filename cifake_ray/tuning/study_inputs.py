@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train, train_duplicates
-from cifake_ray.data.audit.balance import unbalanced
+from cifake_ray.data.audit.balance import few_images, unbalanced
+from cifake_ray.data.audit.giveaways import giveaways_of
 from cifake_ray.data.images import remarks
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
@@ -46,10 +49,24 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
 
 
 def warnings_of(images: ImageSet) -> list[str]:
-    """What a person should know before the first trial: what was left out or converted, a class that prevails."""
-    counts = {label: int((images.train.labels == code).sum()) for code, label in enumerate(LABELS)}
-    said = unbalanced("train", counts)
-    return [*remarks(images), *([f"warning: {said}"] if said else [])]
+    """What a person should know of images before the first trial.
+
+    That is: what was left out or converted, a class that prevails, a file format or size that tells the class.
+    """
+    train = images.train
+    said = [unbalanced("train", _counts(train.labels)), *giveaways_of(train.labels, train.table.formats, train.table.sizes)]
+    return [*remarks(images), *(f"warning: {one}" for one in said if one)]
+
+
+def small_parts(inputs: StudyInputs) -> list[str]:
+    """A warning when validation or test have so few images that their accuracies say little; else nothing."""
+    validation = inputs.images.train.labels[inputs.split.validation]
+    said = few_images({"validation": _counts(validation), "test": _counts(inputs.images.test.labels)})
+    return [f"warning: {said}"] if said else []
+
+
+def _counts(labels: np.ndarray) -> dict[str, int]:
+    return {label: int((labels == code).sum()) for code, label in enumerate(LABELS)}
 
 
 def _load(experiment: Experiment) -> ImageSet:

@@ -220,6 +220,16 @@ def test_images_of_one_class_only_are_refused(
     assert not storage.exists()
 
 
+@pytest.mark.parametrize("verb", ["tune", "train"])
+def test_a_folder_that_is_not_divided_is_refused_before_anything_is_said_of_the_study(
+    call: Call, yaml_file: Path, storage: Path, tmp_path: Path, verb: str
+) -> None:
+    folder = write_images(tmp_path / "images") / "train"
+    ended = call(verb, yaml_file, "--storage", storage, "--data", folder)
+    refused(ended, "not divided into train and test")
+    assert len(ended.err.splitlines()) == 1
+
+
 def test_a_folder_without_a_readable_image_is_refused(
     call: Call, yaml_file: Path, storage: Path, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from cifake_ray.models.head import Head
 from cifake_ray.models.registry import family_of
 from cifake_ray.models.weights import resolve_weights
 from cifake_ray.runs.run import Run
+from cifake_ray.training.extract import extract_shard
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 CopyOf = Callable[..., Run]
@@ -111,6 +112,24 @@ def test_cached_features_and_extraction_give_the_same_predictions(kind: str) -> 
     cached = detector.p_fake_of_part(images.test)
     np.testing.assert_allclose(detector.p_fake(images.test.images), cached, atol=1e-3)
     np.testing.assert_array_equal(detector.p_fake_of_part(images.test), cached)
+
+
+def test_sizes_of_unlike_batches_take_no_more_images_at_once_and_give_the_same_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    detector = views_detector()  # batches of 128 images at 32 px and of 81 at 40 px, whose common multiple is 10,368
+    images = np.random.default_rng(1).integers(0, 256, (350, 32, 32, 3), dtype=np.uint8)
+    together, taken = detector.p_fake(images), list[int]()
+
+    def extract(pixels: np.ndarray, *arguments: Any, **options: Any) -> dict[str, np.ndarray]:
+        taken.append(len(pixels))
+        return extract_shard(pixels, *arguments, **options)
+
+    monkeypatch.setattr("cifake_ray.detector.module.EVALUATION_BATCH", 100)
+    monkeypatch.setattr("cifake_ray.detector.module.extract_shard", extract)
+    np.testing.assert_allclose(detector.p_fake(images), together, rtol=1e-6)
+    assert max(taken) == 128
+    assert sum(taken) == 4 * len(images)
 
 
 def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -> None:

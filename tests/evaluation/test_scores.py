@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cifake_ray.cli.show import print_evaluation
 from cifake_ray.data import load_images
 from cifake_ray.detector.load import load_detector
 from cifake_ray.errors import InputError
@@ -289,6 +290,26 @@ def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_traine
     assert result["at_threshold"]["images"] == 20
     assert result["test"]["accuracy"] != result["test_dedup"]["accuracy"]
     assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result["at_threshold"]
+
+
+def test_evaluate_says_how_many_other_images_are_outside_what_the_model_knows(
+    scored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 48, 64, 3), dtype=np.uint8)
+    folder = write_folder(tmp_path / "large", pixels[:10], pixels)
+    result = evaluate_run(scored, str(folder))
+    reason = "64 x 48 px; the model knows images of 32 px"
+    assert result["domain"] == {"inside": 0, "outside": 20, "unknown": 0, "reason": reason}
+    print_evaluation(result)
+    said = capsys.readouterr().out
+    assert (
+        f"20 of 20 are outside what the model knows, and its answer to them means nothing; most often: {reason}" in said
+    )
+    note = json.loads((scored.best / "model.json").read_text())
+    note["domain"]["images"] = 3
+    (scored.best / "model.json").write_text(json.dumps(note))
+    print_evaluation(evaluate_run(scored, str(folder)))
+    assert "domain unknown: the model has 3 validation images, and 100 are needed" in capsys.readouterr().out
 
 
 def test_evaluate_on_nothing_but_copies_is_refused(copy_of: CopyOf, tmp_path: Path) -> None:

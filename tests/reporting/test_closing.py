@@ -21,7 +21,7 @@ def test_result_settings_path_and_next_commands_are_four_lines(
     assert result.startswith(
         "mine: 95.15 % [92.55, 96.88] on 392 test images, mean of 3 retrainings · tuning gained 5.10 [2.92, 7.28] "
     )
-    assert result.endswith("points · 14 min")
+    assert result.endswith("points · 14 min without start and decoding")
     assert winner.startswith("  winner: trial ")
     assert "lr " in winner
     assert where == f"  run: {run.absolute()}"

@@ -14,7 +14,7 @@ from cifake_ray.data.datasets.sample import CARD as SAMPLE
 from cifake_ray.experiment import save_experiment
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.tables import COLUMNS, comparison_table
-from cifake_ray.reporting.text import headlines, markdown, missing, terminal_table
+from cifake_ray.reporting.text import headlines, markdown, missing, short_notes, terminal_table
 from cifake_ray.stats.intervals import wilson
 
 from .conftest import MakeRun, store_predictions
@@ -268,3 +268,10 @@ def test_train_without_a_search_is_trained_not_tuned(make_run: MakeRun) -> None:
     (run / "experiment.yaml").write_text(save_experiment(experiment))
     frame = comparison_table([load(run)])
     assert list(frame["role"]) == ["trained", "reference", "reference", "reference"]
+
+
+def test_short_names_of_the_terminal_table_are_explained_below_it(make_run: MakeRun) -> None:
+    studies = [load(make_run())]
+    notes = " ".join(short_notes(studies, comparison_table(studies)))
+    assert "Gap: train % minus val %" in notes
+    assert "Core-s: CPU seconds of all trials" in notes
