@@ -92,9 +92,8 @@ class StudyRecord:
     def best(self) -> TrialRow | None:
         """The trial with the best epoch so far, failed ones left out; the earlier one of equals."""
         metric = self.experiment.search.metric
-        sign = 1 if metric == "val_accuracy" else -1
         rows = [row for row in self.rows.values() if row.status != "failed" and row.value(metric) is not None]
-        return max(rows, key=lambda row: (sign * (row.value(metric) or 0.0), -row.trial_id), default=None)
+        return max(rows, key=lambda row: (metric.score(row.value(metric) or 0.0), -row.trial_id), default=None)
 
     def start(self, number: int, params: dict[str, Any]) -> TrialRow:
         """A trial begins, or an interrupted one goes on."""

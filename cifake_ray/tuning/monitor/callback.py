@@ -54,8 +54,7 @@ class StopConditions:
         value = best.value(self.search.metric) if best else None
         if value is None:
             return None
-        reached = value >= self.search.target if self.search.metric == "val_accuracy" else value <= self.search.target
-        return "target" if reached else None
+        return "target" if self.search.metric.reached(value, self.search.target) else None
 
     def check_signal(self) -> None:
         """Before the first trial: raises StudyStopped after a signal."""

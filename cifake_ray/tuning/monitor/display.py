@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cifake_ray.console import counted, duration, percent, print_note, say
-from cifake_ray.experiment import Metric
+from cifake_ray.console import counted, duration, print_note, say
 from cifake_ray.runs.run import STATUSES, in_job
 from cifake_ray.tuning.estimate.forecast import EXPECTED_SHARE, Forecast, State, Work
 from cifake_ray.tuning.monitor.callback import StopConditions
@@ -103,8 +102,8 @@ class Display:
         total = self.guard.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
-            parts.append(f"best {_value(best.value(self.guard.search.metric), self.guard.search.metric)} "
-                         f"(trial {best.trial_id})")  # fmt: skip
+            metric = self.guard.search.metric
+            parts.append(f"best {metric.shown(best.value(metric))} (trial {best.trial_id})")
         parts.append(f"{duration(time.monotonic() - self.began)} so far")
         if (seconds := self.seconds_left()) is not None:
             parts.append(f"about {duration(round(seconds))} left")
@@ -116,7 +115,7 @@ class Display:
 
     def line(self, row: TrialRow) -> str:
         metric = self.guard.search.metric
-        outcome = row.error if row.status == "failed" else f"{metric} {_value(row.value(metric), metric)}"
+        outcome = row.error if row.status == "failed" else f"{metric} {metric.shown(row.value(metric))}"
         epochs = f"{len(row.curve)} of {counted(self.record.experiment.training.epochs, 'epoch')}"
         status = _WORDS.get(row.status, row.status)
         settings = f" ({_settings(row.params)})" if row.params else ""
@@ -125,9 +124,8 @@ class Display:
     def _best_shown(self) -> TrialRow | None:
         """The best of the trials that a line was printed for."""
         metric = self.guard.search.metric
-        sign = 1 if metric == "val_accuracy" else -1
         rows = [row for row in self.record.rows.values() if row.trial_id in self.shown and row.status != "failed"]
-        valued = [(sign * value, -row.trial_id, row) for row in rows if (value := row.value(metric)) is not None]
+        valued = [(metric.score(value), -row.trial_id, row) for row in rows if (value := row.value(metric)) is not None]
         return max(valued, key=lambda found: found[:2])[2] if valued else None
 
     def title(self) -> str:
@@ -149,7 +147,7 @@ class Display:
         best = self.record.best()
         for row in self._rows(best):
             last = row.curve[max(row.curve)][metric] if row.curve else None
-            cells = [_value(last, metric), _value(row.value(metric), metric)]
+            cells = [metric.shown(last), metric.shown(row.value(metric))]
             cells += [_short(row.best.get(second))] if second else []
             style = "bold green" if best is row else "dim" if row.status in ("stopped", "failed") else ""
             progress = f"{len(row.curve)}/{epochs}"
@@ -234,13 +232,6 @@ def folded(params: dict[str, Any]) -> str:
 
 def _settings(params: dict[str, Any]) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in params.items())
-
-
-def _value(value: float | None, metric: Metric) -> str:
-    """An accuracy in percent, a loss as a number; empty for None."""
-    if value is None:
-        return ""
-    return percent(value) if metric == "val_accuracy" else f"{value:.4f}"
 
 
 def _short(value: Any) -> str:

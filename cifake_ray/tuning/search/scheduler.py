@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, Metric
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 fill every share evenly, whatever their number
@@ -115,8 +115,7 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
     search, epochs = experiment.search, experiment.training.epochs
     if search.scheduler == "none":
         return FIFOScheduler()
-    mode = "max" if search.metric == "val_accuracy" else "min"
-    grace = min(search.grace_epochs, epochs)
+    mode, grace = search.metric.mode, min(search.grace_epochs, epochs)
     scheduler: _SearchOnly
     if search.scheduler == "median":  # compares the best of a trial with the others' means: it takes the plain metric
         # it would pause trials while there are too few to compare with, unless they must run for ever first
@@ -131,11 +130,10 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
     return scheduler
 
 
-def _reports(row: TrialRow, metric: str) -> list[dict[str, Any]]:
+def _reports(row: TrialRow, metric: Metric) -> list[dict[str, Any]]:
     """What the trial reported after each epoch, the best so far with it."""
-    better = max if metric == "val_accuracy" else min
     values = [epoch[metric] for _, epoch in sorted(row.curve.items())]
-    best = accumulate(values, better)
+    best = accumulate(values, lambda so_far, value: metric.best((so_far, value)))
     return [
         {"epoch": e, metric: v, f"best_{metric}": b} for e, v, b in zip(sorted(row.curve), values, best, strict=True)
     ]
