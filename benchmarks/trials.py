@@ -45,7 +45,7 @@ def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     from cifake_ray.runs.run import create_run
     from cifake_ray.tuning.ray_cluster import capacity
 
-    capacity.local_capacity = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
+    capacity.local_node = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
     from cifake_ray.tuning.ray_cluster.session import ray_session, waiting_processes
 
     search = {"trials": trials, "scheduler": "none", "winner_seeds": 0}

@@ -12,7 +12,8 @@ from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment
-from cifake_ray.tuning.request import StudyRequest, planned_concurrency
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
+from cifake_ray.tuning.request import StudyRequest
 from cifake_ray.tuning.study_inputs import no_subjects
 
 _TRIED = 20  # images of a class, of which one must be readable
@@ -21,7 +22,7 @@ _TRIED = 20  # images of a class, of which one must be readable
 def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     """Trials at once, and what was found or not checked, a line each. Raises InputError as the study would."""
     experiment = request.experiment
-    slots = planned_concurrency(experiment)
+    slots = Capacity.here(experiment).trials
     check_address(request.address)
     lines = [] if request.resume else _rehearse_images(experiment.data.source, bool(experiment.data.leave_out))
     lines += _rehearse_weights(experiment)

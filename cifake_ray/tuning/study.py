@@ -83,7 +83,7 @@ def _run(
         context, spent = gather_context(experiment, run, inputs, guard.check_signal)
         if spent and spent["extracted"]:
             environment["features"] = spent
-        study = Study(record, build_trainable(context), guard, places, nodes, inputs, spent)
+        study = Study(record, build_trainable(context, places.capacity.bundle), guard, places, nodes, inputs, spent)
         environment["ended"] = study.tune()
         study.retrain()
     except StudyStopped as stop:

@@ -18,7 +18,7 @@ from cifake_ray.runs.run import resume_command
 from cifake_ray.signals import deferred
 from cifake_ray.tuning.monitor.failures import ProcessFailures
 from cifake_ray.tuning.monitor.gauges import StudyGauges
-from cifake_ray.tuning.ray_cluster.capacity import trial_request
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
 from cifake_ray.tuning.record import StudyRecord
 
@@ -157,8 +157,8 @@ class Watch(tune.Callback):  # type: ignore[misc]
             raise StudyStopped(reason)
 
     def _why_none(self) -> str:
-        asked = trial_request(self.record.experiment.resources)
-        what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in asked.items() if wanted)
+        asked = Capacity(self.record.experiment).request
+        what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in asked.items())
         return f"a trial to start: it asks for {what}, {free_resources()}"
 
     def _end_trials(self, actors: list[Any]) -> None:
