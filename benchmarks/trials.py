@@ -52,17 +52,20 @@ def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     experiment = Experiment.model_validate(EXPERIMENT | {"search": search})
     with ray_session(None, experiment), waiting_processes():
         from cifake_ray.tuning.environment import gather_context
-        from cifake_ray.tuning.monitor.callback import StopConditions
+        from cifake_ray.tuning.monitor.assembly import study_callbacks
+        from cifake_ray.tuning.monitor.stopping import StopSignal
         from cifake_ray.tuning.record import StudyRecord
         from cifake_ray.tuning.study import Study
         from cifake_ray.tuning.study_inputs import gather_inputs
         from cifake_ray.tuning.trial.trainable import build_trainable
 
-        run, guard = create_run(folder, "run", experiment), StopConditions(experiment.search)
-        context, _ = gather_context(experiment, run, gather_inputs(experiment), guard.check_signal)
-        trainable = build_trainable(context, partial(idle, folder, seconds))
-        record = StudyRecord(run, experiment)
-        Study(record, trainable, guard, capacity.Slots(experiment, own=True), None, 1).tune()
+        run, stop, inputs = create_run(folder, "run", experiment), StopSignal(), gather_inputs(experiment)
+        context, spent = gather_context(experiment, run, inputs, stop.check)
+        record, slots = StudyRecord(run, experiment), capacity.Slots(experiment, own=True)
+        trainable = build_trainable(context, slots.capacity.bundle, partial(idle, folder, seconds))
+        study = Study(record, trainable, slots, study_callbacks(record, inputs, spent, slots.capacity, stop, None))
+        with study.followed():
+            study.tune()
     check_reports([len(row.curve) for row in record.rows.values()], trials)
 
 

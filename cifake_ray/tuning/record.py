@@ -61,6 +61,7 @@ class StudyRecord:
         self.run, self.experiment = run, experiment
         self.rows: dict[int, TrialRow] = {}
         self.fault: str | None = None  # why the storage cannot be written any more
+        self.deaths: dict[str, str] = {}  # how a trial's process died last, by the trial's name
         check_journal(run, experiment)
         mend_journal(run)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
