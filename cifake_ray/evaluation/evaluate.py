@@ -5,10 +5,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-import numpy as np
-
 from cifake_ray.console import progress
-from cifake_ray.data.decoding.decode import SIZE
 from cifake_ray.detector.decision import NOTE, only_answer, scores
 from cifake_ray.detector.domain import count_domain
 from cifake_ray.detector.load import load_detector

@@ -16,13 +16,14 @@ from cifake_ray.experiment.file import (
     save_experiment,
     validate_experiment,
 )
+from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import Metric, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [

@@ -95,10 +95,8 @@ def check_sense(experiment: Experiment, where: str) -> None:
         )
     if search.time_budget_s is not None and search.time_budget_s < 1:
         raise InputError(f"{where}: search.time_budget_s: less than a second, {search.time_budget_s:g}; give more")
-    if search.target is not None and search.metric == "val_accuracy" and not 0 < search.target <= 1:
-        raise InputError(f"{where}: search.target: an accuracy lies between 0 and 1, found {search.target:g}")
-    if search.target is not None and search.metric == "val_loss" and not 0 < search.target < 100:
-        raise InputError(f"{where}: search.target: a loss lies between 0 and 100, found {search.target:g}")
+    if search.target is not None and (why := search.metric.impossible(search.target)):
+        raise InputError(f"{where}: search.target: {why}, found {search.target:g}")
 
 
 def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:

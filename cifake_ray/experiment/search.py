@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from cifake_ray.experiment.values import Metric, SecondObjective, Strict, split_plus, unrepeated
+from cifake_ray.experiment.metric import Metric
+from cifake_ray.experiment.values import SecondObjective, Strict, split_plus, unrepeated
 
 
 class Search(Strict):
@@ -16,7 +17,7 @@ class Search(Strict):
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "nsga2", "random", "grid"] = "tpe"
     trials: int = Field(20, ge=1, le=1_000_000)
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
-    metric: Metric = "val_accuracy"
+    metric: Annotated[Metric, Field(strict=False)] = Metric.VAL_ACCURACY  # YAML gives its name
     second_objective: SecondObjective | None = None
     grace_epochs: int = Field(1, ge=1, le=10_000)
     reduction_factor: int = Field(3, ge=2, le=1000)

@@ -15,7 +15,8 @@ from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.tuning.request import StudyRequest, planned_concurrency
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
+from cifake_ray.tuning.request import StudyRequest
 
 _TRIED = 20  # images of a class, of which one must be readable
 
@@ -23,7 +24,7 @@ _TRIED = 20  # images of a class, of which one must be readable
 def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     """Trials at once, and what was found or not checked, a line each. Raises InputError as the study would."""
     experiment = request.experiment
-    slots = planned_concurrency(experiment)
+    slots = Capacity.here(experiment).trials
     check_address(request.address)
     lines = [] if request.resume else _rehearse_images(experiment.data.source, experiment.data.leave_out)
     lines += _rehearse_weights(experiment)

@@ -61,6 +61,7 @@ class StudyRecord:
         self.run, self.experiment = run, experiment
         self.rows: dict[int, TrialRow] = {}
         self.fault: str | None = None  # why the storage cannot be written any more
+        self.deaths: dict[str, str] = {}  # how a trial's process died last, by the trial's name
         check_journal(run, experiment)
         mend_journal(run)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -92,9 +93,8 @@ class StudyRecord:
     def best(self) -> TrialRow | None:
         """The trial with the best epoch so far, failed ones left out; the earlier one of equals."""
         metric = self.experiment.search.metric
-        sign = 1 if metric == "val_accuracy" else -1
         rows = [row for row in self.rows.values() if row.status != "failed" and row.value(metric) is not None]
-        return max(rows, key=lambda row: (sign * (row.value(metric) or 0.0), -row.trial_id), default=None)
+        return max(rows, key=lambda row: (metric.score(row.value(metric) or 0.0), -row.trial_id), default=None)
 
     def start(self, number: int, params: dict[str, Any]) -> TrialRow:
         """A trial begins, or an interrupted one goes on."""

@@ -20,7 +20,7 @@ from cifake_ray.runs.run import Run, Storage, create_run, in_job, interrupted_li
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
-from cifake_ray.tuning.ray_cluster.capacity import check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, warnings_of
 
 ResultsFault = Callable[[Run], str | None]
@@ -82,12 +82,6 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
         raise InputError(f"{request.storage}: cannot be written ({existing}: {why}); choose another --storage")
 
 
-def planned_concurrency(experiment: Experiment) -> int:
-    """Trials at once on this machine, without starting Ray. Raises InputError when not even one fits."""
-    check_workers(experiment)
-    return max_concurrent(experiment, [local_capacity(gpus=experiment.resources.gpus_per_trial > 0)])
-
-
 def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:
     """Run the study, or what is left of it, and retrain its winner and baseline.
 
@@ -95,9 +89,10 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
     experiment = request.experiment
-    check_workers(experiment)
-    if request.address is None and not in_job():  # a job's own machine may have no places at all
-        planned_concurrency(experiment)
+    if request.address is None and not in_job():  # a job's own machine may have no slots at all
+        Capacity.here(experiment)
+    else:
+        Capacity(experiment)
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
         resumable(interrupted_line(run))

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.errors import WorkError
-from cifake_ray.runs.run import Run, write_json
+from cifake_ray.runs.run import Run, Status, write_json
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
 from cifake_ray.training.fit import Progress
+from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
 
@@ -29,6 +30,17 @@ class Retraining:
 
     def config(self) -> dict[str, Any]:
         return {"trial_id": None, "params": self.params, "seed": self.seed, "folder": self.folder}
+
+
+class RetrainingFailures(StudyCallback):
+    """Why retrainings failed, by name."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def trial_ended(self, trial: RunningTrial, status: Status, reason: str) -> None:
+        if trial.trial_id is None and status == "failed":
+            self.reasons[trial.name] = reason
 
 
 def planned_retrainings(record: StudyRecord) -> list[Retraining]:

@@ -54,7 +54,10 @@ def warnings_of(images: ImageSet) -> list[str]:
     That is: what was left out or converted, a class that prevails, a file format or size that tells the class.
     """
     train = images.train
-    said = [unbalanced("train", _counts(train.labels)), *giveaways_of(train.labels, train.table.formats, train.table.sizes)]
+    said = [
+        unbalanced("train", _counts(train.labels)),
+        *giveaways_of(train.labels, train.table.formats, train.table.sizes),
+    ]
     return [*remarks(images), *(f"warning: {one}" for one in said if one)]
 
 

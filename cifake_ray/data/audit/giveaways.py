@@ -9,8 +9,10 @@ from cifake_ray.data.labels import LABELS
 
 MOST = 0.95  # of the images, both classes weighing alike, whose label a property may tell without a warning
 _RARE = 0.01  # share of the images below which a value counts with the other rare ones: single sizes tell by chance
-_SUFFIXES = {"jpeg": "jpg", "tif": "tiff"}
-_FORMATS = {"jpg", "png", "webp", "bmp", "gif", "tiff", "avif", "jp2", "ppm"}
+_SUFFIXES = {
+    "jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "tif": "TIFF",
+    "tiff": "TIFF", "avif": "AVIF", "jp2": "JPEG2000", "ppm": "PPM",
+}  # fmt: skip
 
 Tallies = Mapping[str, Mapping[str, int]]  # label -> value -> images
 
@@ -57,9 +59,7 @@ def formats_of(names: np.ndarray) -> list[str]:
 
 def _format(name: str) -> str:
     """The format that a file name ends in; empty where that is none."""
-    suffix = name.rpartition(".")[2].lower()
-    found = _SUFFIXES.get(suffix, suffix)
-    return found if found in _FORMATS else ""
+    return _SUFFIXES.get(name.rpartition(".")[2].lower(), "")
 
 
 def _tallies(labels: np.ndarray, values: list[str]) -> Tallies:

@@ -22,8 +22,7 @@ from cifake_ray.tuning.estimate.timing import (
     time_extraction,
     time_training,
 )
-from cifake_ray.tuning.ray_cluster.capacity import local_capacity
-from cifake_ray.tuning.request import planned_concurrency
+from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
 
@@ -87,7 +86,7 @@ def plan_study(experiment: Experiment) -> Plan:
 
     Raises InputError as the study itself would, before it starts.
     """
-    places = planned_concurrency(experiment)
+    places = Capacity.here(experiment).trials
     inputs = gather_inputs(experiment)
     train, validation = len(inputs.split.train), len(inputs.split.validation)
     forget_peak_memory()  # that of decoding
@@ -185,8 +184,8 @@ def trials_within(experiment: Experiment, seconds: float) -> int:
 
 def _extraction(inputs: StudyInputs) -> tuple[float, float]:
     """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
-    capacity = local_capacity()
-    device, slots = ("cuda", 1.0) if capacity["GPU"] else ("cpu", capacity["CPU"])
+    node = local_node()
+    device, slots = ("cuda", 1.0) if node["GPU"] else ("cpu", node["CPU"])
     train = test = 0.0
     for spec in inputs.specs:
         lacking = [part for part in (inputs.images.train, inputs.images.test) if missing_features(part, spec)]
@@ -200,7 +199,7 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
 def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
     """Seconds of testing every retrained network, on all cores."""
     networks = 2 * experiment.search.winner_seeds or 1
-    cores = local_capacity()["CPU"] / experiment.resources.cpus_per_trial
+    cores = local_node()["CPU"] / experiment.resources.cpus_per_trial
     return networks * images * pace.image / cores
 
 

@@ -28,7 +28,7 @@ def test_a_format_that_separates_the_classes_is_said(files: Files, write_folder:
     source = write_folder(files)
     said = "the format of a file alone tells FAKE from REAL for 100 % of the images"
     (warning,) = warnings_of(load_images(str(source)))
-    assert f"warning: {said} (FAKE mostly png, REAL mostly jpg)" in warning
+    assert f"warning: {said} (FAKE mostly PNG, REAL mostly JPEG)" in warning
     _, out, _ = command("data", "audit", source)
     assert [line for line in out.splitlines() if line.startswith("warning")] == [
         f"warning              {said} (FAKE mostly PNG, REAL mostly JPEG): a model may learn the format instead of "
@@ -47,7 +47,7 @@ def test_a_size_that_separates_the_classes_is_said(files: Files, write_folder: W
     source = write_folder(files)
     images = load_images(str(source))
     assert (images.train.table.sizes != 32).any()
-    assert images.train.sizes[0].tolist() == [64, 64]
+    assert images.train.table.sizes[0].tolist() == [64, 64]
     said = (
         "the size of a file alone tells FAKE from REAL for 100 % of the images (FAKE mostly 64x64, REAL mostly various)"
     )
