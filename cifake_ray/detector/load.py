@@ -18,7 +18,9 @@ from cifake_ray.models.registry import (
     count_parameters,
 )
 from cifake_ray.models.weights import Weights, resolve_weights
-from cifake_ray.runs.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.runs.columns import LABELS, POSITIVE
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -12,7 +12,9 @@ from cifake_ray.data.stratify import SUBJECT_NAMES, has_subjects, subjects_of
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
-from cifake_ray.runs.run import LABELS, Run, write_bytes, write_json, writing
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.run import Run, writing
 
 SHOWN = 8  # images of each label
 SIDE = 128  # pixels of a picture: four for each of the image's

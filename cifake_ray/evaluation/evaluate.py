@@ -11,7 +11,8 @@ from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import use_all_cores
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.runs.run import Run, write_json, writing
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run, writing
 from cifake_ray.stats.classification import constant_accuracy
 
 

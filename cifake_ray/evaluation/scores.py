@@ -23,8 +23,10 @@ from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import POSITIVE
 from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.run import POSITIVE, Run, write_bytes, write_json, writing
+from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.run import Run, writing
 from cifake_ray.training.checkpoint import BEST
 
 

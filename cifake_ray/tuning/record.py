@@ -17,8 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cifake_ray.errors import StorageError
 from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
+from cifake_ray.runs.columns import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Status, trial_columns
 from cifake_ray.runs.faults import storage_fault
-from cifake_ray.runs.run import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Run, Status, trial_columns, write_text
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.journal import (
     DISCARDED,
     EPOCH,

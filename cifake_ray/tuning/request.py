@@ -14,8 +14,10 @@ from cifake_ray.console import say
 from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
-from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
+from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt
+from cifake_ray.runs.names import create_run, open_run
+from cifake_ray.runs.resume import Storage, in_job
+from cifake_ray.runs.run import Run, run_at, writing
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase

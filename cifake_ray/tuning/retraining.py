@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.errors import WorkError
-from cifake_ray.runs.run import Run, write_json
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
 from cifake_ray.training.fit import Progress
 from cifake_ray.tuning.record import StudyRecord, TrialRow

@@ -14,8 +14,11 @@ from ray.tune.search import Searcher
 from cifake_ray.console import duration, say
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
-from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
-from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
+from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt, storage_interrupted
+from cifake_ray.runs.files import write_json, write_text
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.resume import Storage
+from cifake_ray.runs.run import Run, run_at, writing
 from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_context
 from cifake_ray.tuning.monitor.callback import Shown, StopConditions, StudyStopped, Watch, catching_signals

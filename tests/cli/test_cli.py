@@ -21,7 +21,9 @@ from safetensors.torch import save_file
 from cifake_ray import __version__, cli
 from cifake_ray.errors import Interrupted, WorkError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.runs.run import Run, create_run, write_json, writing
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run, writing
 
 EXPERIMENT = """
 name: small

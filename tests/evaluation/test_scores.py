@@ -18,7 +18,8 @@ from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
-from cifake_ray.runs.run import Run, write_bytes, write_json, writing
+from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.run import Run, writing
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]

@@ -13,22 +13,12 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import (
-    DEFAULT_STORAGE,
-    Run,
-    create_run,
-    find_run,
-    free_name,
-    git_commit,
-    list_runs,
-    open_run,
-    resume_command,
-    trial_columns,
-    write_bytes,
-    write_json,
-    write_text,
-    writing,
-)
+from cifake_ray.runs.columns import trial_columns
+from cifake_ray.runs.commit import git_commit
+from cifake_ray.runs.files import write_bytes, write_json, write_text
+from cifake_ray.runs.names import create_run, find_run, free_name, list_runs, open_run
+from cifake_ray.runs.resume import DEFAULT_STORAGE, resume_command
+from cifake_ray.runs.run import Run, writing
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
 _HOLD = """

@@ -8,7 +8,9 @@ import pytest
 from cifake_ray.data.sources.find import find_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import Run, create_run, find_run, free_name, list_runs, open_run, run_at, write_text, writing
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.names import create_run, find_run, free_name, list_runs, open_run
+from cifake_ray.runs.run import Run, run_at, writing
 from cifake_ray.storage import mirror
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cifake_ray.runs.run import CURVE_COLUMNS, Run
+from cifake_ray.runs.columns import CURVE_COLUMNS
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning import record as record_module
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions

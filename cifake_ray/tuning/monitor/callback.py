@@ -14,7 +14,7 @@ from ray import tune
 from cifake_ray.experiment import Search
 from cifake_ray.features import free_resources
 from cifake_ray.patience import Patience
-from cifake_ray.runs.run import resume_command
+from cifake_ray.runs.resume import resume_command
 from cifake_ray.signals import deferred
 from cifake_ray.tuning.monitor.failures import ProcessFailures
 from cifake_ray.tuning.monitor.gauges import StudyGauges

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from cifake_ray.console import counted, duration, percent, print_note, say
 from cifake_ray.experiment import Metric
-from cifake_ray.runs.run import STATUSES, in_job
+from cifake_ray.runs.columns import STATUSES
+from cifake_ray.runs.resume import in_job
 from cifake_ray.tuning.estimate.forecast import EXPECTED_SHARE, Forecast, State, Work
 from cifake_ray.tuning.monitor.callback import StopConditions
 from cifake_ray.tuning.monitor.phases import phase_name

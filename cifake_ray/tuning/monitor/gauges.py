@@ -13,7 +13,7 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from cifake_ray.runs.run import STATUSES
+from cifake_ray.runs.columns import STATUSES
 from cifake_ray.tuning.record import StudyRecord
 
 _UPDATE_SECONDS = 1.0

@@ -16,7 +16,7 @@ from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.machine import short_temporary
 from cifake_ray.ray_private import local_start, own_sigterm, process_class, trials_without_variables, use_token
-from cifake_ray.runs.run import in_job
+from cifake_ray.runs.resume import in_job
 from cifake_ray.signals import end_children
 from cifake_ray.tuning.ray_cluster.capacity import local_capacity
 
