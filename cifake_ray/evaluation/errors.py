@@ -14,7 +14,7 @@ from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.files import write_bytes, write_json
-from cifake_ray.runs.run import Run, writing
+from cifake_ray.runs.run import Run
 
 SHOWN = 8  # images of each label
 SIDE = 128  # pixels of a picture: four for each of the image's
@@ -29,7 +29,7 @@ def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
     source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
     """
     use_all_cores()
-    with writing(run):
+    with run.update():
         detector = load_detector(run)
         images = run_images(run, run.experiment(), source)
         p_fake = detector.p_fake_of_part(images.test)

@@ -12,7 +12,7 @@ from cifake_ray.detector.module import use_all_cores
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
 from cifake_ray.runs.files import write_json
-from cifake_ray.runs.run import Run, writing
+from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
@@ -45,7 +45,7 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     if source is None or found.other is None:
         return result
     result |= {"threshold": NOTE, "at_threshold": scores(labels[fresh], p_fake[fresh])}
-    with writing(run):
+    with run.update():
         note_evaluation(run, source, result)
     return result
 

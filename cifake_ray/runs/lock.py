@@ -1,4 +1,4 @@
-"""The writer's claim on a run in object storage, where no file can be locked."""
+"""One writer at a time: a locked file, and in object storage, where no file can be locked, a claim."""
 
 import json
 import os
@@ -8,13 +8,35 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+
+import filelock
 
 from cifake_ray.errors import InputError
 from cifake_ray.machine import process_alive
 from cifake_ray.storage import mirror
 
 _NAME, _SECONDS = ".writer.json", 60.0
+
+
+@contextmanager
+def locked(folder: Path, where: str, taken: str) -> Iterator[None]:
+    """Hold the lock of the run in `folder`; freed when the process dies. `where`: the run for people.
+
+    Raises InputError with the text `taken` when another process holds it.
+    """
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError(taken) from error
+    except OSError as error:
+        raise InputError(f"{where}: cannot be written ({error.strerror}); make it writable first") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

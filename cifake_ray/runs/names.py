@@ -32,8 +32,7 @@ def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
             candidates += [run_at(storage, name), run_at(storage, _JOB_SUFFIX.sub("", name))]
     for run in candidates:
         if run.exists():
-            run.pull()
-            return run
+            return run.fetch()
     if candidates[0].url is not None or Path(name).is_dir():
         candidates[0].experiment()
     raise InputError(_no_run(name, storage))
@@ -60,14 +59,16 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
             f"{run.where}: a run of this name exists; resume it with `{resume_command(name, storage)}`, "
             "or choose another --name"
         )
+    text = save_experiment(experiment)
     try:
         if run.url is not None:
             shutil.rmtree(run.path, ignore_errors=True)  # the mirror of a run that is gone
         run.path.mkdir(parents=True, exist_ok=True)
-        write_text(run.experiment_file, save_experiment(experiment))
+        write_text(run.experiment_file, text)
     except OSError as error:
         raise InputError(f"{storage}: cannot be written ({error.strerror}); choose another --storage") from error
-    run.push()
+    if run.url is not None:
+        mirror.write_bytes(f"{run.url}/{run.experiment_file.name}", text.encode())
     return run
 
 
@@ -78,8 +79,7 @@ def open_run(storage: Storage, name: str) -> Run:
     """
     check_place(name, "run")
     if "/" not in name and (run := run_at(storage, name)).exists():
-        run.pull()
-        return run
+        return run.fetch()
     return find_run(name, storage)
 
 
@@ -88,9 +88,7 @@ def list_runs(storage: Storage) -> list[Run]:
     check_place(str(storage), "--storage")
     if not mirror.is_remote(str(storage)):
         return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
-    runs = [run_at(storage, name) for name in mirror.children(str(storage))]
-    for run in runs:
-        run.pull()
+    runs = [run_at(storage, name).fetch() for name in mirror.children(str(storage))]
     return [run for run in runs if run.experiment_file.is_file()]
 
 

@@ -1,31 +1,48 @@
 """The run directory, in a folder or object storage: its files, and its one writer at a time."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.runs.lock import claimed
+from cifake_ray.runs.lock import claimed, locked
 from cifake_ray.runs.records import parse_record
 from cifake_ray.runs.resume import Storage, resume_command
 from cifake_ray.storage import mirror
 from cifake_ray.storage.mirror import check_place
 
 _CHECKPOINTS = ("trials", "winners")  # folders that trials put and fetch themselves
+Save = Callable[[], None]  # puts what has changed; does nothing for a run that is a folder
+
+
+def _nothing() -> None:
+    """Nothing to put: the run is a folder."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A folder of checkpoints on this machine; `url`: where `save` puts what has changed in it."""
+
+    path: Path
+    url: str | None
+
+    def save(self) -> None:
+        """Put what has changed."""
+        if self.url is not None:
+            mirror.put(self.url, self.path)
 
 
 @dataclass(frozen=True)
 class Run:
     """One run directory. The properties name its files; none of them needs to exist yet.
 
-    A run in object storage has its `url` there, and `path` is its mirror on this machine: `pull` before reading, `push`
-    after writing. Both do nothing for a run that is a folder.
+    A run in object storage has its `url` there, and `path` is its mirror on this machine: `runs.names` fetches the runs
+    that it finds, and `update` puts what the run's writer has changed.
     """
 
     path: Path
@@ -48,20 +65,39 @@ class Run:
     def exists(self) -> bool:
         return self.experiment_file.is_file() if self.url is None else mirror.exists(f"{self.url}/experiment.yaml")
 
-    def push(self, folder: str | None = None) -> None:
-        """Put what has changed: of one folder, or of all but the checkpoints of trials and retrainings."""
-        if self.url is not None and folder is not None:
-            mirror.put(f"{self.url}/{folder}", self.path / folder)
-        elif self.url is not None:
-            mirror.put(self.url, self.path, leave=_CHECKPOINTS)
-
-    def pull(self, folder: str | None = None) -> None:
-        """Fetch what is newer: of one folder, or of all but the checkpoints of trials and retrainings."""
-        if self.url is not None and folder is not None:
-            mirror.fetch(f"{self.url}/{folder}", self.path / folder)
-        elif self.url is not None:
+    def fetch(self) -> "Run":
+        """The run itself, its mirror brought up to date in all but the checkpoints of trials and retrainings."""
+        if self.url is not None:
             self.path.mkdir(parents=True, exist_ok=True)
             mirror.fetch(self.url, self.path, leave=_CHECKPOINTS)
+        return self
+
+    @contextmanager
+    def update(self) -> Iterator[Save]:
+        """Be the run's only writer: the run is fetched first, and what has changed is put at the end, also of an error.
+
+        The call that comes back puts what has changed meanwhile. Freed when the process dies.
+        Raises InputError when another process is the writer.
+        """
+        taken = f"{self.where}: another process is writing this run; wait for it or choose another --name"
+        with locked(self.path, self.where, taken):
+            if self.url is None:
+                yield _nothing
+                return
+            with claimed(self.url, taken):
+                self.fetch()
+                save = partial(mirror.put, self.url, self.path, leave=_CHECKPOINTS)
+                try:
+                    yield save
+                finally:
+                    save()
+
+    def checkpoints(self, folder: str) -> "Checkpoints":
+        """The checkpoints of one trial or retraining (or, to be read, of all of them), fetched where newer."""
+        found = Checkpoints(self.path / folder, None if self.url is None else f"{self.url}/{folder}")
+        if found.url is not None:
+            mirror.fetch(found.url, found.path)
+        return found
 
     def mark(self, name: str) -> None:
         """Make an empty file of the run that processes on every node see."""
@@ -205,25 +241,3 @@ def run_at(storage: Storage, name: str) -> Run:
         return Run(mirror.mirror(url) / name, f"{url}/{name}")
     check_place(str(Path(storage) / name), "run")
     return Run(Path(storage) / name)
-
-
-@contextmanager
-def writing(run: Run) -> Iterator[None]:
-    """Be the run's only writer; freed when the process dies. What was written is pushed at the end.
-
-    Raises InputError when another process is.
-    """
-    lock = filelock.FileLock(run.path / ".lock", timeout=0)
-    taken = f"{run.where}: another process is writing this run; wait for it or choose another --name"
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise InputError(taken) from error
-    except OSError as error:
-        raise InputError(f"{run.where}: cannot be written ({error.strerror}); make it writable first") from error
-    try:
-        with claimed(run.url, taken) if run.url is not None else nullcontext():
-            yield
-            run.push()
-    finally:
-        lock.release()

@@ -19,7 +19,7 @@ from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
 from cifake_ray.runs.files import write_bytes, write_json
-from cifake_ray.runs.run import Run, writing
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
@@ -197,7 +197,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
 
 def test_scoring_waits_for_no_other_writer(copy_of: CopyOf) -> None:
     run = copy_of("cnn")
-    with writing(run), pytest.raises(InputError, match="another process is writing this run"):
+    with run.update(), pytest.raises(InputError, match="another process is writing this run"):
         score_winners(run)
     assert not run.test_file.exists()
 
