@@ -11,6 +11,7 @@ from cifake_ray.runs.files import write_text
 from cifake_ray.runs.resume import DEFAULT_STORAGE, Storage, resume_command
 from cifake_ray.runs.run import Run, run_at
 from cifake_ray.storage import mirror
+from cifake_ray.storage.conditional import Changed, write_tagged
 from cifake_ray.storage.mirror import check_place
 
 _JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc
@@ -54,11 +55,12 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
     Raises InputError when a run of this name exists, or the storage cannot be written.
     """
     run = run_at(storage, name)
+    taken = InputError(
+        f"{run.where}: a run of this name exists; resume it with `{resume_command(name, storage)}`, "
+        "or choose another --name"
+    )
     if run.exists():
-        raise InputError(
-            f"{run.where}: a run of this name exists; resume it with `{resume_command(name, storage)}`, "
-            "or choose another --name"
-        )
+        raise taken
     text = save_experiment(experiment)
     try:
         if run.url is not None:
@@ -68,7 +70,10 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
     except OSError as error:
         raise InputError(f"{storage}: cannot be written ({error.strerror}); choose another --storage") from error
     if run.url is not None:
-        mirror.write_bytes(f"{run.url}/{run.experiment_file.name}", text.encode())
+        try:
+            write_tagged(f"{run.url}/{run.experiment_file.name}", text.encode(), None)
+        except Changed:
+            raise taken from None
     return run
 
 

@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.runs.lock import claimed, locked
+from cifake_ray.runs.claim import EXPIRES, Claim
+from cifake_ray.runs.lock import locked
 from cifake_ray.runs.records import parse_record
 from cifake_ray.runs.resume import Storage, resume_command
+from cifake_ray.signals import leave
 from cifake_ray.storage import mirror
 from cifake_ray.storage.mirror import check_place
 
@@ -84,13 +86,26 @@ class Run:
             if self.url is None:
                 yield _nothing
                 return
-            with claimed(self.url, taken):
+            with Claim(self.url, taken, self._taken_over) as claim:
                 self.fetch()
-                save = partial(mirror.put, self.url, self.path, leave=_CHECKPOINTS)
+                save = partial(self._put, self.url, claim)
                 try:
                     yield save
                 finally:
                     save()
+
+    def _put(self, url: str, claim: Claim) -> None:
+        claim.check()
+        mirror.put(url, self.path, leave=_CHECKPOINTS)
+
+    def _taken_over(self) -> NoReturn:
+        """End this process, which slept while another one became the writer: nothing more may be put."""
+        mirror.mark_behind(self.path)
+        leave(
+            f"interrupted: another process has taken over {self.where}, as this one was not heard of for "
+            f"{EXPIRES:.0f} s; once that process has ended, resume with: {resume_command(self.name, self.storage)}",
+            130,
+        )
 
     def checkpoints(self, folder: str) -> "Checkpoints":
         """The checkpoints of one trial or retraining (or, to be read, of all of them), fetched where newer."""
