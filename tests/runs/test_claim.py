@@ -25,19 +25,18 @@ from cifake_ray.storage.mirror import read_bytes, write_bytes
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
 STALE = {"owner": "another", "host": "another machine", "pid": 1, "time": 1.0}
-FALLBACK = pytest.mark.parametrize("conditional_writes", [True, False], ids=["S3", "no conditional writes"])
 
 
 def no_loss() -> Any:
     pytest.fail("the claim was lost")
 
 
-@pytest.fixture
-def conditional_writes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """False: the storage is treated as one that has no conditional writes."""
-    if not getattr(request, "param", True):
+@pytest.fixture(params=["conditional writes", "none"])
+def either_storage(bucket: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A storage address, treated as one that has conditional writes or none."""
+    if request.param == "none":
         monkeypatch.setattr(conditional, "_has_conditions", lambda _: False)
-    return bool(getattr(request, "param", True))
+    return bucket
 
 
 @pytest.fixture
@@ -108,10 +107,11 @@ claim.EXPIRES = 5.0
 from cifake_ray.runs.files import write_text
 from cifake_ray.runs.names import open_run
 
-with open_run(sys.argv[1], "cnn").update() as save:
-    write_text(open_run(sys.argv[1], "cnn").trials_file, "of the writer that slept")
+run = open_run(sys.argv[1], "cnn")
+with run.update() as save:
     print("writing", flush=True)
     for _ in range(300):
+        write_text(run.trials_file, "of the writer that slept")
         time.sleep(0.1)
         if sys.argv[2] == "saving":
             save()
@@ -144,10 +144,12 @@ def test_a_writer_that_slept_while_another_took_over_ends_with_one_line(
     with pytest.raises(InputError, match="another process is writing this run"), run.update():
         pytest.fail("taken over from a process that is there")
     time.sleep(5.1)
-    with run.update():
+    with run.update() as save:
         run.trials_file.write_text("of the other writer")
+        save()
         sleeper.send_signal(signal.SIGCONT)
         output, error = sleeper.communicate(timeout=60)
+        assert read_bytes(f"{run.url}/trials.csv") == b"of the other writer"
     assert (sleeper.returncode, output) == (130, "")
     assert error.count("\n") == 1
     assert error.startswith(f"cifake-ray: interrupted: another process has taken over {run.where}, as this one was not")
@@ -199,10 +201,8 @@ def test_a_claim_is_free_when_it_expired_or_its_process_here_is_gone(
         Claim(f"{bucket}/cnn", "taken", no_loss)
 
 
-@FALLBACK
-@pytest.mark.usefixtures("conditional_writes")
-def test_an_object_is_written_only_as_it_was_read(bucket: str) -> None:
-    url = f"{bucket}/object"
+def test_an_object_is_written_only_as_it_was_read(either_storage: str) -> None:
+    url = f"{either_storage}/object"
     assert read_tagged(url) == (b"", None)
     with pytest.raises(Changed):
         write_tagged(url, b"1", '"d41d8cd98f00b204e9800998ecf8427e"')
