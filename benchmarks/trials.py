@@ -42,7 +42,7 @@ def note(folder: Path, what: str, name: str) -> None:
 def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     """A study as `cifake-ray tune` conducts it, but for what its trials do, and without retrainings."""
     from cifake_ray.experiment import Experiment
-    from cifake_ray.runs.run import create_run
+    from cifake_ray.runs.names import create_run
     from cifake_ray.tuning.ray_cluster import capacity
 
     capacity.local_node = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores

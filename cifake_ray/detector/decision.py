@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cifake_ray.runs.run import LABELS
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.stats.classification import auc
 from cifake_ray.stats.intervals import wilson
 

@@ -14,7 +14,9 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, Model
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
-from cifake_ray.runs.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.runs.columns import LABELS, POSITIVE
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -8,7 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Model
-from cifake_ray.runs.run import LABELS, POSITIVE, Run, resume_command
+from cifake_ray.runs.columns import LABELS, POSITIVE
+from cifake_ray.runs.resume import resume_command
+from cifake_ray.runs.run import Run
 
 NOTE_FILE, WEIGHTS_FILE = "model.json", "model.safetensors"
 SCHEMA = 1

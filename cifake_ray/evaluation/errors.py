@@ -11,7 +11,9 @@ from cifake_ray.data import ImageSet, run_images, train_duplicates
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
-from cifake_ray.runs.run import LABELS, Run, write_bytes, write_json, writing
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.run import Run
 
 SHOWN = 8  # images of each label
 SIDE = 128  # pixels of a picture: four for each of the image's
@@ -26,7 +28,7 @@ def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
     source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
     """
     use_all_cores()
-    with writing(run):
+    with run.update():
         detector = load_detector(run)
         images = run_images(run, run.experiment(), source)
         p_fake = detector.p_fake_of_part(images.test)

@@ -13,7 +13,8 @@ from cifake_ray.detector.module import use_all_cores
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.runs.run import Run, write_json, writing
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
@@ -47,7 +48,7 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
         return result
     result["domain"] = _domain(run, found)
     result |= {"threshold": NOTE, "at_threshold": scores(labels[fresh], p_fake[fresh])}
-    with writing(run):
+    with run.update():
         note_evaluation(run, source, result)
     return result
 

@@ -15,7 +15,8 @@ from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
-from cifake_ray.runs.run import Run, write_json, writing
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [n, h, w, 3] -> probability of FAKE, float [n]
 Row = dict[str, Any]
@@ -28,7 +29,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
     limit: a stratified subset of so many test images. Raises InputError as `evaluate_run` does.
     """
     use_all_cores()
-    with writing(run):
+    with run.update():
         detector = load_detector(run)
         found = images_to_score(run, source)
         part = _fresh(found.part, found.copies(), limit)

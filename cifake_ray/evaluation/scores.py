@@ -22,8 +22,10 @@ from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import POSITIVE
 from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.run import POSITIVE, Run, write_bytes, write_json, writing
+from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.run import Run, Save
 from cifake_ray.training.checkpoint import BEST
 
 
@@ -44,7 +46,7 @@ def score_winners(run: Run) -> None:
         return
     use_all_cores()
     experiment = run.experiment()
-    with storage_faults_interrupt(run), writing(run):
+    with storage_faults_interrupt(run), run.update() as save:
         images = run_images(run, experiment)
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
@@ -58,7 +60,7 @@ def score_winners(run: Run) -> None:
                 arrays[f"{winner['role']}_{seed['seed']}"] = p_fake
             if winner["role"] == "tuned":
                 _keep_best(run, winner, scored, images)
-        _write(run, winners, arrays, int(duplicate.sum()))
+        _write(run, winners, arrays, int(duplicate.sum()), save)
 
 
 def results_fault(run: Run) -> str | None:
@@ -95,8 +97,7 @@ def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images
     detectors, p_fake = [], []
     for seed in winner["seeds"]:
         resolved = experiment.with_params(winner["params"], seed=seed["seed"])
-        run.pull(seed["folder"])
-        detector = detector_from_checkpoint(run.path / seed["folder"] / BEST, resolved)
+        detector = detector_from_checkpoint(run.checkpoints(seed["folder"]).path / BEST, resolved)
         with progress("features of the test part", "image passes") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
         detectors.append(detector)
@@ -141,7 +142,7 @@ def _domain(experiment: Experiment, images: ImageSet) -> dict[str, Any]:
     return describe_domain(validation, None if RESIZED in images.converted else validation.shape[1])
 
 
-def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray], duplicates: int) -> None:
+def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
     """Predictions first, test.json last: it is what says that scoring is done; then the checkpoints go."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
@@ -151,6 +152,6 @@ def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray
             seed.pop("folder", None)
     test = {"schema": 1, "positive_class": POSITIVE, "method": METHOD, "test_images": len(arrays["labels"])}
     write_json(run.test_file, test | {"duplicates_removed": duplicates, "winners": winners})
-    run.push()
+    save()
     run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
     run.remove(run.winners.name)

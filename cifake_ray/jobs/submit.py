@@ -15,7 +15,7 @@ from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
 from cifake_ray.jobs.probe_nodes import Answer, Node, ask_by_job
 from cifake_ray.jobs.versions import check_versions
 from cifake_ray.jobs.watch import study_jobs
-from cifake_ray.runs.run import COMMIT_VARIABLE, git_commit
+from cifake_ray.runs.commit import COMMIT_VARIABLE, git_commit
 
 STOP_SECONDS = 30  # a job has after SIGTERM, by RAY_JOB_STOP_WAIT_TIME_S; Ray's own 3 s are short for a busy machine
 _WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")

@@ -16,7 +16,10 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
 from cifake_ray.reporting.verify import verified_test
-from cifake_ray.runs.run import FINISHED, STATUSES, Run, Storage, list_runs
+from cifake_ray.runs.columns import FINISHED, STATUSES
+from cifake_ray.runs.names import list_runs
+from cifake_ray.runs.resume import Storage
+from cifake_ray.runs.run import Run
 
 Role = Literal["tuned", "baseline"]
 ROLES: tuple[Role, ...] = ("tuned", "baseline")

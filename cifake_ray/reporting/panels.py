@@ -18,7 +18,8 @@ from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
 from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import Study, section
 from cifake_ray.reporting.predictions import confusion
-from cifake_ray.runs.run import LABELS, Run
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.run import Run
 from cifake_ray.stats.intervals import Interval
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows

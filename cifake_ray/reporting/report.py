@@ -19,7 +19,7 @@ from cifake_ray.reporting.figures import Plot, encode
 from cifake_ray.reporting.load import Study, load_all
 from cifake_ray.reporting.publish import FOLDER, in_order, publish
 from cifake_ray.reporting.tables import comparison_table
-from cifake_ray.runs.run import write_bytes, write_text
+from cifake_ray.runs.files import write_bytes, write_text
 from cifake_ray.signals import end_as_child
 
 _STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (

@@ -14,7 +14,9 @@ from cifake_ray.console import progress
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
-from cifake_ray.runs.run import LABELS, Run, git_commit
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.commit import git_commit
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.monitor.gauges import extraction_rate
 from cifake_ray.tuning.monitor.phases import say_phase
 from cifake_ray.tuning.ray_cluster.replication import home_here

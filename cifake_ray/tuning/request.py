@@ -15,8 +15,10 @@ from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.data.sources.find import refuse_undivided
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
-from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
+from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt
+from cifake_ray.runs.names import create_run, open_run
+from cifake_ray.runs.resume import Storage, in_job
+from cifake_ray.runs.run import Run, run_at
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
@@ -125,7 +127,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
     from cifake_ray.tuning.journal import check_journal
 
     locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
-    with writing(run) if locked or run.url is not None else nullcontext():
+    with run.update() if locked or run.url is not None else nullcontext():
         run.read_json(run.environment_file)
         check_journal(run, experiment)
 
@@ -142,7 +144,7 @@ def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault 
     from cifake_ray.tuning.record import StudyRecord
     from cifake_ray.tuning.retraining import is_complete
 
-    with storage_faults_interrupt(run), writing(run):
+    with storage_faults_interrupt(run), run.update():
         fault = results_fault(run) if results_fault is not None and run.test_file.exists() else None
         if fault is not None:
             print(f"{fault}: the winners are trained and tested again", file=sys.stderr, flush=True)

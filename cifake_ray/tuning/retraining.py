@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.errors import WorkError
-from cifake_ray.runs.run import Run, Status, write_json
+from cifake_ray.runs.columns import Status
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
 from cifake_ray.training.fit import Progress
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
@@ -78,7 +80,7 @@ def already_retrained(run: Run, plan: list[Retraining]) -> bool:
 
 
 def _readable(run: Run, noted: dict[str, Any]) -> bool:
-    run.pull("winners")
+    run.checkpoints("winners")
     folders = [seed["folder"] for winner in noted["winners"] for seed in winner["seeds"]]
     return all(load_checkpoint(run.path / folder / BEST) is not None for folder in folders)
 
@@ -105,8 +107,7 @@ def lost_winner(run: Run, record: StudyRecord) -> list[dict[str, Any]]:
         planned_retrainings(record)
         return []
     folder, seed = f"trials/{best.trial_id}", record.experiment.training.seed + best.trial_id
-    run.pull(folder)
-    if _seed_entry(run.path / folder, seed) is not None:
+    if _seed_entry(run.checkpoints(folder).path, seed) is not None:
         return []
     return [{"trial_id": None, "params": best.params, "seed": seed, "folder": folder}]
 
@@ -117,7 +118,7 @@ def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epo
     Raises WorkError when none of the winner's own retrainings came through.
     """
     winners: list[dict[str, Any]] = []
-    run.pull("winners")
+    run.checkpoints("winners")
     for role in dict.fromkeys(retraining.role for retraining in plan):
         members = [retraining for retraining in plan if retraining.role == role]
         seeds = [entry for member in members if (entry := _seed_entry(run.path / member.folder, member.seed))]
@@ -140,8 +141,7 @@ def promote_trial(run: Run, record: StudyRecord) -> None:
         planned_retrainings(record)
         return
     seed = record.experiment.training.seed + best.trial_id
-    run.pull(f"trials/{best.trial_id}")
-    entry = _seed_entry(run.trials / str(best.trial_id), seed)
+    entry = _seed_entry(run.checkpoints(f"trials/{best.trial_id}").path, seed)
     if entry is None:
         raise WorkError(f"{run.where}: the best trial ({best.trial_id}) left no checkpoint; train it again")
     winner = {"role": "tuned", "trial_id": best.trial_id, "params": best.params, "seeds": [entry], "failed": []}

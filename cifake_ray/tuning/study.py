@@ -14,8 +14,11 @@ from ray.tune.search import Searcher
 
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
-from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
-from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
+from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt, storage_interrupted
+from cifake_ray.runs.files import write_json, write_text
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.resume import Storage
+from cifake_ray.runs.run import Run, Save, run_at
 from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_context
 from cifake_ray.tuning.monitor.assembly import study_callbacks
@@ -60,19 +63,19 @@ def conduct(
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
         resumable(interrupted_line(run))
-        with storage_faults_interrupt(run), writing(run), waiting_processes() if own else nullcontext():
-            _run(experiment, run, inputs, stop, slots, nodes, own=own)
+        with storage_faults_interrupt(run), run.update() as save, waiting_processes() if own else nullcontext():
+            _run(experiment, run, inputs, stop, slots, nodes, save, own=own)
     return run
 
 
 def _run(
     experiment: Experiment, run: Run, inputs: StudyInputs, stop: StopSignal, slots: Slots,
-    nodes: SharedStorage | None, *, own: bool,
+    nodes: SharedStorage | None, save: Save, *, own: bool,
 ) -> None:  # fmt: skip
     """The study proper, as the run's only writer."""
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, slots)
-    record = StudyRecord(run, experiment)
+    record = StudyRecord(run, experiment, save)
 
     def lost(what: str) -> None:
         _save_quickly(record)
@@ -97,7 +100,7 @@ def _run(
         environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
         write_json(run.environment_file, environment)
         record.flush(force=True)
-        run.push()
+    save()  # raises where the last flush only noted a fault: no checkpoint goes before the record of it is put
     _remove_losers(run, record)
 
 

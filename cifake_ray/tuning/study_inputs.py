@@ -12,7 +12,8 @@ from cifake_ray.data.audit.giveaways import giveaways_of
 from cifake_ray.data.images import remarks
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import LABELS, Run
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.run import Run
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec

@@ -21,7 +21,9 @@ from safetensors.torch import save_file
 from cifake_ray import __version__, cli
 from cifake_ray.errors import Interrupted, WorkError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.runs.run import Run, create_run, write_json, writing
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 
 EXPERIMENT = """
 name: small
@@ -267,7 +269,7 @@ def test_a_name_that_is_no_folder_name_is_refused(call: Call, yaml_file: Path, s
 
 
 def test_a_run_that_another_process_writes_is_refused(call: Call, storage: Path, existing: Path) -> None:
-    with writing(Run(existing)):
+    with Run(existing).update():
         before = snapshot(storage)
         refused(call("tune", "--resume", "small", "--storage", storage), "another process is writing this run")
         assert snapshot(storage) == before
@@ -282,7 +284,7 @@ def test_resuming_takes_no_options_of_a_new_study(call: Call, storage: Path, exi
 
 def test_resuming_with_other_images_is_refused_and_writes_nothing(call: Call, storage: Path, existing: Path) -> None:
     write_json(Run(existing).environment_file, {"data": {"fingerprint": "0123456789abcdef"}})
-    with writing(Run(existing)):
+    with Run(existing).update():
         pass  # its lock is a file too
     before = snapshot(existing)
     ended = call("tune", "--resume", "small", "--storage", storage, "--data", "sample")

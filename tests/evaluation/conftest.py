@@ -14,7 +14,8 @@ from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features
 from cifake_ray.models.registry import family_of
-from cifake_ray.runs.run import Run, create_run
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, note_winners
 from cifake_ray.tuning.trial.context import TrialContext
 from cifake_ray.tuning.trial.loop import run_trial

@@ -21,7 +21,8 @@ from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
-from cifake_ray.runs.run import Run, write_bytes, write_json, writing
+from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
@@ -199,7 +200,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
 
 def test_scoring_waits_for_no_other_writer(copy_of: CopyOf) -> None:
     run = copy_of("cnn")
-    with writing(run), pytest.raises(InputError, match="another process is writing this run"):
+    with run.update(), pytest.raises(InputError, match="another process is writing this run"):
         score_winners(run)
     assert not run.test_file.exists()
 

@@ -13,7 +13,7 @@ import pytest
 from cifake_ray.data.datasets.cifake import CARD
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.reporting.verify import METRICS
-from cifake_ray.runs.run import CURVE_COLUMNS, trial_columns
+from cifake_ray.runs.columns import CURVE_COLUMNS, trial_columns
 from cifake_ray.stats.intervals import wilson
 
 CNN_SPACE = {

@@ -11,7 +11,7 @@ from cifake_ray.reporting.load import load
 from cifake_ray.reporting.pareto import front_sentence, front_table, pareto_front
 from cifake_ray.reporting.plots_pareto import pareto_plot
 from cifake_ray.reporting.report import write_report
-from cifake_ray.runs.run import trial_columns
+from cifake_ray.runs.columns import trial_columns
 
 from .conftest import MakeRun
 

@@ -12,7 +12,7 @@ import torch
 
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features
-from cifake_ray.runs.run import create_run
+from cifake_ray.runs.names import create_run
 from cifake_ray.tuning.study_inputs import gather_inputs
 from cifake_ray.tuning.trial.context import TrialContext
 from cifake_ray.tuning.trial.loop import run_trial

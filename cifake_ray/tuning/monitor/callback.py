@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cifake_ray.runs.run import Status
+from cifake_ray.runs.columns import Status
 from cifake_ray.tuning.record import TrialRow
 
 Outcome = Literal["trials", "space exhausted", "time budget", "target", "interrupted", "storage", "failed"]

@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.table import Table
 
 from cifake_ray.console import counted, duration, print_note, say
-from cifake_ray.runs.run import STATUSES, Status, in_job
+from cifake_ray.runs.columns import STATUSES, Status
+from cifake_ray.runs.resume import in_job
 from cifake_ray.tuning.estimate.forecast import EXPECTED_SHARE, Forecast, State, Work
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback, StudyEnd
 from cifake_ray.tuning.monitor.phases import phase_name

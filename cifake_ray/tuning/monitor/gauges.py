@@ -12,7 +12,7 @@ from statistics import fmean
 
 from ray.util.metrics import Gauge
 
-from cifake_ray.runs.run import STATUSES, Status
+from cifake_ray.runs.columns import STATUSES, Status
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.record import StudyRecord
 

@@ -5,7 +5,9 @@ from typing import Literal
 
 from cifake_ray.console import counted, print_note, say
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import FINISHED, Run, in_job
+from cifake_ray.runs.columns import FINISHED
+from cifake_ray.runs.resume import in_job
+from cifake_ray.runs.run import Run
 
 Phase = Literal["images", "features", "search", "retraining"]
 

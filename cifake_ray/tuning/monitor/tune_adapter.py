@@ -7,7 +7,7 @@ import ray
 from ray import tune
 
 from cifake_ray.experiment import SecondObjective
-from cifake_ray.runs.run import CURVE_COLUMNS, Status
+from cifake_ray.runs.columns import CURVE_COLUMNS, Status
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.monitor.stopping import StudyStopped
 from cifake_ray.tuning.record import StudyRecord

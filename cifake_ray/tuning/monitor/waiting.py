@@ -2,7 +2,8 @@
 
 from cifake_ray.features import free_resources
 from cifake_ray.patience import Patience
-from cifake_ray.runs.run import Status, resume_command
+from cifake_ray.runs.columns import Status
+from cifake_ray.runs.resume import resume_command
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.record import StudyRecord

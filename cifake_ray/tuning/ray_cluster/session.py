@@ -23,7 +23,7 @@ from cifake_ray.ray_private import (
     trials_without_variables,
     use_token,
 )
-from cifake_ray.runs.run import in_job
+from cifake_ray.runs.resume import in_job
 from cifake_ray.signals import end_children
 from cifake_ray.tuning.ray_cluster.capacity import local_node
 

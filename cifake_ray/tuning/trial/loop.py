@@ -38,7 +38,7 @@ def run_trial(context: TrialContext, config: Mapping[str, Any], report: Report) 
     try:
         check_folder(run)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        run.pull(config["folder"])
+        checkpoints = run.checkpoints(config["folder"])
         if (folder / OUT_OF_MEMORY).exists():
             raise TrialFailed(OUT_OF_MEMORY_REASON)
         experiment = context.experiment.with_params(config["params"], seed=config["seed"])
@@ -48,7 +48,7 @@ def run_trial(context: TrialContext, config: Mapping[str, Any], report: Report) 
         cost = measure_cost(work, experiment.search.second_objective)
 
         def report_epoch(row: dict[str, Any]) -> None:
-            run.push(config["folder"])  # its checkpoint, before anybody hears of the epoch
+            checkpoints.save()  # before anybody hears of the epoch
             print_epoch(name, row, epochs)
             report(row | cost | {"trial_id": config["trial_id"]})
             show_title(name)
