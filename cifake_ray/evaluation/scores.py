@@ -25,6 +25,7 @@ from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.faults import storage_faults_interrupt
 from cifake_ray.runs.run import POSITIVE, Run, write_bytes, write_json, writing
+from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
 
 
@@ -89,7 +90,7 @@ def _agree(arrays: dict[str, np.ndarray], name: str, seed: dict[str, Any]) -> bo
     if labels is None or p_fake is None or "duplicate" not in arrays or len(labels) != len(p_fake):
         return False
     noted = seed.get("test", {}).get("accuracy", {}).get("value")
-    return isinstance(noted, float) and abs(noted - float(((p_fake > 0.5) == (labels == 0)).mean())) < 1e-9
+    return isinstance(noted, float) and abs(noted - accuracy(labels, p_fake)) < 1e-9
 
 
 def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images: ImageSet) -> _Scored:

@@ -4,6 +4,8 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cifake_ray.reporting.certainty import (
     GAIN_METHOD,
     MCNEMAR_METHOD,
@@ -17,8 +19,8 @@ from cifake_ray.reporting.formatting import NOTHING, decimal, interval, known, p
 from cifake_ray.reporting.importance import METHOD as IMPORTANCE_METHOD
 from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import Study, section
-from cifake_ray.reporting.predictions import confusion
 from cifake_ray.runs.run import LABELS, Run
+from cifake_ray.stats.classification import confusion
 from cifake_ray.stats.intervals import Interval
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows
@@ -183,7 +185,8 @@ def confusion_table(study: Study) -> list[Cells]:
     """Images of each class by what the winner called them, mean over seeds; [] before the test."""
     if study.predictions is None or not study.predictions.p_fake.get("tuned"):
         return []
-    counts = confusion(study.predictions)
+    seeds = study.predictions.p_fake["tuned"].values()
+    counts = np.mean([confusion(study.predictions.labels, p_fake) for p_fake in seeds], axis=0)
     return [
         {"Image": label}
         | {f"called {called}": f"{percent(count / max(row.sum(), 1))} % ({whole(count)})"

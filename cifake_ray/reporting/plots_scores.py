@@ -28,12 +28,16 @@ from cifake_ray.reporting.figures import (
 )
 from cifake_ray.reporting.formatting import whole
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.predictions import by_subject, reliability, roc
+from cifake_ray.reporting.predictions import Predictions, by_subject
+from cifake_ray.stats.calibration import reliability
+from cifake_ray.stats.classification import roc_curve
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = "osD^vP"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 _ALMOST = 0.995  # share of FAKE called FAKE from which on nothing is left to see
+_POINTS = 150  # of a ROC curve that are drawn: more cannot be told apart
+_BINS, _FEWEST = 10, 20  # of the reliability diagram; images that a bin must hold: the share among fewer says little
 _SUBJECT_ROWS = ("left out", "seen")  # which have a table of their own
 _LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of CIFAKE's 10,000 REAL test images
 
@@ -47,17 +51,24 @@ def roc_curves(studies: Sequence[Study]) -> Figure | None:
     figure, panel = _one_panel(3.4, [_name(study) for _, study, *_ in tested])
     for place, study, seed in tested:
         assert study.predictions is not None
-        false, true = roc(study.predictions, seed)
+        false, true = _thinned_roc(study.predictions, seed)
         panel.plot(
             100 * np.maximum(false, _LEAST), 100 * true, **_line(place), label=_name(study), drawstyle="steps-post"
         )
-    limits = _roc_limits([roc(study.predictions, seed) for _, study, seed in tested if study.predictions])
+    limits = _roc_limits([_thinned_roc(study.predictions, seed) for _, study, seed in tested if study.predictions])
     panel.set(**limits)
     log_axis(panel, *limits["xlim"])
     panel.set(xlabel="REAL images called FAKE (%), log scale", ylabel="FAKE images called FAKE (%)")
     percent_axis(panel.yaxis)
     legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
+
+
+def _thinned_roc(predictions: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tuned model's ROC curve in at most 150 points: shares of REAL and of FAKE called FAKE."""
+    false, true = roc_curve(predictions.labels, predictions.p_fake["tuned"][seed])
+    even = np.unique(np.linspace(0, len(true) - 1, _POINTS).astype(int))
+    return false[even], true[even]
 
 
 def _roc_limits(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, tuple[float, float]]:
@@ -78,7 +89,9 @@ def reliabilities(studies: Sequence[Study]) -> Figure | None:
     panel.plot([0, 100], [0, 100], color=MUTED, linewidth=1.3, linestyle=(0, (3, 2)), zorder=3)
     for place, study in tested:
         assert study.predictions is not None
-        stated, found = reliability(study.predictions)
+        seeds = list(study.predictions.p_fake["tuned"].values())
+        labels = np.tile(study.predictions.labels, len(seeds))
+        stated, found = reliability(labels, np.concatenate(seeds), _BINS, _FEWEST)
         panel.plot(
             100 * stated, 100 * found, **_line(place), marker=_MARKERS[place % 6], markersize=4, label=_name(study)
         )
