@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.reporting.certainty import certainty, gain, mcnemar_pairs, median_seed
 from cifake_ray.reporting.load import load
-from cifake_ray.reporting.tables import comparison_table
-from cifake_ray.reporting.text import headlines
+from cifake_ray.reporting.sections.certainty import certainty
+from cifake_ray.reporting.sections.differences import mcnemar_pairs
+from cifake_ray.reporting.sections.head import headlines
+from cifake_ray.reporting.winners import gain, median_seed
 
 from .conftest import MakeRun, write_predictions
 
@@ -32,7 +33,7 @@ def test_selection_noise_is_search_minus_retraining(make_run: MakeRun) -> None:
 
 def test_the_gain_is_judged_on_the_same_images_not_by_two_intervals_side_by_side(make_run: MakeRun) -> None:
     study = load(make_run())
-    sentence = next(line for line in headlines([study], comparison_table([study])) if "tuning gained" in line)
+    sentence = next(line for line in headlines([study]) if "tuning gained" in line)
     found = certainty(study).gain
     assert found is not None
     assert found.low > 0
@@ -54,7 +55,7 @@ def test_no_gain_is_told_between_models_of_unequal_training(make_run: MakeRun) -
     (run / "test.json").write_text(json.dumps(test))
     study = load(run)
     assert certainty(study).gain is None
-    assert not any("tuning gained" in line for line in headlines([study], comparison_table([study])))
+    assert not any("tuning gained" in line for line in headlines([study]))
 
 
 def test_studies_are_compared_only_on_the_same_images(make_run: MakeRun) -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting.importance import importances
 from cifake_ray.reporting.load import load
-from cifake_ray.reporting.panels import importance_table
 from cifake_ray.reporting.predictions import Predictions, by_subject
+from cifake_ray.reporting.sections import importance
+from cifake_ray.reporting.sections.importance import importances
 
 from .conftest import MakeRun
 
@@ -47,4 +47,4 @@ def test_the_hyperparameter_that_decides_is_the_most_important(make_run: MakeRun
 def test_a_few_trials_have_no_importance(make_run: MakeRun) -> None:
     study = load(make_run(trials=5))
     assert importances(study) == {}
-    assert importance_table([study]) == []
+    assert importance.build([study]) is None

@@ -1,0 +1,70 @@
+"""What a reader must know to read the comparison."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cifake_ray.reporting.comparison import SAMPLE_NOTE, comparison_table
+from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.sections.section import Section
+from cifake_ray.reporting.verdict import VERDICT_RULE
+
+
+def build(studies: Sequence[Study]) -> Section:
+    """How each column is measured; in short for the terminal."""
+    frame = comparison_table(studies)
+    return Section("How to read it", notes(studies, frame), look="list", minor=True, brief=short_notes(studies, frame))
+
+
+def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """What a reader must know to read the table."""
+    found = [
+        "Test % is the headline: the mean over seeds on test images that are not exact duplicates of train images; "
+        "gain, constant answer, balanced accuracy, AUC, F1 (positive class FAKE) and ECE belong to the same images. "
+        "Beside it, the accuracy on all test images. Rows are sorted by Test %.",
+        "Constant answer: share of the larger class of the test images, which a model reaches that gives one answer to "
+        "everything. Balanced: mean of the shares of FAKE and of REAL images that are judged rightly.",
+        "Gain: what tuning added to the test accuracy of the study's baseline, which was retrained with the same "
+        "epochs and seeds; a dash where the baseline is the tuned model, or nothing was searched.",
+        "Intervals are 95 %. Training and validation: Wilson score intervals over images (training accuracy is "
+        "measured on at most 10,000 of them). They cover the choice of images, not the choice of seeds. "
+        + " ".join(f"Test: {text}." for text in _methods(studies)),
+        f"Verdict. {VERDICT_RULE}",
+        "Core-seconds: CPU time of all trials of the study for the tuned model, of its own trial for the baseline; "
+        "feature extraction (empty where the cache had them from an earlier study) and the retraining of winners are "
+        "apart, in comparison.csv.",
+    ]
+    if (frame["role"] == "reference").any():
+        found.append(
+            "Rows with the role reference are claims of others about CIFAKE, repeated as published and not measured "
+            "here: the course report this project started from (custom CNN about 92 / 88 %, ResNet50 transfer about "
+            "98 / 96 % training / validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; "
+            "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126; on all test images)."
+        )
+    return found + _warnings(studies, frame)
+
+
+def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """What a reader of the table in a terminal must know at least."""
+    found = ["Test %: mean over seeds, without test images that equal a train image; intervals 95 %."]
+    if (frame["role"] == "reference").any():
+        found.append("Reference rows are claims of others about CIFAKE, not measured here.")
+    return found + _warnings(studies, frame)
+
+
+def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
+    """What forbids reading some rows as results."""
+    found = []
+    if any(study.generated for study in studies):
+        named = ", ".join(study.name for study in studies if study.generated)
+        found.append(f"{named}: {SAMPLE_NOTE}.")
+    if (frame["weights"] == "random").any():
+        found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
+    if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:
+        found.append("The studies did not use the same images: compare rows of one data set only.")
+    return found
+
+
+def _methods(studies: Sequence[Study]) -> list[str]:
+    """How evaluation made its intervals, in its own words, each once."""
+    return list(dict.fromkeys(str(study.test["method"]).rstrip(".") for study in studies if study.test.get("method")))
