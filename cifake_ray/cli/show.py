@@ -158,13 +158,14 @@ def _probability(value: float) -> str:
 
 def trained_on(run: Any) -> str:
     """Which images the run's model knows: their size and their source."""
+    from cifake_ray.data.datasets import recorded_card
+
     try:
         sizes = run.experiment().model.image_size
     except InputError:  # predict needs best/ alone
         return "images that its damaged record does not name"
     data = run.read_json(run.environment_file).get("data") or {}
-    source = "the synthetic sample" if data.get("generated") else Path(str(data.get("source"))).name
-    source = "CIFAKE" if data.get("is_cifake") else source
+    source = recorded_card(data).title or Path(str(data.get("source"))).name
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
     return f"{source} at {pixels} px"
 

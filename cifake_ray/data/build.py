@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cifake_ray.data.datasets import sample
-from cifake_ray.data.datasets.cifake import CIFAKE_IMAGES, content_digest, is_cifake
+from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
+from cifake_ray.data.datasets.card import Card, content_digest
 from cifake_ray.data.decoding.decode import Refused
 from cifake_ray.data.decoding.workers import Decoded, Progress, decode_all
 from cifake_ray.data.labels import LABELS, PARTS
@@ -82,15 +82,15 @@ def decode_source(
     for part in encoded:
         _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
     notes = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
-    return arrays, notes | {"left": [one.as_note() for one in left], "is_cifake": _is_cifake(arrays)}
+    return arrays, notes | {"left": [one.as_note() for one in left], "card": _card_of(arrays).name}
 
 
-def _is_cifake(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether these are CIFAKE's images, told by their content; 11 us an image, and only of as many as CIFAKE has."""
+def _card_of(arrays: Mapping[str, np.ndarray]) -> Card:
+    """The card of these images, by their content; computed only of as many images as some card's data set has."""
     parts = {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
-    if {part: len(arrays[f"{part}_labels"]) for part in parts} != CIFAKE_IMAGES:
-        return False
-    return is_cifake({part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts})
+    if {part: len(arrays[f"{part}_labels"]) for part in parts} not in [dict(card.images) for card in CARDS.values()]:
+        return generic.CARD
+    return card_of_content({part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts})
 
 
 def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> tuple[Decoded, list[dict[str, str]]]:

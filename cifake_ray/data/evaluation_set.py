@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifake_ray.data.build import UNSCORED, EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.datasets import recorded_card
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.images import Part, Skipped, counts, remarks
 from cifake_ray.data.labels import ALL, VALIDATION
@@ -26,7 +28,7 @@ class Labelled:
     skipped: tuple[Skipped, ...]
     converted: dict[str, int]  # what was converted -> how many, such as {"resized from another size (Lanczos)": 3}
     path: Path  # the cache entry
-    generated: bool
+    card: Card
     left: tuple[Left, ...] = ()  # what lies under the source and is not scored
 
     def summary(self) -> str:
@@ -55,15 +57,16 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
     notes = entry.meta
     (part, fingerprint), *_ = notes["fingerprints"].items()
     pixels, labels, names = (entry.arrays[f"{part}_{kind}"] for kind in ("images", "labels", "names"))
+    card = recorded_card({"generated": notes["kind"] == SAMPLE, **notes})
     return Labelled(
         source=source,
         kind=notes["kind"],
-        images=Part(pixels, labels, names, fingerprint),
+        images=Part(pixels, labels, names, fingerprint, card),
         part=part,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
         path=entry.path,
-        generated=notes["kind"] == SAMPLE,
+        card=card,
         left=_left(found, left_from(notes.get("left", []))),
     )
 

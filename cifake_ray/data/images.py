@@ -1,6 +1,7 @@
 """The image set: decoded once, cached as arrays, memory-mapped, in canonical order (part, label, name)."""
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +10,8 @@ import numpy as np
 
 from cifake_ray.console import printable
 from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path, set_fingerprint
-from cifake_ray.data.datasets.cifake import FINGERPRINTS
+from cifake_ray.data.datasets import generic, recorded_card
+from cifake_ray.data.datasets.card import Card, Codes
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Source, find_source
@@ -19,7 +21,6 @@ from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import Entry, read_entry
 
 SMALLEST = 20  # images a limit may ask for
-_GENERATED = "synthetic sample; results say nothing about CIFAKE"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Part:
     labels: np.ndarray  # uint8 [n]; 0 FAKE, 1 REAL
     names: np.ndarray  # unicode [n], unique only within one label
     fingerprint: str  # SHA-256 (hex) of pixels and labels
+    card: Card = generic.CARD
+
+    @functools.cached_property
+    def groups(self) -> dict[str, Codes]:
+        """The groups that the card tells by the names: column to codes, int64 [n]."""
+        return self.card.codes(self.names)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,12 +62,11 @@ class ImageSet:
     skipped: tuple[Skipped, ...]
     converted: dict[str, int]  # what was converted -> how many, such as {"grey": 3}
     path: Path  # the cache entry: another process opens it with `open_images`
-    generated: bool
-    cifake: bool  # CIFAKE or a subset of it, told by content and never by names
+    card: Card  # of the data set that these images are, or are a subset of
     left: tuple[Left, ...] = ()  # what lies under the source and is not used
 
     def summary(self) -> str:
-        """One line for people: images of each part and class; that results on the sample say nothing about CIFAKE."""
+        """One line for people: images of each part and class; and the note of the data set."""
         parts = [f"{name} {counts(getattr(self, name).labels)}" for name in PARTS]
         return "; ".join([f"{self.source}: {', '.join(parts)}", *remarks(self)])
 
@@ -71,13 +77,13 @@ class _Loaded(Protocol):
     @property
     def converted(self) -> dict[str, int]: ...
     @property
-    def generated(self) -> bool: ...
+    def card(self) -> Card: ...
     @property
     def left(self) -> tuple[Left, ...]: ...
 
 
 def remarks(loaded: _Loaded) -> list[str]:
-    """What a person should know of loaded images: conversions, images left out, that they are generated."""
+    """What a person should know of loaded images: conversions, images left out, the note of the data set."""
     converted = ", ".join(f"{count:,} {what}" for what, count in loaded.converted.items())
     notes = [f"converted: {converted}"] if converted else []
     if loaded.skipped:
@@ -85,7 +91,7 @@ def remarks(loaded: _Loaded) -> list[str]:
         more = ", …" if len(loaded.skipped) > 1 else ""
         notes += [f"{len(loaded.skipped):,} unreadable left out ({printable(first.name)}: {first.reason}{more})"]
     notes += [f"not used: {left}" for left in loaded.left]
-    return notes + ([_GENERATED] if loaded.generated else [])
+    return notes + ([loaded.card.note] if loaded.card.note else [])
 
 
 def counts(labels: np.ndarray) -> str:
@@ -96,7 +102,7 @@ def counts(labels: np.ndarray) -> str:
 def load_images(source: str, *, limit: int | None = None, progress: Progress | None = None) -> ImageSet:
     """The images of `source`: from the cache, or decoded over all cores into it. Two processes at once decode once.
 
-    `limit`: a set of its own with a subset of so many train images, stratified by label and subject, and of a quarter
+    `limit`: a set of its own with a subset of so many train images, stratified by label and groups, and of a quarter
     as many test images (at least 20); the whole set when it has no more. `progress(done, total)` while decoding.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
@@ -105,7 +111,7 @@ def load_images(source: str, *, limit: int | None = None, progress: Progress | N
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
     found = find_source(source)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
-        return dataclasses.replace(_of_source(known, source, found), cifake=_of_cifake(known, found))
+        return _subset(known, source, found)
     entry = cached(entry_path(found, None), lambda: decode_source(source, found, progress))
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
@@ -125,10 +131,12 @@ def open_images(path: Path) -> ImageSet:
     return _image_set(entry)
 
 
-def _image_set(entry: Entry) -> ImageSet:
+def _image_set(entry: Entry, card: Card | None = None) -> ImageSet:
     prints, arrays, notes = entry.meta["fingerprints"], entry.arrays, entry.meta
+    fingerprint = set_fingerprint(prints)
+    card = card or recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
     parts = {
-        part: Part(arrays[f"{part}_images"], arrays[f"{part}_labels"], arrays[f"{part}_names"], prints[part])
+        part: Part(arrays[f"{part}_images"], arrays[f"{part}_labels"], arrays[f"{part}_names"], prints[part], card)
         for part in PARTS
     }
     return ImageSet(
@@ -136,37 +144,37 @@ def _image_set(entry: Entry) -> ImageSet:
         kind=notes["kind"],
         train=parts["train"],
         test=parts["test"],
-        fingerprint=set_fingerprint(prints),
+        fingerprint=fingerprint,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
         path=entry.path,
-        generated=notes["kind"] == SAMPLE,
-        cifake=bool(notes.get("is_cifake", set_fingerprint(prints) in FINGERPRINTS)),
+        card=card,
         left=left_from(notes.get("left", [])),
     )
 
 
-def _of_source(entry: Entry, source: str, found: Source) -> ImageSet:
+def _of_source(entry: Entry, source: str, found: Source, card: Card | None = None) -> ImageSet:
     """The set as it was decoded, and what lies beside it today."""
-    images = _image_set(entry)
+    images = _image_set(entry, card)
     return dataclasses.replace(images, source=source, left=images.left if found.beside is None else found.beside)
 
 
-def _of_cifake(limited: Entry, found: Source) -> bool:
-    """Whether a subset is one of CIFAKE; of those that version 0.1 cached, if the whole set is in the cache too."""
-    if "is_cifake" in limited.meta:
-        return bool(limited.meta["is_cifake"])
+def _subset(entry: Entry, source: str, found: Source) -> ImageSet:
+    """A cached subset. Version 0.1 did not note of what: the card is then that of the whole set, if that is cached."""
+    images = _of_source(entry, source, found)
+    if {"card", "is_cifake"} & set(entry.meta):
+        return images
     whole = read_entry(entry_path(found, None), verify=False)
-    return whole is not None and _image_set(whole).cifake
+    return images if whole is None else _of_source(entry, source, found, _image_set(whole).card)
 
 
 def _limited(images: ImageSet, limit: int) -> EntryContents:
     arrays: dict[str, np.ndarray] = {}
     for name, part, count in (("train", images.train, limit), ("test", images.test, max(limit // 4, SMALLEST))):
-        chosen = choose_stratified(part.labels, part.names, count)
+        chosen = choose_stratified(part.labels, part.groups, count)
         arrays[f"{name}_images"] = part.images[chosen]
         arrays[f"{name}_labels"] = part.labels[chosen]
         arrays[f"{name}_names"] = part.names[chosen]
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
     notes = {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
-    return arrays, notes | {"is_cifake": images.cifake, "left": [one.as_note() for one in images.left]}
+    return arrays, notes | {"card": images.card.name, "left": [one.as_note() for one in images.left]}

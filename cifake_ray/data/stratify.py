@@ -1,36 +1,20 @@
-"""Strata of images (label and subject), how many to take of each, and which images are copies of one another."""
+"""Strata of images (label and groups), how many to take of each, and which images are copies of one another."""
 
-import re
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
-_CIFAKE_NAME = re.compile(r"\d+ \((\d+)\)\.\w+")  # `0001 (3).jpg`
-# Subject 1, 2, …, as CIFAR-10 counts them; a test holds them to the names that `data.leave_out` takes.
-SUBJECT_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-SUBJECTS = len(SUBJECT_NAMES)
 _WEIGHTS_SEED = 20141  # any number: equal rows have equal hashes under all weights, and others are compared in full
 
 
-def subjects_of(names: np.ndarray) -> Indices:
-    """The CIFAR-10 subject in CIFAKE's file names, 1..10: int64 [n]; 1 where a name tells none, as for airplanes."""
-    found = (_CIFAKE_NAME.fullmatch(name) for name in names.tolist())
-    subjects = np.array([int(match[1]) if match and len(match[1]) <= 2 else 1 for match in found], dtype=np.int64)
-    return np.where((subjects >= 1) & (subjects <= SUBJECTS), subjects, 1)
-
-
-def has_subjects(names: np.ndarray) -> bool:
-    """Whether CIFAKE's file names are there to tell subjects; a copy without them is stratified by label alone.
-
-    (Airplanes carry no number.)
-    """
-    return any(_CIFAKE_NAME.fullmatch(name) for name in names.tolist())
-
-
-def strata_of(labels: np.ndarray, names: np.ndarray) -> Indices:
-    """One number for each pair of label and subject: int64 [n]."""
-    return labels.astype(np.int64) * (SUBJECTS + 1) + subjects_of(names)
+def strata_of(labels: np.ndarray, groups: Mapping[str, Indices]) -> Indices:
+    """One number for each combination of label and group codes, ordered by label first: int64 [n]."""
+    strata = labels.astype(np.int64)
+    for codes in groups.values():
+        strata = strata * (int(codes.max(initial=0)) + 1) + codes
+    return strata
 
 
 def quotas(sizes: np.ndarray, total: int) -> Indices:
@@ -42,8 +26,8 @@ def quotas(sizes: np.ndarray, total: int) -> Indices:
     return shares
 
 
-def choose_stratified(labels: np.ndarray, names: np.ndarray, count: int) -> Indices:
-    """Sorted positions of a subset of `count` images (all, if fewer), every label and subject in proportion: int64.
+def choose_stratified(labels: np.ndarray, groups: Mapping[str, Indices], count: int) -> Indices:
+    """Sorted positions of a subset of `count` images (all, if fewer), every label and group in proportion: int64.
 
     Both labels are always in it. The same arrays give the same subset; a larger `count` nearly contains a smaller one.
     """
@@ -51,10 +35,9 @@ def choose_stratified(labels: np.ndarray, names: np.ndarray, count: int) -> Indi
         return np.arange(len(labels))
     per_label = np.clip(quotas(np.bincount(labels, minlength=2), count), 1, None)
     per_label[np.argmax(per_label)] += count - per_label.sum()
-    strata = strata_of(labels, names)
-    kinds, inverse = np.unique(strata, return_inverse=True)
+    kinds, first, inverse = np.unique(strata_of(labels, groups), return_index=True, return_inverse=True)
     sizes = np.bincount(inverse)
-    label_of = kinds // (SUBJECTS + 1)
+    label_of = labels[first]
     take = np.zeros(len(kinds), dtype=np.int64)
     for label, total in enumerate(per_label):
         take[label_of == label] = quotas(sizes[label_of == label], int(total))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.data import load_image_file, picture_size
+from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
@@ -26,8 +27,8 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
     the run has no usable model.
     """
     note, _ = read_model_note(run)
-    generated = bool(run.read_json(run.environment_file).get("data", {}).get("generated"))
-    trained_on = ["the detector was trained on the synthetic sample, not on CIFAKE"] if generated else []
+    card = recorded_card(run.read_json(run.environment_file).get("data") or {})
+    trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
     detector = None
     for some in _in_batches(files):
         read = [_read(file) for file in some]

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from cifake_ray.data import ImageSet, run_images, train_duplicates
-from cifake_ray.data.stratify import SUBJECT_NAMES, has_subjects, subjects_of
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
@@ -40,21 +39,18 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     chosen = most_wrong(test.labels, p_fake, fresh)
     pixels = np.array(test.images[chosen])
     maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
-    told = images.cifake and has_subjects(test.names)
-    subjects = subjects_of(test.names[chosen])
+    groups = {column: (images.card.groups[column].values, codes) for column, codes in test.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
     entries: list[dict[str, Any]] = []
-    for place, (position, subject) in enumerate(zip(chosen.tolist(), subjects.tolist(), strict=True)):
+    for place, position in enumerate(chosen.tolist()):
         files = {"image": f"{place:02d}-image.png", "overlay": f"{place:02d}-overlay.png"}
         large = _enlarge(pixels[place])
         _write_png(run.explanations / files["image"], large)
         _write_png(run.explanations / files["overlay"], overlay(large, maps[place]))
         entry = {"name": str(test.names[position]), "label": LABELS[test.labels[position]], **files}
-        entries.append(
-            entry
-            | {"p_fake": round(float(p_fake[position]), 6), "subject": SUBJECT_NAMES[subject - 1] if told else None}
-        )
+        told = {column: values[codes[position]] for column, (values, codes) in groups.items()}
+        entries.append(entry | {"p_fake": round(float(p_fake[position]), 6), **told})
     note = {"schema": 1, "method": METHODS[detector.frozen is not None], "images": entries}
     write_json(run.explanations / "explain.json", note)
     return note

@@ -54,7 +54,7 @@ def _about(found: Scored) -> dict[str, Any]:
     images = found.other or found.own
     assert images is not None  # one of them was scored
     part = found.other.part if found.other is not None else "test"
-    about = {"data": images.source, "part": part, "generated": images.generated, "converted": images.converted}
+    about = {"data": images.source, "part": part, "generated": images.card.generated, "converted": images.converted}
     skipped = [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped]
     left = [left.as_note() for left in images.left]
     return about | {"skipped": skipped, "left": left, "summary": images.summary()}

@@ -55,8 +55,11 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     fresh = np.flatnonzero(~copies)
     if not len(fresh):
         raise InputError("every image equals a train image, so none is left to test on; give others")
-    chosen = fresh[choose_stratified(part.labels[fresh], part.names[fresh], limit or len(fresh))]
-    return Part(part.images[chosen], part.labels[chosen], part.names[chosen], f"{part.fingerprint}-{len(chosen)}")
+    groups = {column: codes[fresh] for column, codes in part.groups.items()}
+    chosen = fresh[choose_stratified(part.labels[fresh], groups, limit or len(fresh))]
+    return Part(
+        part.images[chosen], part.labels[chosen], part.names[chosen], f"{part.fingerprint}-{len(chosen)}", part.card
+    )
 
 
 def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]:
@@ -67,7 +70,7 @@ def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]
         update(0, total)
         for row, p_fake in _predictions(predict, part.images):
             rows.append(row | scores(part.labels, p_fake))
-            if not subjects and left_out:
+            if not subjects and left_out and part.groups:  # pictures from elsewhere tell no subjects
                 subjects = _by_subject(part, p_fake, left_out)
             update(len(rows) * len(part), total)
     return rows + subjects
@@ -75,7 +78,7 @@ def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]
 
 def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[Row]:
     """Images as they are, of subjects that were left out of training, and of the others."""
-    unseen = of_subjects(part.names, left_out)
+    unseen = of_subjects(part, left_out)
     groups = (("left out", f"left out of training: {', '.join(left_out)}", unseen), ("seen", "other subjects", ~unseen))
     return [
         {"kind": kind, "strength": None, "name": name} | scores(part.labels[which], p_fake[which])

@@ -11,7 +11,6 @@ import numpy as np
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
 from cifake_ray.data.decoding.decode import RESIZED
-from cifake_ray.data.stratify import has_subjects, subjects_of
 from cifake_ray.detector.domain import describe_domain
 from cifake_ray.detector.load import (
     detector_from_checkpoint,
@@ -51,8 +50,8 @@ def score_winners(run: Run) -> None:
         winners = run.read_json(run.winners_file)["winners"]
         duplicate = train_duplicates(images)
         arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
-        if images.cifake and has_subjects(images.test.names):
-            arrays["subject"] = subjects_of(images.test.names).astype(np.uint8)
+        for column, codes in images.test.groups.items():
+            arrays[column] = (codes + 1).astype(np.uint8)  # 1, 2, … as version 0.1 counted subjects
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)
             _describe(winner, scored, images.test.labels, ~duplicate)

@@ -33,8 +33,8 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     data = changed.get("data")
     if images_named and not (isinstance(data, dict) and data.get("source")):
         raise InputError(
-            f"{path.stem}: which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, the synthetic "
-            "sample, whose results say nothing about CIFAKE"
+            f"{path.stem}: which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated "
+            "images whose results say nothing about any other"
         )
     if isinstance(data, dict) and data.get("source", "") is None:
         del data["source"]

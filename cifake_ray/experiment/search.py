@@ -6,8 +6,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from cifake_ray.experiment.values import Metric, SecondObjective, Strict, split_plus, unrepeated
 
-Subject = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-
 
 class Search(Strict):
     """How configurations are proposed, stopped early and counted. `winner_seeds: 0` retrains no winner.
@@ -43,7 +41,7 @@ class Resources(Strict):
 class Data(Strict):
     """Which images, and how the train part is split. `limit`: a stratified subset of so many train images.
 
-    `leave_out`: subjects (told by CIFAKE's file names) that neither train nor validate; the test part keeps them.
+    `leave_out`: subjects (told by the data set's card) that neither train nor validate; the test part keeps them.
     """
 
     source: str = Field("sample", min_length=1)
@@ -51,5 +49,5 @@ class Data(Strict):
     split_seed: int = Field(0, ge=0)
     limit: int | None = Field(None, ge=20)
     leave_out: Annotated[
-        tuple[Subject, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=9)
+        tuple[str, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=100)
     ] = ()

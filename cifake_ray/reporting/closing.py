@@ -31,7 +31,7 @@ def _result(study: Study) -> str:
     images = _test_images(study)
     on = f" on {images:,} test images" if images else ""
     seeds = len(study.winner("tuned").get("seeds") or [])
-    where = " of the generated sample (NOT CIFAKE)" if study.generated else ""
+    where = f" ({study.card.note})" if study.card.note else ""
     mean_of = f", mean of {seeds} retrainings" if seeds > 1 else ""
     words = f"{on}{where}{mean_of}{_beside_constant(study, low)}"
     return f"{study.name}: {percent(value)} [{_points(low)}, {_points(high)}]{words}"

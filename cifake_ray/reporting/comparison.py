@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cifake_ray.reporting.formatting import Row, headline_test, rows_of
-from cifake_ray.reporting.load import Role, Study, number, section
+from cifake_ray.reporting.load import Role, Study, cards_of, number, section
 from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, answer_verdict, verdict
 from cifake_ray.reporting.winners import study_gain
 from cifake_ray.stats.classification import constant_accuracy
@@ -30,31 +30,17 @@ _WHOLE = ["trials", "stopped", "failed", "epochs", "params_trained", "params_tot
           "test_images_all"]  # fmt: skip
 
 CLAIM = "claim of others, not measured here"
-SAMPLE_NOTE = "synthetic sample; results say nothing about CIFAKE"
 RANDOM_NOTE = "random weights (untrained backbone)"
-COURSE = "course report this project started from (Adam, batch 32, 10 epochs)"
-PAPER = "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126"
-PAPER_TEST = 0.9298
-
-# What others report, as they report it: the course report gives rounded training and validation accuracy only.
-REFERENCES: tuple[dict[str, Any], ...] = (
-    {"study": "course report, CNN", "model": "custom CNN", "weights": "none", "epochs": 10,
-     "train_accuracy": 0.92, "val_accuracy": 0.88, "gap": 0.04, "source": COURSE},
-    {"study": "course report, ResNet50", "model": "ResNet50 transfer", "weights": "pretrained", "epochs": 10,
-     "train_accuracy": 0.98, "val_accuracy": 0.96, "gap": 0.02, "source": COURSE},
-    {"study": "CIFAKE paper", "model": "CNN", "weights": "none", "test_accuracy": PAPER_TEST, "source": PAPER},
-)  # fmt: skip
-_REFERENCE = {"role": "reference", "data": "CIFAKE", "verdict": "not judged", "note": CLAIM}
 
 
 def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
-    """A row a study (role tuned, or trained where nothing was searched), then baselines, then claims about CIFAKE.
+    """A row a study (role tuned, or trained where nothing was searched), then baselines, then claims of others.
 
     Columns: COLUMNS, then EXTRA_COLUMNS. Each kind of row by test accuracy, best first; a baseline that is the tuned
-    model has no row of its own, and claims appear only beside studies on CIFAKE. Accuracies, gap, gain, AUC, F1
-    (positive class FAKE) and ECE are 0..1; what is not measured is empty (NaN). test_low, test_high, auc, f1_fake, ece,
-    balanced_accuracy, gain and constant_test (the share of the larger class, which one constant answer reaches) belong
-    to the headline: test images without duplicates of train images.
+    model has no row of its own, and claims appear only beside studies on the data set that they are about.
+    Accuracies, gap, gain, AUC, F1 (positive class FAKE) and ECE are 0..1; what is not measured is empty (NaN).
+    test_low, test_high, auc, f1_fake, ece, balanced_accuracy, gain and constant_test (the share of the larger class,
+    which one constant answer reaches) belong to the headline: test images without duplicates of train images.
     """
     return _compared(tuple(studies))
 
@@ -63,7 +49,11 @@ def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
 def _compared(studies: tuple[Study, ...]) -> pd.DataFrame:
     rows = _best_first([_measured(study, "tuned") for study in studies])
     rows += _best_first([_measured(study, "baseline") for study in studies if not baseline_is_tuned(study)])
-    rows += [reference | _REFERENCE for reference in REFERENCES if any(study.cifake for study in studies)]
+    rows += [
+        reference.row() | {"role": "reference", "data": card.title, "verdict": "not judged", "note": CLAIM}
+        for card in cards_of(studies)
+        for reference in card.references
+    ]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS])
     return frame.astype(dict.fromkeys(_WHOLE, "Int64"))
 
@@ -103,7 +93,7 @@ def image_counts(study: Study) -> tuple[int | None, int | None]:
 def data_name(study: Study) -> str:
     """The images in a few words: what they are, which subset, and the fingerprint's first 8 digits."""
     source = str(study.data.get("source") or study.experiment.data.source)
-    name = "CIFAKE" if study.cifake else "synthetic sample" if study.generated else PurePath(source).name or source
+    name = study.card.title or PurePath(source).name or source
     limit = study.experiment.data.limit
     parts = [name, f"{limit:,} images of train" if limit else "", str(study.data.get("fingerprint") or "")[:8]]
     return ", ".join(part for part in parts if part)
@@ -111,11 +101,10 @@ def data_name(study: Study) -> str:
 
 def what_it_is(study: Study) -> str:
     """The images by their content, in words."""
-    if study.generated:
-        return SAMPLE_NOTE
-    if not study.cifake:
-        return "not CIFAKE, by its content"
-    return "CIFAKE, whole and unchanged" if study.whole_test else "a part of CIFAKE"
+    card = study.card
+    if card.note or not card.title:
+        return card.note or "images without a card"
+    return f"{card.title}, whole and unchanged" if study.whole_test else f"a part of {card.title}"
 
 
 def seed_curve(winner: dict[str, Any]) -> pd.DataFrame:
@@ -173,9 +162,9 @@ def _answers(study: Study, role: Role, winner: dict[str, Any]) -> dict[str, Any]
         "constant_test": constant_accuracy(fresh.labels) if fresh and len(fresh.labels) else math.nan,
         "constant_val": max(classes) / sum(classes) if sum(classes) else math.nan,
         "balanced_accuracy": number(winner, "mean", "test_dedup", "balanced_accuracy", "value"),
-        "cifake": study.cifake,
+        "cifake": study.card.name == "cifake",
         "whole_test": study.whole_test,
-        "generated": study.generated,
+        "generated": study.card.generated,
     }
 
 

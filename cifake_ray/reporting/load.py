@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cifake_ray.data.datasets.cifake import FINGERPRINTS, WHOLE_TEST
+from cifake_ray.data.datasets import recorded_card
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
@@ -48,10 +49,10 @@ class Study:
     def stored(self) -> Predictions | None:
         """Each retraining's probabilities for every test image; read at the first use. Raises InputError if damaged.
 
-        Subjects only of CIFAKE's images: file names that look alike say nothing of other images.
+        Subjects only where the data set's card tells them: file names that look alike say nothing.
         """
         found = read_predictions(Run(self.path).predictions_file)
-        return found if found is None or self.cifake else replace(found, subject=None)
+        return found if found is None or "subject" in self.card.groups else replace(found, subject=None)
 
     @functools.cached_property
     def predictions(self) -> Predictions | None:
@@ -63,20 +64,17 @@ class Study:
         """The searched names, in the experiment's order."""
         return list(self.experiment.search_space)
 
-    @property
-    def generated(self) -> bool:
-        """Whether the images are the built-in sample, which was drawn by a program and is not CIFAKE."""
-        return bool(self.data.get("generated", self.experiment.data.source == "sample"))
-
-    @property
-    def cifake(self) -> bool:
-        """Whether the images are CIFAKE's, by their content: the whole set, or a part drawn from it."""
-        return self.data.get("is_cifake") is True or self.data.get("fingerprint") in FINGERPRINTS
+    @functools.cached_property
+    def card(self) -> Card:
+        """The card of the data set that the images are, or are a part of."""
+        if not self.data and self.experiment.data.source == "sample":
+            return recorded_card({"generated": True})
+        return recorded_card(self.data)
 
     @property
     def whole_test(self) -> bool:
-        """Whether the whole test part of CIFAKE was used."""
-        return self.cifake and sum(section(self.data, "test").values()) == WHOLE_TEST
+        """Whether the whole test part of a data set with a card was used."""
+        return "test" in self.card.images and sum(section(self.data, "test").values()) == self.card.images["test"]
 
     @property
     def data(self) -> dict[str, Any]:
@@ -118,6 +116,11 @@ class Study:
         metric = self.experiment.search.metric
         usable = self.trials[self.trials[metric].notna() & (self.trials["status"] != "failed")]
         return usable.sort_values([metric, "trial_id"], ascending=[metric == "val_loss", True])
+
+
+def cards_of(studies: Sequence[Study]) -> list[Card]:
+    """The cards of the studies' images, without repeats."""
+    return list({study.card.name: study.card for study in studies}.values())
 
 
 def section(tree: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cifake_ray.data.stratify import SUBJECT_NAMES
 from cifake_ray.errors import InputError
 
 
@@ -74,10 +74,13 @@ def _damaged(file: Path, reason: str) -> InputError:
     return InputError(f"{file}: damaged ({reason}); `cifake-ray tune --resume` tests the winners anew")
 
 
-def by_subject(predictions: Predictions) -> dict[str, float]:
-    """Accuracy of the tuned model, mean over seeds, on each subject of the test part; {} where names tell none."""
+def by_subject(predictions: Predictions, subjects: Sequence[str]) -> dict[str, float]:
+    """Accuracy of the tuned model, mean over seeds, on each subject of the test part; {} where none is known.
+
+    subjects: what the numbers 1, 2, … stand for.
+    """
     if predictions.subject is None:
         return {}
     right = np.mean([predictions.right("tuned", seed) for seed in predictions.p_fake["tuned"]], axis=0)
-    numbers = [number for number in range(1, len(SUBJECT_NAMES) + 1) if (predictions.subject == number).any()]
-    return {SUBJECT_NAMES[number - 1]: float(right[predictions.subject == number].mean()) for number in numbers}
+    numbers = [number for number in range(1, len(subjects) + 1) if (predictions.subject == number).any()]
+    return {subjects[number - 1]: float(right[predictions.subject == number].mean()) for number in numbers}

@@ -1,19 +1,20 @@
 """`--dry-run`: every check that a study makes before its first trial, without decoding all images or starting Ray."""
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
 from cifake_ray.data.build import check_refused
-from cifake_ray.data.datasets.cifake import CIFAKE_IMAGES
+from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
+from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import BackboneModel, Experiment
 from cifake_ray.tuning.request import StudyRequest, planned_concurrency
-from cifake_ray.tuning.study_inputs import no_subjects
 
 _TRIED = 20  # images of a class, of which one must be readable
 
@@ -23,19 +24,19 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     experiment = request.experiment
     slots = planned_concurrency(experiment)
     check_address(request.address)
-    lines = [] if request.resume else _rehearse_images(experiment.data.source, bool(experiment.data.leave_out))
+    lines = [] if request.resume else _rehearse_images(experiment.data.source, experiment.data.leave_out)
     lines += _rehearse_weights(experiment)
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines
 
 
-def _rehearse_images(source: str, leave_out: bool) -> list[str]:
+def _rehearse_images(source: str, leave_out: Sequence[str]) -> list[str]:
     found = find_source(source)
     contents = found.read()
     sizes = {part: len(encoded.labels) for part, encoded in contents.parts.items()}
-    if leave_out and any(sizes.get(part, 0) < count for part, count in CIFAKE_IMAGES.items()):
-        raise no_subjects(source)
+    if leave_out:
+        _rehearse_leaving_out(leave_out, sizes)
     if found.kind == SAMPLE:
         return []
     check_refused(source, contents.parts)
@@ -48,6 +49,12 @@ def _rehearse_images(source: str, leave_out: bool) -> list[str]:
     lines += [f"warning: {said}"] if said else []
     lines += [f"not used: {left}" for left in contents.left]
     return [*lines, "not checked: images but one of each class, and copies among them; the study decodes all first"]
+
+
+def _rehearse_leaving_out(subjects: Sequence[str], sizes: Mapping[str, int]) -> None:
+    """Raise InputError when no card with as many images, or fewer, has these subjects; the content decides later."""
+    possible = [card for card in CARDS.values() if all(sizes.get(part, 0) >= n for part, n in card.images.items())]
+    check_subjects(next((card for card in possible if card.groups), generic.CARD), subjects)
 
 
 def _check_one(source: str, place: str, part: Encoded, code: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
-from cifake_ray.data import has_subjects
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
@@ -86,14 +85,14 @@ def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
     return {
         "source": images.source,
         "kind": images.kind,
-        "generated": images.generated,
+        "generated": images.card.generated,
         "fingerprint": images.fingerprint,
         **{
             part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
             for part in ("train", "test")
         },
-        "is_cifake": images.cifake,
-        "subjects": images.cifake and has_subjects(images.train.names),
+        "card": images.card.name,
+        "groups": list(images.train.groups),
         "left": [left.as_note() for left in images.left],
         "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
         "duplicates_in_test": inputs.duplicates_in_test,

@@ -35,8 +35,6 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     specs, weights = _backbone(experiment) if isinstance(experiment.model, BackboneModel) else ([], [])
     images = _load(experiment) if run is None else run_images(run, experiment, source)
     data = experiment.data
-    if data.leave_out and not images.cifake:
-        raise no_subjects(images.source)
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
     duplicates = train_duplicates(images)
     if duplicates.all():
@@ -45,11 +43,6 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
             "to test on; give other test images"
         )
     return StudyInputs(images, split, specs, weights, int(duplicates.sum()))
-
-
-def no_subjects(source: str) -> InputError:
-    """The refusal of `data.leave_out` for images that are not CIFAKE's."""
-    return InputError(f"data.leave_out: {source} is not CIFAKE, and only its file names tell subjects; remove the key")
 
 
 def warnings_of(images: ImageSet) -> list[str]:

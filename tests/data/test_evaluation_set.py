@@ -51,7 +51,7 @@ def test_sample_and_parquet_and_zip_are_understood_too(
     assert load_labelled(str(write_parquet(files))).images.fingerprint == expected
     assert load_labelled(str(write_zip(files))).images.fingerprint == expected
     sample = load_labelled("sample")
-    assert (sample.generated, sample.part, len(sample.images)) == (True, "test", 500)
+    assert (sample.card.generated, sample.part, len(sample.images)) == (True, "test", 500)
 
 
 def test_pictures_of_other_sizes_are_resized_and_that_is_said(tmp_path: Path) -> None:

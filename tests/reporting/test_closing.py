@@ -85,7 +85,10 @@ def test_one_trial_searched_nothing(make_run: MakeRun) -> None:
 
 
 def test_the_generated_sample_is_named_in_the_result(make_run: MakeRun) -> None:
-    assert "of the generated sample (NOT CIFAKE)" in closing_lines(load(make_run("toy", generated=True)))[0]
+    assert (
+        "(synthetic sample; results say nothing about CIFAKE)"
+        in closing_lines(load(make_run("toy", generated=True)))[0]
+    )
 
 
 def test_a_study_that_is_not_tested_says_so(make_run: MakeRun) -> None:

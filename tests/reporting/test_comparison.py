@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cifake_ray.data.datasets.sample import CARD as SAMPLE
 from cifake_ray.experiment import save_experiment
-from cifake_ray.reporting.comparison import COLUMNS, SAMPLE_NOTE, comparison_table
+from cifake_ray.reporting.comparison import COLUMNS, comparison_table
 from cifake_ray.reporting.load import Study, load
 from cifake_ray.reporting.sections import document, for_terminal
 from cifake_ray.reporting.sections.head import headlines
@@ -164,8 +165,8 @@ def test_generated_sample_and_random_weights_are_marked(make_run: MakeRun) -> No
     frame = comparison_table([study])
     assert row(frame, "tuned")["note"] == "random weights (untrained backbone)"
     text = text_of(study)
-    assert text.count(SAMPLE_NOTE) == 2  # in the first sentence, and where the table is explained
-    assert "CIFAKE" not in text.replace(SAMPLE_NOTE, "")
+    assert text.count(SAMPLE.note) == 2  # in the first sentence, and where the table is explained
+    assert "CIFAKE" not in text.replace(SAMPLE.note, "")
 
 
 def test_markdown_table_lines_up_and_shows_intervals(make_run: MakeRun) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
 from cifake_ray.data.build import decode_parts, joined_arrays, places_of, set_fingerprint
-from cifake_ray.data.datasets.cifake import content_digest, is_cifake
-from cifake_ray.data.datasets.sample import build_sample
+from cifake_ray.data.datasets import card_of_content, sample
+from cifake_ray.data.datasets.card import Card, content_digest
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
-from cifake_ray.data.stratify import SUBJECT_NAMES, Indices, copies_of, has_subjects, subjects_of
+from cifake_ray.data.stratify import Indices, copies_of
 from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import array_digest
 
@@ -49,7 +49,7 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
     encoded = contents.parts
     with show("decoding images", "images") as update:
         if found.kind == SAMPLE:
-            arrays, skipped = build_sample(update), list[dict[str, str]]()
+            arrays, skipped = sample.build_sample(update), list[dict[str, str]]()
         else:
             decoded, skipped = decode_parts(encoded, update)
             arrays = joined_arrays(encoded, decoded)
@@ -61,15 +61,16 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
     prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
     content = {part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
     copies = copies_of(images.pixels)
+    card = sample.CARD if found.kind == SAMPLE else card_of_content(content)
     return {
-        "schema": 1,
+        "schema": 2,
         "source": source,
         "kind": found.kind,
         "generated": found.kind == SAMPLE,
         "fingerprint": set_fingerprint(prints) if set(prints) == set(PARTS) else None,
         "content": content,
-        "is_cifake": (cifake := is_cifake(content)),
-        "counts": {part: _counts(arrays[f"{part}_labels"], arrays[f"{part}_names"], cifake) for part in images.parts},
+        "card": card.name,
+        "counts": {part: _counts(arrays[f"{part}_labels"], arrays[f"{part}_names"], card) for part in images.parts},
         "left": [left.as_note() for left in contents.left],
         "undecodable": {"images": len(skipped), "files": skipped},
         "exact_duplicates": _exact(images, copies),
@@ -111,18 +112,19 @@ def _first(skipped: list[dict[str, str]]) -> str:
     return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
 
 
-def _counts(labels: np.ndarray, names: np.ndarray, cifake: bool) -> dict[str, Any]:
-    """Images of each class, and of each subject where these are CIFAKE's and have its names (else null)."""
-    subjects = subjects_of(names) if cifake and has_subjects(names) else None
+def _counts(labels: np.ndarray, names: np.ndarray, card: Card) -> dict[str, Any]:
+    """Images of each class, and of each value of the groups that the card tells."""
+    groups = card.codes(names)
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = labels == label
-        per_subject = None
-        if subjects is not None:
-            tally = np.bincount(subjects[of_label], minlength=len(SUBJECT_NAMES) + 1)[1:]
-            per_subject = dict(zip(SUBJECT_NAMES, tally.tolist(), strict=True))
-        counts[name] = {"images": int(of_label.sum()), "subjects": per_subject}
+        told = {column: _tally(codes[of_label], card.groups[column].values) for column, codes in groups.items()}
+        counts[name] = {"images": int(of_label.sum()), "groups": told}
     return counts
+
+
+def _tally(codes: Indices, values: tuple[str, ...]) -> dict[str, int]:
+    return dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------

@@ -5,23 +5,13 @@ from typing import Any
 
 from cifake_ray.reporting.comparison import what_it_is
 from cifake_ray.reporting.formatting import listed, whole
-from cifake_ray.reporting.load import Study, section
+from cifake_ray.reporting.load import Study, cards_of, section
 from cifake_ray.reporting.sections.section import Listing, Section, Table
-
-_CIFAKE = (
-    "CIFAKE is narrow: its REAL images are CIFAR-10 photographs saved again as JPEG, its FAKE images were made with "
-    "Stable Diffusion 1.4 for the same ten subjects and reduced to 32 by 32 pixels (texts that say StyleGAN2 are "
-    "wrong).",
-    "The kernel that shrank the FAKE images is not stated, and CIFAR-10's REAL images were shrunk by another. A "
-    "detector may well have learned to tell two ways of shrinking apart.",
-    "378 of the 10,000 FAKE test images are exact copies of train images. The headline leaves such copies out; "
-    "figures on all test images stand beside it.",
-)
 
 
 def build(studies: Sequence[Study]) -> Section:
-    """What is known to be odd about the images."""
-    return Section(caveats=_CIFAKE if any(study.cifake for study in studies) else ())
+    """What the cards of the data sets say of the images."""
+    return Section(caveats=[caveat for card in cards_of(studies) for caveat in card.caveats])
 
 
 def of_study(study: Study) -> Section:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cifake_ray import __version__
-from cifake_ray.data.datasets.cifake import WHOLE_TEST
-from cifake_ray.reporting.comparison import PAPER_TEST, SAMPLE_NOTE, comparison_table, main_rows
+from cifake_ray.data.datasets.card import Card
+from cifake_ray.reporting.comparison import comparison_table, main_rows
 from cifake_ray.reporting.formatting import (
     NOTHING,
     Row,
@@ -19,7 +19,7 @@ from cifake_ray.reporting.formatting import (
     wall_time,
     whole,
 )
-from cifake_ray.reporting.load import Role, Study, number
+from cifake_ray.reporting.load import Role, Study, cards_of, number
 from cifake_ray.reporting.repeat import winner_command
 from cifake_ray.reporting.sections.accuracy import accuracy_cells
 from cifake_ray.reporting.sections.section import Cell, Listing, Section, Small, Table
@@ -43,8 +43,10 @@ def build(studies: Sequence[Study]) -> Section:
 
 
 def title(studies: Sequence[Study]) -> str:
-    """What the report is about; CIFAKE is named only where every study is on it."""
-    return f"Detectors of AI-generated images{' on CIFAKE' if all(study.cifake for study in studies) else ''}"
+    """What the report is about; a data set is named only where every study is on it."""
+    cards = cards_of(studies)
+    named = len(cards) == 1 and cards[0].title and not cards[0].generated
+    return f"Detectors of AI-generated images{f' on {cards[0].title}' if named else ''}"
 
 
 def headlines(studies: Sequence[Study]) -> list[str]:
@@ -53,7 +55,8 @@ def headlines(studies: Sequence[Study]) -> list[str]:
     if best is None:
         sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
     else:
-        sentences = [_best_sentence(best), *_claim_sentences(best)]
+        card = next(study.card for study in studies if study.name == best["study"])
+        sentences = [_best_sentence(card, best), *_claim_sentences(card, best)]
     return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
 
 
@@ -65,14 +68,14 @@ def best_row(rows: Sequence[Row]) -> Row | None:
     return max(real or tested, key=headline_test, default=None)
 
 
-def _best_sentence(row: Row) -> str:
+def _best_sentence(card: Card, row: Row) -> str:
     """The best model, on how many images of what, and what a constant answer reaches there."""
     sure = (
         f" (95 % interval {percent(row['test_low'])} to {percent(row['test_high'])})" if known(row["test_low"]) else ""
     )
     images = f"{whole(row['test_images'])} test images" if known(row["test_images"]) else "the test images"
     fresh = ", none of which is also in train" if known(row["test_accuracy_dedup"]) else ""
-    what = SAMPLE_NOTE if row["generated"] else f"data {row['data']}"
+    what = card.note or f"data {row['data']}"
     constant = (
         f" One constant answer reaches {percent(row['constant_test'])} %, balanced accuracy is "
         f"{percent(row['balanced_accuracy'])} %, AUC {decimal(row['auc'])}."
@@ -87,18 +90,19 @@ def _best_sentence(row: Row) -> str:
     )
 
 
-def _claim_sentences(row: Row) -> list[str]:
-    """How the best model stands to the paper's claim, on all test images of CIFAKE; nothing about other images."""
-    if not row["cifake"]:
+def _claim_sentences(card: Card, row: Row) -> list[str]:
+    """How the best model stands to the claim on its data set's card, on all test images; nothing without a card."""
+    if card.claim is None or card.claim.test_accuracy is None:
         return []
-    claim = f"The CIFAKE paper claims {percent(PAPER_TEST)} % on all {WHOLE_TEST:,} test images"
+    claimed = card.claim.test_accuracy
+    claim = f"The {card.claim.study} claims {percent(claimed)} % on all {card.images['test']:,} test images"
     if not row["whole_test"]:
         return [f"{claim}: not comparable with {whole(row['test_images_all'])} test images."]
     value, low, high = row["test_accuracy"], row["test_all_low"], row["test_all_high"]
     reached = f"{claim}; on these this model reaches {percent(value)} % {interval(low, high)}"
-    if not known(low) or low <= PAPER_TEST <= high:
+    if not known(low) or low <= claimed <= high:
         return [f"{reached}, an interval that contains the claim."]
-    points = 100 * (value - PAPER_TEST)
+    points = 100 * (value - claimed)
     return [f"{reached}, {abs(points):.2f} points {'above' if points > 0 else 'below'} the claim."]
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cifake_ray.reporting.comparison import SAMPLE_NOTE, comparison_table
-from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.comparison import comparison_table
+from cifake_ray.reporting.load import Study, cards_of
 from cifake_ray.reporting.sections.section import Section
 from cifake_ray.reporting.verdict import VERDICT_RULE
 
@@ -35,12 +35,12 @@ def notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
         "apart, in comparison.csv.",
     ]
     if (frame["role"] == "reference").any():
-        found.append(
-            "Rows with the role reference are claims of others about CIFAKE, repeated as published and not measured "
-            "here: the course report this project started from (custom CNN about 92 / 88 %, ResNet50 transfer about "
-            "98 / 96 % training / validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; "
-            "Bird and Lotfi 2024, IEEE Access 12, arXiv 2303.14126; on all test images)."
-        )
+        found += [
+            f"Rows with the role reference are claims of others about {card.title}, repeated as published and not "
+            f"measured here: {card.claims}."
+            for card in cards_of(studies)
+            if card.claims
+        ]
     return found + _warnings(studies, frame)
 
 
@@ -48,16 +48,17 @@ def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What a reader of the table in a terminal must know at least."""
     found = ["Test %: mean over seeds, without test images that equal a train image; intervals 95 %."]
     if (frame["role"] == "reference").any():
-        found.append("Reference rows are claims of others about CIFAKE, not measured here.")
+        found.append("Reference rows are claims of others, not measured here.")
     return found + _warnings(studies, frame)
 
 
 def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What forbids reading some rows as results."""
     found = []
-    if any(study.generated for study in studies):
-        named = ", ".join(study.name for study in studies if study.generated)
-        found.append(f"{named}: {SAMPLE_NOTE}.")
+    for card in cards_of(studies):
+        if card.note:
+            named = ", ".join(study.name for study in studies if study.card is card)
+            found.append(f"{named}: {card.note}.")
     if (frame["weights"] == "random").any():
         found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
     if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:

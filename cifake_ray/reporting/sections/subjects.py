@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from cifake_ray.data.stratify import SUBJECT_NAMES
 from cifake_ray.reporting.figures import overview_figure
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset
@@ -32,12 +31,13 @@ def build(studies: Sequence[Study]) -> Section:
 )
 def subjects(studies: Sequence[Study]) -> Figure | None:
     """Accuracy on each subject, mean over the winner's seeds; hollow where it was left out of training."""
-    found = [(place, study, by_subject(study.predictions)) for place, study in enumerate(studies)
+    found = [(place, study, by_subject(study.predictions, _subjects(study))) for place, study in enumerate(studies)
              if study.predictions is not None and study.predictions.p_fake.get("tuned")]  # fmt: skip
     found = [item for item in found if item[2]]
     if not found:
         return None
-    names = [name for name in SUBJECT_NAMES if any(name in accuracies for _, _, accuracies in found)]
+    known = dict.fromkeys(name for _, study, _ in found for name in _subjects(study))
+    names = [name for name in known if any(name in accuracies for _, _, accuracies in found)]
     figure, panel = rows_panel(names, [short_name(study) for _, study, _ in found])
     for rank, (place, study, accuracies) in enumerate(found):
         left_out = study.experiment.data.leave_out
@@ -50,3 +50,8 @@ def subjects(studies: Sequence[Study]) -> Figure | None:
     panel.set_xlabel("test accuracy (%)")
     legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
+
+
+def _subjects(study: Study) -> tuple[str, ...]:
+    group = study.card.groups.get("subject")
+    return group.values if group else ()

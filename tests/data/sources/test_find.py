@@ -108,15 +108,6 @@ def test_damaged_parquet_is_refused(files: Files, write_parquet: Write) -> None:
     assert "cannot be read as parquet" in refused(folder)
 
 
-def test_subjects_are_those_that_an_experiment_may_leave_out() -> None:
-    from typing import get_args
-
-    from cifake_ray.data.stratify import SUBJECT_NAMES
-    from cifake_ray.experiment.search import Subject
-
-    assert get_args(Subject) == SUBJECT_NAMES
-
-
 @pytest.mark.parametrize("kind", ["zip", "folder", "parquet"])
 def test_a_set_in_a_bucket_is_the_same_set_and_is_fetched_once(
     kind: str, bucket: str, files: Files, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

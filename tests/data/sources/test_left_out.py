@@ -191,7 +191,7 @@ def test_a_test_part_of_train_images_is_refused_before_the_first_trial(files: Fi
 
 
 def test_subjects_cannot_be_left_out_of_a_set_whose_names_look_alike(files: Files, write_folder: Write) -> None:
-    with pytest.raises(InputError, match="is not CIFAKE, and only its file names tell subjects"):
+    with pytest.raises(InputError, match="the subjects of these images are not known"):
         gather_inputs(study_on(write_folder(files), leave_out=["bird"]))
 
 
