@@ -99,14 +99,6 @@ def data_name(study: Study) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def what_it_is(study: Study) -> str:
-    """The images by their content, in words."""
-    card = study.card
-    if card.note or not card.title:
-        return card.note or "images without a card"
-    return f"{card.title}, whole and unchanged" if study.whole_test else f"a part of {card.title}"
-
-
 def seed_curve(winner: dict[str, Any]) -> pd.DataFrame:
     """The learning curves of a retrained model: one row an epoch and seed, columns of curves.csv and `seed`."""
     rows = [

@@ -79,7 +79,7 @@ class Plot:
 
 def drawn(drawings: Sequence[Drawing[Data]], data: Data, prefix: str = "") -> list[Plot]:
     """The figures for which there is data, encoded; `prefix` begins their file names."""
-    found = [(drawing, drawing(data)) for drawing in drawings]
+    found = ((drawing, drawing(data)) for drawing in drawings)
     return [
         Plot(prefix + drawing.name, drawing.title, drawing.caption, *encode(figure, png=drawing.png))
         for drawing, figure in found

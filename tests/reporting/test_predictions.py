@@ -1,4 +1,4 @@
-"""What is read from test predictions and from trials."""
+"""What is read from test predictions."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,6 @@ from cifake_ray.data.datasets.cifake import CARD
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.predictions import Predictions, by_subject
-from cifake_ray.reporting.sections import importance
-from cifake_ray.reporting.sections.importance import importances
 
 from .conftest import MakeRun
 
@@ -33,19 +31,3 @@ def test_damaged_predictions_are_one_line(make_run: MakeRun, content: bytes) -> 
     (run / "test_predictions.npz").write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
         _ = load(run).predictions
-
-
-def test_the_hyperparameter_that_decides_is_the_most_important(make_run: MakeRun) -> None:
-    def change(rows: list[dict[str, object]]) -> None:
-        for row in rows:
-            row["val_accuracy"] = 0.9 - 0.01 * abs(float(np.log10(float(str(row["lr"])))) + 3)
-
-    found = importances(load(make_run(trials=60, change=change)))
-    assert next(iter(found)) == "lr"
-    assert sum(found.values()) == pytest.approx(1)
-
-
-def test_a_few_trials_have_no_importance(make_run: MakeRun) -> None:
-    study = load(make_run(trials=5))
-    assert importances(study) == {}
-    assert importance.build([study]) is None

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cifake_ray.reporting.comparison import what_it_is
 from cifake_ray.reporting.formatting import listed, whole
 from cifake_ray.reporting.load import Study, cards_of, section
 from cifake_ray.reporting.sections.section import Listing, Section, Table
@@ -29,7 +28,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     split = section(data, "split")
     return [
         ("Source", f"{data.get('source', '?')} ({data.get('kind', '?')})"),
-        ("What it is", what_it_is(study)),
+        ("What it is", _what_it_is(study)),
         ("Fingerprint (SHA-256)", str(data.get("fingerprint", "?"))),
         ("Train part", _counted(section(data, "train"))),
         (
@@ -41,6 +40,14 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Files skipped", whole(len(data.get("skipped") or []))),
         ("Images converted", _counted(section(data, "converted")) or "none"),
     ]
+
+
+def _what_it_is(study: Study) -> str:
+    """The images by their content, in words."""
+    card = study.card
+    if card.note or not card.title:
+        return card.note or "images without a card"
+    return f"{card.title}, whole and unchanged" if study.whole_test else f"a part of {card.title}"
 
 
 def _counted(counts: dict[str, Any]) -> str:

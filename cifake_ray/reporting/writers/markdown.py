@@ -40,7 +40,7 @@ def _bullets(sentences: Sequence[str]) -> str:
 def _pipes(rows: Sequence[Row]) -> str:
     """A Markdown table whose columns also line up in a terminal."""
     names = list(rows[0])
-    cells = [names, *[[_text(row[name]) for name in names] for row in rows]]
+    cells = [[_escaped(name) for name in names], *[[_text(row[name]) for name in names] for row in rows]]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells

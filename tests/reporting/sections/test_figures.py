@@ -23,7 +23,7 @@ from cifake_ray.reporting.sections.probabilities import roc
 from cifake_ray.reporting.sections.robustness import robustness
 from cifake_ray.reporting.sections.subjects import subjects
 
-from .conftest import MakeRun, robustness_of
+from ..conftest import MakeRun, robustness_of
 
 OF_STUDY = [drawing for drawing in DRAWINGS.values() if drawing.of_study]
 ROOT = Path(__file__).parent.parent.parent

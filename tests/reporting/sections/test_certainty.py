@@ -11,7 +11,7 @@ from cifake_ray.reporting.sections.differences import mcnemar_pairs
 from cifake_ray.reporting.sections.head import headlines
 from cifake_ray.reporting.winners import gain, median_seed
 
-from .conftest import MakeRun, write_predictions
+from ..conftest import MakeRun, write_predictions
 
 
 def test_gain_is_counted_on_fresh_images_over_the_seeds_of_both(make_run: MakeRun) -> None:

@@ -12,7 +12,7 @@ from cifake_ray.reporting.report import write_report
 from cifake_ray.reporting.sections.pareto import front_sentence, front_table, pareto, pareto_front
 from cifake_ray.runs.run import trial_columns
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 SPACE = {
     "head_width": {"type": "int", "low": 4, "high": 512},
