@@ -16,8 +16,8 @@ from cifake_ray.reporting.comparison import comparison_table
 from cifake_ray.reporting.figures import DRAWINGS, Plot, drawn
 from cifake_ray.reporting.load import Study, load_all
 from cifake_ray.reporting.publish import FOLDER, in_order, publish
+from cifake_ray.reporting.section import StudyPart
 from cifake_ray.reporting.sections import document, study_part
-from cifake_ray.reporting.sections.section import StudyPart
 from cifake_ray.reporting.writers.csv import csv_files
 from cifake_ray.reporting.writers.html import Plots, render
 from cifake_ray.reporting.writers.markdown import markdown

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.section import Document, Section, StudyPart
 from cifake_ray.reporting.sections import (
     accuracy,
     caveats,
@@ -33,7 +34,6 @@ from cifake_ray.reporting.sections import (
     timeline,
     trials,
 )
-from cifake_ray.reporting.sections.section import Document, Section, StudyPart
 
 Data = TypeVar("Data")
 Build = Callable[[Sequence[Study]], Section | None]

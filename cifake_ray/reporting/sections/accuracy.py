@@ -24,7 +24,7 @@ from cifake_ray.reporting.formatting import (
     with_interval,
 )
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.sections.section import Cell, Section, Small, Table
+from cifake_ray.reporting.section import Cell, Section, Small, Table
 from cifake_ray.reporting.style import BLUE, CARD, INK, MUTED, VERMILLION, legend_above, new_figure, percent_axis
 
 # Columns in the order in which a narrow terminal does without them.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from cifake_ray.reporting.sections.section import Section
+from cifake_ray.reporting.section import Section
 
 _ALWAYS = (
     "Winners are chosen on validation images, so their validation accuracy is a little too good (selection noise, "

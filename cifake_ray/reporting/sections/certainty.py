@@ -8,7 +8,7 @@ import numpy as np
 
 from cifake_ray.reporting.formatting import NOTHING, known, percent, points, points_with_interval
 from cifake_ray.reporting.load import Study, number
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.winners import study_gain
 from cifake_ray.stats.intervals import Interval
 

@@ -3,7 +3,7 @@
 from cifake_ray.experiment import save_experiment
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.repeat import repeat_command, winner_command
-from cifake_ray.reporting.sections.section import Listing, Section
+from cifake_ray.reporting.section import Listing, Section
 
 
 def winner(study: Study) -> Section | None:

@@ -10,8 +10,8 @@ from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.formatting import Row, known, whole
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import metric_label, scale_of
+from cifake_ray.reporting.section import Section, Table, figures_alone
 from cifake_ray.reporting.sections.accuracy import role_words
-from cifake_ray.reporting.sections.section import Section, Table, figures_alone
 from cifake_ray.reporting.style import MANY, MUTED, VERMILLION, legend_above, new_figure, robust_limits
 
 

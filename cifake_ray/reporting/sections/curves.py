@@ -13,7 +13,7 @@ from cifake_ray.reporting.comparison import model_curve
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import ROLES, Study
 from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of
-from cifake_ray.reporting.sections.section import figures_alone
+from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import (
     BLUE,
     CARD,

@@ -5,7 +5,7 @@ from typing import Any
 
 from cifake_ray.reporting.formatting import listed, whole
 from cifake_ray.reporting.load import Study, cards_of, section
-from cifake_ray.reporting.sections.section import Listing, Section, Table
+from cifake_ray.reporting.section import Listing, Section, Table
 
 
 def build(studies: Sequence[Study]) -> Section:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cifake_ray.reporting.formatting import points_with_interval, whole
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.winners import median_seed
 from cifake_ray.stats.intervals import Interval, matched_difference
 from cifake_ray.stats.significance import holm, mcnemar

@@ -5,7 +5,7 @@ from typing import Any
 
 from cifake_ray.reporting.formatting import listed, wall_time, whole
 from cifake_ray.reporting.load import Study, number, section
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 
 _WORDS = {
     "imagenet-pq": "product-quantised ResNet50 (72.2 % ImageNet top-1, Martinez et al. 2021; non-commercial licence)",

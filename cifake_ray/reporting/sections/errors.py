@@ -6,7 +6,7 @@ import numpy as np
 
 from cifake_ray.reporting.formatting import percent, whole
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.sections.section import Picture, Section, Table
+from cifake_ray.reporting.section import Picture, Section, Table
 from cifake_ray.runs.run import LABELS, Run
 from cifake_ray.stats.classification import confusion
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from cifake_ray.reporting.formatting import decimal, percent, whole
 from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.robustness import METHOD as DEGRADED_METHOD
 from cifake_ray.reporting.sections.robustness import degraded, scores_cell
-from cifake_ray.reporting.sections.section import Section, Table
 from cifake_ray.runs.run import LABELS
 
 _METHOD = "Labelled images from elsewhere, judged by the model in best/; FAKE above probability 0.5 unless marked."

@@ -21,8 +21,8 @@ from cifake_ray.reporting.formatting import (
 )
 from cifake_ray.reporting.load import Role, Study, cards_of, number
 from cifake_ray.reporting.repeat import winner_command
+from cifake_ray.reporting.section import Cell, Listing, Section, Small, Table
 from cifake_ray.reporting.sections.accuracy import accuracy_cells
-from cifake_ray.reporting.sections.section import Cell, Listing, Section, Small, Table
 from cifake_ray.reporting.winners import study_gain
 
 _AGAIN = "Train the best one again (one seed; the figure above is a mean over the study's seeds)"

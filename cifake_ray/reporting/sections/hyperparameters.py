@@ -13,7 +13,7 @@ from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of, status_legend
-from cifake_ray.reporting.sections.section import figures_alone
+from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import GREEN, MANY, VERMILLION, log_axis, new_figure, robust_limits
 
 _COLUMNS = 2

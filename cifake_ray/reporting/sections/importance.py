@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cifake_ray.experiment import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.reporting.formatting import percent
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 
 if TYPE_CHECKING:  # Optuna takes half a second to import, and `runs` needs none of it
     from optuna.distributions import BaseDistribution

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cifake_ray.reporting.load import ROLES, Study, section, state_of
-from cifake_ray.reporting.sections.section import Section
+from cifake_ray.reporting.section import Section
 
 
 def build(studies: Sequence[Study]) -> Section | None:

@@ -13,7 +13,7 @@ from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import metric_label, scale_of
-from cifake_ray.reporting.sections.section import figures_alone
+from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import BLUE, INK, MANY, MUTED, VERMILLION, legend_above, new_figure
 
 _TOP = 0.1  # share of trials drawn as good ones

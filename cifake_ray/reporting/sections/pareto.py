@@ -13,7 +13,7 @@ from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.formatting import NOTHING, known, percent, rows_of
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of, status_legend
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.trials import trial_rows
 from cifake_ray.reporting.style import GREEN, MANY, PURPLE, VERMILLION, log_axis, new_figure, robust_limits
 

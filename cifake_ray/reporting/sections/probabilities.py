@@ -9,7 +9,7 @@ from cifake_ray.reporting.figures import overview_figure
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import one_panel, short_name, study_line, study_marker
 from cifake_ray.reporting.predictions import Predictions
-from cifake_ray.reporting.sections.section import figures_alone
+from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import MUTED, legend_above, log_axis, percent_axis
 from cifake_ray.reporting.winners import median_seed
 from cifake_ray.stats.calibration import reliability

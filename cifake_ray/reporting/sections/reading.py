@@ -6,7 +6,7 @@ import pandas as pd
 
 from cifake_ray.reporting.comparison import comparison_table
 from cifake_ray.reporting.load import Study, cards_of
-from cifake_ray.reporting.sections.section import Section
+from cifake_ray.reporting.section import Section
 from cifake_ray.reporting.verdict import VERDICT_RULE
 
 

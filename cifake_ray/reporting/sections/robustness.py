@@ -9,7 +9,7 @@ from cifake_ray.reporting.figures import overview_figure
 from cifake_ray.reporting.formatting import NOTHING, decimal, interval, percent, whole
 from cifake_ray.reporting.load import Study, section
 from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset, study_span
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.style import MUTED, legend_above
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows

@@ -5,7 +5,7 @@ from typing import Any
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.formatting import setting
 from cifake_ray.reporting.load import Role, Study, section
-from cifake_ray.reporting.sections.section import Cell, Section, Table
+from cifake_ray.reporting.section import Cell, Section, Table
 
 
 def of_study(study: Study) -> Section:

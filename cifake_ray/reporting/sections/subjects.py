@@ -8,8 +8,8 @@ from cifake_ray.reporting.figures import overview_figure
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset
 from cifake_ray.reporting.predictions import by_subject
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.robustness import degraded
-from cifake_ray.reporting.sections.section import Section, Table
 from cifake_ray.reporting.style import legend_above
 
 _METHOD = "Test images as they are, of subjects that no training image shows, and of the other subjects."

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.sections.section import figures_alone
+from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import BLUE, GREEN, MUTED, VERMILLION, legend_above, new_figure
 
 

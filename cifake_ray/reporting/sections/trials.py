@@ -6,7 +6,7 @@ import pandas as pd
 
 from cifake_ray.reporting.formatting import known, percent, setting
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 
 _SHOWN = 10  # trials shown before the rest is folded away
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from cifake_ray.reporting.sections.section import Section
+from cifake_ray.reporting.section import Section
 
 
 def csv_files(sections: Iterable[Section]) -> dict[str, str]:

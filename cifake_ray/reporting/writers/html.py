@@ -10,8 +10,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from cifake_ray.reporting.figures import Plot, inline_svg
-from cifake_ray.reporting.sections.section import Document, Section, StudyPart
-from cifake_ray.reporting.sections.terms import TERMS
+from cifake_ray.reporting.section import Document, Section, StudyPart
+from cifake_ray.reporting.terms import TERMS
 
 _SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _COMMAND = re.compile(r"`([^`]*)`")

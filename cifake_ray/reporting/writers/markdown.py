@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from cifake_ray.reporting.sections.section import Cell, Document, Row, Section, Table
+from cifake_ray.reporting.section import Cell, Document, Row, Section, Table
 
 
 def markdown(document: Document) -> str:

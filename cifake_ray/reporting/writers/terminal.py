@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cifake_ray.reporting.sections.section import Cell, Section, Table
+from cifake_ray.reporting.section import Cell, Section, Table
 
 
 def tables(section: Section, width: int | None) -> list[tuple[list[str], list[list[str]]]]:

@@ -12,7 +12,7 @@ from cifake_ray.reporting import sections
 from cifake_ray.reporting.figures import DRAWINGS, Drawing
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.report import write_report
-from cifake_ray.reporting.sections.section import Section, Table
+from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.style import new_figure
 
 from ..conftest import MakeRun
@@ -96,10 +96,3 @@ def test_no_section_and_no_writer_names_a_data_set() -> None:
         for file in files
         if "cifake" in file.read_text().lower().replace("cifake_ray", "").replace("cifake-ray", "")
     ]
-
-
-def test_no_writer_names_a_section() -> None:
-    package = Path(sections.__file__).parents[1]
-    topics = {file.stem for file in package.glob("sections/*.py")} - {"__init__", "section", "terms", "head", "data"}
-    for file in [*package.glob("writers/*.py"), *package.glob("templates/*.j2")]:
-        assert not [topic for topic in topics if f"sections.{topic}" in file.read_text()], file.name
