@@ -26,7 +26,7 @@ from cifake_ray.reporting.sections.subjects import subjects
 from ..conftest import MakeRun, robustness_of
 
 OF_STUDY = [drawing for drawing in DRAWINGS.values() if drawing.of_study]
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 REAL_RUNS = [*sorted((ROOT / "results" / "studies").iterdir()),
              *(ROOT / "tests" / "runs" / "v0.1" / name for name in ("finished", "frozen", "interrupted"))]  # fmt: skip
 OF_ALL = [drawing for drawing in DRAWINGS.values() if not drawing.of_study]
