@@ -13,38 +13,22 @@ from cifake_ray.errors import InputError
 
 _DATA_WIDTH = 40  # characters of a data path in a table
 _DAYS_S = 2 * 86400  # an age above this is counted in days
-# Columns of the comparison in the order in which a narrow terminal does without them.
-_LEAST_FIRST = ("core-s", "train %", "gap", "balanced %", "model", "verdict", "constant %", "AUC", "val %", "role")
 
 
 def print_comparison(runs: list[Path]) -> None:
-    """The comparison table of these runs, with its notes; a narrow terminal gets fewer columns."""
+    """The comparison of these runs, with its notes; tables in a narrow terminal get fewer columns."""
     from rich.console import Console
 
     from cifake_ray.reporting.load import load_all
-    from cifake_ray.reporting.tables import comparison_table
-    from cifake_ray.reporting.text import short_notes, terminal_table
+    from cifake_ray.reporting.sections import for_terminal
+    from cifake_ray.reporting.writers.terminal import sentences, tables
 
-    studies = load_all(runs)
-    table = comparison_table(studies)
-    columns, rows = terminal_table(table)
-    if Console().is_terminal:
-        columns, rows = fitting(columns, rows, Console().width)
-    print_table(columns, rows)
-    for note in short_notes(studies, table):
-        print_wrapped(f"  {note}")
-
-
-def fitting(columns: list[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
-    """The table without the least important columns, as many as it takes to fit into `width` characters."""
-    kept = list(columns)
-    for dropped in ("", *_LEAST_FIRST):
-        kept = [column for column in kept if column != dropped]
-        places = [columns.index(column) for column in kept]
-        needed = sum(max(len(columns[at]), *(len(row[at]) for row in rows)) + 3 for at in places) + 2
-        if needed <= width:
-            break
-    return kept, [[row[at] for at in places] for row in rows]
+    width = Console().width if Console().is_terminal else None
+    for section in for_terminal(load_all(runs)):
+        for columns, rows in tables(section, width):
+            print_table(columns, rows)
+        for sentence in sentences(section):
+            print_wrapped(f"  {sentence}")
 
 
 def print_closing(run: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.stats.classification import auc
+from cifake_ray.stats.classification import accuracy, auc
 from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
@@ -19,15 +19,15 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
     of a class that is not there.
     """
     fake, called = labels == 0, p_fake > DECISION
-    accuracy = float((fake == called).mean())
-    low, high = wilson(accuracy, len(labels))
+    right = accuracy(labels, p_fake)
+    low, high = wilson(right, len(labels))
     shares = (
         float(called[fake].mean()) if fake.any() else None,
         float((~called[~fake]).mean()) if (~fake).any() else None,
     )
     return {
         "images": len(labels),
-        "accuracy": {"value": accuracy, "low": low, "high": high},
+        "accuracy": {"value": right, "low": low, "high": high},
         "auc": auc(labels, p_fake) if fake.any() and (~fake).any() else None,
         **dict(zip((f"recognised_{label}" for label in LABELS), shares, strict=True)),
     }

@@ -26,6 +26,7 @@ from cifake_ray.runs.columns import POSITIVE
 from cifake_ray.runs.faults import storage_faults_interrupt
 from cifake_ray.runs.files import write_bytes, write_json
 from cifake_ray.runs.run import Run, Save
+from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
 
 
@@ -90,7 +91,7 @@ def _agree(arrays: dict[str, np.ndarray], name: str, seed: dict[str, Any]) -> bo
     if labels is None or p_fake is None or "duplicate" not in arrays or len(labels) != len(p_fake):
         return False
     noted = seed.get("test", {}).get("accuracy", {}).get("value")
-    return isinstance(noted, float) and abs(noted - float(((p_fake > 0.5) == (labels == 0)).mean())) < 1e-9
+    return isinstance(noted, float) and abs(noted - accuracy(labels, p_fake)) < 1e-9
 
 
 def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images: ImageSet) -> _Scored:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.console import duration, percent
-from cifake_ray.reporting.certainty import gain
 from cifake_ray.reporting.load import Study, number, section
+from cifake_ray.reporting.winners import gain
 from cifake_ray.stats.classification import constant_accuracy
 
 

@@ -13,8 +13,8 @@ import pytest
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.formatting import wall_time
 from cifake_ray.reporting.load import load_all
-from cifake_ray.reporting.page import columns
 from cifake_ray.reporting.report import write_report
+from cifake_ray.reporting.writers.html import columns
 
 from .conftest import MakeRun, environment_of, make_run_in, robustness_of, write_predictions
 

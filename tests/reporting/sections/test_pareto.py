@@ -8,12 +8,11 @@ import pytest
 
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.reporting.load import load
-from cifake_ray.reporting.pareto import front_sentence, front_table, pareto_front
-from cifake_ray.reporting.plots_pareto import pareto_plot
 from cifake_ray.reporting.report import write_report
+from cifake_ray.reporting.sections.pareto import front_sentence, front_table, pareto, pareto_front
 from cifake_ray.runs.columns import trial_columns
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 SPACE = {
     "head_width": {"type": "int", "low": 4, "high": 512},
@@ -63,7 +62,7 @@ def test_a_study_with_one_objective_or_without_results_has_no_front(make_run: Ma
     for study in (load(make_run()), load(make_run("empty", parts=""))):
         assert pareto_front(study).empty
         assert front_sentence(study) == ""
-        assert pareto_plot(study) is None
+        assert pareto(study) is None
 
 
 def test_the_table_has_what_is_searched_and_leaves_out_what_no_trial_of_the_front_has(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_the_table_has_what_is_searched_and_leaves_out_what_no_trial_of_the_fron
     ("second", "label"), [("parameters", "trained parameters"), ("inference_ms", "inference time (ms per image")]
 )
 def test_the_plot_names_its_axes_with_units(tmp_path: Path, second: str, label: str) -> None:
-    figure = pareto_plot(load(write_run(tmp_path, second=second)))
+    figure = pareto(load(write_run(tmp_path, second=second)))
     assert figure is not None
     assert label in figure.axes[0].get_xlabel()
     assert figure.axes[0].get_ylabel() == "validation accuracy (%)"

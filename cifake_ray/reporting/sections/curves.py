@@ -1,4 +1,4 @@
-"""Plots of one study: learning curves of winner and baseline, of all trials, and the best so far."""
+"""How training went: curves of winner and baseline, curves of every trial, the best so far."""
 
 import math
 from typing import Any
@@ -8,9 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from cifake_ray.reporting.figures import (
+from cifake_ray.reporting.comparison import model_curve
+from cifake_ray.reporting.figures import study_figure
+from cifake_ray.reporting.load import ROLES, Study
+from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of
+from cifake_ray.reporting.section import figures_alone
+from cifake_ray.reporting.style import (
     BLUE,
     CARD,
     GREEN,
@@ -20,23 +24,20 @@ from cifake_ray.reporting.figures import (
     legend_above,
     new_figure,
     robust_limits,
-    styled,
     whole_ticks,
 )
-from cifake_ray.reporting.load import ROLES, Study
-from cifake_ray.reporting.tables import model_curve
 
-ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
+_ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
 _ROLE_MARKERS = {"tuned": "o", "baseline": "s"}  # and solid or dashed: told apart without colour
-ACCURACY, LOSS = "accuracy (%)", "cross-entropy loss (nats)"
+_ACCURACY, _LOSS = "accuracy (%)", "cross-entropy loss (nats)"
 
 
-def scale_of(metric: str) -> float:
-    """Accuracies are stored 0..1 and drawn in percent; losses are drawn as they are."""
-    return 100.0 if metric.endswith("accuracy") else 1.0
-
-
-@styled
+@study_figure(
+    "learning-curves",
+    "Winner and baseline: accuracy and loss by epoch, mean over seeds, range of seeds shaded. Training "
+    "accuracy is the running value under augmentation.",
+    png=True,
+)
 def learning_curves(study: Study) -> Figure | None:
     """Winner and baseline: accuracy and loss by epoch, mean over seeds, their range shaded. None without curves."""
     curves = {role: model_curve(study, role) for role in _distinct_roles(study)}
@@ -48,8 +49,8 @@ def learning_curves(study: Study) -> Figure | None:
         for role, curve in curves.items():
             _draw_role(panel, role, curve, quantity)
         whole_ticks(panel)
-    axes[0, 0].set_ylabel(ACCURACY)
-    axes[1, 0].set(ylabel=LOSS, xlabel="epoch")
+    axes[0, 0].set_ylabel(_ACCURACY)
+    axes[1, 0].set(ylabel=_LOSS, xlabel="epoch")
     legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     figure.subplots_adjust(hspace=0.1)
     return figure
@@ -67,7 +68,7 @@ def _draw_role(axes: Axes, role: str, curve: pd.DataFrame, quantity: str) -> Non
             continue
         by_epoch = (curve[metric] * scale_of(metric)).groupby(curve["epoch"]).agg(["mean", "min", "max"])
         name = f"{role}, {'validation' if part == 'val' else 'training'}"
-        colour = ROLE_COLOURS[role]
+        colour = _ROLE_COLOURS[role]
         every = max(1, len(by_epoch) // 6)
         axes.plot(by_epoch.index, by_epoch["mean"], color=colour, linestyle=dashes, label=name, linewidth=1.5,
                   marker=_ROLE_MARKERS[role], markersize=4, markevery=every,
@@ -76,7 +77,10 @@ def _draw_role(axes: Axes, role: str, curve: pd.DataFrame, quantity: str) -> Non
             axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.1, linewidth=0)
 
 
-@styled
+@study_figure(
+    "trial-curves",
+    "Every trial: validation accuracy and loss by epoch; grey ones were stopped before the last; dots mark ends.",
+)
 def trial_curves(study: Study) -> Figure | None:
     """Validation accuracy and loss of every trial by epoch: stopped grey, the best in front; None for one trial."""
     curves = study.curves
@@ -94,7 +98,7 @@ def trial_curves(study: Study) -> Figure | None:
         shown = (curves[metric] * scale_of(metric)).tolist()
         robust_limits(panel, shown, keep="high" if metric == "val_accuracy" else "low")
         whole_ticks(panel)
-    axes[0, 0].set_ylabel("validation " + ACCURACY)
+    axes[0, 0].set_ylabel("validation " + _ACCURACY)
     axes[1, 0].set(ylabel="validation loss (nats)", xlabel="epoch")
     legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     figure.subplots_adjust(hspace=0.1)
@@ -132,7 +136,11 @@ def _draw_best(axes: Axes, curve: pd.DataFrame, metric: str, label: str) -> None
     axes.plot(curve["epoch"].iloc[-1:], values.iloc[-1:], marker="o", markersize=4, color=VERMILLION)
 
 
-@styled
+@study_figure(
+    "best-so-far",
+    "What each trial reached, and the best until then. The dashed line is the baseline after all its epochs, "
+    "retrained where that was done.",
+)
 def best_so_far(study: Study) -> Figure | None:
     """The study's metric of each trial in the order of proposal, and the best until then. None for fewer than two."""
     metric = study.experiment.search.metric
@@ -167,29 +175,4 @@ def baseline_level(study: Study) -> float | None:
     return float(value) if trial.get("status") == "completed" and value == value else None
 
 
-def metric_label(metric: str) -> str:
-    return "validation accuracy (%)" if metric == "val_accuracy" else "validation loss (nats)"
-
-
-def draw_statuses(axes: Axes, x: Any, y: Any, status: pd.Series, *, many: bool = False) -> None:
-    """One dot a trial: filled where it ran all its epochs, hollow and grey where it was stopped before."""
-    full = (status == "completed").to_numpy()
-    for chosen, face, edge, label in ((~full, CARD, MUTED, "not completed"), (full, BLUE, BLUE, "completed")):
-        if chosen.any():
-            axes.plot(np.asarray(x)[chosen], np.asarray(y)[chosen], linestyle="", marker="o", markersize=4.2,
-                      label=label, color=edge, markerfacecolor=face, rasterized=many)  # fmt: skip
-
-
-def status_legend(figure: Figure, status: pd.Series) -> None:
-    """Entries for the statuses that these trials have, for the best one and the baseline."""
-    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.2}
-    completed = (status == "completed").to_numpy()
-    full = Line2D([], [], markerfacecolor=BLUE, markeredgecolor=BLUE, label="completed", **dot)
-    cut = Line2D([], [], markerfacecolor=CARD, markeredgecolor=MUTED, label="not completed", **dot)
-    handles = [
-        *([full] if completed.any() else []),
-        *([] if completed.all() else [cut]),
-        Line2D([], [], linestyle="", marker="*", markersize=9, color=VERMILLION, label="best"),
-        Line2D([], [], linestyle="", marker="D", markersize=5, color=GREEN, label="baseline"),
-    ]
-    legend_above(figure, handles)
+of_study = figures_alone(learning_curves, trial_curves, best_so_far)

@@ -12,35 +12,38 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from cifake_ray.experiment import parse_yaml, validate_experiment
-from cifake_ray.reporting import plots, plots_pareto, plots_scores, plots_search, plots_trials
-from cifake_ray.reporting.figures import encode, inline_svg
+from cifake_ray.reporting.figures import DRAWINGS, encode, inline_svg
 from cifake_ray.reporting.load import Study, load
-from cifake_ray.reporting.tables import comparison_table
+from cifake_ray.reporting.sections import timeline
+from cifake_ray.reporting.sections.accuracy import comparison
+from cifake_ray.reporting.sections.cost import cost
+from cifake_ray.reporting.sections.curves import baseline_level, best_so_far, learning_curves
+from cifake_ray.reporting.sections.hyperparameters import hyperparameters
+from cifake_ray.reporting.sections.probabilities import roc
+from cifake_ray.reporting.sections.robustness import robustness
+from cifake_ray.reporting.sections.subjects import subjects
 
-from .conftest import MakeRun, robustness_of
+from ..conftest import MakeRun, robustness_of
 
-OF_STUDY = [
-    plots.learning_curves, plots.trial_curves, plots.best_so_far, plots_search.hyperparameters, plots_trials.cost,
-    plots_trials.timeline, plots_trials.parallel_coordinates,
-]  # fmt: skip
-ROOT = Path(__file__).parent.parent.parent
+OF_STUDY = [drawing for drawing in DRAWINGS.values() if drawing.of_study]
+ROOT = Path(__file__).parents[3]
 REAL_RUNS = [*sorted((ROOT / "results" / "studies").iterdir()),
              *(ROOT / "tests" / "runs" / "v0.1" / name for name in ("finished", "frozen", "interrupted"))]  # fmt: skip
-OF_ALL = [plots_scores.roc_curves, plots_scores.reliabilities, plots_scores.subjects, plots_scores.robustness]
+OF_ALL = [drawing for drawing in DRAWINGS.values() if not drawing.of_study]
 
 
-@pytest.mark.parametrize("plot", OF_STUDY)
+@pytest.mark.parametrize("plot", OF_STUDY, ids=lambda plot: plot.name)
 def test_plot_without_data_is_left_out(make_run: MakeRun, plot: Any) -> None:
     assert plot(load(make_run(parts=""))) is None
 
 
-@pytest.mark.parametrize("plot", OF_ALL)
+@pytest.mark.parametrize("plot", [one for one in OF_ALL if one is not comparison], ids=lambda plot: plot.name)
 def test_overview_plot_without_data_is_left_out(make_run: MakeRun, plot: Any) -> None:
     assert plot([load(make_run(parts=""))]) is None
 
 
 def test_cost_adds_core_seconds_in_the_order_of_the_ends(make_run: MakeRun) -> None:
-    figure = plots_trials.cost(load(make_run(trials=4)))
+    figure = cost(load(make_run(trials=4)))
     assert figure is not None
     dots, best = figure.axes[0].lines
     assert np.asarray(dots.get_xdata()).tolist() == [10, 20, 30, 40]
@@ -49,15 +52,15 @@ def test_cost_adds_core_seconds_in_the_order_of_the_ends(make_run: MakeRun) -> N
 
 def test_timeline_has_as_many_rows_as_trials_ran_at_once(make_run: MakeRun) -> None:
     study = load(make_run(trials=9))
-    assert plots_trials.slots(study.timeline).max() == 1
-    assert 0.9 < plots_trials.busy_share(study) <= 1
+    assert timeline.slots(study.timeline).max() == 1
+    assert 0.9 < timeline.busy_share(study) <= 1
 
 
 def test_left_out_subject_is_hollow(make_run: MakeRun) -> None:
     run = make_run()
     text = (run / "experiment.yaml").read_text()
     (run / "experiment.yaml").write_text(text.replace("leave_out: []", "leave_out: [bird]"))
-    figure = plots_scores.subjects([load(run)])
+    figure = subjects([load(run)])
     assert figure is not None
     hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "#fefefe"]
     assert [float(np.asarray(line.get_xdata())[0]) for line in hollow] == [100.0]
@@ -65,14 +68,14 @@ def test_left_out_subject_is_hollow(make_run: MakeRun) -> None:
 
 def test_plots_leave_matplotlib_as_it_was(make_run: MakeRun) -> None:
     before = dict(mpl.rcParams)
-    figure = plots.learning_curves(load(make_run()))
+    figure = learning_curves(load(make_run()))
     assert figure is not None
     encode(figure, png=True)
     assert dict(mpl.rcParams) == before
 
 
 def test_log_dimension_has_a_log_axis_and_choices_have_their_names(make_run: MakeRun) -> None:
-    figure = plots_search.hyperparameters(load(make_run()))
+    figure = hyperparameters(load(make_run()))
     assert figure is not None
     lr, batch_size = figure.axes[:2]
     assert lr.get_xscale() == "log"
@@ -80,7 +83,7 @@ def test_log_dimension_has_a_log_axis_and_choices_have_their_names(make_run: Mak
 
 
 def test_best_so_far_never_falls(make_run: MakeRun) -> None:
-    figure = plots.best_so_far(load(make_run()))
+    figure = best_so_far(load(make_run()))
     assert figure is not None
     line = next(line for line in figure.axes[0].lines if line.get_label() == "best so far")
     values = np.asarray(line.get_ydata(), float)
@@ -89,7 +92,7 @@ def test_best_so_far_never_falls(make_run: MakeRun) -> None:
 
 
 def test_winner_and_baseline_are_drawn_in_percent_as_means_over_seeds(make_run: MakeRun) -> None:
-    figure = plots.learning_curves(load(make_run()))
+    figure = learning_curves(load(make_run()))
     assert figure is not None
     line = next(line for line in figure.axes[0].lines if line.get_label() == "tuned, validation")
     expected = 100 * (0.95 - 0.15 * np.exp(-0.9 * np.arange(1, 7)))
@@ -100,20 +103,20 @@ def test_diverged_trial_does_not_squeeze_the_others(make_run: MakeRun) -> None:
     def change(rows: list[dict[str, Any]]) -> None:
         rows[5].update(val_accuracy=0.5)
 
-    figure = plots.best_so_far(load(make_run(trials=40, change=change)))
+    figure = best_so_far(load(make_run(trials=40, change=change)))
     assert figure is not None
     assert figure.axes[0].get_ylim()[0] > 90
 
 
 def test_claims_are_hollow_in_the_comparison(make_run: MakeRun) -> None:
-    figure = plots_search.comparison(comparison_table([load(make_run())]))
+    figure = comparison([load(make_run())])
     assert figure is not None
     hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "#fefefe"]
     assert sorted(float(np.asarray(line.get_xdata())[0]) for line in hollow) == pytest.approx([88, 92, 92.98, 96, 98])
 
 
 def test_inline_svg_has_own_ids_and_page_colours(make_run: MakeRun) -> None:
-    figure = plots.learning_curves(load(make_run()))
+    figure = learning_curves(load(make_run()))
     assert figure is not None
     svg = inline_svg(encode(figure, png=False)[0], "f3", "Learning curves")
     assert 'id="f3-' in svg
@@ -138,7 +141,7 @@ def test_labels_of_log_axes_are_round_and_do_not_overlap(make_run: MakeRun, low:
     study = replace(study, experiment=validate_experiment(tree, "x"))
     if name not in study.trials:
         study = replace(study, trials=study.trials.assign(**{name: np.linspace(low, high, len(study.trials))}))
-    figure = plots_search.hyperparameters(study)
+    figure = hyperparameters(study)
     assert figure is not None
     figure.canvas.draw()
     panel = figure.axes[0]
@@ -153,10 +156,10 @@ def test_the_baseline_stands_where_it_ended_and_not_where_it_was_cut_off(make_ru
     def cut(rows: list[dict[str, Any]]) -> None:
         rows[0].update(status="stopped", val_accuracy=0.5)
 
-    level = plots.baseline_level(load(make_run(change=cut)))
+    level = baseline_level(load(make_run(change=cut)))
     assert level is not None
     assert level > 0.9
-    assert plots.baseline_level(load(make_run("early", change=cut, parts="trials"))) is None
+    assert baseline_level(load(make_run("early", change=cut, parts="trials"))) is None
 
 
 def test_a_legend_has_no_entry_for_what_no_trial_is(make_run: MakeRun) -> None:
@@ -164,21 +167,21 @@ def test_a_legend_has_no_entry_for_what_no_trial_is(make_run: MakeRun) -> None:
         for row in rows:
             row.update(status="completed")
 
-    figure = plots_search.hyperparameters(load(make_run(change=all_through)))
+    figure = hyperparameters(load(make_run(change=all_through)))
     assert figure is not None
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["completed", "best", "baseline"]
 
 
 def test_curves_of_winner_and_baseline_differ_without_colour(make_run: MakeRun) -> None:
-    figure = plots.learning_curves(load(make_run()))
+    figure = learning_curves(load(make_run()))
     assert figure is not None
     looks = {(line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines}
     assert len(looks) == len(figure.axes[0].lines) == 4
 
 
 def test_roc_shows_the_part_in_which_the_curves_differ(make_run: MakeRun) -> None:
-    figure = plots_scores.roc_curves([load(make_run())])
+    figure = roc([load(make_run())])
     assert figure is not None
     panel = figure.axes[0]
     assert panel.get_xlim()[0] == pytest.approx(0.1)
@@ -193,8 +196,7 @@ def written(figure: Figure) -> list[Text]:
 
 
 def drawn(studies: list[Study]) -> list[Figure]:
-    figures = [plot(study) for study in studies for plot in (*OF_STUDY, plots_pareto.pareto_plot)]
-    figures += [plot(studies) for plot in OF_ALL] + [plots_search.comparison(comparison_table(studies))]
+    figures = [plot(study) for study in studies for plot in OF_STUDY] + [plot(studies) for plot in OF_ALL]
     return [figure for figure in figures if figure is not None]
 
 
@@ -257,7 +259,7 @@ def shown(text: Text, figure: Figure) -> bool:
 
 def test_many_studies_with_long_names_fit_into_the_legends(make_run: MakeRun) -> None:
     studies = [load(make_run(f"a-rather-long-name-of-a-study-{place}")) for place in range(7)]
-    figures = [plot(studies) for plot in (*OF_ALL, lambda found: plots_search.comparison(comparison_table(found)))]
+    figures = [plot(studies) for plot in OF_ALL]
     for figure in filter(None, figures):
         for text in written(figure):
             if shown(text, figure):
@@ -266,9 +268,9 @@ def test_many_studies_with_long_names_fit_into_the_legends(make_run: MakeRun) ->
         assert all(legend.get_window_extent().y0 >= max(tops) - 6 for legend in figure.legends)
 
 
-@pytest.mark.parametrize("plot", [one for one in OF_STUDY if one is not plots.learning_curves])
+@pytest.mark.parametrize("plot", [one for one in OF_STUDY if one is not learning_curves], ids=lambda plot: plot.name)
 def test_a_single_trial_has_no_plot_of_its_search(make_run: MakeRun, plot: Any) -> None:
-    if plot is not plots_search.hyperparameters:
+    if plot is not hyperparameters:
         assert plot(load(make_run(trials=1))) is None
 
 
@@ -277,7 +279,7 @@ def test_other_numbers_of_degraded_images_are_in_the_legend(make_run: MakeRun) -
     measured = [robustness_of({"as they are": 0.9}) | {"test_images": count} for count in (1_000, 20_000)]
     counted = [replace(study, robustness=noted) for study, noted in zip(studies, measured, strict=True)]
     for chosen, names in ((counted, ["one (1,000 images)", "two (20,000 images)"]), (counted[:1], ["one"])):
-        figure = plots_scores.robustness(chosen)
+        figure = robustness(chosen)
         assert figure is not None
         assert [text.get_text() for text in figure.legends[0].get_texts()] == names
 
@@ -285,7 +287,7 @@ def test_other_numbers_of_degraded_images_are_in_the_legend(make_run: MakeRun) -
 def test_claims_are_in_the_legend_only_where_there_are_any(make_run: MakeRun) -> None:
     for generated, claims in ((False, True), (True, False)):
         study = load(make_run(str(generated), generated=generated))
-        figure = plots_search.comparison(comparison_table([study]))
+        figure = comparison([study])
         assert figure is not None
         names = [text.get_text() for text in figure.legends[0].get_texts()]
         assert ("hollow *: claim of others" in names) is claims

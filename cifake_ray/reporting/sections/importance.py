@@ -1,18 +1,35 @@
-"""Which hyperparameters mattered, by Optuna."""
+"""Which hyperparameters mattered in a search, by Optuna."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cifake_ray.experiment import CategoricalDimension, Dimension, FloatDimension, IntDimension
+from cifake_ray.reporting.formatting import percent
 from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.section import Section, Table
 
 if TYPE_CHECKING:  # Optuna takes half a second to import, and `runs` needs none of it
     from optuna.distributions import BaseDistribution
 
-FEWEST = 12  # trials; the best quarter of fewer is too small to look at
-METHOD = (
+_FEWEST = 12  # trials; the best quarter of fewer is too small to look at
+_METHOD = (
     "PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255): how much each hyperparameter alone decides "
     "whether a trial is in the best quarter. Stopped trials count with what they had reached."
 )
+
+
+def build(studies: Sequence[Study]) -> Section | None:
+    """A row for each study with enough trials for it."""
+    rows = [
+        {"Study": study.name, "Importance, %": _shares_text(shares)}
+        for study in studies
+        if (shares := importances(study))
+    ]
+    return Section("What mattered in the search", tables=(Table(rows),), method=_METHOD) if rows else None
+
+
+def _shares_text(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {percent(share, 0)}" for name, share in shares.items())
 
 
 def importances(study: Study) -> dict[str, float]:
@@ -20,7 +37,7 @@ def importances(study: Study) -> dict[str, float]:
     metric = study.experiment.search.metric
     trials = study.ranked()
     names = [name for name in study.dimensions if trials[name].notna().all() and trials[name].nunique() > 1]
-    if len(trials) < FEWEST or len(names) < 2:
+    if len(trials) < _FEWEST or len(names) < 2:
         return {}
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances

@@ -1,4 +1,4 @@
-"""Plots of what the search found: accuracy against each hyperparameter, and the rows of the comparison side by side."""
+"""What each searched hyperparameter did to the result of a trial."""
 
 import math
 from typing import Any
@@ -7,34 +7,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FuncFormatter
 
 from cifake_ray.experiment import CategoricalDimension, Dimension
-from cifake_ray.reporting.figures import (
-    BLUE,
-    CARD,
-    GREEN,
-    INK,
-    MANY,
-    MUTED,
-    VERMILLION,
-    legend_above,
-    log_axis,
-    new_figure,
-    percent_axis,
-    robust_limits,
-    styled,
-)
+from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.plots import draw_statuses, metric_label, scale_of, status_legend
+from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of, status_legend
+from cifake_ray.reporting.section import figures_alone
+from cifake_ray.reporting.style import GREEN, MANY, VERMILLION, log_axis, new_figure, robust_limits
 
 _COLUMNS = 2
 _PANEL_POINTS = 90.0  # a panel's axis within its bounds
-_SPLITS = (("train", "training", "^", MUTED), ("val", "validation", "s", VERMILLION), ("test", "test", "o", BLUE))
 
 
-@styled
+@study_figure(
+    "hyperparameters",
+    "What each trial reached against every searched hyperparameter.",
+)
 def hyperparameters(study: Study) -> Figure | None:
     """The study's metric against every searched name, log axes where the space is log. None without results."""
     metric = study.experiment.search.metric
@@ -109,67 +98,4 @@ def _scale_axis(axes: Axes, dimension: Dimension) -> None:
     axes.tick_params(axis="x", labelsize=8)
 
 
-@styled
-def comparison(frame: pd.DataFrame) -> Figure | None:
-    """Training, validation and test accuracy with 95 % intervals, a band for each row; claims of others hollow."""
-    rows = frame[frame[["train_accuracy", "val_accuracy", "test_accuracy"]].notna().any(axis=1)]
-    if rows.empty:
-        return None
-    height = 0.95 + 0.46 * len(rows)
-    figure, axes = new_figure(height, left=1.55)
-    panel = axes[0, 0]
-    for place, row in enumerate(rows.to_dict("records")):
-        _draw_row(panel, place, {str(key): value for key, value in row.items()})
-    panel.set_yticks(range(len(rows)), [_row_label(row) for row in rows.to_dict("records")], fontsize=8)
-    panel.yaxis.set_major_locator(FixedLocator(range(len(rows))))
-    panel.set_ylim(len(rows) - 0.45, -0.55)
-    panel.grid(axis="y", visible=False)
-    panel.set_xlabel("accuracy (%), 95 % interval")
-    percent_axis(panel.xaxis)
-    _comparison_legend(figure, claims=bool((rows["role"] == "reference").any()))
-    return figure
-
-
-def _draw_row(axes: Axes, place: int, row: dict[str, Any]) -> None:
-    if place % 2:
-        axes.axhspan(place - 0.5, place + 0.5, color=MUTED, alpha=0.1, linewidth=0)
-    claim = row["role"] == "reference"
-    for offset, (split, _, marker, colour) in zip((-0.24, 0.0, 0.24), _SPLITS, strict=True):
-        value, low, high = _values(row, split)
-        if math.isnan(value):
-            continue
-        y = place + offset
-        axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=1.6)
-        axes.plot([100 * value], [y], marker=marker, markersize=5.5, color=colour, linestyle="",
-                  markerfacecolor=CARD if claim else colour, markeredgewidth=1.3)  # fmt: skip
-
-
-def _values(row: dict[str, Any], split: str) -> tuple[float, float, float]:
-    """(value, low, high) of a split; test is the headline: without duplicates where that is measured."""
-    value = row[f"{split}_accuracy"]
-    if split == "test" and not math.isnan(row["test_accuracy_dedup"]):
-        value = row["test_accuracy_dedup"]
-    return value, row[f"{split}_low"], row[f"{split}_high"]
-
-
-def _row_label(row: dict[Any, Any]) -> str:
-    name = row["study"] if row["role"] != "reference" else f"{row['study']} *"
-    second = row["role"] if row["role"] != "reference" else row["model"]
-    if row["generated"] is True:
-        second += " (sample)"
-    return f"{_short(name)}\n{_short(second)}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 22 else text[:21] + "…"
-
-
-def _comparison_legend(figure: Figure, *, claims: bool) -> None:
-    dot: dict[str, Any] = {"linestyle": "", "markersize": 5.5}
-    handles = [Line2D([], [], marker=marker, color=colour, label=name, **dot) for _, name, marker, colour in _SPLITS]
-    if claims:
-        handles.append(
-            Line2D([], [], marker="o", markerfacecolor=CARD, markeredgecolor=INK, label="hollow *: claim of others",
-                   **dot)
-        )  # fmt: skip
-    legend_above(figure, handles)
+of_study = figures_alone(hyperparameters)

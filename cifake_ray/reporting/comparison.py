@@ -1,5 +1,6 @@
 """Studies -> the comparison table: a row for each study's model, best first, then baselines, then claims of others."""
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -7,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from cifake_ray.reporting.certainty import study_gain
-from cifake_ray.reporting.formatting import headline_test
+from cifake_ray.reporting.formatting import Row, headline_test, rows_of
 from cifake_ray.reporting.load import Role, Study, cards_of, number, section
 from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, answer_verdict, verdict
+from cifake_ray.reporting.winners import study_gain
 from cifake_ray.stats.classification import constant_accuracy
 from cifake_ray.stats.intervals import difference_interval, wilson
 
@@ -41,6 +42,11 @@ def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
     test_low, test_high, auc, f1_fake, ece, balanced_accuracy, gain and constant_test (the share of the larger class,
     which one constant answer reaches) belong to the headline: test images without duplicates of train images.
     """
+    return _compared(tuple(studies))
+
+
+@functools.lru_cache(maxsize=1)  # several sections read it
+def _compared(studies: tuple[Study, ...]) -> pd.DataFrame:
     rows = _best_first([_measured(study, "tuned") for study in studies])
     rows += _best_first([_measured(study, "baseline") for study in studies if not baseline_is_tuned(study)])
     rows += [
@@ -50,6 +56,16 @@ def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS])
     return frame.astype(dict.fromkeys(_WHOLE, "Int64"))
+
+
+def main_rows(frame: pd.DataFrame) -> list[Row]:
+    """The rows of the table: one a study, then claims of others."""
+    return [row for row in rows_of(frame) if row["role"] != "baseline"]
+
+
+def baseline_rows(frame: pd.DataFrame) -> list[Row]:
+    """The baselines that are another model than their study's tuned one."""
+    return [row for row in rows_of(frame) if row["role"] == "baseline"]
 
 
 def baseline_is_tuned(study: Study) -> bool:
@@ -81,14 +97,6 @@ def data_name(study: Study) -> str:
     limit = study.experiment.data.limit
     parts = [name, f"{limit:,} images of train" if limit else "", str(study.data.get("fingerprint") or "")[:8]]
     return ", ".join(part for part in parts if part)
-
-
-def what_it_is(study: Study) -> str:
-    """The images by their content, in words."""
-    card = study.card
-    if card.note or not card.title:
-        return card.note or "images without a card"
-    return f"{card.title}, whole and unchanged" if study.whole_test else f"a part of {card.title}"
 
 
 def seed_curve(winner: dict[str, Any]) -> pd.DataFrame:

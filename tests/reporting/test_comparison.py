@@ -12,9 +12,14 @@ import pytest
 
 from cifake_ray.data.datasets.sample import CARD as SAMPLE
 from cifake_ray.experiment import save_experiment
-from cifake_ray.reporting.load import load
-from cifake_ray.reporting.tables import COLUMNS, comparison_table
-from cifake_ray.reporting.text import headlines, markdown, missing, short_notes, terminal_table
+from cifake_ray.reporting.comparison import COLUMNS, comparison_table
+from cifake_ray.reporting.load import Study, load
+from cifake_ray.reporting.sections import document, for_terminal
+from cifake_ray.reporting.sections.head import headlines
+from cifake_ray.reporting.sections.missing import missing
+from cifake_ray.reporting.sections.reading import short_notes
+from cifake_ray.reporting.writers import terminal
+from cifake_ray.reporting.writers.markdown import markdown
 from cifake_ray.stats.intervals import wilson
 
 from .conftest import MakeRun, store_predictions
@@ -23,6 +28,11 @@ ISSUE_COLUMNS = (
     "study,model,role,weights,trials,stopped,failed,epochs,params_trained,params_total,train_accuracy,val_accuracy,gap,"
     "test_accuracy,test_accuracy_dedup,test_low,test_high,auc,f1_fake,ece,core_seconds,seeds,data,source"
 )
+
+
+def text_of(study: Study) -> str:
+    """comparison.md over this study."""
+    return markdown(document([study]))
 
 
 def row(frame: pd.DataFrame, role: str) -> dict[str, Any]:
@@ -82,7 +92,7 @@ def test_half_finished_run_gives_rows_and_says_what_is_missing(make_run: MakeRun
     frame = comparison_table([study])
     assert list(frame["role"])[:2] == ["tuned", "baseline"]
     assert missing(study)
-    assert markdown([study], frame)
+    assert text_of(study)
 
 
 def test_all_trials_failed_is_said_in_words(make_run: MakeRun) -> None:
@@ -130,7 +140,7 @@ def test_baseline_that_won_has_one_row(make_run: MakeRun) -> None:
     frame = comparison_table([study])
     assert "baseline" not in set(frame["role"])
     assert "the baseline was the best configuration" in row(frame, "tuned")["note"]
-    assert "no configuration did better than the hand-picked baseline" in markdown([study], frame)
+    assert "no configuration did better than the hand-picked baseline" in text_of(study)
     assert missing(study) == []
 
 
@@ -148,21 +158,21 @@ def test_references_are_marked_as_claims(make_run: MakeRun) -> None:
     assert list(claims["val_accuracy"])[:2] == [0.88, 0.96]
     assert list(claims["test_accuracy"])[2] == 0.9298
     assert claims["note"].str.contains("claim of others").all()
-    assert "arXiv 2303.14126" in markdown([study], frame)
+    assert "arXiv 2303.14126" in text_of(study)
 
 
 def test_generated_sample_and_random_weights_are_marked(make_run: MakeRun) -> None:
     study = load(make_run("r", "resnet50", generated=True, weights="random"))
     frame = comparison_table([study])
     assert row(frame, "tuned")["note"] == "random weights (untrained backbone)"
-    text = markdown([study], frame)
+    text = text_of(study)
     assert text.count(SAMPLE.note) == 2  # in the first sentence, and where the table is explained
     assert "CIFAKE" not in text.replace(SAMPLE.note, "")
 
 
 def test_markdown_table_lines_up_and_shows_intervals(make_run: MakeRun) -> None:
     study = load(make_run())
-    text = markdown([study], comparison_table([study]))
+    text = text_of(study)
     assert "95.15 [92.55, 96.88]" in text
     table = [line for line in text.split("## Accuracy")[1].split("### Baselines")[0].splitlines() if line]
     assert len({len(line) for line in table}) == 1
@@ -170,7 +180,8 @@ def test_markdown_table_lines_up_and_shows_intervals(make_run: MakeRun) -> None:
 
 
 def test_terminal_table_has_a_cell_for_every_column(make_run: MakeRun) -> None:
-    columns, rows = terminal_table(comparison_table([load(make_run())]))
+    section, _ = for_terminal([load(make_run())])
+    ((columns, rows),) = terminal.tables(section, None)
     assert {len(cells) for cells in rows} == {len(columns)}
     assert all(isinstance(cell, str) for cells in rows for cell in cells)
 
@@ -188,7 +199,7 @@ def test_nothing_is_said_about_cifake_of_other_images(make_run: MakeRun) -> None
     foreign(run)
     study = load(run)
     frame = comparison_table([study])
-    text = markdown([study], frame)
+    text = text_of(study)
     assert "reference" not in set(frame["role"])
     assert not re.search("CIFAR|378|paper|course|Stable Diffusion", text)
     assert "CIFAKE" not in text
@@ -209,7 +220,7 @@ def test_part_of_cifake_is_not_compared_with_the_paper(make_run: MakeRun) -> Non
     run = make_run()
     foreign(run, is_cifake=True, test={"FAKE": 500, "REAL": 500})
     study = load(run)
-    sentences = headlines([study], comparison_table([study]))
+    sentences = headlines([study])
     assert "on 392 test images" in sentences[0]
     assert "not comparable with 400 test images" in sentences[1]
     assert "above" not in " ".join(sentences)
@@ -219,7 +230,7 @@ def test_part_of_cifake_is_not_compared_with_the_paper(make_run: MakeRun) -> Non
 def test_a_claim_is_beaten_only_outside_the_interval(make_run: MakeRun, wrong: int, word: str) -> None:
     run = make_run()
     write_answers(run, np.repeat(np.array([0, 1], np.uint8), 200), wrong)
-    sentence = headlines([study := load(run)], comparison_table([study]))[1]
+    sentence = headlines([load(run)])[1]
     assert word in sentence
     assert sum(other in sentence for other in ("above", "contains the claim", "below")) == 1
 
@@ -242,7 +253,7 @@ def test_a_model_of_one_answer_is_said_to_be_one(make_run: MakeRun) -> None:
     tuned = row(frame, "tuned")
     assert tuned["test_accuracy_dedup"] == tuned["constant_test"] == pytest.approx(300 / 330)
     assert (tuned["verdict"], tuned["balanced_accuracy"]) == ("says REAL only", 0.5)
-    text = markdown([study], frame)
+    text = text_of(study)
     assert "This model says REAL only." in text
     assert "One constant answer reaches 90.91 %" in text
 
