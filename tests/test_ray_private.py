@@ -13,6 +13,7 @@ import ray
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
 
 from cifake_ray import ray_private
+from cifake_ray.tuning.search.scheduler import SearchTrial
 
 
 def test_loggers_of_the_job_client_are_modules_of_ray() -> None:
@@ -141,14 +142,14 @@ def test_a_trial_is_put_into_the_chosen_bracket() -> None:
 
 
 def test_the_median_rule_keeps_results_by_trial_and_goes_on_with_a_trial_it_would_stop() -> None:
-    rule = MedianStoppingRule("epoch", "accuracy", "max", grace_period=0, min_samples_required=1)
+    rule = MedianStoppingRule("epoch", "accuracy", "max", grace_period=0, min_samples_required=1, min_time_slice=9)
+    good, bad = (SearchTrial(name, number) for number, name in enumerate(("good", "bad")))
     controller = SimpleNamespace(get_live_trials=list)
-    for name, accuracy in (("good", 0.9), ("better", 0.95), ("bad", 0.1)):
-        for epoch in (1, 2):
-            rule.on_trial_result(controller, name, {"epoch": epoch, "accuracy": accuracy})
-    assert [row["epoch"] for row in ray_private.median_results(rule)["good"]] == [1, 2]
-    rule._stopped_trials.add("bad")
-    ray_private.forget_stop(rule, "bad")
+    for epoch in (1, 2):
+        rule.on_trial_result(controller, good, {"epoch": epoch, "accuracy": 0.9})
+    assert [row["epoch"] for row in ray_private.median_results(rule)[good]] == [1, 2]
+    rule._stopped_trials.add(bad)
+    ray_private.forget_stop(rule, bad)
     assert rule._stopped_trials == set()
 
 

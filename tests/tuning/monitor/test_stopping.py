@@ -2,11 +2,12 @@
 
 import os
 import signal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cifake_ray.tuning.monitor.stopping import StopConditions, StopSignal, StudyStopped, catching_signals
+from cifake_ray.tuning.monitor.stopping import StopConditions, StopSignal, StorageCheck, StudyStopped, catching_signals
 from cifake_ray.tuning.record import StudyRecord
 
 from ..conftest import OpenRecord, record_with
@@ -81,3 +82,13 @@ def test_a_signal_ends_what_comes_before_the_first_trial() -> None:
     stop.received = True
     with pytest.raises(StudyStopped, match="interrupted"):
         stop.check()
+
+
+def test_nodes_that_join_are_checked_and_all_of_them_once_the_storage_has_a_fault(open_record: OpenRecord) -> None:
+    record, asked = record_with(open_record, 0.5), []
+    nodes: Any = SimpleNamespace(check_all=lambda: asked.append("all"), check_new=lambda: asked.append("new"))
+    check = StorageCheck(record, nodes)
+    check.step_ended()
+    record.fault = "no such folder"
+    check.step_ended()
+    assert asked == ["new", "all"]
