@@ -36,6 +36,7 @@ def scale_of(metric: str) -> float:
 
 
 def metric_label(metric: str) -> str:
+    """The metric of a search with its unit, for an axis."""
     return "validation accuracy (%)" if metric == "val_accuracy" else "validation loss (nats)"
 
 
@@ -85,10 +86,12 @@ def rows_panel(names: Sequence[str], labels: Sequence[str], left: float = 1.0) -
 
 
 def study_offset(rank: int, entries: int) -> float:
+    """Distance from the middle of a band at which the entry of this rank is drawn."""
     return 0.0 if entries == 1 else 0.6 * (rank / (entries - 1) - 0.5)
 
 
 def study_dot(axes: Axes, x: float, y: float, place: int, *, hollow: bool = False) -> None:
+    """A dot in the colour and shape of the study at `place` in the report."""
     colour = _COLOURS[place % 6]
     axes.plot([x], [y], linestyle="", marker=_MARKERS[place % 6], markersize=4.5, color=colour,
               markerfacecolor=CARD if hollow else colour, markeredgewidth=1.2)  # fmt: skip
@@ -100,6 +103,7 @@ def study_line(place: int) -> dict[str, Any]:
 
 
 def short_name(study: Study) -> str:
+    """The name of the study in at most 26 characters."""
     return study.name if len(study.name) <= 26 else study.name[:25] + "…"
 
 
@@ -114,4 +118,5 @@ def study_span(axes: Axes, low: float, high: float, y: float, place: int) -> Non
 
 
 def study_marker(place: int) -> str:
+    """Shape of the dots of the study at `place` in the report."""
     return _MARKERS[place % 6]

@@ -78,9 +78,9 @@ def _weakness(studies: Sequence[Study]) -> str:
     drops = []
     for study in studies:
         rows = {row["name"]: row for row in study.robustness.get("rows") or []}
-        degraded = [row for row in rows.values() if row["kind"] not in ("clean", "left out", "seen")]
-        if degraded and "as they are" in rows:
-            worst = min(degraded, key=lambda row: float(row["accuracy"]["value"]))
+        spoilt = [row for row in rows.values() if row["kind"] not in ("clean", *_SUBJECTS)]
+        if spoilt and "as they are" in rows:
+            worst = min(spoilt, key=lambda row: float(row["accuracy"]["value"]))
             values = [percent(row["accuracy"]["value"], 1) for row in (rows["as they are"], worst)]
             drops.append(f"{study.name} falls from {values[0]} to {values[1]} % ({worst['name']})")
     general = "Such detectors are weak under blur, compression and scaling, and on other generators."
