@@ -47,7 +47,7 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
 ) -> None:
     run = tmp_path / "runs" / "small"
     assert cifake_ray("tune", small, "--storage", tmp_path / "runs") == 0
-    assert "generated" in capsys.readouterr().out
+    assert "synthetic sample" in capsys.readouterr().out
     trials, curves = tables(run)
     assert list(trials.columns) == trial_columns(["lr", "batch_size", "head_width"])
     assert list(curves.columns) == list(CURVE_COLUMNS)
@@ -89,7 +89,9 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     assert len(more_trials[["lr", "batch_size", "head_width"]].drop_duplicates()) == 8
 
     before = (run / "study.journal").read_bytes()
+    capsys.readouterr()
     assert cifake_ray("tune", "--resume", "small", "--storage", tmp_path / "runs") == 0  # nothing is left to do
+    assert "3/3 retraining, kept: winner and baseline are those of before" in capsys.readouterr().err
     assert (run / "study.journal").read_bytes() == before
 
 
