@@ -91,7 +91,7 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     before = (run / "study.journal").read_bytes()
     capsys.readouterr()
     assert cifake_ray("tune", "--resume", "small", "--storage", tmp_path / "runs") == 0  # nothing is left to do
-    assert "3/3 retraining, kept: winner and baseline are those of before" in capsys.readouterr().err
+    assert "nothing left to do; --trials N extends the study" in capsys.readouterr().err
     assert (run / "study.journal").read_bytes() == before
 
 

@@ -4,6 +4,8 @@ import sys
 from typing import Literal
 
 from cifake_ray.console import counted, print_note, say
+from cifake_ray.data.datasets.sample import CARD
+from cifake_ray.data.sources.find import SAMPLE
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import FINISHED
 from cifake_ray.runs.resume import in_job
@@ -43,7 +45,7 @@ def note_phase(phase: str) -> None:
 def opening_line(experiment: Experiment, name: str, *, resumed: Run | None = None) -> str:
     """The first line of a study: name, model, trials and images; of a resumed one also how far it is."""
     source = experiment.data.source
-    images = "generated sample (NOT CIFAKE; --data or CIFAKE_RAY_DATA)" if source == "sample" else source
+    images = f"{CARD.note} (yours: --data or CIFAKE_RAY_DATA)" if source == SAMPLE else source
     about = f"{name} · {experiment.model.kind} · {counted(experiment.search.trials, 'trial')} · images: {images}"
     return (
         about

@@ -29,7 +29,10 @@ def test_one_configuration_is_trained_and_not_searched() -> None:
 
 def test_the_first_line_names_model_trials_and_images_and_that_the_sample_is_not_cifake() -> None:
     sample = opening_line(experiment_of(data={"source": "sample"}), "mine")
-    assert sample == "mine · cnn · 6 trials · images: generated sample (NOT CIFAKE; --data or CIFAKE_RAY_DATA)"
+    assert sample == (
+        "mine · cnn · 6 trials · images: synthetic sample; results say nothing about CIFAKE (yours: --data or "
+        "CIFAKE_RAY_DATA)"
+    )
     one = opening_line(experiment_of(data={"source": "/data/cifake"}, search={"trials": 1}), "mine")
     assert one == "mine · cnn · 1 trial · images: /data/cifake"
 
