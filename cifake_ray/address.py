@@ -18,9 +18,9 @@ def no_cluster(address: str | None) -> str:
     return f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
 
 
-def answers(place: str) -> bool:
+def answers(address: str) -> bool:
     """Whether something takes a connection at HOST:PORT within five seconds."""
-    host, _, port = place.rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, ValueError, OverflowError):
@@ -28,21 +28,21 @@ def answers(place: str) -> bool:
     return True
 
 
-def driver_address(place: str) -> str:
+def driver_address(address: str) -> str:
     """HOST:PORT of a head for `ray.init`.
 
     Ray replaces 127.0.0.1 by this machine's outward address. A head that keeps to 127.0.0.1 does not listen there, and
     Ray waits two minutes for it; LOCALHOST is a spelling that it leaves alone.
     """
-    host, _, port = place.rpartition(":")
+    host, _, port = address.rpartition(":")
     if host.lower() not in ("127.0.0.1", "localhost"):
-        return place
+        return address
     import ray
 
-    return place if answers(f"{ray.util.get_node_ip_address()}:{port}") else f"LOCALHOST:{port}"
+    return address if answers(f"{ray.util.get_node_ip_address()}:{port}") else f"LOCALHOST:{port}"
 
 
-def wants_token(place: str) -> bool:
+def wants_token(address: str) -> bool:
     """Whether the head at HOST:PORT refuses who comes without a token; asked without one, in Ray's own protocol.
 
     A driver must do as its cluster does: one with a token refuses the answers of workers that have none, and then no
@@ -50,7 +50,7 @@ def wants_token(place: str) -> bool:
     """
     import grpc
 
-    with grpc.insecure_channel(place) as channel:
+    with grpc.insecure_channel(address) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
         try:
             ask(b"", timeout=CONNECT_SECONDS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+Progress = Callable[[int, int], None]  # done, in all: images, bytes (0 where a server does not say how many)
 LINE_SECONDS = 10.0
 _NOTE = "cifake-ray-progress "  # begins the lines that a study in a Ray job prints for machines
 

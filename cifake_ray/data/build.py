@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.decode import Refused
-from cifake_ray.data.decoding.workers import Decoded, Progress, decode_all
-from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.decoding.workers import Decoded, decode_all
+from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
 from cifake_ray.data.table import ImageTable, content_digest, facts_of, joined, make_table
 from cifake_ray.errors import InputError
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
 
 TABLE = "table"  # name of the array that holds the image table

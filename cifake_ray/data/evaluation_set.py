@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cifake_ray.console import Progress
 from cifake_ray.data.build import TABLE, UNSCORED, EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks, with_table
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cifake_ray.console import printable
+from cifake_ray.console import Progress, printable
 from cifake_ray.data.build import (
     TABLE,
     EntryContents,
@@ -19,14 +19,14 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import generic, recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.workers import Progress
-from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.sources.find import SAMPLE, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.data.table import ImageTable, joined, unpacked
 from cifake_ray.errors import InputError
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, add_array, read_entry
 
 SMALLEST = 20  # images a limit may ask for

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from cifake_ray.errors import InputError
 
-# As run.LABELS; a test holds the two together. Importing it would bring pydantic into every decoding process, 0.6 s.
-LABELS = ("FAKE", "REAL")
 PARTS = ("train", "test")
 ALL = "all"  # the one part of images that nobody has split
 VALIDATION = "validation"

@@ -21,10 +21,10 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
     shared = _absolute(storage) if "://" in storage or Path(storage).expanduser().is_absolute() else None
     checks: list[Check] = []
     try:
-        place = find_cluster(address)
-        cluster = _open(place, checks)
-        if place.head is not None:
-            answer = ask_as_driver(place.head, paths, shared)
+        endpoint = find_cluster(address)
+        cluster = _open(endpoint, checks)
+        if endpoint.head is not None:
+            answer = ask_as_driver(endpoint.head, paths, shared)
         elif cluster is not None:
             answer = ask_by_job(cluster, paths, shared)
     except TokenError as error:
@@ -35,7 +35,7 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
     return [
         Check("address", "green", f"{address}: {count} node{'s' if count > 1 else ''}"),
         *checks,
-        *judge(answer, sent=place.head is None, storage=shared),
+        *judge(answer, sent=endpoint.head is None, storage=shared),
     ]
 
 
@@ -44,19 +44,19 @@ def _refusal(name: str, error: Exception) -> Check:
     return Check(name, "red", found, cure) if found else Check(name, "red", cure, "look at the head's log")
 
 
-def _absolute(place: str) -> str:
+def _absolute(path: str) -> str:
     """As every node would look for it: they have other working folders."""
-    return place if "://" in place else str(Path(place).expanduser().absolute())
+    return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
-def _open(place: Endpoint, checks: list[Check]) -> Cluster | None:
+def _open(endpoint: Endpoint, checks: list[Check]) -> Cluster | None:
     """The Jobs API, and what is to say of dashboard and token: without a dashboard a driver can do, a job cannot."""
     try:
-        cluster = open_dashboard(place)
+        cluster = open_dashboard(endpoint)
     except TokenError:
         raise
     except InputError as error:
-        if place.head is None:
+        if endpoint.head is None:
             raise
         found, _, cure = str(error).rpartition("; ")
         checks.append(Check("dashboard", "amber", found, cure))

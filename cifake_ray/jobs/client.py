@@ -94,23 +94,23 @@ def find_cluster(address: str | None) -> Endpoint:
         raise InputError(
             f"no cluster was named; give its dashboard as --address {LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
         )
-    with _told(named):
+    with _as_input_error(named):
         use_token()
         return _find(named)
 
 
-def open_dashboard(place: Endpoint) -> Cluster:
+def open_dashboard(endpoint: Endpoint) -> Cluster:
     """The Jobs API there. Raises InputError when it does not answer or is none, TokenError."""
-    if place.dashboard is None:
+    if endpoint.dashboard is None:
         raise InputError(
-            f"{place.head}: the head there runs without a dashboard, and jobs need it; start it with "
+            f"{endpoint.head}: the head there runs without a dashboard, and jobs need it; start it with "
             "--include-dashboard true"
         )
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ[ADDRESS_VARIABLES[0]] = place.dashboard  # Ray's client prefers it to its own argument
-    with _told(place.dashboard):
-        return Cluster(place.dashboard)
+    os.environ[ADDRESS_VARIABLES[0]] = endpoint.dashboard  # Ray's client prefers it to its own argument
+    with _as_input_error(endpoint.dashboard):
+        return Cluster(endpoint.dashboard)
 
 
 def token_file() -> Path:
@@ -119,14 +119,14 @@ def token_file() -> Path:
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
-    """Ray's errors about what answers at a place as one line."""
+def _as_input_error(address: str) -> Iterator[None]:
+    """Ray's errors about what answers at an address, as one line."""
     try:
         yield
     except AuthenticationError as error:  # the mode is on, or a file was named, and there is no token
-        raise TokenError(_refused(place, missing=True)) from error
+        raise TokenError(_refused(address, missing=True)) from error
     except (RuntimeError, ValueError, KeyError, requests.RequestException) as error:
-        raise InputError(f"{place}: what answers there is no Ray dashboard; give it as --address {LIKE}") from error
+        raise InputError(f"{address}: what answers there is no Ray dashboard; give it as --address {LIKE}") from error
 
 
 def _refused(url: str, missing: bool) -> str:
@@ -136,8 +136,8 @@ def _refused(url: str, missing: bool) -> str:
     return f"{url}: {what}; copy the cluster's token to ~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH to its file"
 
 
-def _gone(place: str) -> str:
-    return f"{place}: no Ray cluster answers there; start it, or give its dashboard as --address {LIKE}"
+def _gone(address: str) -> str:
+    return f"{address}: no Ray cluster answers there; start it, or give its dashboard as --address {LIKE}"
 
 
 def _find(named: str) -> Endpoint:
@@ -155,21 +155,21 @@ def _find(named: str) -> Endpoint:
     return Endpoint(dashboard and f"http://{dashboard}", named)
 
 
-def _is_http(place: str) -> bool:
+def _is_http(address: str) -> bool:
     try:
-        requests.get(f"http://{place}/api/version", timeout=CONNECT_SECONDS)
+        requests.get(f"http://{address}/api/version", timeout=CONNECT_SECONDS)
     except requests.RequestException:
         return False
     return True
 
 
-def _ask_head(place: str) -> str | None:
+def _ask_head(address: str) -> str | None:
     """HOST:PORT of the dashboard, as the head's GCS knows it. (Ray's own way to ask would replace 127.0.0.1.)"""
     outcome: list[Any] = []
 
     def ask() -> None:
         try:
-            outcome.append(dashboard_address(place))
+            outcome.append(dashboard_address(address))
         except Exception as error:
             outcome.append(error)
 
@@ -181,9 +181,9 @@ def _ask_head(place: str) -> str | None:
     if not isinstance(answer, Exception):
         return answer or None
     if "InvalidAuthToken" in str(answer):
-        raise TokenError(_refused(place, missing=False))
+        raise TokenError(_refused(address, missing=False))
     why = " ".join(str(answer).split())[:200]
-    raise InputError(f"{place}: what answers there is no head of a Ray cluster ({why}); give --address {LIKE}")
+    raise InputError(f"{address}: what answers there is no head of a Ray cluster ({why}); give --address {LIKE}")
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
+from cifake_ray.console import Progress
 from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import cache_root, locked
-from cifake_ray.storage.download import Progress, fetch_file, file_sha256
+from cifake_ray.storage.download import fetch_file, file_sha256
 
 
 def downloads() -> Path:

@@ -15,11 +15,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cifake_ray.console import Progress
 from cifake_ray.errors import InputError
 from cifake_ray.experiment.families.stages import deepest, stages_of, taps_of
 from cifake_ray.models.download import download_file, downloads
 from cifake_ray.models.published_weights import KNOWN, PublishedWeights
-from cifake_ray.storage.download import Progress, file_sha256
+from cifake_ray.storage.download import file_sha256
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 _PREFIXES = ("module.", "backbone.", "model.", "net.", "network.", "encoder.", "_orig_mod.")  # of wrappers

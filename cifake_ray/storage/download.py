@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 when the server does not say)
+from cifake_ray.console import Progress
+
 _CHUNK = 1 << 20  # bytes
 TIMEOUT = 20  # seconds without a byte
 USER_AGENT = "cifake-ray"  # some servers turn Python's own away

@@ -56,7 +56,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Progress:
+class FitState:
     """A trial so far: every epoch, the best one, its clean training accuracy, and the time spent over all resumes."""
 
     curve: tuple[Epoch, ...] = ()
@@ -76,7 +76,7 @@ class Progress:
         return asdict(self.curve[epoch - 1]) | best | spent | {"best_train_accuracy": self.train_accuracy}
 
     @classmethod
-    def from_note(cls, note: dict[str, Any]) -> "Progress":
+    def from_note(cls, note: dict[str, Any]) -> "FitState":
         return cls(**note | {"curve": tuple(Epoch(**row) for row in note["curve"])})
 
 
@@ -90,7 +90,7 @@ class Fit:
     metric: Metric = Metric.VAL_ACCURACY
     folder: Path | None = None
     threads: int = 1
-    progress: Progress = field(default_factory=Progress)
+    progress: FitState = field(default_factory=FitState)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(self.threads)
@@ -111,7 +111,7 @@ class Fit:
         return torch.autocast(self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
 
 
-def fit(work: Fit, report: Callable[[dict[str, float]], None]) -> Progress:
+def fit(work: Fit, report: Callable[[dict[str, float]], None]) -> FitState:
     """Train to the last epoch, from `folder/last` if it is there; `report` is called once an epoch, all ranks alike.
 
     Epochs already in the checkpoint are reported again (they may not have reached the reader). Raises TrialFailed.
@@ -241,7 +241,7 @@ def _resume(work: Fit) -> None:
         restore(work.network, work.optimizer, tensors)
         if work.average is not None:
             work.average.load_state_dict(unnamed("average.", tensors))
-        work.progress = Progress.from_note(note)
+        work.progress = FitState.from_note(note)
 
 
 def _save(work: Fit, folder: Path, improved: bool) -> None:

@@ -10,11 +10,12 @@ from cifake_ray.data.build import check_refused
 from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
-from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
 

@@ -9,7 +9,7 @@ from cifake_ray.runs.columns import Status
 from cifake_ray.runs.files import write_json
 from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
-from cifake_ray.training.fit import Progress
+from cifake_ray.training.fit import FitState
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
@@ -154,7 +154,7 @@ def _seed_entry(folder: Path, seed: int) -> dict[str, Any] | None:
     stored = load_checkpoint(folder / LAST)
     if stored is None or load_checkpoint(folder / BEST) is None:
         return None
-    progress = Progress.from_note(stored[1])
+    progress = FitState.from_note(stored[1])
     return {
         "seed": seed,
         "folder": f"{folder.parent.name}/{folder.name}",

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from cifake_ray.console import Progress
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
 from cifake_ray.data.build import card_of, decode_parts, joined_parts, set_fingerprint, table_of_arrays
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.workers import Progress
-from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.stratify import Indices, copies_of
 from cifake_ray.data.table import ImageTable, content_digest, joined
 from cifake_ray.errors import InputError
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import array_digest
 
 # Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do;

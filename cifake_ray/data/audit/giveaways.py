@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cifake_ray.data.labels import LABELS
+from cifake_ray.runs.columns import LABELS
 
 MOST = 0.95  # of the images, both classes weighing alike, whose label a property may tell without a warning
 _RARE = 0.01  # share of the images below which a value counts with the other rare ones: single sizes tell by chance

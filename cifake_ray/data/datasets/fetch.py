@@ -19,13 +19,14 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import filelock
 
+from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS
 from cifake_ray.data.datasets.card import Download, RemoteFile
 from cifake_ray.data.images import ImageSet, load_images
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError, nearest
-from cifake_ray.storage.download import TIMEOUT, USER_AGENT, Progress, fetch_file, file_sha256
+from cifake_ray.storage.download import TIMEOUT, USER_AGENT, fetch_file, file_sha256
 
 Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.progress: label, unit
 _SHA256 = 64  # hex digits

@@ -20,12 +20,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from cifake_ray.console import Progress
 from cifake_ray.data.decoding.decode import PIXELS, SIZE, Item, decode_batch
 from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.errors import WorkError
 from cifake_ray.machine import cores
 
-Progress = Callable[[int, int], None]
 Items = Sequence[Item]
 T = TypeVar("T")
 BATCH = 512  # images a process is handed at a time: about 60 ms of work, 1.5 MB of answer

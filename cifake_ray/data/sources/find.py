@@ -12,11 +12,12 @@ import numpy as np
 from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.decoding.decode import Item
-from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION, label_of, part_of
+from cifake_ray.data.labels import ALL, PARTS, VALIDATION, label_of, part_of
 from cifake_ray.data.sources.folders import File, Found, Listing, files_beside, list_folder, list_zip, split_parts
 from cifake_ray.data.sources.left_out import Left, left_for
 from cifake_ray.data.sources.parquet import find_parquet, read_parquet
 from cifake_ray.errors import InputError
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage import mirror
 from cifake_ray.storage.cache import locked
 

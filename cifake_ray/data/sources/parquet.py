@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import printable
-from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION, WORDS, label_of, part_in
+from cifake_ray.data.labels import ALL, PARTS, VALIDATION, WORDS, label_of, part_in
 from cifake_ray.errors import InputError
+from cifake_ray.runs.columns import LABELS
 
 # `train-00000-of-00002.parquet`, with the hash that older `datasets` appended, or with underscores.
 _SHARD = re.compile(r"^(.*?)[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_][0-9a-f]+)?\.parquet$", re.IGNORECASE)

@@ -6,10 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
+from cifake_ray.console import Progress
 from cifake_ray.experiment import Experiment, ModelSettings
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import Weights
-from cifake_ray.storage.download import Progress
 
 S = TypeVar("S", bound=ModelSettings)
 Prepare = Callable[[Tensor], Tensor]

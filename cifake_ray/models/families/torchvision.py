@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cifake_ray.console import Progress
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.experiment.families.stages import deepest, pooled_columns, taps_of, up_to
@@ -20,7 +21,6 @@ from cifake_ray.models.head import Head
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.pooling import pooled_width
 from cifake_ray.models.weights import Weights, expected_shapes, find_weights, resolve_weights
-from cifake_ray.storage.download import Progress
 
 MOST_PASSES = 32  # each is a pass over all images; a space with more is nearly always a range without a step
 ALWAYS = ("mean", "std")  # of every stage on the way: they cost next to nothing, and the next study may ask for them

@@ -17,7 +17,7 @@ from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.trials import trial_rows
 from cifake_ray.reporting.style import GREEN, MANY, PURPLE, VERMILLION, log_axis, new_figure, robust_limits
 
-_LABELS = {"parameters": "trained parameters", "inference_ms": "inference time (ms per image, one thread)"}
+_AXES = {"parameters": "trained parameters", "inference_ms": "inference time (ms per image, one thread)"}
 _LOG_RANGE = 20  # largest / smallest value, above which the axis is logarithmic
 
 
@@ -94,7 +94,7 @@ def front_sentence(study: Study) -> str:
         f"{len(front)} of {len(measured_trials(study))} trials are not beaten in both {metric_name(search.metric)} and "
     )
     return (
-        f"{found}{_LABELS[str(search.second_objective)]}. The winner is the one with the best {search.metric}; the "
+        f"{found}{_AXES[str(search.second_objective)]}. The winner is the one with the best {search.metric}; the "
         "others were trained once and not tested, so their order is within the noise of one training. Early stopping "
         f"looks at {search.metric} alone: a stopped trial stands with what it had reached."
     )
@@ -130,7 +130,7 @@ def pareto(study: Study) -> Figure | None:
         log_axis(panel, float(x.min()) / 1.2, end * 1.2, label=_short)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     panel.tick_params(axis="x", labelsize=8)
-    panel.set(xlabel=_LABELS[second], ylabel=metric_label(search.metric))
+    panel.set(xlabel=_AXES[second], ylabel=metric_label(search.metric))
     status_legend(figure, trials["status"])
     return figure
 

@@ -18,7 +18,7 @@ from cifake_ray.runs.faults import check_folder, storage_fault
 from cifake_ray.runs.run import Run
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.cost import measure_cost
-from cifake_ray.training.fit import Fit, Progress, TrialFailed, fit
+from cifake_ray.training.fit import Fit, FitState, TrialFailed, fit
 from cifake_ray.training.standardise import standardise
 from cifake_ray.tuning.ray_cluster.replication import entry_here
 from cifake_ray.tuning.trial.context import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, Report, Stopped, TrialContext
@@ -96,7 +96,7 @@ def _prepare(context: TrialContext, experiment: Experiment, folder: Path) -> Fit
         metric=experiment.search.metric,
         folder=folder,
         threads=experiment.resources.cpus_per_trial,
-        progress=Progress(),
+        progress=FitState(),
     )
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from cifake_ray.console import Progress
 from cifake_ray.data import load_images
 from cifake_ray.data.datasets import CARDS, cifake
 from cifake_ray.data.datasets import fetch as fetch_module
 from cifake_ray.data.datasets.fetch import Fetched, fetch_copy
 from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError
-from cifake_ray.storage.download import Progress
 
 from ..conftest import Files
 from ..sources.test_parquet import write_hub

@@ -6,9 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cifake_ray.data import labels, load_images
+from cifake_ray.data import load_images
 from cifake_ray.errors import InputError
-from cifake_ray.runs import columns
 from cifake_ray.storage import mirror
 
 from ..conftest import Files
@@ -29,10 +28,6 @@ def test_missing_folder_is_an_error_that_says_what_is_expected(tmp_path: Path) -
     message = refused(tmp_path / "none")
     assert "no such data folder; expected a folder or zip file with train/FAKE" in message
     assert "the word sample" in message
-
-
-def test_label_numbers_are_those_of_the_run_directory() -> None:
-    assert labels.LABELS == columns.LABELS
 
 
 def test_single_file_is_refused(tmp_path: Path, files: Files, write_parquet: Write) -> None:
