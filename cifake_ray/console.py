@@ -1,6 +1,7 @@
 """What a person sees while waiting: a bar on a terminal, a line now and then elsewhere."""
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Progress = Callable[[int, int], None]  # done, in all: images, bytes (0 where a server does not say how many)
+LOGGER = logging.getLogger("cifake_ray")
 LINE_SECONDS = 10.0
 _NOTE = "cifake-ray-progress "  # begins the lines that a study in a Ray job prints for machines
 
@@ -23,9 +25,29 @@ def shortened(text: str, longest: int = 1000) -> str:
     return text if len(text) <= longest else f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
 
 
+class _Stderr(logging.Handler):
+    """Prints each message as a line of its own to the standard error of the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+def log_plainly() -> None:
+    """Print what the library logs as plain lines: for the command line. Elsewhere the caller's logging decides."""
+    if not any(isinstance(handler, _Stderr) for handler in LOGGER.handlers):
+        LOGGER.addHandler(_Stderr())
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+
+
 def say(line: str) -> None:
-    """Print one line for people to stderr, at once."""
-    print(line, file=sys.stderr, flush=True)
+    """Log one line for people: what begins, ends or was found."""
+    LOGGER.info("%s", line)
+
+
+def warn(line: str) -> None:
+    """Log one line that a person should read even where only warnings are shown: what waits, died or was lost."""
+    LOGGER.warning("%s", line)
 
 
 def counted(count: int, noun: str) -> str:
@@ -98,10 +120,6 @@ def _lines(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         if done < total and now - last < LINE_SECONDS:
             return
         last = now
-        print(
-            f"{label}: {done:,} of {total:,} {unit}, {done / max(now - start, 1e-9):,.0f}/s",
-            file=sys.stderr,
-            flush=True,
-        )
+        say(f"{label}: {done:,} of {total:,} {unit}, {done / max(now - start, 1e-9):,.0f}/s")
 
     yield update

@@ -1,5 +1,6 @@
 """What this machine has, asked in one place: containers, notebooks and other systems lack some of it."""
 
+import logging
 import os
 import platform
 import socket
@@ -99,5 +100,6 @@ def _replace_home() -> None:
     home = Path(tempfile.gettempdir()) / f"cifake-ray-home-{user}"
     with suppress(OSError):
         home.mkdir(mode=0o700, exist_ok=True)
-        print(f"HOME is no folder: using {home}; set HOME, or CIFAKE_RAY_CACHE for the cache", file=sys.stderr)
+        message = "HOME is no folder: using %s; set HOME, or CIFAKE_RAY_CACHE for the cache"
+        logging.getLogger("cifake_ray").warning(message, home)
         os.environ["HOME"] = str(home)

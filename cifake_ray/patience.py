@@ -1,9 +1,9 @@
 """Waiting with a limit: a line a minute that says for what, and an end that says it again."""
 
-import sys
 import time
 from collections.abc import Callable
 
+from cifake_ray.console import warn
 from cifake_ray.errors import WorkError
 
 SAID_SECONDS = 60.0  # between two lines
@@ -28,4 +28,4 @@ class Patience:
             raise WorkError(f"waited {waited:.0f} s (resources.wait_s) for {self.what()}; {self.cure}")
         if now - self._said >= SAID_SECONDS:
             self._said = now
-            print(f"waiting for {self.what()} ({waited:.0f} s so far)", file=sys.stderr, flush=True)
+            warn(f"waiting for {self.what()} ({waited:.0f} s so far)")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cifake_ray.console import log_plainly
 from cifake_ray.ray_private import logs_folder
 from cifake_ray.signals import forget
 
@@ -21,6 +22,7 @@ from cifake_ray.signals import forget
 @pytest.fixture(autouse=True)
 def _own_environment(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty cache folder; data and weights only in tests marked `real`, which share the user's cache."""
+    log_plainly()  # as every command does
     monkeypatch.delenv("CIFAKE_RAY_WEIGHTS_URL", raising=False)
     if request.node.get_closest_marker("real") is None:
         monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "cache"))

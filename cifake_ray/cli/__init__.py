@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from cifake_ray import signals
-from cifake_ray.console import printable, shortened
+from cifake_ray.console import log_plainly, printable, shortened
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.machine import make_environment_usable
 
@@ -18,7 +18,8 @@ def main() -> None:
     try:
         if sys.platform == "win32":
             raise InputError("Windows is not supported; run cifake-ray in WSL, the Windows Subsystem for Linux")
-        signals.install()  # first: a signal may come while the commands are imported
+        log_plainly()
+        signals.install()  # before the rest: a signal may come while the commands are imported
         make_environment_usable()
         code = _run(arguments)
         sys.stdout.flush()

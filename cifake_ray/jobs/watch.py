@@ -1,7 +1,6 @@
 """Studies on a cluster while they run: how far they are, their logs, their end."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from cifake_ray import signals
-from cifake_ray.console import read_note
+from cifake_ray.console import read_note, warn
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.jobs.client import Cluster
 
@@ -182,7 +181,7 @@ def _say_pending(job: Job, seconds: float) -> None:
             f"{job.id}: not started after {seconds:.0f} s; see whether the head has free memory, and "
             f"`cifake-ray status {job.id}`, or end it with `cifake-ray stop {job.id}`"
         )
-    print(f"waiting for {job.id} to start on the head ({seconds:.0f} s so far)", file=sys.stderr, flush=True)
+    warn(f"waiting for {job.id} to start on the head ({seconds:.0f} s so far)")
 
 
 def _job(details: Any) -> Job:

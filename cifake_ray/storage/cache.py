@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ import filelock
 import numpy as np
 import platformdirs
 
+from cifake_ray.console import warn
 from cifake_ray.errors import InputError, WorkError
 
 _CHUNK = 1 << 24  # bytes hashed at a time: large enough for sha256 to run outside the interpreter lock in every thread
@@ -84,7 +84,7 @@ def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:
     try:
         lock.acquire(timeout=_SILENT_SECONDS)
     except filelock.Timeout:
-        print(f"waiting for another process that builds {path}", file=sys.stderr, flush=True)
+        warn(f"waiting for another process that builds {path}")
         lock.acquire(timeout=_WAIT_SECONDS)
 
 

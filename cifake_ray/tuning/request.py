@@ -4,13 +4,12 @@ Light: neither Ray nor torch is imported before everything that can be checked w
 """
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 from cifake_ray.address import check_address
-from cifake_ray.console import say
+from cifake_ray.console import say, warn
 from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.data.sources.find import refuse_undivided
 from cifake_ray.errors import InputError
@@ -147,7 +146,7 @@ def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault 
     with storage_faults_interrupt(run), run.update():
         fault = results_fault(run) if results_fault is not None and run.test_file.exists() else None
         if fault is not None:
-            print(f"{fault}: the winners are trained and tested again", file=sys.stderr, flush=True)
+            warn(f"{fault}: the winners are trained and tested again")
             run.remove(run.test_file.name)
         return is_complete(StudyRecord(run, experiment))
 

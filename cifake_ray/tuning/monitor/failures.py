@@ -1,13 +1,13 @@
 """Trials whose process died: with its node, for want of memory, or by itself. Only the last costs a retry."""
 
 import contextlib
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from cifake_ray.console import warn
 from cifake_ray.ray_private import node_of_trial
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.record import StudyRecord
@@ -48,7 +48,7 @@ class ProcessFailures(StudyCallback):
             return
         reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
         deaths[trial.name] = f"its process died again and again: {reason}"
-        print(f"{folder}: its process died; it goes on from its last epoch", file=sys.stderr, flush=True)
+        warn(f"{folder}: its process died; it goes on from its last epoch")
         if nodes := self._nodes.get(trial.name):
             self._suspects.append((tunes, nodes, time.monotonic() + _SEEN_SECONDS))
 
@@ -63,7 +63,7 @@ class ProcessFailures(StudyCallback):
             if lost := nodes - alive:
                 trial.run_metadata.num_failures -= 1
                 text = f"{trial.config['folder']}: node {min(lost)[:8]} was lost with it, so it costs no retry"
-                print(text, file=sys.stderr, flush=True)
+                warn(text)
             elif now < until:
                 left.append((trial, nodes, until))
         self._suspects = left

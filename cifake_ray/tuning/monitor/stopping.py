@@ -1,11 +1,11 @@
 """What ends a study before its trials are done: a signal, a budget, a target, a storage that cannot be written."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cifake_ray.console import warn
 from cifake_ray.signals import deferred
 from cifake_ray.tuning.monitor.callback import Outcome, StudyCallback
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
@@ -39,7 +39,7 @@ def catching_signals() -> Iterator[StopSignal]:
 
     def note() -> None:
         stop.received = True
-        print("stopping and saving; once more to stop now", file=sys.stderr, flush=True)
+        warn("stopping and saving; once more to stop now")
 
     with deferred(note):
         yield stop
