@@ -48,7 +48,7 @@ def unknown_seed(test: dict[str, Any]) -> None:
     [
         (seed_accuracy, "tuned, seed 1, test_dedup.accuracy is noted as 0.9999"),
         (mean_accuracy, "tuned, mean over seeds, test_dedup.accuracy is noted as 0.9999"),
-        (text_for_a_number, "is noted as '0.9999'"),
+        (text_for_a_number, "damaged (winners.1.mean.test.accuracy.value: "),
         (narrow_interval, "accuracy.low is noted as 0.95"),
         (other_auc, "auc is noted as 0.75"),
         (more_images, "test_images is noted as 20000"),

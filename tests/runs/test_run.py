@@ -13,6 +13,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.files import read_records
 from cifake_ray.runs.run import (
     DEFAULT_STORAGE,
     Run,
@@ -120,10 +121,11 @@ RECORD_DAMAGES = [
 @pytest.mark.parametrize(("name", "content"), RECORD_DAMAGES)
 def test_a_damaged_record_is_one_line_that_names_the_file(tmp_path: Path, name: str, content: bytes) -> None:
     run = Run(tmp_path)
-    assert run.read_json(tmp_path / name) == {}
+    records = read_records(run)
+    assert (records.environment.empty, records.test.empty, records.robustness.empty) == (True, True, True)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"^{tmp_path / name}: damaged \(.*\); put it back .*--resume") as refused:
-        run.read_json(tmp_path / name)
+        read_records(run)
     assert "\n" not in str(refused.value)
 
 
