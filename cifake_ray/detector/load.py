@@ -1,9 +1,7 @@
 """Load and save a detector: one safetensors and one JSON file."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +16,9 @@ from cifake_ray.models.registry import (
     count_parameters,
 )
 from cifake_ray.models.weights import Weights, resolve_weights
-from cifake_ray.runs.run import LABELS, POSITIVE, Run, write_json
+from cifake_ray.runs.files import write_record
+from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote
+from cifake_ray.runs.run import LABELS, POSITIVE, Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -31,7 +31,7 @@ def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
     return _build(experiment.model, tensors, None, file)
 
 
-def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | None, file: Path) -> Detector:
+def _build(model: Model, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path) -> Detector:
     network = build_network(model)
     try:
         network.load_state_dict(tensors)
@@ -40,7 +40,7 @@ def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | 
     return Detector(model, network.to(memory_format=torch.channels_last), _backbone_weights(model, noted))
 
 
-def _backbone_weights(model: Model, noted: Mapping[str, Any] | None) -> Weights | None:
+def _backbone_weights(model: Model, noted: BackboneNote | None) -> Weights | None:
     """The frozen backbone's weights, as `noted` in model.json; of a fine-tuned one, whose tensors are stored, the note.
 
     Raises InputError when they cannot be found, or when the head was trained on others.
@@ -48,54 +48,66 @@ def _backbone_weights(model: Model, noted: Mapping[str, Any] | None) -> Weights 
     if not isinstance(model, BackboneModel):
         return None
     if noted is not None and not model.frozen:
-        return Weights(noted["weights"], noted["sha256"], (), noted["licence"], None, model.kind)
+        return Weights(noted.weights, noted.sha256, (), noted.licence, None, model.kind)
     weights = resolve_weights(model.kind, model.weights, model.stages)
-    if noted is not None and noted["sha256"] != weights.sha256:
+    if noted is not None and noted.sha256 != weights.sha256:
         raise InputError(
             f"backbone weights {model.weights}: found a file with SHA-256 {weights.sha256[:12]}…, but the head was "
-            f"trained on {noted['sha256'][:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
+            f"trained on {noted.sha256[:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
         )
     return weights
 
 
-def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone."""
+def describe_detector(detector: Detector) -> ModelNote:
+    """What model.json says of a detector, whatever it was trained on."""
+    return ModelNote(
+        schema_version=SCHEMA,
+        model=detector.model,
+        backbone=_describe_backbone(detector),
+        input="RGB, 32 x 32 pixels, 0..255",
+        labels=list(LABELS),
+        positive_class=POSITIVE,
+    )
+
+
+def _describe_backbone(detector: Detector) -> BackboneNote | None:
+    weights, model = detector.weights, detector.model
+    if weights is None or not isinstance(model, BackboneModel):
+        return None
+    return BackboneNote(
+        weights=weights.name,
+        sha256=weights.sha256,
+        licence=weights.licence,
+        image_size=list(model.sizes) if len(model.sizes) > 1 else model.sizes[0],
+        stages=list(model.stages),
+        pool=list(model.pool),
+        views=list(model.views),
+        normalisation="imagenet",
+    )
+
+
+def save_detector(detector: Detector, folder: Path, note: ModelNote | None = None) -> None:
+    """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone.
+
+    note: `describe_detector` with what is known of the training.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    backbone = None
-    if detector.weights is not None and isinstance(detector.model, BackboneModel):
-        backbone = {
-            "weights": detector.weights.name,
-            "sha256": detector.weights.sha256,
-            "licence": detector.weights.licence,
-            "image_size": detector.model.image_size,
-            "stages": list(detector.model.stages),
-            "pool": list(detector.model.pool),
-            "views": list(detector.model.views),
-            "normalisation": "imagenet",
-        }
     save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
-    described = {
-        "schema": 1,
-        "model": detector.model.model_dump(mode="json"),
-        "backbone": backbone,
-        "input": "RGB, 32 x 32 pixels, 0..255",
-        "labels": list(LABELS),
-        "positive_class": POSITIVE,
-        "sha256": _sha256(folder / WEIGHTS_FILE),
-    }
-    write_json(folder / NOTE_FILE, described | note)
+    noted = note or describe_detector(detector)
+    noted.sha256 = _sha256(folder / WEIGHTS_FILE)
+    write_record(folder / NOTE_FILE, noted)
 
 
 def load_detector(run: Run) -> Detector:
     """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights cannot be found."""
-    note, model = read_model_note(run)
+    note = read_model_note(run)
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
-    if stored is None or note.get("sha256") not in (None, _sha256(file)):  # version 0.1 noted none
+    if stored is None or note.sha256 not in (None, _sha256(file)):  # version 0.1 noted none
         raise InputError(damaged(run, f"{file} is damaged"))
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise InputError(damaged(run, f"{file} holds values that are no numbers"))
-    return _build(model, stored[0], note.get("backbone"), file)
+    return _build(note.model, stored[0], note.backbone, file)
 
 
 def _sha256(file: Path) -> str:

@@ -70,11 +70,16 @@ def read_tested(run: Run) -> Winners:
     return read_record(run, run.test_file, Winners)
 
 
+def read_retrained(run: Run) -> Winners:
+    """test.json; before the test, winners.json."""
+    return read_tested(run) if run.test_file.exists() else read_winners(run)
+
+
 def read_records(run: Run) -> Records:
     """What the run's JSON files hold, those of the model aside."""
     return Records(
         environment=read_environment(run),
-        test=read_tested(run) if run.test_file.exists() else read_winners(run),
+        test=read_retrained(run),
         robustness=read_record(run, run.robustness_file, Robustness),
         evaluations=tuple(read_record(run, file, Evaluation) for file in sorted(run.evaluations.glob("*.json"))),
         explanations=read_record(run, run.explanations_file, Explanations),

@@ -210,11 +210,6 @@ class Run:
             raise InputError(f"{self.experiment_file}: damaged, no keys in it; put it back from a copy of the run")
         return validate_experiment(tree, str(self.experiment_file))
 
-    def read_json(self, file: Path) -> dict[str, Any]:
-        """The JSON object in one of the run's files, or {} when it is not written yet."""
-        tree: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return tree
-
 
 def in_job() -> bool:
     """Whether this process was started as a Ray job, by Ray itself."""

@@ -15,6 +15,7 @@ from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.runs.faults import storage_faults_interrupt
+from cifake_ray.runs.files import read_environment
 from cifake_ray.runs.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
@@ -129,7 +130,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 
     locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
     with writing(run) if locked or run.url is not None else nullcontext():
-        run.read_json(run.environment_file)
+        read_environment(run)
         check_journal(run, experiment)
 
 

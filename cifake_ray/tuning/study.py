@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import ExitStack, nullcontext
 from functools import cache
-from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
@@ -15,7 +14,9 @@ from cifake_ray.console import duration, say
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
-from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_json, write_text, writing
+from cifake_ray.runs.files import read_environment, write_record
+from cifake_ray.runs.records import Environment, FeatureCost, WeightsNote
+from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_text, writing
 from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_context
 from cifake_ray.tuning.monitor.callback import Shown, StopConditions, StudyStopped, Watch, catching_signals
@@ -81,47 +82,48 @@ def _run(
     try:
         watching.enter_context(watching_ray(lost, own=own))
         context, spent = gather_context(experiment, run, inputs, guard.check_signal)
-        if spent and spent["extracted"]:
-            environment["features"] = spent
+        if spent and spent.extracted:
+            environment.features = spent
         study = Study(record, build_trainable(context), guard, places, nodes, inputs, spent)
-        environment["ended"] = study.tune()
+        environment.ended = study.tune()
         study.retrain()
     except StudyStopped as stop:
-        environment["ended"] = str(stop)
+        environment.ended = str(stop)
         raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stop
     finally:
         watching.close()
-        environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
-        write_json(run.environment_file, environment)
+        environment.seconds = round(environment.seconds + time.monotonic() - started, 1)
+        write_record(run.environment_file, environment)
         record.flush(force=True)
         run.push()
     _remove_losers(run, record)
 
 
-def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, places: Slots) -> dict[str, Any]:
+def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, places: Slots) -> Environment:
     """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
 
     Raises InputError when the images or the weights are not those of the run.
     """
     environment = describe_environment(experiment, inputs, places())
-    before = run.read_json(run.environment_file)
-    if before:
-        images, weights = environment["data"]["fingerprint"], environment["weights"]
+    before = read_environment(run)
+    if not before.empty:
+        images, weights, noted = environment.data.fingerprint, environment.weights, before.model_fields_set
         for what, now, then in (
-            ("images", images, (before.get("data") or {}).get("fingerprint") or images),
-            ("backbone weights", _hashes(weights), _hashes(before.get("weights", weights))),
+            ("images", images, before.data.fingerprint or images),
+            ("backbone weights", _hashes(weights), _hashes(before.weights if "weights" in noted else weights)),
         ):
             if now != then:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
-        environment |= {key: before[key] for key in ("created", "command", "features", "seconds") if key in before}
-        environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
+        kept = noted & {"created", "command", "features", "seconds", *(before.model_extra or ())}
+        environment = environment.model_copy(update={key: getattr(before, key) for key in kept})
+        environment.resumed = [*before.resumed, environment.versions]
     write_text(run.experiment_file, save_experiment(experiment))
-    write_json(run.environment_file, environment)
+    write_record(run.environment_file, environment)
     return environment
 
 
-def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
-    return sorted(weight["sha256"] for weight in weights or [])
+def _hashes(weights: list[WeightsNote] | None) -> list[str]:
+    return sorted(weight.sha256 for weight in weights or [])
 
 
 class Study:
@@ -129,12 +131,13 @@ class Study:
 
     def __init__(
         self, record: StudyRecord, trainable: type[tune.Trainable], guard: StopConditions, places: Slots,
-        nodes: SharedStorage | None, inputs: StudyInputs, spent: dict[str, Any] | None,
+        nodes: SharedStorage | None, inputs: StudyInputs, spent: FeatureCost | None,
     ) -> None:  # fmt: skip
         train, test = len(inputs.split.train), len(inputs.images.test)
         self.gauges = StudyGauges(record, train)
-        extracted, seconds = ((spent or {}).get(key) or 0 for key in ("extracted", "seconds"))
-        work = study_work(record, test / train, test * seconds / extracted if extracted else 0.0)
+        work = study_work(
+            record, test / train, test * spent.seconds / spent.extracted if spent and spent.extracted else 0.0
+        )
         self.display = display_of(record, guard, work)
         self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
         self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun

@@ -18,7 +18,8 @@ from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import BackboneModel, CnnModel
 from cifake_ray.models.registry import build_network, count_parameters
 from cifake_ray.reporting.load import load
-from cifake_ray.runs.run import Run, write_bytes, write_json, writing
+from cifake_ray.runs.files import write_record
+from cifake_ray.runs.run import Run, write_bytes, writing
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
@@ -97,8 +98,8 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
         p_fake = [arrays[f"{winner['role']}_{seed}"] for seed in (1, 2, 3)]
         assert all(((p >= 0) & (p <= 1)).all() for p in p_fake)
         each, mean = score_seeds(arrays["labels"], p_fake)
-        assert [seed["test"] for seed in winner["seeds"]] == each
-        assert winner["mean"]["test"] == mean
+        assert [seed["test"] for seed in winner["seeds"]] == [scores.as_json() for scores in each]
+        assert winner["mean"]["test"] == mean.as_json()
     assert not np.array_equal(arrays["tuned_1"], arrays["tuned_2"])
 
 
@@ -170,13 +171,13 @@ def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", ["write_bytes", "write_json", "Run.remove"])
+@pytest.mark.parametrize("step", ["write_bytes", "write_record", "Run.remove"])
 def test_scoring_that_is_killed_is_done_by_the_next_call(
     copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
     run = copy_of("cnn")
     steps: dict[str, Callable[..., None]] = {
-        "write_bytes": write_bytes, "write_json": write_json, "Run.remove": Run.remove
+        "write_bytes": write_bytes, "write_record": write_record, "Run.remove": Run.remove
     }  # fmt: skip
 
     def killed(*values: Any, **options: Any) -> None:
@@ -191,7 +192,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
     score_winners(run)
     assert len(json.loads(run.test_file.read_text())["winners"]) == 2
     assert not run.winners_file.exists()
-    assert evaluate_run(run)["test_images"] == 50
+    assert evaluate_run(run).test_images == 50
 
 
 def test_scoring_waits_for_no_other_writer(copy_of: CopyOf) -> None:
@@ -265,10 +266,10 @@ def test_evaluate_on_its_own_data_gives_the_score_of_best_and_writes_nothing(sco
     tuned = json.loads(scored.test_file.read_text())["winners"][0]
     expected = next(seed["test"] for seed in tuned["seeds"] if seed["seed"] == note["seed"])
     for key in METRICS:
-        assert result["test"][key]["value"] == pytest.approx(expected[key]["value"], abs=1e-6)
-    assert result["generated"] is True
-    assert result["data"] == "sample"
-    json.dumps(result, allow_nan=False)
+        assert getattr(result.test, key).value == pytest.approx(expected[key]["value"], abs=1e-6)
+    assert result.generated is True
+    assert result.data == "sample"
+    json.dumps(result.as_json(), allow_nan=False)
 
 
 def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_trained_on(
@@ -278,15 +279,15 @@ def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_traine
     trained_on = np.array(load_images("sample", limit=200).train.images[:8])
     folder = write_folder(tmp_path / "other", images[:12], np.concatenate((trained_on, images[20:])))
     (folder / "notes.txt").write_text("beside")
-    result: dict[str, Any] = evaluate_run(scored, str(folder))
-    assert result["data"] == str(folder)
-    assert [left["examples"] for left in result["left"]] == [["notes.txt"], ["train part"]]
-    assert result["generated"] is False
-    assert result["test_images"] == 28
-    assert result["duplicates_removed"] == 8
-    assert result["at_threshold"]["images"] == 20
-    assert result["test"]["accuracy"] != result["test_dedup"]["accuracy"]
-    assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result["at_threshold"]
+    result = evaluate_run(scored, str(folder))
+    assert result.data == str(folder)
+    assert [left.examples for left in result.left] == [["notes.txt"], ["train part"]]
+    assert result.generated is False
+    assert result.test_images == 28
+    assert result.duplicates_removed == 8
+    assert result.at_threshold.images == 20
+    assert result.test.accuracy != result.test_dedup.accuracy
+    assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result.at_threshold.as_json()
 
 
 def test_evaluate_on_nothing_but_copies_is_refused(copy_of: CopyOf, tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ class Record(BaseModel):
         """Whether no key is set: the record is not written yet."""
         return not self.model_fields_set
 
+    def updated(self, other: Self) -> Self:
+        """This record with the keys that `other` has."""
+        return self.model_copy(update={key: getattr(other, key) for key in other.model_fields_set})
+
+    def without(self, *keys: str) -> Self:
+        """This record without these keys, which are not written then."""
+        return self.model_validate({key: value for key, value in self if key in self.model_fields_set - {*keys}})
+
     def as_json(self) -> dict[str, Any]:
         """The record's keys as JSON values: known keys in the order of the class, then unknown keys."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)

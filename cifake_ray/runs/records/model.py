@@ -47,8 +47,8 @@ class ModelNote(Record):
     model: Model
     backbone: BackboneNote | None = None
     input: str = ""
-    labels: list[str] = []
-    positive_class: str = ""
+    labels: list[str] = ["FAKE", "REAL"]
+    positive_class: str = "FAKE"
     sha256: str | None = None
     study: str = ""
     seed: int | None = None

@@ -49,14 +49,11 @@ class ClassScores(Record):
     recognised_real: float | None = Field(None, alias="recognised_REAL")
 
 
-class RobustnessRow(Record):
-    """Scores on test images of one kind: `clean`, degraded in one way, of subjects that were `left out`, or `seen`."""
-
+class _Degradation(Record):
     kind: str = ""
     strength: Number | None = None
     name: str = ""
-    images: int = 0
-    accuracy: Interval = Interval()
-    auc: float | None = None
-    recognised_fake: float | None = Field(None, alias="recognised_FAKE")
-    recognised_real: float | None = Field(None, alias="recognised_REAL")
+
+
+class RobustnessRow(ClassScores, _Degradation):
+    """Scores on test images of one kind: `clean`, degraded in one way, of subjects that were `left out`, or `seen`."""
