@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, WideOption, app
-from cifake_ray.cli.find import experiment_about, find_experiment, shipped_experiments
+from cifake_ray.cli.find import experiment_about, experiment_text, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
     print_comparison,
     print_evaluation,
@@ -143,7 +143,7 @@ def spaces(
     from cifake_ray.experiment import load_experiment
 
     if name is not None:
-        print(find_experiment(name).read_text(), end="")
+        print(experiment_text(find_experiment(name)), end="")
         return
     found = [(path, load_experiment(path)) for path in shipped_experiments()]
     if as_json:

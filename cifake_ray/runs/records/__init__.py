@@ -15,7 +15,20 @@ from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Prope
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
+# By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
+RECORDS: dict[str, type[Record]] = {
+    "environment.json": Environment,
+    "winners.json": Winners,
+    "test.json": Winners,
+    "robustness.json": Robustness,
+    "evaluation.json": Evaluation,
+    "explain.json": Explanations,
+    "model.json": ModelNote,
+    "threshold.json": Threshold,
+}
+
 __all__ = [
+    "RECORDS",
     "SCHEMA",
     "BackboneNote",
     "ClassScores",
