@@ -1,7 +1,5 @@
 """environment.json: what a figure of a run depends on besides the experiment. Written by `tuning.environment`."""
 
-from typing import Any
-
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
@@ -85,7 +83,7 @@ class Environment(Record):
     data: DataNote = DataNote()
     weights: list[WeightsNote] | None = None
     features: FeatureCost | None = None
-    seeds: dict[str, Any] = {}
+    seeds: dict[str, int] = {}
     max_concurrent: int | None = None
     seconds: float = 0.0
     resumed: list[dict[str, str]] = []
