@@ -16,7 +16,7 @@ from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
 from cifake_ray.reporting.verify import verified_test
 from cifake_ray.runs.files import Records, read_records
-from cifake_ray.runs.records import Winner
+from cifake_ray.runs.records import Mean, Winner
 from cifake_ray.runs.run import FINISHED, STATUSES, Run, Storage, list_runs
 
 Role = Literal["tuned", "baseline"]
@@ -96,10 +96,14 @@ class Study:
             return tuned.model_copy(update={"role": role})
         return own
 
+    def mean(self, role: Role) -> Mean:
+        """Means over the role's seeds: empty before the retraining, without test scores before the test."""
+        outcome = self.outcome(role)
+        return outcome.mean if outcome else Mean()
+
     def tested(self, role: Role) -> bool:
         """Whether the role's retrainings were scored on the test part."""
-        outcome = self.outcome(role)
-        return outcome is not None and not outcome.mean.test.empty
+        return not self.mean(role).test.empty
 
     def trial(self, role: Role) -> dict[str, Any]:
         """The row of trials.csv behind this role: the retrained one, else the best so far; trial 0 for the baseline."""

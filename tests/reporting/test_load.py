@@ -1,13 +1,14 @@
 """What a user may rely on when a run directory is read, whole or half-finished."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting.load import load, state_of, summarise_runs
+from cifake_ray.reporting.load import ROLES, load, state_of, summarise_runs
 
 from .conftest import MakeRun
 
@@ -102,3 +103,24 @@ def test_runs_are_summarised_with_counts_and_state(make_run: MakeRun, tmp_path: 
     assert table.loc["b-running", "trials"] == 11
     assert table.loc["c-failed", "failed"] == 12
     assert summarise_runs(tmp_path / "none").empty
+
+
+def test_a_baseline_that_won_serves_both_roles(make_run: MakeRun) -> None:
+    run = make_run()
+    test = json.loads((run / "test.json").read_text())
+    test["winners"] = [test["winners"][1] | {"role": "tuned"}]
+    (run / "test.json").write_text(json.dumps(test))
+    (run / "test_predictions.npz").unlink()
+    study = load(run)
+    outcomes = [study.outcome(role) for role in ROLES]
+    assert [(one.role, one.trial_id) for one in outcomes if one] == [("tuned", 0), ("baseline", 0)]
+    assert all(map(study.tested, ROLES))
+    assert study.mean("baseline").test_dedup.accuracy.value == pytest.approx(0.94)
+
+
+def test_before_the_retraining_there_is_no_outcome(make_run: MakeRun) -> None:
+    study = load(make_run(parts="trials"))
+    assert [study.outcome(role) for role in ROLES] == [None, None]
+    assert study.records.test.empty
+    assert not any(map(study.tested, ROLES))
+    assert math.isnan(study.mean("tuned").test.accuracy.value)
