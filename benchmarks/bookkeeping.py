@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.pairs import ROOT, RUNS, Row, measure, ratios, shown
 from cifake_ray.experiment import Experiment, load_experiment
-from cifake_ray.runs.run import create_run
+from cifake_ray.runs.names import create_run
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.search.searcher import StudySearch
 from cifake_ray.tuning.space import build_sampler, suggest_params

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from cifake_ray.data import load_images, split_train
 from cifake_ray.experiment import Experiment, load_experiment
 from cifake_ray.models.families.cnn import normalise_images
-from cifake_ray.models.registry import build_network, starting_weights
+from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, fit
 
@@ -22,7 +22,7 @@ def objective(trial: optuna.Trial, experiment: Experiment, data: TrainingSet) ->
     params = {name: trial.suggest_categorical(name, space.choices) for name, space in experiment.search_space.items()}
     chosen = experiment.with_params(params, seed=trial.number)
     torch.manual_seed(trial.number)
-    work = Fit(build_network(chosen.model, starting_weights(chosen.model)), data, chosen.training)
+    work = Fit(family_of(chosen.model).start(chosen.model), data, chosen.training)
     return fit(work, lambda row: trial.report(row["val_accuracy"], int(row["epoch"]))).best.val_accuracy
 
 

@@ -20,7 +20,9 @@ import pandas as pd
 from benchmarks.bookkeeping import add_trial
 from benchmarks.pairs import ROOT, RUNS, Row, measure, shown
 from cifake_ray.experiment import save_experiment
-from cifake_ray.runs.run import Run, create_run, write_text
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.search.searcher import StudySearch
 

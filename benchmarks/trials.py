@@ -42,27 +42,30 @@ def note(folder: Path, what: str, name: str) -> None:
 def ours(folder: Path, seconds: float, trials: int, places: int) -> None:
     """A study as `cifake-ray tune` conducts it, but for what its trials do, and without retrainings."""
     from cifake_ray.experiment import Experiment
-    from cifake_ray.runs.run import create_run
+    from cifake_ray.runs.names import create_run
     from cifake_ray.tuning.ray_cluster import capacity
 
-    capacity.local_capacity = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
+    capacity.local_node = lambda **_: {"CPU": float(places)}  # as if the machine had so many cores
     from cifake_ray.tuning.ray_cluster.session import ray_session, waiting_processes
 
     search = {"trials": trials, "scheduler": "none", "winner_seeds": 0}
     experiment = Experiment.model_validate(EXPERIMENT | {"search": search})
     with ray_session(None, experiment), waiting_processes():
         from cifake_ray.tuning.environment import gather_context
-        from cifake_ray.tuning.monitor.callback import StopConditions
+        from cifake_ray.tuning.monitor.assembly import study_callbacks
+        from cifake_ray.tuning.monitor.stopping import StopSignal
         from cifake_ray.tuning.record import StudyRecord
         from cifake_ray.tuning.study import Study
         from cifake_ray.tuning.study_inputs import gather_inputs
         from cifake_ray.tuning.trial.trainable import build_trainable
 
-        run, guard = create_run(folder, "run", experiment), StopConditions(experiment.search)
-        context, _ = gather_context(experiment, run, gather_inputs(experiment), guard.check_signal)
-        trainable = build_trainable(context, partial(idle, folder, seconds))
-        record = StudyRecord(run, experiment)
-        Study(record, trainable, guard, capacity.Slots(experiment, own=True), None, 1).tune()
+        run, stop, inputs = create_run(folder, "run", experiment), StopSignal(), gather_inputs(experiment)
+        context, spent = gather_context(experiment, run, inputs, stop.check)
+        record, slots = StudyRecord(run, experiment), capacity.Slots(experiment, own=True)
+        trainable = build_trainable(context, slots.capacity.bundle, partial(idle, folder, seconds))
+        study = Study(record, trainable, slots, study_callbacks(record, inputs, spent, slots.capacity, stop, None))
+        with study.followed():
+            study.tune()
     check_reports([len(row.curve) for row in record.rows.values()], trials)
 
 
@@ -74,6 +77,8 @@ def check_reports(reports: Sequence[int], trials: int) -> None:
 
 def idle(folder: Path, seconds: float, context: Any, config: Mapping[str, Any], report: Callable[..., None]) -> None:  # noqa: ARG001
     """What a trial of ours does here: report and sleep."""
+    if config["trial_id"] is None:
+        return  # the winner once more, as it left no checkpoint
     note(folder, "began", str(config["trial_id"]))
     for epoch in range(1, REPORTS + 1):
         time.sleep(seconds / REPORTS)

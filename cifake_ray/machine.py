@@ -2,11 +2,14 @@
 
 import os
 import platform
+import socket
 import sys
 import tempfile
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
+_CLOCK_SECONDS = 2.0  # that the time when a process began may be off
 _LONGEST_TEMPORARY = 40  # characters: an AF_UNIX path has 107, of which Ray's session and socket take 65
 
 
@@ -29,11 +32,32 @@ def available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def process_alive(pid: object) -> bool:
-    """Whether a process of this number runs on this machine."""
+def process_alive(pid: object, seen: float | None = None) -> bool:
+    """Whether the process of this number, if one is given that it had at `seen` (Unix seconds), still runs here.
+
+    A process that began later than `seen` has taken over the number. One that cannot be looked at counts as running.
+    """
     import psutil
 
-    return isinstance(pid, int) and bool(psutil.pid_exists(pid))
+    if not isinstance(pid, int) or pid < 0:
+        return False
+    try:
+        process = psutil.Process(pid)
+        taken_over = seen is not None and process.create_time() > seen + _CLOCK_SECONDS
+        return not taken_over and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except (psutil.Error, OSError):
+        return True
+
+
+def machine_identity() -> str:
+    """This start of this machine, seen from this container: process numbers mean the same wherever it is equal."""
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()}/{start}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no Linux; where no network card can be read either, no process gets the same number
+        return f"{socket.gethostname()}/{uuid.getnode():012x}"
 
 
 def cpu_model() -> str:

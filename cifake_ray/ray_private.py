@@ -5,7 +5,7 @@ an address needs none of it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,13 @@ def raylet_socket() -> str:
     from ray._private import worker
 
     return str(worker._global_node.raylet_socket_name)
+
+
+def logs_folder() -> str:
+    """Path of the folder of logs of the Ray that this process is connected to."""
+    from ray._private import worker
+
+    return str(worker._global_node.get_logs_dir_path())
 
 
 def node_of_trial(trial: Any) -> str:
@@ -109,6 +116,27 @@ def local_start(popen: Any) -> Any:
         (ray_constants, "ENABLE_RAY_CLUSTER", False),  # Ray's switch for laptops: else it listens on every interface
         (services, "ConsolePopen", popen),
     )
+
+
+def start_options(address: str, folder: str | None, settings: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of `ray.init`: IP address of the node, folder of its session (None: Ray's own), settings of Ray."""
+    return {"_node_ip_address": address, "_temp_dir": folder, "_system_config": settings}
+
+
+def put_in_bracket(scheduler: Any, trial: str, choose: Callable[[int, float], int]) -> None:
+    """Put a trial into a bracket of Tune's AsyncHyperBandScheduler: `choose(number of brackets, reduction factor)`."""
+    place = choose(len(scheduler._brackets), scheduler._reduction_factor)
+    scheduler._trial_info[trial] = scheduler._brackets[place]
+
+
+def median_results(scheduler: Any) -> Any:
+    """The results of every trial that Tune's MedianStoppingRule has seen, as lists by trial, to be extended."""
+    return scheduler._results
+
+
+def forget_stop(scheduler: Any, trial: Any) -> None:
+    """Let Tune's MedianStoppingRule go on with a trial that it would have stopped."""
+    scheduler._stopped_trials.discard(trial)
 
 
 def trials_without_variables() -> Any:

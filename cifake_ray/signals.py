@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from cifake_ray.errors import Interrupted
 
@@ -137,7 +137,7 @@ def _leave_late(since: float) -> None:
         leave(_state.message, 130)
 
 
-def leave(message: str, code: int) -> None:
+def leave(message: str, code: int) -> NoReturn:
     """Print the last line and end this process and all its children now. What was reported is on disk already."""
     with suppress(OSError, ValueError):
         print(f"cifake-ray: {message}", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cifake_ray.ray_private import logs_folder
 from cifake_ray.signals import forget
 
 
@@ -39,7 +40,7 @@ def ray_session(request: pytest.FixtureRequest) -> Iterator[None]:
 
     def lost(what: str) -> None:  # else Ray ends this process within a minute, with code 1 and not a word
         request.config.pluginmanager.get_plugin("capturemanager").suspend_global_capture()
-        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+        logs = Path(logs_folder())
         words = [line for file in logs.glob("raylet.*") for line in file.read_text().splitlines()[-25:]]
         print(f"\nThe {what} of the tests' Ray died:", *words, sep="\n", file=sys.stderr, flush=True)
         os._exit(3)

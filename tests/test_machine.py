@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,19 @@ def test_processes_are_known_to_live_or_not() -> None:
     ended.wait()
     assert not machine.process_alive(ended.pid)
     assert not machine.process_alive(None)
+
+
+def test_a_process_number_that_another_process_has_now_counts_as_ended() -> None:
+    assert machine.process_alive(os.getpid(), seen=time.time())
+    assert not machine.process_alive(os.getpid(), seen=1.0)
+    zombie = subprocess.Popen(["true"])
+    while machine.process_alive(zombie.pid):
+        time.sleep(0.05)
+    assert zombie.wait() == 0
+
+
+def test_a_machine_without_proc_knows_itself_and_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    linux = machine.machine_identity()
+    assert linux == machine.machine_identity()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: Path("/does/not/exist").stat())
+    assert machine.machine_identity() == machine.machine_identity() != linux

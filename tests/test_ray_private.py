@@ -1,5 +1,6 @@
 """Every private name of Ray that the package uses still does what it is used for."""
 
+import inspect
 import os
 import queue
 import subprocess
@@ -9,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 import ray
+from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
 
 from cifake_ray import ray_private
+from cifake_ray.tuning.search.scheduler import SearchTrial
 
 
 def test_loggers_of_the_job_client_are_modules_of_ray() -> None:
@@ -46,6 +49,11 @@ def test_the_dashboards_address_is_what_the_gcs_keeps_under_its_key() -> None:
 @pytest.mark.usefixtures("ray_session")
 def test_the_raylets_socket_is_there() -> None:
     assert Path(ray_private.raylet_socket()).exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_logs_of_the_raylet_lie_in_the_folder_of_logs() -> None:
+    assert list(Path(ray_private.logs_folder()).glob("raylet.*"))
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -91,20 +99,58 @@ def test_a_sessions_reports_are_taken_from_the_queue_that_ray_train_has() -> Non
         ray_private.take_report(session, 0.01)
 
 
-def test_contexts_replace_names_that_ray_has_and_put_them_back() -> None:
+def test_a_local_start_replaces_names_that_ray_has_and_puts_them_back() -> None:
     from ray._private import ray_constants, services, utils
-    from ray.tune.execution import class_cache
 
     def values() -> tuple[object, ...]:
-        of_start = utils.set_sigterm_handler, ray_constants.ENABLE_RAY_CLUSTER, services.ConsolePopen
-        return (*of_start, class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
+        return utils.set_sigterm_handler, ray_constants.ENABLE_RAY_CLUSTER, services.ConsolePopen
 
     before = values()
-    with ray_private.local_start(dict), ray_private.trials_without_variables():
-        assert values()[1:] == (False, dict, {}, set())
-    with ray_private.own_sigterm():
-        assert utils.set_sigterm_handler is not before[0]
+    with ray_private.local_start(dict):
+        assert values()[0] is not before[0]
+        assert values()[1:] == (False, dict)
     assert values() == before
+
+
+def test_the_handler_of_sigterm_is_left_alone_for_a_while() -> None:
+    from ray._private import utils
+
+    before = utils.set_sigterm_handler
+    with ray_private.own_sigterm():
+        assert utils.set_sigterm_handler is not before
+    assert utils.set_sigterm_handler is before
+
+
+def test_a_trials_process_gets_no_variables_for_a_while() -> None:
+    from ray.tune.execution import class_cache
+
+    before = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    with ray_private.trials_without_variables():
+        assert ({}, set()) == (class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
+    assert before == (class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
+
+
+def test_the_options_of_a_start_are_keywords_that_ray_init_takes() -> None:
+    source = inspect.getsource(ray.init.__wrapped__)
+    assert all(f'"{name}"' in source for name in ray_private.start_options("127.0.0.1", "folder", {}))
+
+
+def test_a_trial_is_put_into_the_chosen_bracket() -> None:
+    scheduler = AsyncHyperBandScheduler("epoch", "accuracy", "max", max_t=9, reduction_factor=3, brackets=2)
+    ray_private.put_in_bracket(scheduler, "a", lambda brackets, factor: brackets - 1 if factor == 3 else 0)
+    assert scheduler._trial_info["a"] is scheduler._brackets[1]
+
+
+def test_the_median_rule_keeps_results_by_trial_and_goes_on_with_a_trial_it_would_stop() -> None:
+    rule = MedianStoppingRule("epoch", "accuracy", "max", grace_period=0, min_samples_required=1, min_time_slice=9)
+    good, bad = (SearchTrial(name, number) for number, name in enumerate(("good", "bad")))
+    controller = SimpleNamespace(get_live_trials=list)
+    for epoch in (1, 2):
+        rule.on_trial_result(controller, good, {"epoch": epoch, "accuracy": 0.9})
+    assert [row["epoch"] for row in ray_private.median_results(rule)[good]] == [1, 2]
+    rule._stopped_trials.add(bad)
+    ray_private.forget_stop(rule, bad)
+    assert rule._stopped_trials == set()
 
 
 def test_rays_processes_are_started_by_a_class_that_can_be_extended() -> None:

@@ -10,8 +10,8 @@ import pytest
 from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.publish import disagreements
-from cifake_ray.reporting.tables import comparison_table
-from cifake_ray.reporting.text import markdown
+from cifake_ray.reporting.sections import document
+from cifake_ray.reporting.writers.markdown import markdown
 
 RESULTS = Path(__file__).parents[1] / "results"
 BACKBONE_BYTES = 2_000_000
@@ -48,7 +48,7 @@ def test_committed_words_are_those_of_the_committed_studies() -> None:
     table = pd.read_csv(RESULTS / "comparison.csv")
     names = [name for name in dict.fromkeys(table["study"]) if (RESULTS / "studies" / name).is_dir()]
     studies = [load(RESULTS / "studies" / name) for name in names]
-    assert (RESULTS / "comparison.md").read_text() == markdown(studies, comparison_table(studies))
+    assert (RESULTS / "comparison.md").read_text() == markdown(document(studies))
 
 
 def test_no_picture_of_the_data_set_and_no_backbone_is_committed() -> None:

@@ -13,11 +13,12 @@ import ray
 from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.detector.load import load_detector
 from cifake_ray.evaluation.scores import results_fault
-from cifake_ray.features import ensure_features, feature_specs
+from cifake_ray.features import ensure_features
+from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load, state_of, summarise_runs
 from cifake_ray.reporting.report import write_report
 from cifake_ray.runs.run import Run
-from cifake_ray.storage.cache import META
+from cifake_ray.storage.cache import META, read_entry
 from tests.e2e import conftest as e2e
 
 WITNESS = Path(__file__).parent / "runs" / "v0.1"
@@ -95,11 +96,18 @@ def test_the_cache_is_used_and_nothing_is_built_again(cache: Path) -> None:
     noted = json.loads((WITNESS / "frozen" / "environment.json").read_text())["data"]
     assert images.fingerprint == noted["fingerprint"]
     assert len(split_train(images.train, 0.2, 0).train) == noted["split"]["train"]
-    sets = [ensure_features(part, spec) for part in (images.train, images.test)
-            for spec in feature_specs(Run(WITNESS / "frozen").experiment())]  # fmt: skip
+    frozen = Run(WITNESS / "frozen").experiment()
+    specs = family_of(frozen.model).passes(frozen)
+    sets = [ensure_features(part, spec) for part in (images.train, images.test) for spec in specs]
     assert len(sets) == 4
     assert [found.extracted for found in sets] == [0] * 4
-    assert stamps(cache) == before
+    after = stamps(cache)
+    assert [path for path, stamp in before.items() if after[path] != stamp] == [
+        f"images/{images.path.name}/entry.json"  # the table, which version 0.1 did not have
+    ]
+    assert read_entry(images.path) is not None
+    load_images("sample", limit=100)
+    assert stamps(cache) == after
 
 
 @pytest.mark.parametrize("name", ["finished", "frozen"])

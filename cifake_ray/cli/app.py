@@ -31,7 +31,11 @@ DataOption = Annotated[
 ]
 NameOption = Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override one key, as training.epochs=3. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Override one key, as training.epochs=3. data.limit=N takes N train and N/4 test images. Repeatable.",
+    ),
 ]
 TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over all resumes.", min=1)]
 SeedOption = Annotated[

@@ -61,7 +61,7 @@ def submit(
     from cifake_ray.jobs.package import build_package
     from cifake_ray.jobs.submit import Submission, ask_cluster, check_submission, send
     from cifake_ray.jobs.watch import find_job
-    from cifake_ray.tuning.ray_cluster.capacity import check_workers, max_concurrent
+    from cifake_ray.tuning.ray_cluster.capacity import Capacity
 
     loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
     place = storage.rstrip("/") or "/"
@@ -70,12 +70,12 @@ def submit(
         submission = Submission(study, above or place, trials=trials, data=data)
     else:
         submission = Submission(name or loaded.name, place, loaded)
-        check_workers(loaded)
+        Capacity(loaded)
     check_submission(submission)
     cluster = connect(address)
     answer = ask_cluster(cluster, submission)
     if loaded is not None:
-        max_concurrent(loaded, [{"CPU": node.cpus, "GPU": node.gpus} for node in answer.nodes], own=False)
+        Capacity(loaded, [{"CPU": node.cpus, "GPU": node.gpus} for node in answer.nodes], own=False)
     versions = ", ".join(
         f"{key} {answer.nodes[0].facts['versions'][key]}" for key in ("python", "ray", "torch", "optuna")
     )

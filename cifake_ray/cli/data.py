@@ -81,15 +81,19 @@ def _write(out: Path, text: str, mode: str) -> None:
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     """The audit for people, a topic a line."""
+    from cifake_ray.data.datasets import CARDS
     from cifake_ray.data.sources.left_out import left_from
 
-    known = "CIFAKE, whole and unchanged" if found["is_cifake"] else "not CIFAKE, or not all of it"
-    yield f"{printable(found['source'])} ({found['kind']}): {'generated pictures' if found['generated'] else known}"
+    card = CARDS[found["card"]]
+    known = (
+        f"{card.title}, whole and unchanged" if card.title else "other images than those of the cards here, or a part"
+    )
+    yield f"{printable(found['source'])} ({found['kind']}): {card.note or known}"
     if found["fingerprint"]:
         yield f"fingerprint          {found['fingerprint']}"
     for part, counts in found["counts"].items():
         for label, count in counts.items():
-            yield f"{f'{part} {label}':20} {count['images']:,}{_subjects(count['subjects'])}"
+            yield f"{f'{part} {label}':20} {count['images']:,}{_groups(count['groups'])}"
     yield from _share(found["counts"])
     for left in left_from(found["left"]):
         yield f"not used             {left}"
@@ -105,16 +109,19 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for label, kinds in found["encoding"].items():
         tallies = (", ".join(f"{count:,} {name}" for name, count in kind.items()) for kind in kinds.values())
         yield f"{f'files {label}':20} {'; '.join(tallies)}"
+    yield from _giveaways(found["encoding"])
     for label, tables in found["jpeg"].items():
         yield from _tables(label, tables)
 
 
-def _subjects(subjects: dict[str, int] | None) -> str:
-    if subjects is None:
-        return " (not CIFAKE: no subjects)"
-    if len(set(subjects.values())) == 1:
-        return f": {next(iter(subjects.values())):,} of each subject, {' '.join(subjects)}"
-    return f": {', '.join(f'{name} {count:,}' for name, count in subjects.items())}"
+def _groups(groups: dict[str, dict[str, int]]) -> str:
+    said = ""
+    for column, tally in groups.items():
+        if len(set(tally.values())) == 1:
+            said += f": {next(iter(tally.values())):,} of each {column}, {' '.join(tally)}"
+        else:
+            said += f": {', '.join(f'{value} {count:,}' for value, count in tally.items())}"
+    return said
 
 
 def _share(counts: dict[str, Any]) -> Iterator[str]:
@@ -125,6 +132,15 @@ def _share(counts: dict[str, Any]) -> Iterator[str]:
         images = {label: count["images"] for label, count in of_part.items()}
         if said := unbalanced(part, images):
             yield f"unbalanced           {said}"
+
+
+def _giveaways(encoding: dict[str, Any]) -> Iterator[str]:
+    """A line where format or size alone tell the class."""
+    from cifake_ray.data.audit.giveaways import giveaway
+
+    for what in ("format", "size"):
+        if said := giveaway(what, {label: kinds[f"{what}s"] for label, kinds in encoding.items()}):
+            yield f"warning              {said}"
 
 
 def _damaged(files: list[dict[str, str]]) -> str:

@@ -59,7 +59,8 @@ def experiment_about(file: Path) -> str:
 
 def is_run(what: str, storage: str) -> bool:
     """Whether `train` was given a run, or a name most like a run's; a shipped experiment precedes a run of its name."""
-    from cifake_ray.runs.run import list_runs, run_at
+    from cifake_ray.runs.names import list_runs
+    from cifake_ray.runs.run import run_at
     from cifake_ray.storage.mirror import is_remote
 
     if is_remote(what) or (Path(what) / "experiment.yaml").is_file():

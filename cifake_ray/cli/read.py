@@ -38,7 +38,7 @@ def report(
     """Compile runs into comparison.md, comparison.csv, plots and report.html. Reads run directories only."""
     from cifake_ray.reporting.load import readable_runs
     from cifake_ray.reporting.report import write_report
-    from cifake_ray.runs.run import find_run
+    from cifake_ray.runs.names import find_run
 
     paths, faults = readable_runs([find_run(run, storage).path for run in runs])
     written = write_report(paths, out, images=images, with_runs=with_runs)
@@ -69,7 +69,7 @@ def evaluate(
     """
     from cifake_ray.data import check_images_here
     from cifake_ray.evaluation.evaluate import evaluate_run
-    from cifake_ray.runs.run import find_run
+    from cifake_ray.runs.names import find_run
 
     found = find_run(run, storage)
     if data is None:
@@ -116,7 +116,7 @@ def predict(
     line with the reason, and the others have their answers: exit code 1, or 2 when none could be judged.
     """
     from cifake_ray.detector.predict import predict_files
-    from cifake_ray.runs.run import find_run
+    from cifake_ray.runs.names import find_run
 
     judged = failed = 0
     entries = []
@@ -188,7 +188,7 @@ def dashboard(
     """
     from cifake_ray.errors import Interrupted
     from cifake_ray.reporting.dashboard import dashboard_server
-    from cifake_ray.runs.run import find_run
+    from cifake_ray.runs.names import find_run
 
     with contextlib.suppress(Interrupted), dashboard_server(find_run(run, storage), port) as server:
         print(f"http://127.0.0.1:{server.server_port}/dashboard  ({run}; Ctrl-C ends it)", flush=True)

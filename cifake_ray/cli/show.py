@@ -12,42 +12,26 @@ from cifake_ray.console import counted, duration, percent, printable
 from cifake_ray.errors import InputError
 
 if TYPE_CHECKING:
-    from cifake_ray.runs.records import Evaluation, Interval, Robustness
+    from cifake_ray.runs.records import DomainCounts, Evaluation, Interval, Robustness
 
 _DATA_WIDTH = 40  # characters of a data path in a table
 _DAYS_S = 2 * 86400  # an age above this is counted in days
-# Columns of the comparison in the order in which a narrow terminal does without them.
-_LEAST_FIRST = ("core-s", "train %", "gap", "balanced %", "model", "verdict", "constant %", "AUC", "val %", "role")
 
 
 def print_comparison(runs: list[Path]) -> None:
-    """The comparison table of these runs, with its notes; a narrow terminal gets fewer columns."""
+    """The comparison of these runs, with its notes; tables in a narrow terminal get fewer columns."""
     from rich.console import Console
 
     from cifake_ray.reporting.load import load_all
-    from cifake_ray.reporting.tables import comparison_table
-    from cifake_ray.reporting.text import short_notes, terminal_table
+    from cifake_ray.reporting.sections import for_terminal
+    from cifake_ray.reporting.writers.terminal import sentences, tables
 
-    studies = load_all(runs)
-    table = comparison_table(studies)
-    columns, rows = terminal_table(table)
-    if Console().is_terminal:
-        columns, rows = fitting(columns, rows, Console().width)
-    print_table(columns, rows)
-    for note in short_notes(studies, table):
-        print_wrapped(f"  {note}")
-
-
-def fitting(columns: list[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
-    """The table without the least important columns, as many as it takes to fit into `width` characters."""
-    kept = list(columns)
-    for dropped in ("", *_LEAST_FIRST):
-        kept = [column for column in kept if column != dropped]
-        places = [columns.index(column) for column in kept]
-        needed = sum(max(len(columns[at]), *(len(row[at]) for row in rows)) + 3 for at in places) + 2
-        if needed <= width:
-            break
-    return kept, [[row[at] for at in places] for row in rows]
+    width = Console().width if Console().is_terminal else None
+    for section in for_terminal(load_all(runs)):
+        for columns, rows in tables(section, width):
+            print_table(columns, rows)
+        for sentence in sentences(section):
+            print_wrapped(f"  {sentence}")
 
 
 def print_closing(run: Path) -> None:
@@ -154,9 +138,22 @@ def print_evaluation(result: "Evaluation") -> None:
         print(f"  the model calls every image {result.only_answer}")
     elif fresh.auc.value < 0.5:
         print("  an AUC below 0.5 is worse than chance")
+    for line in _domain_lines(result.domain, result.test_images or 0):
+        print(f"  {line}")
     copies = f"{result.duplicates_removed or 0:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
     print(f"  {copies if result.copies_looked_for else looked}")
+
+
+def _domain_lines(domain: "DomainCounts", images: int) -> list[str]:
+    """How many images are unlike those of validation, or why that is unknown; nothing without statistics of these."""
+    if domain.empty or (domain.unknown and not domain.reason):
+        return []
+    if domain.unknown:
+        return [f"domain unknown: {domain.reason}"]
+    said = f"{domain.outside:,} of {images:,} are outside what the model knows"
+    most = f", and its answer to them means nothing; most often: {domain.reason}" if domain.outside else ""
+    return [said + most]
 
 
 def print_prediction(result: dict[str, Any]) -> None:
@@ -168,6 +165,8 @@ def print_prediction(result: dict[str, Any]) -> None:
     remarks = list(result["remarks"])
     if result["domain"] == "outside":
         remarks.insert(0, f"the answer means nothing, the picture is unlike those of validation: {result['reason']}")
+    elif result["reason"]:
+        remarks.insert(0, f"domain unknown: {result['reason']}")
     note = f"  ({'; '.join(remarks)})" if remarks else ""
     print(f"{result['label']}  p(FAKE) {_probability(result['p_fake'])}  {name}{note}")
 
@@ -178,14 +177,16 @@ def _probability(value: float) -> str:
 
 def trained_on(run: Any) -> str:
     """Which images the run's model knows: their size and their source."""
+    from cifake_ray.data.datasets import recorded_card
+
     try:
         sizes = run.experiment().model.image_size
     except InputError:  # predict needs best/ alone
         return "images that its damaged record does not name"
-    from cifake_ray.runs.files import read_environment
+    from cifake_ray.runs.records.store import read_environment
 
     data = read_environment(run).data
-    source = "CIFAKE" if data.is_cifake else "the synthetic sample" if data.generated else Path(data.source).name
+    source = recorded_card(data.as_json()).title or Path(data.source).name
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
     return f"{source} at {pixels} px"
 

@@ -34,7 +34,7 @@ def demo(
 ) -> None:
     """Tune both models on the built-in generated sample, then report. Nothing is downloaded; about two minutes."""
     from cifake_ray.experiment import load_experiment
-    from cifake_ray.runs.run import free_name
+    from cifake_ray.runs.names import free_name
     from cifake_ray.tuning.ray_cluster.session import ray_session
     from cifake_ray.tuning.request import StudyRequest, check_new_study
 
@@ -96,7 +96,7 @@ def train(
     address: AddressOption = None,
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
-    from cifake_ray.runs.run import find_run
+    from cifake_ray.runs.names import find_run
     from cifake_ray.tuning.request import StudyRequest, check_new_study, run_study
     from cifake_ray.tuning.single_trial import best_of_run, single_trial
 

@@ -6,7 +6,6 @@ from cifake_ray.data.evaluation_set import Labelled, load_labelled
 from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
 from cifake_ray.data.sources.locate import absolute_source, check_images_here, readable_source, run_images
 from cifake_ray.data.splits import Split, copies_among, of_subjects, split_train, train_duplicates
-from cifake_ray.data.stratify import has_subjects
 
 __all__ = [
     "ImageSet",
@@ -18,7 +17,6 @@ __all__ = [
     "absolute_source",
     "check_images_here",
     "copies_among",
-    "has_subjects",
     "load_image_file",
     "load_images",
     "load_labelled",

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from cifake_ray.data.datasets import sample
-from cifake_ray.data.datasets.cifake import CIFAKE_IMAGES, content_digest, is_cifake
+from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.decode import Refused
 from cifake_ray.data.decoding.workers import Decoded, Progress, decode_all
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
+from cifake_ray.data.table import ImageTable, content_digest, facts_of, joined, make_table
 from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
 
+TABLE = "table"  # name of the array that holds the image table
 KIND = "images"  # the cache's folder of decoded sets
 UNSCORED = "parts that are not scored"
 _SHOWN = 3  # unreadable files that a refusal names
@@ -69,7 +71,10 @@ def decode_source(
     Raises InputError for a part without one of the classes, or too much unreadable.
     """
     if found.kind == SAMPLE:
-        return sample.build_sample(progress), {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
+        notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
+        notes["card"] = sample.CARD.name
+        arrays = sample.build_sample(progress)
+        return _packed(arrays, table_of_arrays(arrays), sample.CARD), notes
     contents = found.read()
     encoded = choose(contents.parts)
     unused = [f"{part} part" for part in contents.parts if part not in encoded]
@@ -78,19 +83,26 @@ def decode_source(
         _check_classes(source, part, of_part.labels, "image")
     decoded, skipped = decode_parts(encoded, progress)
     _check_readable(source, skipped, len(decoded.images))
-    arrays = joined_arrays(encoded, decoded)
+    arrays, table = joined_parts(encoded, decoded)
     for part in encoded:
         _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
-    notes = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
-    return arrays, notes | {"left": [one.as_note() for one in left], "is_cifake": _is_cifake(arrays)}
+    card = card_of(table)
+    noted = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
+    return _packed(arrays, table, card), noted | {"left": [one.as_note() for one in left], "card": card.name}
 
 
-def _is_cifake(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether these are CIFAKE's images, told by their content; 11 us an image, and only of as many as CIFAKE has."""
-    parts = {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
-    if {part: len(arrays[f"{part}_labels"]) for part in parts} != CIFAKE_IMAGES:
-        return False
-    return is_cifake({part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts})
+def _packed(arrays: Mapping[str, np.ndarray], table: ImageTable, card: Card) -> dict[str, np.ndarray]:
+    """The arrays of a cache entry: pixels and labels of each part, which make the fingerprint, and the table."""
+    kept = {name: array for name, array in arrays.items() if not name.endswith("_names")}
+    return {**kept, TABLE: table.with_groups(card).packed()}
+
+
+def card_of(table: ImageTable) -> Card:
+    """The card of the data set whose pictures these are, all of them and no other."""
+    parts = {part: table.of_part(part) for part in table.parts}
+    if {part: len(rows) for part, rows in parts.items()} not in [dict(card.images) for card in CARDS.values()]:
+        return generic.CARD
+    return card_of_content({part: content_digest(rows) for part, rows in parts.items()})
 
 
 def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> tuple[Decoded, list[dict[str, str]]]:
@@ -142,17 +154,28 @@ def _shown(skipped: Sequence[Mapping[str, str]]) -> str:
     return "; ".join(f"{one['name']}: {one['reason']}" for one in skipped[:_SHOWN]) + more
 
 
-def joined_arrays(encoded: Mapping[str, Encoded], decoded: Decoded) -> dict[str, np.ndarray]:
-    """Each part's images, labels and names without the unreadable ones; no copy of the images when all are readable."""
+def joined_parts(encoded: Mapping[str, Encoded], decoded: Decoded) -> tuple[dict[str, np.ndarray], ImageTable]:
+    """Each part's images and labels without the unreadable, and the table; no copy of images when all are readable."""
     readable = np.ones(len(decoded.images), dtype=bool)
     readable[list(decoded.skipped)] = False
     arrays: dict[str, np.ndarray] = {}
+    tables = []
     start = 0
     for part, of_part in encoded.items():
-        stop = start + len(of_part.labels)
-        keep = slice(None) if readable[start:stop].all() else readable[start:stop]
-        arrays[f"{part}_images"] = decoded.images[start:stop][keep]
+        rows = slice(start, start + len(of_part.labels))
+        keep = slice(None) if readable[rows].all() else readable[rows]
+        arrays[f"{part}_images"] = decoded.images[rows][keep]
         arrays[f"{part}_labels"] = of_part.labels[keep]
-        arrays[f"{part}_names"] = of_part.names[keep]
-        start = stop
-    return arrays
+        facts = decoded.facts.take(rows).take(keep)
+        tables.append(make_table(part, of_part.labels[keep], of_part.names[keep], facts))
+        start = rows.stop
+    return arrays, joined(tables)
+
+
+def table_of_arrays(arrays: Mapping[str, np.ndarray]) -> ImageTable:
+    """The table of parts held as arrays of images, labels and names: of the sample, and of entries of version 0.1."""
+    tables = []
+    for part in (name.removesuffix("_images") for name in arrays if name.endswith("_images")):
+        images, labels, names = (arrays[f"{part}_{kind}"] for kind in ("images", "labels", "names"))
+        tables.append(make_table(part, labels, names, facts_of(images)))
+    return joined(tables)

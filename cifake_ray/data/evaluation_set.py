@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifake_ray.data.build import UNSCORED, EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.build import TABLE, UNSCORED, EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.datasets import recorded_card
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
-from cifake_ray.data.images import Part, Skipped, counts, remarks
+from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks, with_table
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 
-_SUBSET = "labelled 2"  # its name among the cache entries of a source
+_SUBSET = "labelled 3"  # its name among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
 
 
@@ -26,7 +28,7 @@ class Labelled:
     skipped: tuple[Skipped, ...]
     converted: dict[str, int]  # what was converted -> how many, such as {"resized from another size (Lanczos)": 3}
     path: Path  # the cache entry
-    generated: bool
+    card: Card
     left: tuple[Left, ...] = ()  # what lies under the source and is not scored
 
     def summary(self) -> str:
@@ -53,17 +55,17 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
     found = find_source(source, needed=())
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
-    (part, fingerprint), *_ = notes["fingerprints"].items()
-    pixels, labels, names = (entry.arrays[f"{part}_{kind}"] for kind in ("images", "labels", "names"))
+    part, *_ = notes["fingerprints"]
+    card = recorded_card({"generated": notes["kind"] == SAMPLE, **notes})
     return Labelled(
         source=source,
         kind=notes["kind"],
-        images=Part(pixels, labels, names, fingerprint),
+        images=entry_part(with_table(entry, card), part, card),
         part=part,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
         path=entry.path,
-        generated=notes["kind"] == SAMPLE,
+        card=card,
         left=_left(found, left_from(notes.get("left", []))),
     )
 
@@ -76,7 +78,8 @@ def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
 def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
     arrays, notes = decode_source(source, found, progress, _chosen)
     part = next(part for part in _CHOICE if f"{part}_images" in arrays)  # the sample comes whole
-    return {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}, notes
+    kept = {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}
+    return {**kept, TABLE: arrays[TABLE]}, notes
 
 
 def _chosen(parts: Mapping[str, Encoded]) -> dict[str, Encoded]:

@@ -8,18 +8,28 @@ from typing import Protocol
 import numpy as np
 
 from cifake_ray.console import printable
-from cifake_ray.data.build import EntryContents, cached, decode_source, entry_path, set_fingerprint
-from cifake_ray.data.datasets.cifake import FINGERPRINTS
+from cifake_ray.data.build import (
+    TABLE,
+    EntryContents,
+    cached,
+    decode_source,
+    entry_path,
+    set_fingerprint,
+    table_of_arrays,
+)
+from cifake_ray.data.datasets import generic, recorded_card
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
+from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.sources.find import SAMPLE, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.stratify import choose_stratified
+from cifake_ray.data.table import ImageTable, joined, unpacked
 from cifake_ray.errors import InputError
-from cifake_ray.storage.cache import Entry, read_entry
+from cifake_ray.storage.cache import Entry, add_array, read_entry
 
 SMALLEST = 20  # images a limit may ask for
-_GENERATED = "synthetic sample; results say nothing about CIFAKE"
 
 
 @dataclass(frozen=True)
@@ -30,17 +40,32 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """The train or the test part, in order of label and name; the arrays are memory-mapped."""
+    """The train or the test part, in order of label and name: what the pictures are, and their pixels by row."""
 
-    images: np.ndarray  # uint8 [n, 32, 32, 3], 0..255
-    labels: np.ndarray  # uint8 [n]; 0 FAKE, 1 REAL
-    names: np.ndarray  # unicode [n], unique only within one label
+    table: ImageTable
+    pixels: Pixels
     fingerprint: str  # SHA-256 (hex) of pixels and labels
+    card: Card = generic.CARD
+
+    @property
+    def images(self) -> np.ndarray:
+        """All pictures: uint8 [n, h, w, 3], 0..255; memory-mapped where they are one array."""
+        return self.pixels.batch(slice(None))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """uint8 [n]; 0 FAKE, 1 REAL."""
+        return self.table.labels
+
+    def take(self, rows: np.ndarray) -> "Part":
+        """The pictures at these positions, int64 [m], copied; a fingerprint of its own follows from their number."""
+        chosen = ArrayPixels(self.pixels.batch(rows))
+        return Part(self.table.take(rows), chosen, f"{self.fingerprint}-{len(rows)}", self.card)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.table)
 
 
 @dataclass(frozen=True)
@@ -55,12 +80,11 @@ class ImageSet:
     skipped: tuple[Skipped, ...]
     converted: dict[str, int]  # what was converted -> how many, such as {"grey": 3}
     path: Path  # the cache entry: another process opens it with `open_images`
-    generated: bool
-    cifake: bool  # CIFAKE or a subset of it, told by content and never by names
+    card: Card  # of the data set that these images are, or are a subset of
     left: tuple[Left, ...] = ()  # what lies under the source and is not used
 
     def summary(self) -> str:
-        """One line for people: images of each part and class; that results on the sample say nothing about CIFAKE."""
+        """One line for people: images of each part and class; and the note of the data set."""
         parts = [f"{name} {counts(getattr(self, name).labels)}" for name in PARTS]
         return "; ".join([f"{self.source}: {', '.join(parts)}", *remarks(self)])
 
@@ -71,13 +95,13 @@ class _Loaded(Protocol):
     @property
     def converted(self) -> dict[str, int]: ...
     @property
-    def generated(self) -> bool: ...
+    def card(self) -> Card: ...
     @property
     def left(self) -> tuple[Left, ...]: ...
 
 
 def remarks(loaded: _Loaded) -> list[str]:
-    """What a person should know of loaded images: conversions, images left out, that they are generated."""
+    """What a person should know of loaded images: conversions, images left out, the note of the data set."""
     converted = ", ".join(f"{count:,} {what}" for what, count in loaded.converted.items())
     notes = [f"converted: {converted}"] if converted else []
     if loaded.skipped:
@@ -85,7 +109,7 @@ def remarks(loaded: _Loaded) -> list[str]:
         more = ", …" if len(loaded.skipped) > 1 else ""
         notes += [f"{len(loaded.skipped):,} unreadable left out ({printable(first.name)}: {first.reason}{more})"]
     notes += [f"not used: {left}" for left in loaded.left]
-    return notes + ([_GENERATED] if loaded.generated else [])
+    return notes + ([loaded.card.note] if loaded.card.note else [])
 
 
 def counts(labels: np.ndarray) -> str:
@@ -96,7 +120,7 @@ def counts(labels: np.ndarray) -> str:
 def load_images(source: str, *, limit: int | None = None, progress: Progress | None = None) -> ImageSet:
     """The images of `source`: from the cache, or decoded over all cores into it. Two processes at once decode once.
 
-    `limit`: a set of its own with a subset of so many train images, stratified by label and subject, and of a quarter
+    `limit`: a set of its own with a subset of so many train images, stratified by label and groups, and of a quarter
     as many test images (at least 20); the whole set when it has no more. `progress(done, total)` while decoding.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
@@ -105,7 +129,7 @@ def load_images(source: str, *, limit: int | None = None, progress: Progress | N
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
     found = find_source(source)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
-        return dataclasses.replace(_of_source(known, source, found), cifake=_of_cifake(known, found))
+        return _subset(known, source, found)
     entry = cached(entry_path(found, None), lambda: decode_source(source, found, progress))
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
@@ -125,48 +149,62 @@ def open_images(path: Path) -> ImageSet:
     return _image_set(entry)
 
 
-def _image_set(entry: Entry) -> ImageSet:
-    prints, arrays, notes = entry.meta["fingerprints"], entry.arrays, entry.meta
-    parts = {
-        part: Part(arrays[f"{part}_images"], arrays[f"{part}_labels"], arrays[f"{part}_names"], prints[part])
-        for part in PARTS
-    }
+def _image_set(entry: Entry, card: Card | None = None) -> ImageSet:
+    prints, notes = entry.meta["fingerprints"], entry.meta
+    fingerprint = set_fingerprint(prints)
+    card = card or recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
+    entry = with_table(entry, card)
+    train, test = (entry_part(entry, part, card) for part in PARTS)
     return ImageSet(
         source=notes["source"],
         kind=notes["kind"],
-        train=parts["train"],
-        test=parts["test"],
-        fingerprint=set_fingerprint(prints),
+        train=train,
+        test=test,
+        fingerprint=fingerprint,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],
         path=entry.path,
-        generated=notes["kind"] == SAMPLE,
-        cifake=bool(notes.get("is_cifake", set_fingerprint(prints) in FINGERPRINTS)),
+        card=card,
         left=left_from(notes.get("left", [])),
     )
 
 
-def _of_source(entry: Entry, source: str, found: Source) -> ImageSet:
+def entry_part(entry: Entry, part: str, card: Card) -> Part:
+    """One part of a cache entry that has a table."""
+    pixels = ArrayPixels(entry.arrays[f"{part}_images"])
+    return Part(unpacked(entry.arrays[TABLE]).of_part(part), pixels, entry.meta["fingerprints"][part], card)
+
+
+def with_table(entry: Entry, card: Card) -> Entry:
+    """The entry; one of version 0.1, which has names instead of a table, gets the table once."""
+    if TABLE in entry.arrays:
+        return entry
+    return add_array(entry, TABLE, table_of_arrays(entry.arrays).with_groups(card).packed())
+
+
+def _of_source(entry: Entry, source: str, found: Source, card: Card | None = None) -> ImageSet:
     """The set as it was decoded, and what lies beside it today."""
-    images = _image_set(entry)
+    images = _image_set(entry, card)
     return dataclasses.replace(images, source=source, left=images.left if found.beside is None else found.beside)
 
 
-def _of_cifake(limited: Entry, found: Source) -> bool:
-    """Whether a subset is one of CIFAKE; of those that version 0.1 cached, if the whole set is in the cache too."""
-    if "is_cifake" in limited.meta:
-        return bool(limited.meta["is_cifake"])
+def _subset(entry: Entry, source: str, found: Source) -> ImageSet:
+    """A cached subset. Version 0.1 did not note of what: the card is then that of the whole set, if that is cached."""
+    images = _of_source(entry, source, found)
+    if {"card", "is_cifake"} & set(entry.meta):
+        return images
     whole = read_entry(entry_path(found, None), verify=False)
-    return whole is not None and _image_set(whole).cifake
+    return images if whole is None else _of_source(entry, source, found, _image_set(whole).card)
 
 
 def _limited(images: ImageSet, limit: int) -> EntryContents:
     arrays: dict[str, np.ndarray] = {}
+    tables = []
     for name, part, count in (("train", images.train, limit), ("test", images.test, max(limit // 4, SMALLEST))):
-        chosen = choose_stratified(part.labels, part.names, count)
-        arrays[f"{name}_images"] = part.images[chosen]
-        arrays[f"{name}_labels"] = part.labels[chosen]
-        arrays[f"{name}_names"] = part.names[chosen]
+        chosen = part.take(choose_stratified(part.labels, part.table.groups, count))
+        arrays |= {f"{name}_images": chosen.images, f"{name}_labels": chosen.labels}
+        tables.append(chosen.table)
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
     notes = {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
-    return arrays, notes | {"is_cifake": images.cifake, "left": [one.as_note() for one in images.left]}
+    notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left]}
+    return {**arrays, TABLE: joined(tables).packed()}, notes

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cifake_ray.data.datasets.card import Card, Group
 from cifake_ray.data.images import ImageSet, Part
-from cifake_ray.data.stratify import SUBJECT_NAMES, Indices, copies_of, quotas, row_hashes, strata_of, subjects_of
-from cifake_ray.errors import InputError
+from cifake_ray.data.stratify import Indices, copies_of, quotas, strata_of
+from cifake_ray.errors import InputError, nearest
+
+_SUBJECT = "subject"  # the group that a plain list in data.leave_out means
 
 
 @dataclass(frozen=True)
@@ -19,16 +22,16 @@ class Split:
 
 
 def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[str] = ()) -> Split:
-    """Split `part` into train and validation, stratified by label and subject; copies stay on one side.
+    """Split `part` into train and validation, stratified by label and groups; copies stay on one side.
 
     The same part, fraction and seed give the same split, and images of subjects to `leave_out` are then taken from both
     sides. Raises InputError when a side would lack a class.
     """
-    first = copies_of(part.images)
+    first = copies_of(part.table.digests)
     if (different := len(np.unique(first))) < 4 <= len(part):
         raise InputError(f"the {len(part):,} train images are {different} different pictures; give more of them")
-    validating = _choose_validation(first, strata_of(part.labels, part.names), val_fraction, seed)
-    kept = ~of_subjects(part.names, leave_out)
+    validating = _choose_validation(first, strata_of(part.labels, part.table.groups), val_fraction, seed)
+    kept = ~of_subjects(part, leave_out)
     if leave_out and kept.all():
         raise InputError(f"data.leave_out: no train image is of {' or '.join(leave_out)} by its name; remove the key")
     split = Split(np.flatnonzero(~validating & kept), np.flatnonzero(validating & kept))
@@ -41,9 +44,29 @@ def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[
     return split
 
 
-def of_subjects(names: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
-    """Which of these CIFAKE file names are of one of the subjects: bool [n]."""
-    return np.isin(subjects_of(names), [1 + SUBJECT_NAMES.index(subject) for subject in subjects])
+def of_subjects(part: Part, subjects: Sequence[str]) -> np.ndarray:
+    """Which images of the part show one of these subjects: bool [n].
+
+    Raises InputError (`data.leave_out`) when nothing tells the subjects of the part's images, or knows one of these.
+    """
+    if not subjects:
+        return np.zeros(len(part), dtype=bool)
+    group = check_subjects(part.card, subjects)
+    codes = part.table.groups.get(_SUBJECT)
+    if codes is None:
+        raise InputError(f"data.leave_out: the names of the {len(part):,} images tell no subject; remove the key")
+    return np.isin(codes, [group.values.index(subject) for subject in subjects])
+
+
+def check_subjects(card: Card, subjects: Sequence[str]) -> Group:
+    """The card's subjects. Raises InputError (`data.leave_out`) when the card has none, or not these."""
+    group = card.groups.get(_SUBJECT)
+    if group is None:
+        raise InputError("data.leave_out: the subjects of these images are not known; remove the key")
+    for subject in subjects:
+        if subject not in group.values:
+            raise InputError(f"data.leave_out: no subject {subject} in {card.title}{nearest(subject, group.values)}")
+    return group
 
 
 def _choose_validation(first: Indices, strata: Indices, fraction: float, seed: int) -> np.ndarray:
@@ -72,9 +95,4 @@ def train_duplicates(images: ImageSet) -> np.ndarray:
 
 def copies_among(part: Part, others: Part) -> np.ndarray:
     """Which images of `part` have exactly the pixels of some image of `others`: bool [n]."""
-    mine, theirs = row_hashes(part.images), row_hashes(others.images)
-    known = {others.images[i].tobytes() for i in np.flatnonzero(np.isin(theirs, mine)).tolist()}
-    copies = np.zeros(len(mine), dtype=bool)
-    for i in np.flatnonzero(np.isin(mine, theirs)).tolist():  # the hashes find candidates; the pixels decide
-        copies[i] = part.images[i].tobytes() in known
-    return copies
+    return np.isin(part.table.digests, others.table.digests)

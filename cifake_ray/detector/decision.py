@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import ClassScores, Interval, Threshold
-from cifake_ray.runs.run import LABELS
-from cifake_ray.stats.classification import auc
+from cifake_ray.stats.classification import accuracy, auc
 from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
@@ -18,11 +18,11 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> ClassScores:
     of a class that is not there.
     """
     fake, called = labels == 0, p_fake > DECISION
-    accuracy = float((fake == called).mean())
-    low, high = wilson(accuracy, len(labels))
+    right = accuracy(labels, p_fake)
+    low, high = wilson(right, len(labels))
     return ClassScores(
         images=len(labels),
-        accuracy=Interval(value=accuracy, low=low, high=high),
+        accuracy=Interval(value=right, low=low, high=high),
         auc=auc(labels, p_fake) if fake.any() and (~fake).any() else None,
         recognised_fake=float(called[fake].mean()) if fake.any() else None,
         recognised_real=float((~called[~fake]).mean()) if (~fake).any() else None,

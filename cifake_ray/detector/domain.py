@@ -5,14 +5,18 @@ that side (properties are skewed). A picture's score is the largest of these. Ab
 validation images' scores the picture is outside.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cifake_ray.runs.records import SCHEMA, Domain, Property
+from cifake_ray.runs.records import SCHEMA, Domain, DomainCounts, Property
 
 PERCENTILE = 99.0
+NEEDED = math.ceil(100 / (100 - PERCENTILE))  # validation images: with fewer, none lies above the percentile
+_BATCH = 1024  # images whose properties are computed at once
 _TAILS = (0.5, 50.0, 99.5)  # percentiles
 _LEAST = 0.02  # unit of a property that is the same for all images; sizes are in octaves: 32 and 33 px differ by 0.044
 _TEXTURE = ("brightness", "contrast", "colour", "fine detail", "detail at two pixels", "flat area")
@@ -21,7 +25,10 @@ _SIZES = ("width", "height")
 
 @dataclass(frozen=True)
 class Judged:
-    """`domain`: inside, outside or unknown (the model has no statistics); `score` and `reason` are None if unknown."""
+    """`domain`: inside, outside or unknown (no statistics, or of too few images); `score`: None if unknown.
+
+    reason: why a picture is outside, or why that is unknown of a model that has statistics; else None.
+    """
 
     domain: str
     score: float | None = None
@@ -82,11 +89,34 @@ def judge_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tupl
     """Each picture against the model's validation images. sizes: (width, height) in pixels as delivered."""
     if domain is None:
         return [Judged("unknown") for _ in sizes]
+    if domain.images < NEEDED:
+        return [Judged("unknown", reason=_too_few(domain.images)) for _ in sizes]
     values = np.hstack([properties(images), np.log2(np.asarray(sizes, np.float64).reshape(-1, 2))])
     columns = {name: values[:, at] for at, name in enumerate((*_TEXTURE, *_SIZES))}
     scores = np.stack([_distance(columns[one.name], one) for one in domain.properties], axis=1)
     return [_judged(domain, row, sizes[at], {name: column[at] for name, column in columns.items()})
             for at, row in enumerate(scores)]  # fmt: skip
+
+
+def count_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]) -> DomainCounts:
+    """How many pictures are inside, outside and unknown, and the most frequent reason; arguments as `judge_domain`."""
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for start in range(0, len(images), _BATCH):
+        some = slice(start, start + _BATCH)
+        for judged in judge_domain(domain, images[some], sizes[some]):
+            counts[judged.domain] += 1
+            reasons.update([judged.reason] if judged.reason else [])
+    return DomainCounts(
+        inside=counts["inside"],
+        outside=counts["outside"],
+        unknown=counts["unknown"],
+        reason=reasons.most_common(1)[0][0] if reasons else None,
+    )
+
+
+def _too_few(images: int) -> str:
+    return f"the model has {images} validation images, and {NEEDED} are needed to tell which pictures are unlike them"
 
 
 def _distance(values: np.ndarray, stated: Property) -> np.ndarray:

@@ -9,16 +9,13 @@ from torch import Tensor
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import BackboneModel, Experiment, Model
-from cifake_ray.models.registry import (
-    backbone_parameters,
-    build_network,
-    count_parameters,
-)
-from cifake_ray.models.weights import Weights, resolve_weights
-from cifake_ray.runs.files import write_record
+from cifake_ray.experiment import Experiment, Model
+from cifake_ray.models.network import count_parameters
+from cifake_ray.models.registry import family_of
+from cifake_ray.runs.columns import LABELS, POSITIVE
 from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote
-from cifake_ray.runs.run import LABELS, POSITIVE, Run
+from cifake_ray.runs.records.store import write_record
+from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -32,30 +29,13 @@ def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
 
 
 def _build(model: Model, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path) -> Detector:
-    network = build_network(model)
+    family = family_of(model)
+    network = family.build(model)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(f"{file}: not the tensors of a {model.kind} of these settings; train it again") from error
-    return Detector(model, network.to(memory_format=torch.channels_last), _backbone_weights(model, noted))
-
-
-def _backbone_weights(model: Model, noted: BackboneNote | None) -> Weights | None:
-    """The frozen backbone's weights, as `noted` in model.json; of a fine-tuned one, whose tensors are stored, the note.
-
-    Raises InputError when they cannot be found, or when the head was trained on others.
-    """
-    if not isinstance(model, BackboneModel):
-        return None
-    if noted is not None and not model.frozen:
-        return Weights(noted.weights, noted.sha256, (), noted.licence, None, model.kind)
-    weights = resolve_weights(model.kind, model.weights, model.stages)
-    if noted is not None and noted.sha256 != weights.sha256:
-        raise InputError(
-            f"backbone weights {model.weights}: found a file with SHA-256 {weights.sha256[:12]}…, but the head was "
-            f"trained on {noted.sha256[:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
-        )
-    return weights
+    return Detector(model, network.to(memory_format=torch.channels_last), family.noted_weights(model, noted))
 
 
 def describe_detector(detector: Detector) -> ModelNote:
@@ -63,26 +43,10 @@ def describe_detector(detector: Detector) -> ModelNote:
     return ModelNote(
         schema_version=SCHEMA,
         model=detector.model,
-        backbone=_describe_backbone(detector),
+        backbone=family_of(detector.model).describe(detector.model, detector.weights),
         input="RGB, 32 x 32 pixels, 0..255",
         labels=list(LABELS),
         positive_class=POSITIVE,
-    )
-
-
-def _describe_backbone(detector: Detector) -> BackboneNote | None:
-    weights, model = detector.weights, detector.model
-    if weights is None or not isinstance(model, BackboneModel):
-        return None
-    return BackboneNote(
-        weights=weights.name,
-        sha256=weights.sha256,
-        licence=weights.licence,
-        image_size=list(model.sizes) if len(model.sizes) > 1 else model.sizes[0],
-        stages=list(model.stages),
-        pool=list(model.pool),
-        views=list(model.views),
-        normalisation="imagenet",
     )
 
 
@@ -119,5 +83,4 @@ def _sha256(file: Path) -> str:
 def parameter_counts(detector: Detector) -> tuple[int, int]:
     """Parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
     trained, held = (count_parameters(detector.network, trained=trained) for trained in (True, False))
-    model = detector.model
-    return trained, held + (backbone_parameters(model) if isinstance(model, BackboneModel) and model.frozen else 0)
+    return trained, held + family_of(detector.model).frozen_parameters(detector.model)

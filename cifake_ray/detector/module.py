@@ -1,7 +1,6 @@
 """A trained detector as one module: images in, the logit of FAKE out."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,12 @@ from torch import Tensor, nn
 
 from cifake_ray.data import Part
 from cifake_ray.errors import WorkError
-from cifake_ray.experiment import BackboneModel, Model, deepest
-from cifake_ray.features import ensure_features, model_specs
+from cifake_ray.experiment import Model
+from cifake_ray.features import ensure_features
 from cifake_ray.machine import cores
-from cifake_ray.models.backbone import Backbone, build_backbone
-from cifake_ray.models.registry import preparation
+from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.passes import FeatureSpec
+from cifake_ray.models.registry import family_of
 from cifake_ray.models.weights import Weights
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
 from cifake_ray.training.extract import batch_images, extract_shard
@@ -22,14 +22,14 @@ from cifake_ray.training.fit import EVALUATION_BATCH
 
 
 class Detector(nn.Module):
-    """A network, the frozen backbone before it if there is one, and what turns images into their inputs.
+    """A network, the frozen backbones before it if there are any, and what turns images into their inputs.
 
     `detector.to(device)` chooses the device. No process-wide state is set; `use_all_cores` is for commands.
     """
 
-    def __init__(self, model: Model, network: nn.Module, weights: Weights | None) -> None:
+    def __init__(self, model: Model, network: nn.Module, weights: Sequence[Weights] = ()) -> None:
         super().__init__()
-        self.model, self.weights = model, weights
+        self.model, self.weights = model, tuple(weights)
         self.network = network
         self.eval()
 
@@ -38,20 +38,20 @@ class Detector(nn.Module):
         return next(self.network.parameters(), torch.empty(0)).device
 
     @property
-    def frozen(self) -> tuple[BackboneModel, Weights] | None:
-        """The frozen backbone that the images go through first; None where the network takes images."""
-        if self.weights is None or not isinstance(self.model, BackboneModel) or not self.model.frozen:
-            return None
-        return self.model, self.weights
+    def weights_label(self) -> str:
+        """What a table calls the pretrained weights."""
+        return "+".join(weights.name for weights in self.weights) or "none"
 
-    @property
-    def backbone(self) -> Backbone:
-        """The frozen backbone, built at its first use and kept. Raises InputError as `build_backbone` does."""
-        if "_backbone" not in self._modules:
-            assert self.frozen is not None
-            model, weights = self.frozen
-            self.add_module("_backbone", build_backbone(weights, deepest(model.kind, model.stages)).to(self.device))
-        found = self._modules["_backbone"]
+    def passes(self, view: str) -> list[FeatureSpec]:
+        """The passes of frozen backbones whose features the network takes of a view; [] where it takes images."""
+        return family_of(self.model).passes_of(self.model, self.weights, view)
+
+    def backbone(self, spec: FeatureSpec) -> Backbone:
+        """The frozen backbone of a pass, built at its first use and kept. Raises InputError for damaged weights."""
+        name = f"_backbone_{self.weights.index(spec.weights)}"
+        if name not in self._modules:
+            self.add_module(name, spec.build(spec.taken).to(self.device))
+        found = self._modules[name]
         assert isinstance(found, Backbone)
         return found
 
@@ -63,56 +63,87 @@ class Detector(nn.Module):
     @torch.inference_mode()
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, 3] -> float32 [n], the probability of FAKE, uncalibrated. Raises WorkError for NaN."""
-        size = self._batch()
-        batches = (np.array(images[start : start + size]) for start in range(0, len(images), size))  # may be read-only
-        return _probabilities([self._logits(torch.from_numpy(batch)) for batch in batches])
+        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(images)])
 
     @torch.inference_mode()
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
         """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
-        if self.frozen is None:
+        if not self.model.takes_features:
             return self.p_fake(part.images)
-        model, weights = self.frozen
-        specs = {view: model_specs(model, weights, view) for view in model.views}
-        each = _passes(progress, sum(map(len, specs.values())))
+        specs = [self.passes(view) for view in self.model.views]
+        each = _passes(progress, sum(map(len, specs)))
         features = []
-        for view in model.views:
-            found = [ensure_features(part, spec, progress=next(each)) for spec in specs[view]]
-            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(model.columns)))
+        for of_view in specs:
+            found = [ensure_features(part, spec, progress=next(each)) for spec in of_view]
+            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(one.spec.taken)))
         inputs = FeatureInputs(tuple(features))
         batches = torch.arange(len(part)).split(EVALUATION_BATCH)
         return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
 
-    def _batch(self) -> int:
-        """Images that go through at once: whole batches of the backbone, whose size its last digits depend on."""
-        if self.frozen is None:
-            return EVALUATION_BATCH
-        whole = math.lcm(*(batch_images(size, self.device.type) for size in self.frozen[0].sizes))
-        return whole * max(EVALUATION_BATCH // whole, 1)
+    def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
+        """Inputs of the network, EVALUATION_BATCH images after another, and int64 [n]: all of their rows."""
+        inputs: Iterator[Inputs]
+        if self.model.takes_features:
+            streams = [self._columns(images, spec) for of_view in self._specs() for spec in of_view]
+            inputs = (self._joined(columns) for columns in zip(*streams, strict=True))
+        else:
+            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, EVALUATION_BATCH))
+        counts = (len(some) for some in _chunks(images, EVALUATION_BATCH))
+        return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
+
+    def _columns(self, images: np.ndarray, spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
+        """Features of EVALUATION_BATCH images after another, float16 [n, d] a column.
+
+        Extracted in whole batches of the backbone, whose size the last digits depend on and differs between passes.
+        """
+        whole = batch_images(spec.image_size, self.device.type)
+        kept: list[np.ndarray] = []
+        for some in _chunks(images, whole * max(EVALUATION_BATCH // whole, 1)):
+            shard = self._extract(some, spec)
+            kept = [np.concatenate(pair) for pair in zip(kept, shard, strict=True)] if kept else shard
+            while len(kept[0]) >= EVALUATION_BATCH:
+                yield [column[:EVALUATION_BATCH] for column in kept]
+                kept = [column[EVALUATION_BATCH:] for column in kept]
+        if kept and len(kept[0]):
+            yield kept
+
+    def _extract(self, pixels: np.ndarray, spec: FeatureSpec) -> list[np.ndarray]:
+        """float16 [n, d] of each column that the network takes of a pass; pixels: uint8 [n, h, w, 3]."""
+        shard = extract_shard(
+            pixels, self.backbone(spec), columns=spec.taken, image_size=spec.image_size, view=spec.view,
+            device=str(self.device),
+        )  # fmt: skip
+        return [shard[name] for name in spec.taken]
+
+    def _specs(self) -> list[list[FeatureSpec]]:
+        return [self.passes(view) for view in self.model.views]
 
     def _inputs(self, images: Tensor) -> Inputs:
-        if self.frozen is None:
+        if not self.model.takes_features:
             return ImageInputs(images.to(self.device), self.model.views)
-        model, _ = self.frozen
-        pixels, device = images.numpy(force=True), str(self.device)
-        views = []
-        for view in model.views:
-            shards = [
-                extract_shard(pixels, self.backbone, columns=model.columns, image_size=size, view=view, device=device)
-                for size in model.sizes
-            ]
-            columns = (shard[name] for shard in shards for name in model.columns)
-            views.append(tuple(torch.from_numpy(column).to(self.device) for column in columns))
-        return FeatureInputs(tuple(views))
+        pixels = images.numpy(force=True)
+        return self._joined([self._extract(pixels, spec) for of_view in self._specs() for spec in of_view])
+
+    def _joined(self, passes: Sequence[Sequence[np.ndarray]]) -> FeatureInputs:
+        """Inputs from the columns of each pass, in order of view and pass."""
+        each = iter(passes)
+        of_views = [[column for _ in of_view for column in next(each)] for of_view in self._specs()]
+        return FeatureInputs(tuple(
+            tuple(torch.from_numpy(column).to(self.device) for column in of_view) for of_view in of_views
+        ))  # fmt: skip
 
     def _logits(self, images: Tensor) -> Tensor:
         return self._mean_logits(self._inputs(images), torch.arange(len(images), device=self.device))
 
     def _mean_logits(self, inputs: Inputs, rows: Tensor) -> Tensor:
         """float64 [n], averaged over the views as in training's validation; the network's logit is that of REAL."""
-        prepare = preparation(self.model)
+        prepare = family_of(self.model).prepare(self.model)
         views = [self.network(prepare(view)) for view in inputs.views(rows)]
         return -torch.stack(views).double().mean(0)
+
+
+def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (images[start : start + size] for start in range(0, len(images), size))
 
 
 def _probabilities(logits: list[Tensor]) -> np.ndarray:

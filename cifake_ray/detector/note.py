@@ -5,8 +5,10 @@ import json
 import filelock
 
 from cifake_ray.errors import InputError
+from cifake_ray.runs.columns import LABELS, POSITIVE
 from cifake_ray.runs.records import SCHEMA, ModelNote
-from cifake_ray.runs.run import LABELS, POSITIVE, Run, resume_command
+from cifake_ray.runs.resume import resume_command
+from cifake_ray.runs.run import Run
 
 NOTE_FILE, WEIGHTS_FILE = "model.json", "model.safetensors"
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.data import load_image_file, picture_size
+from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.errors import InputError
-from cifake_ray.runs.files import read_environment
+from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 
 _BATCH = 256  # pictures in memory at once
@@ -27,8 +28,8 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
     the run has no usable model.
     """
     note = read_model_note(run)
-    generated = read_environment(run).data.generated
-    trained_on = ["the detector was trained on the synthetic sample, not on CIFAKE"] if generated else []
+    card = recorded_card(read_environment(run).data.as_json())
+    trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
     detector = None
     for some in _in_batches(files):
         read = [_read(file) for file in some]

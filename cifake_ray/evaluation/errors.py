@@ -7,13 +7,14 @@ import numpy as np
 from PIL import Image
 
 from cifake_ray.data import ImageSet, run_images, train_duplicates
-from cifake_ray.data.stratify import SUBJECT_NAMES, has_subjects, subjects_of
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
-from cifake_ray.runs.files import write_record
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.records import SCHEMA, Explained, Explanations
-from cifake_ray.runs.run import LABELS, Run, write_bytes, writing
+from cifake_ray.runs.records.store import write_record
+from cifake_ray.runs.run import Run
 
 SHOWN = 8  # images of each label
 SIDE = 128  # pixels of a picture: four for each of the image's
@@ -28,7 +29,7 @@ def explain_run(run: Run, source: str | None = None) -> Explanations:
     source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
     """
     use_all_cores()
-    with writing(run):
+    with run.update():
         detector = load_detector(run)
         images = run_images(run, run.experiment(), source)
         p_fake = detector.p_fake_of_part(images.test)
@@ -39,27 +40,26 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
     test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
-    pixels = np.array(test.images[chosen])
+    pixels = test.pixels.batch(chosen)
     maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
-    told = images.cifake and has_subjects(test.names)
-    subjects = subjects_of(test.names[chosen])
+    groups = {column: (images.card.groups[column].values, codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
     entries: list[Explained] = []
-    for place, (position, subject) in enumerate(zip(chosen.tolist(), subjects.tolist(), strict=True)):
+    for place, position in enumerate(chosen.tolist()):
         entry = Explained(
-            name=str(test.names[position]),
+            name=str(test.table.names[position]),
             label=LABELS[test.labels[position]],
             image=f"{place:02d}-image.png",
             overlay=f"{place:02d}-overlay.png",
             p_fake=round(float(p_fake[position]), 6),
-            subject=SUBJECT_NAMES[subject - 1] if told else None,
+            **{column: values[codes[position]] for column, (values, codes) in groups.items()},
         )
         large = _enlarge(pixels[place])
         _write_png(run.explanations / entry.image, large)
         _write_png(run.explanations / entry.overlay, overlay(large, maps[place]))
         entries.append(entry)
-    noted = Explanations(schema_version=SCHEMA, method=METHODS[detector.frozen is not None], images=entries)
+    noted = Explanations(schema_version=SCHEMA, method=METHODS[detector.model.takes_features], images=entries)
     write_record(run.explanations_file, noted)
     return noted
 

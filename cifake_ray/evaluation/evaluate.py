@@ -6,13 +6,15 @@ from pathlib import PurePath
 
 from cifake_ray.console import progress
 from cifake_ray.detector.decision import NOTE, only_answer, scores
+from cifake_ray.detector.domain import count_domain
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import use_all_cores
+from cifake_ray.detector.note import read_model_note
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.runs.files import read_record, write_record
-from cifake_ray.runs.records import SCHEMA, Evaluation, LeftOut, Skipped
-from cifake_ray.runs.run import Run, writing
+from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Skipped
+from cifake_ray.runs.records.store import read_record, write_record
+from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
@@ -39,16 +41,23 @@ def evaluate_run(run: Run, source: str | None = None) -> Evaluation:
             test_dedup=score_seeds(labels[fresh], [p_fake[fresh]])[1],
             duplicates_removed=int((~fresh).sum()),
             copies_looked_for=found.own is not None,
-            weights=detector.weights.name if detector.weights else "none",
+            weights=detector.weights_label,
             method=METHOD,
         )
     )
     if source is None or found.other is None:
         return result
+    result.domain = _domain(run, found)
     result.threshold, result.at_threshold = NOTE, scores(labels[fresh], p_fake[fresh])
-    with writing(run):
+    with run.update():
         note_evaluation(run, source, result)
     return result
+
+
+def _domain(run: Run, found: Scored) -> DomainCounts:
+    """How many of other images are unlike those that the model was validated on; their sizes count as delivered."""
+    part = found.part
+    return count_domain(read_model_note(run).domain, part.images, part.table.sizes.tolist())
 
 
 def _about(found: Scored) -> Evaluation:
@@ -58,7 +67,7 @@ def _about(found: Scored) -> Evaluation:
     return Evaluation(
         data=images.source,
         part=found.other.part if found.other is not None else "test",
-        generated=images.generated,
+        generated=images.card.generated,
         converted=dict(images.converted),
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         left=[LeftOut.parse(left.as_note()) for left in images.left],

@@ -8,8 +8,9 @@ from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Labelled, Part, check_images_here, copies_among, load_labelled, run_images
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.files import read_environment
-from cifake_ray.runs.run import LABELS, Run
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.records.store import read_environment
+from cifake_ray.runs.run import Run
 
 
 @dataclass(frozen=True)

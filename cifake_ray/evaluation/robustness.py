@@ -14,9 +14,9 @@ from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
-from cifake_ray.runs.files import write_record
 from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
-from cifake_ray.runs.run import Run, writing
+from cifake_ray.runs.records.store import write_record
+from cifake_ray.runs.run import Run
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [n, h, w, 3] -> probability of FAKE, float [n]
 Kind = tuple[str, float | None, str]  # kind, strength and name of a row
@@ -29,7 +29,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
     limit: a stratified subset of so many test images. Raises InputError as `evaluate_run` does.
     """
     use_all_cores()
-    with writing(run):
+    with run.update():
         detector = load_detector(run)
         found = images_to_score(run, source)
         part = _fresh(found.part, found.copies(), limit)
@@ -40,7 +40,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
             test_images=len(part),
             threshold=NOTE,
             copies_looked_for=found.own is not None,
-            weights=detector.weights.name if detector.weights else "none",
+            weights=detector.weights_label,
             left_out=list(left_out),
             rows=_measure(detector.p_fake, part, left_out),
         )
@@ -56,8 +56,8 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     fresh = np.flatnonzero(~copies)
     if not len(fresh):
         raise InputError("every image equals a train image, so none is left to test on; give others")
-    chosen = fresh[choose_stratified(part.labels[fresh], part.names[fresh], limit or len(fresh))]
-    return Part(part.images[chosen], part.labels[chosen], part.names[chosen], f"{part.fingerprint}-{len(chosen)}")
+    table = part.table.take(fresh)
+    return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 
 
 def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[RobustnessRow]:
@@ -68,7 +68,7 @@ def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Robu
         update(0, total)
         for kind, p_fake in _predictions(predict, part.images):
             rows.append(_row(kind, part.labels, p_fake))
-            if not subjects and left_out:
+            if not subjects and left_out and part.table.groups:  # pictures from elsewhere tell no subjects
                 subjects = _by_subject(part, p_fake, left_out)
             update(len(rows) * len(part), total)
     return rows + subjects
@@ -76,7 +76,7 @@ def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Robu
 
 def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[RobustnessRow]:
     """Images as they are, of subjects that were left out of training, and of the others."""
-    unseen = of_subjects(part.names, left_out)
+    unseen = of_subjects(part, left_out)
     groups = (("left out", f"left out of training: {', '.join(left_out)}", unseen), ("seen", "other subjects", ~unseen))
     return [_row((kind, None, name), part.labels[which], p_fake[which]) for kind, name, which in groups if which.any()]
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from cifake_ray.detector.module import Detector
-from cifake_ray.models.registry import preparation
+from cifake_ray.models.registry import family_of
 
-# By whether the backbone is frozen.
+# By whether the network takes features of a frozen backbone.
 METHODS = {
     False: "Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391): the maps that the last convolution's block gives out, "
     "weighted by the mean gradient of the answer with respect to each",
@@ -28,12 +28,12 @@ def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarr
     sign = torch.where(torch.from_numpy(np.array(fake)), -1.0, 1.0)  # the logit is that of REAL
     detector.network.eval()
     with torch.enable_grad():
-        if detector.frozen is None:
-            maps, gradients = _at_last_convolution(detector, pixels, sign)
-            weighted = maps * gradients.mean((2, 3), keepdim=True)
-        else:
+        if detector.model.takes_features:
             maps, gradients = _at_deepest_stage(detector, pixels, sign)
             weighted = maps * gradients
+        else:
+            maps, gradients = _at_last_convolution(detector, pixels, sign)
+            weighted = maps * gradients.mean((2, 3), keepdim=True)
     relevance = weighted.sum(1).relu()
     strongest = relevance.amax((1, 2), keepdim=True)
     found: np.ndarray = (relevance / strongest.clamp_min(1e-12)).float().numpy()
@@ -51,7 +51,7 @@ def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tu
 
     hooks = [module.register_forward_hook(keep) for module in detector.network.modules()]
     try:
-        answer = (sign * detector.network(preparation(detector.model)(pixels))).sum()
+        answer = (sign * detector.network(family_of(detector.model).prepare(detector.model)(pixels))).sum()
     finally:
         for hook in hooks:
             hook.remove()
@@ -61,21 +61,19 @@ def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tu
 def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
     """Output of the deepest stage that the head uses, at the first size [n, c, h, w], and the gradient through the head
     and the pooling of the images as they are."""
-    assert detector.frozen is not None
-    model, _ = detector.frozen
-    backbone = detector.backbone
+    passes = detector.passes("identity")
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         kept.append(output.detach().requires_grad_())
         return kept[-1]
 
-    hook = backbone.blocks[-1].register_forward_hook(keep)
+    hook = detector.backbone(passes[0]).blocks[-1].register_forward_hook(keep)
     try:
-        pooled = [backbone(pixels, size, model.columns) for size in model.sizes]
+        pooled = [detector.backbone(spec)(pixels, spec.image_size, spec.taken) for spec in passes]
     finally:
         hook.remove()
-    columns = [found[name] for found in pooled for name in model.columns]
+    columns = [found[name] for spec, found in zip(passes, pooled, strict=True) for name in spec.taken]
     answer = (sign * detector.network(torch.cat(columns, 1))).sum()
     gradient = torch.autograd.grad(answer, kept[0])[0]
     return kept[0].detach(), gradient.nan_to_num(0.0)  # the deviation of a channel that is 0 everywhere has none

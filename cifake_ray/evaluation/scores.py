@@ -10,7 +10,6 @@ import numpy as np
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
 from cifake_ray.data.decoding.decode import RESIZED
-from cifake_ray.data.stratify import has_subjects, subjects_of
 from cifake_ray.detector.domain import describe_domain
 from cifake_ray.detector.load import (
     describe_detector,
@@ -23,10 +22,13 @@ from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import POSITIVE
 from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.files import read_tested, read_winners, write_record
+from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.records import SCHEMA, Domain, Mean, Seed, Winner, Winners
-from cifake_ray.runs.run import POSITIVE, Run, write_bytes, writing
+from cifake_ray.runs.records.store import read_tested, read_winners, write_record
+from cifake_ray.runs.run import Run, Save
+from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
 
 
@@ -47,13 +49,13 @@ def score_winners(run: Run) -> None:
         return
     use_all_cores()
     experiment = run.experiment()
-    with storage_faults_interrupt(run), writing(run):
+    with storage_faults_interrupt(run), run.update() as save:
         images = run_images(run, experiment)
         winners = read_winners(run).winners
         duplicate = train_duplicates(images)
-        arrays = {"labels": images.test.labels, "names": images.test.names, "duplicate": duplicate}
-        if images.cifake and has_subjects(images.test.names):
-            arrays["subject"] = subjects_of(images.test.names).astype(np.uint8)
+        arrays = {"labels": images.test.labels, "names": images.test.table.names, "duplicate": duplicate}
+        for column, codes in images.test.table.groups.items():
+            arrays[column] = (codes + 1).astype(np.uint8)  # 1, 2, … as version 0.1 counted subjects
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)
             _describe(winner, scored, images.test.labels, ~duplicate)
@@ -61,7 +63,7 @@ def score_winners(run: Run) -> None:
                 arrays[f"{winner.role}_{seed.seed}"] = p_fake
             if winner.role == "tuned":
                 _keep_best(run, winner, scored, images)
-        _write(run, winners, arrays, int(duplicate.sum()))
+        _write(run, winners, arrays, int(duplicate.sum()), save)
 
 
 def results_fault(run: Run) -> str | None:
@@ -90,15 +92,14 @@ def _agree(arrays: dict[str, np.ndarray], name: str, seed: Seed) -> bool:
     labels, p_fake = arrays.get("labels"), arrays.get(name)
     if labels is None or p_fake is None or "duplicate" not in arrays or len(labels) != len(p_fake):
         return False
-    return abs(seed.test.accuracy.value - float(((p_fake > 0.5) == (labels == 0)).mean())) < 1e-9
+    return abs(seed.test.accuracy.value - accuracy(labels, p_fake)) < 1e-9
 
 
 def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageSet) -> _Scored:
     detectors, p_fake = [], []
     for seed in winner.seeds:
         resolved = experiment.with_params(winner.params, seed=seed.seed)
-        run.pull(seed.folder)
-        detector = detector_from_checkpoint(run.path / seed.folder / BEST, resolved)
+        detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved)
         with progress("features of the test part", "image passes") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
         detectors.append(detector)
@@ -115,7 +116,7 @@ def _describe(winner: Winner, scored: _Scored, labels: np.ndarray, fresh: np.nda
         seed.test, seed.test_dedup = test, test_dedup
     detector = scored.detectors[0]
     winner.params_trained, winner.params_total = parameter_counts(detector)
-    winner.weights = detector.weights.name if detector.weights else "none"
+    winner.weights = detector.weights_label
     winner.mean = Mean(
         train_accuracy=float(np.mean([seed.train_accuracy for seed in winner.seeds])),
         val_accuracy=float(np.mean([seed.val_accuracy for seed in winner.seeds])),
@@ -141,11 +142,11 @@ def _domain(experiment: Experiment, images: ImageSet) -> Domain:
     """What the validation images are like, for `predict`; their size counts if all were delivered in the network's."""
     data = experiment.data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
-    validation = images.train.images[chosen]
+    validation = images.train.pixels.batch(chosen)
     return describe_domain(validation, None if RESIZED in images.converted else validation.shape[1])
 
 
-def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int) -> None:
+def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
     """Predictions first, test.json last: it is what says that scoring is done; then the checkpoints go."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
@@ -161,6 +162,6 @@ def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], dupli
         winners=winners,
     )
     write_record(run.test_file, test)
-    run.push()
+    save()
     run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
     run.remove(run.winners.name)

@@ -1,6 +1,5 @@
 """The experiment: one YAML file as validated values. Loading, overriding, saving; every complaint is one line."""
 
-from cifake_ray.experiment.backbones import deepest, pooled_columns, stages_of, taps_of, up_to
 from cifake_ray.experiment.configurations import (
     active_params,
     all_configurations,
@@ -9,6 +8,7 @@ from cifake_ray.experiment.configurations import (
     is_whole,
     parents_first,
 )
+from cifake_ray.experiment.families.base import ModelSettings, PassKey
 from cifake_ray.experiment.file import (
     check_study,
     load_experiment,
@@ -16,23 +16,21 @@ from cifake_ray.experiment.file import (
     save_experiment,
     validate_experiment,
 )
-from cifake_ray.experiment.model import MODEL_KINDS, BackboneModel, CnnDeepModel, CnnModel, Model
+from cifake_ray.experiment.metric import Metric
+from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import Metric, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
     "Augmentations",
-    "BackboneModel",
     "CategoricalDimension",
-    "CnnDeepModel",
-    "CnnModel",
     "Data",
     "Dimension",
     "Experiment",
@@ -40,6 +38,8 @@ __all__ = [
     "IntDimension",
     "Metric",
     "Model",
+    "ModelSettings",
+    "PassKey",
     "Pool",
     "Resources",
     "Scalar",
@@ -51,7 +51,6 @@ __all__ = [
     "all_configurations",
     "check_study",
     "count_configurations",
-    "deepest",
     "is_active",
     "is_whole",
     "join_plus",
@@ -59,10 +58,6 @@ __all__ = [
     "override",
     "parents_first",
     "parse_yaml",
-    "pooled_columns",
     "save_experiment",
-    "stages_of",
-    "taps_of",
-    "up_to",
     "validate_experiment",
 ]

@@ -19,6 +19,7 @@ from cifake_ray.experiment.training import Training
 from cifake_ray.experiment.values import Strict
 from cifake_ray.experiment.yaml_text import MOST_BYTES, parse_yaml
 
+_EXPLAINED = 3  # faults of one file
 _TAGS = {*MODELS, *DIMENSIONS, "literal['auto']", "constrained-int"}
 
 
@@ -33,13 +34,13 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     data = changed.get("data")
     if images_named and not (isinstance(data, dict) and data.get("source")):
         raise InputError(
-            f"{path.stem}: which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, the synthetic "
-            "sample, whose results say nothing about CIFAKE"
+            f"{path.stem}: which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated "
+            "images whose results say nothing about any other"
         )
     if isinstance(data, dict) and data.get("source", "") is None:
         del data["source"]
     try:
-        experiment = validate_experiment(changed, str(path))
+        experiment = validate_experiment(changed, str(path), file=tree)
         check_sense(experiment, str(path))
     except InputError as error:
         raise InputError(str(error).replace(str(path), _blamed(tree, settings, path), 1)) from error
@@ -94,10 +95,8 @@ def check_sense(experiment: Experiment, where: str) -> None:
         )
     if search.time_budget_s is not None and search.time_budget_s < 1:
         raise InputError(f"{where}: search.time_budget_s: less than a second, {search.time_budget_s:g}; give more")
-    if search.target is not None and search.metric == "val_accuracy" and not 0 < search.target <= 1:
-        raise InputError(f"{where}: search.target: an accuracy lies between 0 and 1, found {search.target:g}")
-    if search.target is not None and search.metric == "val_loss" and not 0 < search.target < 100:
-        raise InputError(f"{where}: search.target: a loss lies between 0 and 100, found {search.target:g}")
+    if search.target is not None and (why := search.metric.impossible(search.target)):
+        raise InputError(f"{where}: search.target: {why}, found {search.target:g}")
 
 
 def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -118,17 +117,20 @@ def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     return tree
 
 
-def validate_experiment(tree: Mapping[str, Any], where: str) -> Experiment:
-    """The validated experiment, or InputError: one line with `where`, the key, what is wrong, the nearest valid key."""
+def validate_experiment(tree: Mapping[str, Any], where: str, file: Mapping[str, Any] | None = None) -> Experiment:
+    """The validated experiment, or InputError: one line with `where`, the key, what is wrong, the nearest valid key.
+
+    file: what the file holds, where settings were applied to `tree`. Three faults at most are explained.
+    """
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
         found = sorted(
             error.errors(), key=lambda one: one["type"] != "extra_forbidden"
         )  # a typo explains what is missing
-        first, *others = found
-        more = f" (and {len(others)} more)" if others else ""
-        raise InputError(f"{where}: {_explain(first)}{more}") from error
+        said = [_explain(one, tree if file is None else file) for one in found[:_EXPLAINED]]
+        said += [f"and {len(found) - _EXPLAINED} more"] if len(found) > _EXPLAINED else []
+        raise InputError(f"{where}: {'; '.join(said)}") from error
 
 
 def check_study(experiment: Experiment, name: str, *, searching: bool = True) -> None:
@@ -146,12 +148,13 @@ def save_experiment(experiment: Experiment) -> str:
     return yaml.safe_dump(experiment.model_dump(mode="json", by_alias=True), sort_keys=False, width=120)
 
 
-def _explain(error: Any) -> str:
-    """One pydantic error as `key: what is wrong; how to mend it`."""
+def _explain(error: Any, file: Mapping[str, Any]) -> str:
+    """One pydantic error as `key: what is wrong; how to mend it`; `file`: what was typed together."""
     location = [str(part) for part in error["loc"] if part not in _TAGS]
+    typed = _mapping_at(file, location[:-1])
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_nearest_key(location, error['loc'])}"
+        return f"{key}: unknown key{_nearest_key(location, error['loc'], typed)}"
     if error["type"] == "string_pattern_mismatch" and location == ["name"]:
         return f"{error['input']!r} is no name; use letters, digits, dot, dash and underscore, a letter or digit first"
     if error["type"] == "value_error":
@@ -170,9 +173,21 @@ def _explain(error: Any) -> str:
     return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
 
 
-def _nearest_key(location: list[str], path: tuple[Any, ...]) -> str:
-    """`; did you mean training.epochs?` where a key, or one like it, is of another section; else the nearest here."""
+def _mapping_at(tree: Mapping[str, Any], location: list[str]) -> Mapping[str, Any]:
+    for step in location:
+        tree = tree.get(step, {})
+        if not isinstance(tree, Mapping):
+            return {}
+    return tree
+
+
+def _nearest_key(location: list[str], path: tuple[Any, ...], typed: Mapping[str, Any]) -> str:
+    """`; did you mean training.epochs?` where a key, or one like it, is of another section; else the nearest here.
+
+    typed: the keys beside this one in the file, which are not meant; a setting may mean any.
+    """
     key, here = location[-1], _fields_at(path[:-1])
+    here = [field for field in here if key not in typed or field not in typed]
     sections = [("model", kind) for kind in MODELS.values()]
     sections += [("data", Data), ("resources", Resources), ("search", Search), ("training", Training)]
     homes = {field: f"{name}.{field}" for name, section in sections for field in section.model_fields}

@@ -23,7 +23,7 @@ def check_pairs(search: Search, space: Space, model: Model, training: Training) 
             f"search.scheduler: hyperband needs training.epochs of at least grace_epochs x reduction_factor = "
             f"{search.grace_epochs * search.reduction_factor}, got {training.epochs}; use asha or none"
         )
-    if search.second_objective == "inference_ms" and model.frozen:
+    if search.second_objective == "inference_ms" and model.takes_features:
         raise ValueError(
             "search.second_objective: inference_ms of a head on cached features leaves out its backbone, which takes "
             "most of the time; use parameters"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from cifake_ray.experiment.configurations import active_params, check_conditions
+from cifake_ray.experiment.configurations import active_params, check_conditions, dimension_values
 from cifake_ray.experiment.model import Model
 from cifake_ray.experiment.pairs import check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
@@ -32,7 +32,7 @@ class Experiment(Strict):
             check_dimension(name, dimension, (self.model, self.training))
         check_conditions(self.search_space)
         check_pairs(self.search, self.search_space, self.model, self.training)
-        if self.model.frozen and self.training.augment:
+        if self.model.takes_features and self.training.augment:
             raise ValueError(
                 "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
                 "remove the key or set it to [], and name model.views, of which training draws one an image and step"
@@ -51,6 +51,17 @@ class Experiment(Strict):
         """The experiment's own value of every searched name that is active with them: what trial 0 runs."""
         own = {name: join_plus(getattr(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
         return active_params(self.search_space, own)
+
+    def model_values(self, key: str) -> list[Any]:
+        """The baseline's value of a key of `model`, then every other value that its dimension may give."""
+        dimension = self.search_space.get(key)
+        others = (dimension and dimension_values(dimension)) or ()
+        return list(dict.fromkeys([getattr(self.model, key), *others]))
+
+    def weight_names(self) -> list[str]:
+        """Names or files of the pretrained weights that a trial may start from: the baseline's, then those searched."""
+        searched = self.model_values("weights") if "weights" in self.search_space else ()
+        return list(dict.fromkeys(map(str, [*self.model.weight_names, *searched])))
 
     def trial_fields(self) -> list[str]:
         """What trials.csv has of this experiment: the searched names, and the second objective."""

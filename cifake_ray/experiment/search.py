@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from cifake_ray.experiment.values import Metric, SecondObjective, Strict, split_plus, unrepeated
-
-Subject = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+from cifake_ray.experiment.metric import Metric
+from cifake_ray.experiment.values import SecondObjective, Strict, split_plus, unrepeated
 
 
 class Search(Strict):
@@ -18,7 +17,7 @@ class Search(Strict):
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "nsga2", "random", "grid"] = "tpe"
     trials: int = Field(20, ge=1, le=1_000_000)
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
-    metric: Metric = "val_accuracy"
+    metric: Annotated[Metric, Field(strict=False)] = Metric.VAL_ACCURACY  # YAML gives its name
     second_objective: SecondObjective | None = None
     grace_epochs: int = Field(1, ge=1, le=10_000)
     reduction_factor: int = Field(3, ge=2, le=1000)
@@ -41,9 +40,10 @@ class Resources(Strict):
 
 
 class Data(Strict):
-    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images.
+    """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
+    and of a quarter as many test images (at least 20); validation is taken from the train images as always.
 
-    `leave_out`: subjects (told by CIFAKE's file names) that neither train nor validate; the test part keeps them.
+    `leave_out`: subjects (told by the data set's card) that neither train nor validate; the test part keeps them.
     """
 
     source: str = Field("sample", min_length=1)
@@ -51,5 +51,5 @@ class Data(Strict):
     split_seed: int = Field(0, ge=0)
     limit: int | None = Field(None, ge=20)
     leave_out: Annotated[
-        tuple[Subject, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=9)
+        tuple[str, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=100)
     ] = ()

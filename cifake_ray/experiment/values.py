@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Scalar = bool | int | float | str
-Metric = Literal["val_accuracy", "val_loss"]
 SecondObjective = Literal["parameters", "inference_ms"]  # trained parameters; milliseconds of one image on one thread
 _STEP = r"(flip|(left|right|up|down)[1-8])"
 

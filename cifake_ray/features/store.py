@@ -14,10 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import deepest
 from cifake_ray.features.shards import Extraction, RunShards, local_shards
-from cifake_ray.features.specs import FeatureSpec
-from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.storage.cache import Entry, cache_root, locked, read_entry, write_entry
 
 KIND = "features"
@@ -121,8 +119,7 @@ def _extract(
         progress(total - left, total)
     if not pending:
         return 0, 0.0
-    last = deepest(spec.weights.kind, (name.rpartition(".")[0] for name in missing))
-    extraction = Extraction(build_backbone(spec.weights, last), spec.image_size, spec.view, tuple(missing))
+    extraction = Extraction(spec.build(missing), spec.image_size, spec.view, tuple(missing))
     for result in run_shards(part.images, pending, extraction):
         rows = len(next(iter(result.columns.values())))
         _write(_shard_path(folder, result.start), {name: result.columns[name] for name in missing}, {})

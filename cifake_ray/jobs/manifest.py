@@ -152,8 +152,7 @@ def _kubernetes_name(name: str) -> str:
 
 def _weights_file(experiment: Experiment) -> str:
     """The path of the backbone's weights, or nothing where they are known by name."""
-    weights = getattr(experiment.model, "weights", "")
-    return weights if PurePosixPath(weights).suffix else ""
+    return next((name for name in experiment.model.weight_names if PurePosixPath(name).suffix), "")
 
 
 def _is_on_claim(option: str, path: str) -> bool:

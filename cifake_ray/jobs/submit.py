@@ -9,13 +9,13 @@ from uuid import uuid4
 
 from cifake_ray import __version__
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.experiment import CategoricalDimension, Experiment, check_study
+from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.jobs.client import Cluster
 from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
 from cifake_ray.jobs.probe_nodes import Answer, Node, ask_by_job
 from cifake_ray.jobs.versions import check_versions
 from cifake_ray.jobs.watch import study_jobs
-from cifake_ray.runs.run import COMMIT_VARIABLE, git_commit
+from cifake_ray.runs.commit import COMMIT_VARIABLE, git_commit
 
 STOP_SECONDS = 30  # a job has after SIGTERM, by RAY_JOB_STOP_WAIT_TIME_S; Ray's own 3 s are short for a busy machine
 _WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
@@ -78,10 +78,7 @@ def _weights(submission: Submission) -> list[str]:
 
 
 def _weight_files(experiment: Experiment) -> list[str]:
-    weights = experiment.search_space.get("weights")
-    choices = weights.choices if isinstance(weights, CategoricalDimension) else ()
-    named = {str(choice) for choice in (*choices, getattr(experiment.model, "weights", ""))}
-    return sorted(name for name in named if name.endswith(_WEIGHT_FILES))
+    return sorted(name for name in experiment.weight_names() if name.endswith(_WEIGHT_FILES))
 
 
 def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
@@ -120,7 +117,7 @@ def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
 
 def check_weights(submission: Submission, nodes: Sequence[Node]) -> None:
     """Raise InputError naming a node that lacks weights which its trials would read, to fine-tune them."""
-    if submission.experiment is None or getattr(submission.experiment.model, "frozen", True):
+    if submission.experiment is None or submission.experiment.model.takes_features:
         return
     for file in _weight_files(submission.experiment):
         for node in nodes:

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import deepest, stages_of, taps_of, up_to
+from cifake_ray.experiment.families.stages import deepest, stages_of, taps_of, up_to
 from cifake_ray.models.pooling import pool_map
 from cifake_ray.models.views import apply_view
 from cifake_ray.models.weights import Weights, expected_shapes, load_tensors

@@ -1,7 +1,7 @@
 """A backbone that is trained on, with the head on top: images in, logits out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ class FineTuned(nn.Module):
     The others stay in evaluation mode, so that their batch norm keeps the statistics that it was trained with.
     Input: ImageNet-normalised float [n, 3, s, s]. Output: logits [n] of label 1 (REAL).
     """
+
+    sample_rows: ClassVar[int] = 500  # images through the blocks
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """The dense head on frozen features."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +36,7 @@ class Head(nn.Module):
     Input: [n, d] of any float type. Output: logits [n] of label 1 (REAL). The statistics are buffers, saved with it.
     """
 
+    sample_rows: ClassVar[int] = 4000  # of cached features: with 11,520 of them 180 MB
     mean: Tensor
     std: Tensor
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import get_args
 
-from cifake_ray.experiment.backbones import BackboneKind
+from cifake_ray.experiment.families.stages import BackboneKind
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import deepest, stages_of, taps_of
+from cifake_ray.experiment.families.stages import deepest, stages_of, taps_of
 from cifake_ray.models.download import download_file, downloads
 from cifake_ray.models.published_weights import KNOWN, PublishedWeights
 from cifake_ray.storage.download import Progress, file_sha256

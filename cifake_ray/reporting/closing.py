@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.console import duration, percent
-from cifake_ray.reporting.certainty import gain
 from cifake_ray.reporting.load import Study, number, section
+from cifake_ray.reporting.winners import gain
 from cifake_ray.stats.classification import constant_accuracy
 
 
@@ -31,7 +31,7 @@ def _result(study: Study) -> str:
     images = _test_images(study)
     on = f" on {images:,} test images" if images else ""
     seeds = len(study.winner("tuned").get("seeds") or [])
-    where = " of the generated sample (NOT CIFAKE)" if study.generated else ""
+    where = f" ({study.card.note})" if study.card.note else ""
     mean_of = f", mean of {seeds} retrainings" if seeds > 1 else ""
     words = f"{on}{where}{mean_of}{_beside_constant(study, low)}"
     return f"{study.name}: {percent(value)} [{_points(low)}, {_points(high)}]{words}"
@@ -67,7 +67,7 @@ def _gain_words(study: Study) -> str:
 
 def _duration(study: Study) -> str:
     seconds = number(study.environment, "seconds")
-    return "" if math.isnan(seconds) or seconds <= 0 else duration(seconds)
+    return "" if math.isnan(seconds) or seconds <= 0 else f"{duration(seconds)} without start and decoding"
 
 
 def _settings(study: Study) -> str:

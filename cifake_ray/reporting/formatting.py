@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from cifake_ray.console import duration
+from cifake_ray.experiment import join_plus
+from cifake_ray.stats.intervals import Interval
 
 Row = dict[str, Any]
 NOTHING = "–"
@@ -37,6 +39,29 @@ def signed(value: Any, low: Any, high: Any) -> str:
     return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
+def points(value: float) -> str:
+    """A difference in percentage points: `+0.10`; unknown as a dash."""
+    return f"{100 * value:+.2f}" if known(value) else NOTHING
+
+
+def points_with_interval(value: Interval) -> str:
+    """`+0.10 [0.02, 0.18]`, in percentage points."""
+    return f"{points(value.value)} {interval(value.low, value.high)}"
+
+
+def with_interval(value: Any, low: Any, high: Any) -> str:
+    """`97.87 [97.66, 98.06]`, in percent; unknown as a dash."""
+    return f"{percent(value)} {interval(low, high)}".strip()
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter's value, numbers to four digits; unknown as a dash."""
+    value = join_plus(value)
+    if not known(value):
+        return NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def whole(value: Any) -> str:
     return f"{round(value):,}" if known(value) else NOTHING
 
@@ -59,3 +84,8 @@ def headline_test(row: Row) -> float:
     """Test accuracy without duplicates of train images, or of all images where only that is known; NaN without."""
     value = row["test_accuracy_dedup"] if known(row["test_accuracy_dedup"]) else row["test_accuracy"]
     return float(value) if known(value) else math.nan
+
+
+def listed(value: Any) -> list[dict[str, Any]]:
+    """The objects in a JSON value that is one, or a list of some."""
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]

@@ -9,15 +9,19 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cifake_ray.data.datasets.cifake import FINGERPRINTS, WHOLE_TEST
+from cifake_ray.data.datasets import recorded_card
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
 from cifake_ray.reporting.verify import verified_test
-from cifake_ray.runs.files import Records, read_records
+from cifake_ray.runs.columns import FINISHED, STATUSES
+from cifake_ray.runs.names import list_runs
 from cifake_ray.runs.records import Mean, Winner
-from cifake_ray.runs.run import FINISHED, STATUSES, Run, Storage, list_runs
+from cifake_ray.runs.records.store import Records, read_records
+from cifake_ray.runs.resume import Storage
+from cifake_ray.runs.run import Run
 
 Role = Literal["tuned", "baseline"]
 ROLES: tuple[Role, ...] = ("tuned", "baseline")
@@ -45,10 +49,10 @@ class Study:
     def stored(self) -> Predictions | None:
         """Each retraining's probabilities for every test image; read at the first use. Raises InputError if damaged.
 
-        Subjects only of CIFAKE's images: file names that look alike say nothing of other images.
+        Subjects only where the data set's card tells them: file names that look alike say nothing.
         """
         found = read_predictions(Run(self.path).predictions_file)
-        return found if found is None or self.cifake else replace(found, subject=None)
+        return found if found is None or "subject" in self.card.groups else replace(found, subject=None)
 
     @functools.cached_property
     def predictions(self) -> Predictions | None:
@@ -60,22 +64,19 @@ class Study:
         """The searched names, in the experiment's order."""
         return list(self.experiment.search_space)
 
-    @property
-    def generated(self) -> bool:
-        """Whether the images are the built-in sample, which was drawn by a program and is not CIFAKE."""
-        noted = self.records.environment.data.generated
-        return self.experiment.data.source == "sample" if noted is None else noted
-
-    @property
-    def cifake(self) -> bool:
-        """Whether the images are CIFAKE's, by their content: the whole set, or a part drawn from it."""
-        data = self.records.environment.data
-        return data.is_cifake or data.fingerprint in FINGERPRINTS
+    @functools.cached_property
+    def card(self) -> Card:
+        """The card of the data set that the images are, or are a part of."""
+        noted = self.records.environment.data
+        if noted.empty and self.experiment.data.source == "sample":
+            return recorded_card({"generated": True})
+        return recorded_card(noted.as_json())
 
     @property
     def whole_test(self) -> bool:
-        """Whether the whole test part of CIFAKE was used."""
-        return self.cifake and sum(self.records.environment.data.test.values()) == WHOLE_TEST
+        """Whether the whole test part of a data set with a card was used."""
+        images = sum(self.records.environment.data.test.values())
+        return "test" in self.card.images and images == self.card.images["test"]
 
     def counts(self) -> dict[str, int]:
         """Number of trials of every status, zeros included."""
@@ -153,6 +154,11 @@ class Study:
     @functools.cached_property
     def _outcomes(self) -> dict[Role, dict[str, Any]]:
         return {role: outcome.as_json() if (outcome := self.outcome(role)) else {} for role in ROLES}
+
+
+def cards_of(studies: Sequence[Study]) -> list[Card]:
+    """The cards of the studies' images, without repeats."""
+    return list({study.card.name: study.card for study in studies}.values())
 
 
 def section(tree: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import pandas as pd
 from pandas.testing import assert_frame_equal
 
 from cifake_ray.errors import InputError
+from cifake_ray.reporting.comparison import comparison_table
 from cifake_ray.reporting.load import Study, load
-from cifake_ray.reporting.tables import comparison_table
-from cifake_ray.runs.run import Run, write_bytes, write_text
+from cifake_ray.runs.files import write_bytes, write_text
+from cifake_ray.runs.run import Run
 
 FOLDER = "studies"  # below the report's folder
 _TEXTS = ("experiment.yaml", "environment.json", "trials.csv", "curves.csv", "timeline.csv", "test.json",

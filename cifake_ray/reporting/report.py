@@ -1,65 +1,30 @@
 """`write_report`: any number of run directories -> comparison.md, comparison.csv, plots/ and report.html."""
 
-import itertools
 import multiprocessing
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from cifake_ray.errors import InputError
 from cifake_ray.machine import cores
-from cifake_ray.reporting import page, panels, plots, plots_pareto, plots_scores, plots_search, plots_trials, text
-from cifake_ray.reporting.figures import Plot, encode
+from cifake_ray.reporting.comparison import comparison_table
+from cifake_ray.reporting.figures import DRAWINGS, Plot, drawn
 from cifake_ray.reporting.load import Study, load_all
 from cifake_ray.reporting.publish import FOLDER, in_order, publish
-from cifake_ray.reporting.tables import comparison_table
-from cifake_ray.runs.run import write_bytes, write_text
+from cifake_ray.reporting.section import StudyPart
+from cifake_ray.reporting.sections import document, study_part
+from cifake_ray.reporting.writers.csv import csv_files
+from cifake_ray.reporting.writers.html import Plots, render
+from cifake_ray.reporting.writers.markdown import markdown
+from cifake_ray.runs.files import write_bytes, write_text
 from cifake_ray.signals import end_as_child
 
-_STUDY_PLOTS: tuple[tuple[str, Callable[[Study], Figure | None], str], ...] = (
-    ("learning-curves", plots.learning_curves,
-     "Winner and baseline: accuracy and loss by epoch, mean over seeds, range of seeds shaded. "
-     "Training accuracy is the running value under augmentation."),
-    ("trial-curves", plots.trial_curves,
-     "Every trial: validation accuracy and loss by epoch; grey ones were stopped before the last; dots mark ends."),
-    ("best-so-far", plots.best_so_far,
-     "What each trial reached, and the best until then. The dashed line is the baseline after all its epochs, "
-     "retrained where that was done."),
-    ("pareto", plots_pareto.pareto_plot,
-     "Every trial by both objectives; the line is the Pareto front: none on it is beaten in both."),
-    ("cost", plots_trials.cost, "What the search had found after so much CPU time; trials in the order of their ends."),
-    ("hyperparameters", plots_search.hyperparameters, "What each trial reached against every searched hyperparameter."),
-    ("parallel-coordinates", plots_trials.parallel_coordinates,
-     "Every trial as a line through its configuration, to what it reached."),
-    ("timeline", plots_trials.timeline,
-     "When each trial ran. A row is a slot for one trial; where no bar is drawn, it stood empty."),
-)  # fmt: skip
-_OVERVIEW: tuple[tuple[str, Callable[[Sequence[Study]], Figure | None], str], ...] = (
-    ("robustness", plots_scores.robustness,
-     "Accuracy on degraded test images, with 95 % intervals: the fewer images, the wider."),
-    ("roc", plots_scores.roc_curves,
-     "ROC of each winner (its seed of median validation accuracy) on test images without duplicates: the part in which "
-     "curves differ. The axes begin at 0.1 % of REAL and below the lowest curve and end where all are near 100 %."),
-    ("reliability", plots_scores.reliabilities,
-     "Reliability: how many images are FAKE among those given about this probability of it; on the dashed line the "
-     "probabilities are right. Bins of fewer than 20 images are left out; the ECE stands in the table."),
-    ("subjects", plots_scores.subjects,
-     "Test accuracy by subject, FAKE and REAL together, mean over seeds; hollow where the subject was left out of "
-     "training."),
-)  # fmt: skip
-_COMPARISON = (
-    "Training, validation and test accuracy of every row, with 95 % intervals; test without duplicates of train images."
-)
-_TITLES = {"roc": "ROC", "cost": "What the search cost", "subjects": "Accuracy by subject",
-           "robustness": "Degraded test images", "comparison": "All models"}  # fmt: skip
-_OF_ALL = ("comparison", *(name for name, *_ in _OVERVIEW))  # plots over all studies
-_AS_PNG = ("comparison", "learning-curves")  # what people put into slides
 _ALONE = 3  # studies that are drawn in this process: starting others takes as long
 
 
@@ -78,60 +43,70 @@ def write_report(
         copied = publish(studies, out) if with_runs else []
         if with_runs:
             studies = load_all([out / FOLDER / study.name for study in studies])
-        frame = comparison_table(studies)
-        studies = in_order(studies, frame)
-        return [*copied, *_write(out, studies, frame, images and not with_runs)]
+        ordered = in_order(studies, comparison_table(studies))
+        return [*copied, *_write(out, ordered, images and not with_runs)]
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
 
 
-def draw_overview(studies: Sequence[Study], frame: pd.DataFrame) -> list[Plot]:
-    """Every plot over all studies for which there is data."""
-    found = _encoded("comparison", "", _COMPARISON, plots_search.comparison(frame))
-    for name, plot, caption in _OVERVIEW:
-        found += _encoded(name, "", caption, plot(studies))
-    return found
+def _write(out: Path, studies: Sequence[Study], images: bool) -> list[Path]:
+    folder = out / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [study_part(study) for study in studies]
+    with _drawing(studies, parts) as of_studies:
+        found = document(studies, parts)
+        overview = drawn([figure for section in found.overview for figure in section.figures], studies)
+        plots = Plots(overview, list(of_studies))
+    written = _write_plots(out, plots)
+    texts = csv_files([*found.overview, *found.closing])
+    texts |= {"comparison.md": markdown(found), "report.html": render(found, plots, images=images)}
+    for name, content in texts.items():
+        write_text(out / name, content)
+    return [*written, *(out / name for name in texts)]
 
 
-def draw_study(study: Study, slug: str) -> list[Plot]:
-    """Every plot of one study for which there is data."""
-    return [
-        drawn
-        for name, plot, caption in _STUDY_PLOTS
-        for drawn in _encoded(f"{slug}-{name}", study.name, caption, plot(study))
-    ]
-
-
-def _encoded(slug: str, study: str, caption: str, figure: Figure | None) -> list[Plot]:
-    """None or one plot; those in _AS_PNG also as PNG, which takes as long again as the SVG."""
-    png = any(slug.endswith(name) for name in _AS_PNG)
-    return [] if figure is None else [Plot(slug, study, _title(slug), caption, *encode(figure, png=png))]
-
-
-def _title(slug: str) -> str:
-    """`Learning curves` for the plot whose slug ends so."""
-    names = [*_OF_ALL, *(name for name, *_ in _STUDY_PLOTS)]
-    name = max((one for one in names if slug.endswith(one)), key=len)
-    return _TITLES.get(name, name.replace("-", " ").capitalize())
+def _write_plots(out: Path, plots: Plots) -> list[Path]:
+    folder, written = out / "plots", []
+    everything = [*plots.overview, *(plot for of_study in plots.studies for plot in of_study)]
+    _remove(folder, _drawn_before(out) - {plot.slug for plot in everything})
+    for plot in everything:
+        write_text(folder / f"{plot.slug}.svg", plot.svg)
+        written.append(folder / f"{plot.slug}.svg")
+        if plot.png is not None:
+            write_bytes(folder / f"{plot.slug}.png", plot.png)
+            written.append(folder / f"{plot.slug}.png")
+    return written
 
 
 @contextmanager
-def _drawing(studies: Sequence[Study]) -> Iterator[Iterator[list[Plot]]]:
+def _drawing(studies: Sequence[Study], parts: Sequence[StudyPart]) -> Iterator[Iterator[list[Plot]]]:
     """The plots of each study in turn; of many they are drawn on all cores, meanwhile: a study takes a second.
 
     Forked processes import nothing anew; where there is no safe fork, all of it is done here.
     """
-    slugs = _slugs([study.name for study in studies], _OF_ALL)
+    slugs = _slugs([study.name for study in studies], _names(of_study=False))
+    names = [[figure.name for section in part.sections for figure in section.figures] for part in parts]
     processes = cores() if sys.platform == "linux" else 1
     if len(studies) <= _ALONE or processes == 1:
-        yield map(draw_study, studies, slugs)
+        yield map(_draw_study, studies, slugs, names)
         return
     with ProcessPoolExecutor(min(processes, len(studies)), multiprocessing.get_context("fork"), end_as_child) as pool:
         try:
-            yield pool.map(draw_study, studies, slugs)
+            sent = [replace(study) for study in studies]  # without cached values: this process adds some meanwhile
+            yield pool.map(_draw_study, sent, slugs, names)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # a signal waits for no study that is left
             raise
+
+
+def _draw_study(study: Study, slug: str, names: Sequence[str]) -> list[Plot]:
+    """The figures of these names for which there is data; a function to be called in a process of its own."""
+    return drawn([DRAWINGS[name] for name in names], study, f"{slug}-")
+
+
+def _names(*, of_study: bool) -> list[str]:
+    """Names of all figures that each study, or all studies together, may have."""
+    return [name for name, drawing in DRAWINGS.items() if drawing.of_study is of_study]
 
 
 def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
@@ -153,34 +128,11 @@ def _drawn_before(out: Path) -> set[str]:
     except (OSError, ValueError):
         return set()
     studies = list(dict.fromkeys(rows.loc[rows["role"] != "reference", "study"]))
-    return {*_OF_ALL, *(f"{slug}-{name}" for slug in _slugs(studies, _OF_ALL) for name, *_ in _STUDY_PLOTS)}
+    overview = _names(of_study=False)
+    return {*overview, *(f"{slug}-{name}" for slug in _slugs(studies, overview) for name in _names(of_study=True))}
 
 
 def _remove(folder: Path, slugs: set[str]) -> None:
     for slug in slugs:
         for ending in ("svg", "png"):
             (folder / f"{slug}.{ending}").unlink(missing_ok=True)
-
-
-def _write(out: Path, studies: Sequence[Study], frame: pd.DataFrame, images: bool) -> list[Path]:
-    folder = out / "plots"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _drawing(studies) as plots_of_studies:
-        drawn, sections = draw_overview(studies, frame), panels.sections(studies)
-        drawn += itertools.chain.from_iterable(plots_of_studies)
-    _remove(folder, _drawn_before(out) - {plot.slug for plot in drawn})
-    written = []
-    for plot in drawn:
-        write_text(folder / f"{plot.slug}.svg", plot.svg)
-        written.append(folder / f"{plot.slug}.svg")
-        if plot.png is not None:
-            write_bytes(folder / f"{plot.slug}.png", plot.png)
-            written.append(folder / f"{plot.slug}.png")
-    texts = {
-        "comparison.csv": frame.to_csv(index=False, lineterminator="\n"),
-        "comparison.md": text.markdown(studies, frame, sections),
-        "report.html": page.render(studies, frame, drawn, sections, images=images),
-    }
-    for name, content in texts.items():
-        write_text(out / name, content)
-    return [*written, *(out / name for name in texts)]

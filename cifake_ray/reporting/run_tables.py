@@ -9,7 +9,7 @@ import pandas as pd
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import CategoricalDimension, Experiment, IntDimension
-from cifake_ray.runs.run import CURVE_COLUMNS, STATUSES, TIMELINE_COLUMNS, trial_columns
+from cifake_ray.runs.columns import CURVE_COLUMNS, STATUSES, TIMELINE_COLUMNS, trial_columns
 
 _CURE = "`tune --resume` writes it anew"
 _WHOLE = ("trial_id", "epochs", "best_epoch", "parameters")  # whole numbers that may be missing

@@ -7,7 +7,8 @@ import numpy as np
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.predictions import Predictions
 from cifake_ray.runs.records import Interval, Mean, Scores, Seed, Winner, Winners
-from cifake_ray.stats.classification import accuracy, auc, balanced_accuracy, expected_calibration_error, f1_fake
+from cifake_ray.stats.calibration import expected_calibration_error
+from cifake_ray.stats.classification import accuracy, auc, balanced_accuracy, f1_fake
 from cifake_ray.stats.intervals import wilson
 
 METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cifake_ray.errors import Interrupted, StorageError
-from cifake_ray.runs.run import Run, resume_command
+from cifake_ray.runs.resume import resume_command
+from cifake_ray.runs.run import Run
 
 # Whatever file is meant, the disk is full (or the user's share of it), broken, read-only now, or no longer there.
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN,
@@ -33,6 +34,11 @@ def check_folder(run: Run) -> None:
     """Raise FileNotFoundError when the run's folder was removed: what is written next would make another one."""
     if run.url is None and not run.path.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run.path))
+
+
+def interrupted_line(run: Run, done: str = "") -> str:
+    """The last line of an interrupted command: what was `done`, where it is, how to resume."""
+    return f"interrupted{done}; everything is in {run.where}; resume with: {resume_command(run.name, run.storage)}"
 
 
 def storage_interrupted(run: Run, fault: str) -> Interrupted:

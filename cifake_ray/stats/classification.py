@@ -41,23 +41,28 @@ def f1_fake(labels: np.ndarray, p_fake: np.ndarray) -> float:
     return twice / (twice + errors) if twice + errors else 0.0
 
 
-ECE_BINS = 15  # Guo et al. 2017, "On calibration of modern neural networks", section 3
-
-
-def expected_calibration_error(labels: np.ndarray, p_fake: np.ndarray) -> float:
-    """Mean distance between confidence and accuracy over 15 equal bins of the confidence, weighted by images."""
-    confidence, correct, bins = confidences(labels, p_fake)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
-
-
-def confidences(labels: np.ndarray, p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probability of the predicted class, whether it is right (0 or 1), and its bin over 0..1; each [n]."""
-    confidence = np.maximum(p_fake, 1 - p_fake)
-    correct = ((p_fake > 0.5) == (labels == 0)).astype(np.float64)
-    return confidence, correct, np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
-
-
 def constant_accuracy(labels: np.ndarray) -> float:
     """Share of the larger class, 0..1: what a model reaches that gives one answer to everything."""
     return float(np.bincount(labels, minlength=2).max() / len(labels))
+
+
+def confusion(labels: np.ndarray, p_fake: np.ndarray) -> np.ndarray:
+    """Images by [actual, called] class in the order FAKE, REAL: int [2, 2].
+
+    Kohavi and Provost (1998), "Glossary of terms", Machine Learning 30, 271-274.
+    """
+    called = np.where(p_fake > 0.5, 0, 1)
+    table: np.ndarray = np.bincount(2 * labels.astype(int) + called, minlength=4).reshape(2, 2)
+    return table
+
+
+def roc_curve(labels: np.ndarray, p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of REAL called FAKE and of FAKE called FAKE at every threshold, strictest first: float [m] each.
+
+    Fawcett (2006), "An introduction to ROC analysis", Pattern Recognition Letters 27, 861-874, algorithm 1: images of
+    equal probability are called together.
+    """
+    order = np.argsort(-p_fake, kind="stable")
+    fake, scores = labels[order] == 0, p_fake[order]
+    ends = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
+    return np.cumsum(~fake)[ends] / max((~fake).sum(), 1), np.cumsum(fake)[ends] / max(fake.sum(), 1)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,20 @@ def write_entry(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str,
     if entry is None:
         raise OSError(f"{path}: the entry just written cannot be read back")
     return entry
+
+
+def add_array(entry: Entry, name: str, array: np.ndarray) -> Entry:
+    """The entry with one more array, written into it; only in memory where the cache cannot be written."""
+    added = replace(entry, arrays={**entry.arrays, name: array})
+    with suppress(OSError, InputError), locked(entry.path):
+        note = json.loads((entry.path / META).read_text())
+        note["digests"][name] = array_digest(array)
+        staged, staged_note = entry.path / f".{name}.npy", entry.path / f".{META}"
+        np.save(staged, array, allow_pickle=False)
+        staged_note.write_text(json.dumps(note))
+        os.replace(staged, entry.path / f"{name}.npy")
+        os.replace(staged_note, entry.path / META)
+    return added
 
 
 def read_entry(path: Path, *, verify: bool = True) -> Entry | None:

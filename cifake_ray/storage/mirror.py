@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,8 @@ from cifake_ray.storage.cache import cache_root
 SCHEMES = ("s3://", "gs://")
 _LONGEST = 255  # bytes of a name on every usual file system
 _EXPECTED = "expected a folder, s3://BUCKET/folder or gs://BUCKET/folder"
-_PUT = ".put.json"  # beside mirrored files: size and time of each as it was put last
+_PUT = ".put.json"  # beside mirrored files: size and time of each as it was put or fetched last
+_BEHIND = ".behind"  # beside mirrored files: others have written meanwhile, and what changed here is void
 _SECONDS = 30.0  # for a server to answer
 _AT_ONCE = 16  # files fetched: a set of single images waits for the server's answers, not for their bytes
 
@@ -104,6 +105,7 @@ def fetch(url: str, folder: Path, *, leave: Collection[str] = (), exactly: bool 
 
     An object at `url` itself is fetched under its own name. `exactly`: what is not there (any more) is removed here.
     """
+    _catch_up(folder)
     system, path = _open(url)
     with _told(url), ThreadPoolExecutor(_AT_ONCE) as pool:
         single = system.get_file_info(path)
@@ -111,11 +113,20 @@ def fetch(url: str, folder: Path, *, leave: Collection[str] = (), exactly: bool 
         found = [single] if single.is_file else system.get_file_info(_selector(path, recursive=True))
         named = {info.path.removeprefix(above).lstrip("/"): info for info in found if info.is_file}
         wanted = {name: i for name, i in named.items() if name.split("/")[0] not in leave and not name.startswith(".")}
-        list(pool.map(lambda name: _fetch_newer(system, wanted[name], folder / name), wanted))
+        fetched = list(pool.map(lambda name: _fetch_newer(system, wanted[name], folder / name), wanted))
+    if not exactly and any(fetched):  # `put` need not send these back
+        stamps = {name: _stamp(folder / name) for name, new in zip(wanted, fetched, strict=True) if new}
+        (folder / _PUT).write_text(json.dumps(_read_noted(folder) | stamps))
     if exactly:
         for file in [file for file in folder.rglob("*") if file.is_file()]:
             if file.relative_to(folder).as_posix() not in wanted:
                 file.unlink()
+
+
+def mark_behind(folder: Path) -> None:
+    """Note that others have written meanwhile: the next `fetch` discards what this mirror holds, newer or not."""
+    with suppress(OSError):
+        (folder / _BEHIND).touch()
 
 
 def check_writable(url: str) -> None:
@@ -145,7 +156,7 @@ def read_bytes(url: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _refused(url, error) from error
+        raise refused(url, error) from error
 
 
 def write_bytes(url: str, data: bytes) -> None:
@@ -155,19 +166,39 @@ def write_bytes(url: str, data: bytes) -> None:
         stream.write(data)
 
 
-def _fetch_newer(system: Any, info: Any, file: Path) -> None:
-    time = info.mtime.timestamp()
-    if not file.exists() or file.stat().st_mtime < time:
-        _fetch_file(system, info.path, file, time)
+def _catch_up(folder: Path) -> None:
+    """Empty a mirror that is behind, but for what stays local."""
+    if not (folder / _BEHIND).exists():
+        return
+    for child in folder.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child, ignore_errors=True)
+        elif not child.name.startswith("."):
+            child.unlink(missing_ok=True)
+    for name in (_PUT, _BEHIND):
+        (folder / name).unlink(missing_ok=True)
 
 
-def _fetch_file(system: Any, source: str, file: Path, time: float) -> None:
+def _fetch_newer(system: Any, info: Any, file: Path) -> bool:
+    """Whether the file was fetched, as newer than here."""
+    before = _stamp(file)
+    if before is not None and before[1] >= info.mtime_ns:
+        return False
+    return _fetch_file(system, info, file, before)
+
+
+def _fetch_file(system: Any, info: Any, file: Path, before: list[int] | None) -> bool:
+    """Whether the file was replaced: not if its writer here has written it since `before`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}-{os.getpid()}")
-    with system.open_input_stream(source) as stream, part.open("wb") as target:
+    with system.open_input_stream(info.path) as stream, part.open("wb") as target:
         shutil.copyfileobj(stream, target, 1 << 22)
-    os.utime(part, (time, time))
+    os.utime(part, ns=(info.mtime_ns, info.mtime_ns))
+    if before != _stamp(file):
+        part.unlink()
+        return False
     part.replace(file)
+    return True
 
 
 def _stamps(folder: Path, leave: Collection[str]) -> Iterator[tuple[str, list[int]]]:
@@ -176,8 +207,17 @@ def _stamps(folder: Path, leave: Collection[str]) -> Iterator[tuple[str, list[in
         parts = file.relative_to(folder).parts
         if parts[0] in leave or any(part.startswith(".") for part in parts) or not file.is_file():
             continue
+        if (stamp := _stamp(file)) is not None:
+            yield "/".join(parts), stamp
+
+
+def _stamp(file: Path) -> list[int] | None:
+    """Size and time of change (ns); None when there is no file."""
+    try:
         status = file.stat()
-        yield "/".join(parts), [status.st_size, status.st_mtime_ns]
+    except FileNotFoundError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _read_noted(folder: Path) -> dict[str, list[int]]:
@@ -198,16 +238,25 @@ def _open(url: str) -> tuple[Any, str]:
     return _system(url.split("://", maxsplit=1)[0]), url.split("://", 1)[1].rstrip("/")
 
 
+def s3_endpoint() -> str | None:
+    """Another S3 server than AWS's, if the environment names one."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def s3_region() -> str | None:
+    """The region, if the environment names one."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
 @lru_cache
 def _system(scheme: str) -> Any:
     from pyarrow import fs
 
     if scheme == "gs":
         return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_SECONDS))
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return fs.S3FileSystem(
-        endpoint_override=endpoint,
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        endpoint_override=s3_endpoint(),
+        region=s3_region(),
         connect_timeout=_SECONDS,
         request_timeout=_SECONDS,
         background_writes=False,
@@ -220,10 +269,11 @@ def _told(url: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # Arrow's ArrowInvalid is a ValueError
-        raise _refused(url, error) from error
+        raise refused(url, error) from error
 
 
-def _refused(url: str, error: Exception) -> StorageError:
+def refused(url: str, error: Exception) -> StorageError:
+    """What the storage refused, as one line."""
     reason = " ".join(str(error).split())[:240]
     return StorageError(
         f"{url}: {reason}; check the bucket, and credentials and AWS_ENDPOINT_URL in the environment of "

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from cifake_ray.runs.run import write_bytes
+from cifake_ray.runs.files import write_bytes
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 

@@ -6,7 +6,7 @@ from statistics import median
 import torch
 
 from cifake_ray.experiment import SecondObjective
-from cifake_ray.models.registry import count_parameters
+from cifake_ray.models.network import count_parameters
 from cifake_ray.training.fit import Fit, predict_batch
 
 _BATCH = 32  # images

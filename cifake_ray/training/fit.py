@@ -87,7 +87,7 @@ class Fit:
     network: nn.Module
     data: TrainingSet
     training: Training
-    metric: Metric = "val_accuracy"
+    metric: Metric = Metric.VAL_ACCURACY
     folder: Path | None = None
     threads: int = 1
     progress: Progress = field(default_factory=Progress)
@@ -214,7 +214,7 @@ def predict_batch(work: Fit, rows: Tensor) -> Tensor:
 
 def _score(epoch: Epoch, metric: Metric) -> float:
     """Larger is better."""
-    return epoch.val_accuracy if metric == "val_accuracy" else -epoch.val_loss
+    return metric.score(getattr(epoch, metric))
 
 
 def _means(sums: Tensor) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from cifake_ray.experiment import Training
-from cifake_ray.models.finetune import FineTuned
+from cifake_ray.models.network import LearnsInGroups
 
 
 def build_optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
@@ -19,7 +19,9 @@ def build_optimizer(network: nn.Module, training: Training) -> torch.optim.Optim
 
     A group's `factor`, if it has one, multiplies the learning rate.
     """
-    groups = network.parameter_groups() if isinstance(network, FineTuned) else [{"params": [*network.parameters()]}]
+    groups = (
+        network.parameter_groups() if isinstance(network, LearnsInGroups) else [{"params": [*network.parameters()]}]
+    )
     settings: dict[str, Any] = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": True}
     if training.optimizer == "sgd":
         return _eager(torch.optim.SGD)(groups, momentum=0.9, nesterov=True, **settings)

@@ -1,20 +1,17 @@
-"""The scale of a head's inputs, from the images that it is trained on."""
+"""The scale of a head's inputs, from the images that the head is trained on."""
 
 from torch import nn
 
-from cifake_ray.models.finetune import FineTuned
-from cifake_ray.models.head import Head
+from cifake_ray.models.network import StandardisesInputs
 from cifake_ray.training.batches import TrainingSet
 from cifake_ray.training.fit import sample_rows
 
-_ROWS = 4000  # of cached features: with 11,520 of them 180 MB
-_IMAGES = 500  # through a backbone
-
 
 def standardise(network: nn.Module, data: TrainingSet) -> None:
-    """Let a head standardise its features by those of a sample of the train rows, seen as they are."""
-    if not isinstance(network, Head | FineTuned):
+    """Let a network that scales its inputs take the scale from a sample of the train rows, seen as they are."""
+    if not isinstance(network, StandardisesInputs):
         return
-    rows = sample_rows(data.train)[: _ROWS if isinstance(network, Head) else _IMAGES]
+    rows = sample_rows(data.train)[: network.sample_rows]
     seen = next(data.inputs.views(rows))
-    network.to(data.inputs.device).standardise_by(data.prepare(seen))
+    network.to(data.inputs.device)
+    network.standardise_by(data.prepare(seen))

@@ -1,19 +1,22 @@
 """`--dry-run`: every check that a study makes before its first trial, without decoding all images or starting Ray."""
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
+from cifake_ray.data.audit.giveaways import formats_of, giveaways_of
 from cifake_ray.data.build import check_refused
-from cifake_ray.data.datasets.cifake import CIFAKE_IMAGES
+from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
+from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import BackboneModel, Experiment
-from cifake_ray.tuning.request import StudyRequest, planned_concurrency
-from cifake_ray.tuning.study_inputs import no_subjects
+from cifake_ray.experiment import Experiment
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
+from cifake_ray.tuning.request import StudyRequest
 
 _TRIED = 20  # images of a class, of which one must be readable
 
@@ -21,21 +24,21 @@ _TRIED = 20  # images of a class, of which one must be readable
 def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     """Trials at once, and what was found or not checked, a line each. Raises InputError as the study would."""
     experiment = request.experiment
-    slots = planned_concurrency(experiment)
+    slots = Capacity.here(experiment).trials
     check_address(request.address)
-    lines = [] if request.resume else _rehearse_images(experiment.data.source, bool(experiment.data.leave_out))
+    lines = [] if request.resume else _rehearse_images(experiment.data.source, experiment.data.leave_out)
     lines += _rehearse_weights(experiment)
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines
 
 
-def _rehearse_images(source: str, leave_out: bool) -> list[str]:
+def _rehearse_images(source: str, leave_out: Sequence[str]) -> list[str]:
     found = find_source(source)
     contents = found.read()
     sizes = {part: len(encoded.labels) for part, encoded in contents.parts.items()}
-    if leave_out and any(sizes.get(part, 0) < count for part, count in CIFAKE_IMAGES.items()):
-        raise no_subjects(source)
+    if leave_out:
+        _rehearse_leaving_out(leave_out, sizes)
     if found.kind == SAMPLE:
         return []
     check_refused(source, contents.parts)
@@ -43,11 +46,17 @@ def _rehearse_images(source: str, leave_out: bool) -> list[str]:
         for code, label in enumerate(LABELS):
             _check_one(source, f"{part}/{label}", contents.parts[part], code)
     lines = [f"{part}: {counts(contents.parts[part].labels)}" for part in PARTS]
-    labels = contents.parts["train"].labels
-    said = unbalanced("train", {label: int((labels == code).sum()) for code, label in enumerate(LABELS)})
-    lines += [f"warning: {said}"] if said else []
+    train = contents.parts["train"]
+    said = unbalanced("train", {label: int((train.labels == code).sum()) for code, label in enumerate(LABELS)})
+    lines += [f"warning: {one}" for one in [said, *giveaways_of(train.labels, formats_of(train.names))] if one]
     lines += [f"not used: {left}" for left in contents.left]
     return [*lines, "not checked: images but one of each class, and copies among them; the study decodes all first"]
+
+
+def _rehearse_leaving_out(subjects: Sequence[str], sizes: Mapping[str, int]) -> None:
+    """Raise InputError when no card with as many images, or fewer, has these subjects; the content decides later."""
+    possible = [card for card in CARDS.values() if all(sizes.get(part, 0) >= n for part, n in card.images.items())]
+    check_subjects(next((card for card in possible if card.groups), generic.CARD), subjects)
 
 
 def _check_one(source: str, place: str, part: Encoded, code: int) -> None:
@@ -68,13 +77,9 @@ def _check_one(source: str, place: str, part: Encoded, code: int) -> None:
 
 def _rehearse_weights(experiment: Experiment) -> list[str]:
     """Raises InputError when the weights' files are here and cannot be used."""
-    if not isinstance(experiment.model, BackboneModel):
+    if not experiment.model.weight_names:
         return []
-    from cifake_ray.features import weight_names
-    from cifake_ray.features.specs import asked_columns
-    from cifake_ray.models.weights import find_weights
+    from cifake_ray.models.registry import family_of
 
-    last, _ = asked_columns(experiment)
-    names = weight_names(experiment)
-    absent = [name for name in names if find_weights(experiment.model.kind, name, [last]) is None]
+    absent = family_of(experiment.model).absent_weights(experiment)
     return [f"not checked: weights {name} are not here and would be downloaded first" for name in absent]

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
-from cifake_ray.data import Part, has_subjects
+from cifake_ray.data import Part
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.commit import git_commit
 from cifake_ray.runs.records import (
     SCHEMA,
     DataNote,
@@ -24,7 +26,7 @@ from cifake_ray.runs.records import (
     Skipped,
     WeightsNote,
 )
-from cifake_ray.runs.run import LABELS, Run, git_commit
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.monitor.gauges import extraction_rate
 from cifake_ray.tuning.monitor.phases import say_phase
 from cifake_ray.tuning.ray_cluster.replication import home_here
@@ -99,12 +101,12 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
     return DataNote(
         source=images.source,
         kind=images.kind,
-        generated=images.generated,
+        generated=images.card.generated,
         fingerprint=images.fingerprint,
         train=_by_label(images.train),
         test=_by_label(images.test),
-        is_cifake=images.cifake,
-        subjects=images.cifake and has_subjects(images.train.names),
+        card=images.card.name,
+        groups=list(images.train.table.groups),
         left=[LeftOut.parse(left.as_note()) for left in images.left],
         split={"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
         duplicates_in_test=inputs.duplicates_in_test,

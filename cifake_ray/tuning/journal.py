@@ -19,9 +19,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, is_whole
-from cifake_ray.runs.files import read_tested, read_winners
+from cifake_ray.runs.columns import CURVE_COLUMNS, FINISHED, STATUSES
 from cifake_ray.runs.records import Winners
-from cifake_ray.runs.run import CURVE_COLUMNS, FINISHED, STATUSES, Run
+from cifake_ray.runs.records.store import read_tested, read_winners
+from cifake_ray.runs.run import Run
 
 DISCARDED = "discarded"  # attribute of a proposal that was not trained
 EPOCH = "epoch:"  # attribute of one epoch, with its number

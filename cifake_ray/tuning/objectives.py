@@ -17,7 +17,7 @@ def open_study(storage: BaseStorage, name: str, search: Search) -> optuna.Study:
     """The journal's only study, whatever its name (a run may be renamed); made under `name` if there is none."""
     if studies := storage.get_all_studies():
         return optuna.load_study(storage=storage, study_name=studies[0].study_name)
-    directions = [StudyDirection.MAXIMIZE if search.metric == "val_accuracy" else StudyDirection.MINIMIZE]
+    directions = [StudyDirection.MAXIMIZE if search.metric.mode == "max" else StudyDirection.MINIMIZE]
     directions += [StudyDirection.MINIMIZE] if search.second_objective else []
     study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     with warnings.catch_warnings():

@@ -17,8 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cifake_ray.errors import StorageError
 from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
+from cifake_ray.runs.columns import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Status, trial_columns
 from cifake_ray.runs.faults import storage_fault
-from cifake_ray.runs.run import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Run, Status, trial_columns, write_text
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.run import Run, Save
 from cifake_ray.tuning.journal import (
     DISCARDED,
     EPOCH,
@@ -56,11 +58,15 @@ class TrialRow:
 class StudyRecord:
     """The only writer of a run's journal and tables."""
 
-    def __init__(self, run: Run, experiment: Experiment) -> None:
-        """Raises InputError, before anything is written, when the journal is damaged or knows less than the tables."""
-        self.run, self.experiment = run, experiment
+    def __init__(self, run: Run, experiment: Experiment, save: Save | None = None) -> None:
+        """`save`: what `run.update()` yields, to be called whenever the tables are written.
+
+        Raises InputError, before anything is written, when the journal is damaged or knows less than the tables.
+        """
+        self.run, self.experiment, self.save = run, experiment, save or (lambda: None)
         self.rows: dict[int, TrialRow] = {}
         self.fault: str | None = None  # why the storage cannot be written any more
+        self.deaths: dict[str, str] = {}  # how a trial's process died last, by the trial's name
         check_journal(run, experiment)
         mend_journal(run)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -92,9 +98,8 @@ class StudyRecord:
     def best(self) -> TrialRow | None:
         """The trial with the best epoch so far, failed ones left out; the earlier one of equals."""
         metric = self.experiment.search.metric
-        sign = 1 if metric == "val_accuracy" else -1
         rows = [row for row in self.rows.values() if row.status != "failed" and row.value(metric) is not None]
-        return max(rows, key=lambda row: (sign * (row.value(metric) or 0.0), -row.trial_id), default=None)
+        return max(rows, key=lambda row: (metric.score(row.value(metric) or 0.0), -row.trial_id), default=None)
 
     def start(self, number: int, params: dict[str, Any]) -> TrialRow:
         """A trial begins, or an interrupted one goes on."""
@@ -166,7 +171,7 @@ class StudyRecord:
             self._journal.flush()
         try:
             self._write_tables()
-            self.run.push()  # the journal with them
+            self.save()  # the journal with them
         except (OSError, StorageError) as error:
             self._lose(error)
         self._flushed, self._flush_cost = time.monotonic(), time.monotonic() - now

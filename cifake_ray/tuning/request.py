@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from cifake_ray.address import check_address
 from cifake_ray.console import say
 from cifake_ray.data import absolute_source, check_images_here
+from cifake_ray.data.sources.find import refuse_undivided
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
-from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.files import read_environment
-from cifake_ray.runs.run import Run, Storage, create_run, in_job, interrupted_line, open_run, run_at, writing
+from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt
+from cifake_ray.runs.names import create_run, open_run
+from cifake_ray.runs.records.store import read_environment
+from cifake_ray.runs.resume import Storage, in_job
+from cifake_ray.runs.run import Run, run_at
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
-from cifake_ray.tuning.ray_cluster.capacity import check_workers, local_capacity, max_concurrent
-from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, warnings_of
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
+from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, warnings_of
 
 ResultsFault = Callable[[Run], str | None]
 
@@ -82,12 +85,6 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
         raise InputError(f"{request.storage}: cannot be written ({existing}: {why}); choose another --storage")
 
 
-def planned_concurrency(experiment: Experiment) -> int:
-    """Trials at once on this machine, without starting Ray. Raises InputError when not even one fits."""
-    check_workers(experiment)
-    return max_concurrent(experiment, [local_capacity(gpus=experiment.resources.gpus_per_trial > 0)])
-
-
 def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:
     """Run the study, or what is left of it, and retrain its winner and baseline.
 
@@ -95,9 +92,10 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
     experiment = request.experiment
-    check_workers(experiment)
-    if request.address is None and not in_job():  # a job's own machine may have no places at all
-        planned_concurrency(experiment)
+    if request.address is None and not in_job():  # a job's own machine may have no slots at all
+        Capacity.here(experiment)
+    else:
+        Capacity(experiment)
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
         resumable(interrupted_line(run))
@@ -107,6 +105,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         check_new_study(request, searching=False)
     check_address(request.address)
     if run is None:
+        refuse_undivided(experiment.data.source)
         say_opening(experiment, request.name, run)
     say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
@@ -129,7 +128,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
     from cifake_ray.tuning.journal import check_journal
 
     locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
-    with writing(run) if locked or run.url is not None else nullcontext():
+    with run.update() if locked or run.url is not None else nullcontext():
         read_environment(run)
         check_journal(run, experiment)
 
@@ -137,7 +136,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 def _say_counts(inputs: StudyInputs) -> None:
     train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
     say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
-    for line in warnings_of(inputs.images):
+    for line in [*warnings_of(inputs.images), *small_parts(inputs)]:
         say(line)
 
 
@@ -146,7 +145,7 @@ def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault 
     from cifake_ray.tuning.record import StudyRecord
     from cifake_ray.tuning.retraining import is_complete
 
-    with storage_faults_interrupt(run), writing(run):
+    with storage_faults_interrupt(run), run.update():
         fault = results_fault(run) if results_fault is not None and run.test_file.exists() else None
         if fault is not None:
             print(f"{fault}: the winners are trained and tested again", file=sys.stderr, flush=True)

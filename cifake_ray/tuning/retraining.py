@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.errors import WorkError
-from cifake_ray.runs.files import read_tested, read_winners, write_record
+from cifake_ray.runs.columns import Status
 from cifake_ray.runs.records import SCHEMA, Epoch, Seed, Winner, Winners
+from cifake_ray.runs.records.store import read_tested, read_winners, write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
 from cifake_ray.training.fit import Progress
+from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
 
@@ -31,6 +33,17 @@ class Retraining:
 
     def config(self) -> dict[str, Any]:
         return {"trial_id": None, "params": self.params, "seed": self.seed, "folder": self.folder}
+
+
+class RetrainingFailures(StudyCallback):
+    """Why retrainings failed, by name."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def trial_ended(self, trial: RunningTrial, status: Status, reason: str) -> None:
+        if trial.trial_id is None and status == "failed":
+            self.reasons[trial.name] = reason
 
 
 def planned_retrainings(record: StudyRecord) -> list[Retraining]:
@@ -64,7 +77,7 @@ def already_retrained(run: Run, plan: list[Retraining]) -> bool:
 
 
 def _readable(run: Run, noted: Winners) -> bool:
-    run.pull("winners")
+    run.checkpoints("winners")
     folders = [seed.folder for winner in noted.winners for seed in winner.seeds]
     return all(load_checkpoint(run.path / folder / BEST) is not None for folder in folders)
 
@@ -91,8 +104,7 @@ def lost_winner(run: Run, record: StudyRecord) -> list[dict[str, Any]]:
         planned_retrainings(record)
         return []
     folder, seed = f"trials/{best.trial_id}", record.experiment.training.seed + best.trial_id
-    run.pull(folder)
-    if _seed_entry(run.path / folder, seed) is not None:
+    if _seed_entry(run.checkpoints(folder).path, seed) is not None:
         return []
     return [{"trial_id": None, "params": best.params, "seed": seed, "folder": folder}]
 
@@ -103,7 +115,7 @@ def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epo
     Raises WorkError when none of the winner's own retrainings came through.
     """
     winners: list[Winner] = []
-    run.pull("winners")
+    run.checkpoints("winners")
     for role in dict.fromkeys(retraining.role for retraining in plan):
         members = [retraining for retraining in plan if retraining.role == role]
         seeds = [entry for member in members if (entry := _seed_entry(run.path / member.folder, member.seed))]
@@ -122,8 +134,7 @@ def promote_trial(run: Run, record: StudyRecord) -> None:
         planned_retrainings(record)
         return
     seed = record.experiment.training.seed + best.trial_id
-    run.pull(f"trials/{best.trial_id}")
-    entry = _seed_entry(run.trials / str(best.trial_id), seed)
+    entry = _seed_entry(run.checkpoints(f"trials/{best.trial_id}").path, seed)
     if entry is None:
         raise WorkError(f"{run.where}: the best trial ({best.trial_id}) left no checkpoint; train it again")
     winner = _winner("tuned", best.trial_id, best.params, len(entry.curve), [entry], [])

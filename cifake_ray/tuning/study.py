@@ -3,26 +3,30 @@
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from cifake_ray.console import duration, say
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
-from cifake_ray.runs.faults import storage_faults_interrupt, storage_interrupted
-from cifake_ray.runs.files import read_environment, write_record
-from cifake_ray.runs.records import Environment, FeatureCost, WeightsNote
-from cifake_ray.runs.run import Run, Storage, create_run, interrupted_line, run_at, write_text, writing
+from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt, storage_interrupted
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.records import Environment, WeightsNote
+from cifake_ray.runs.records.store import read_environment, write_record
+from cifake_ray.runs.resume import Storage
+from cifake_ray.runs.run import Run, Save, run_at
 from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_context
-from cifake_ray.tuning.monitor.callback import Shown, StopConditions, StudyStopped, Watch, catching_signals
-from cifake_ray.tuning.monitor.display import display_of, study_work
-from cifake_ray.tuning.monitor.gauges import StudyGauges
+from cifake_ray.tuning.monitor.assembly import study_callbacks
+from cifake_ray.tuning.monitor.callback import Callbacks, Outcome, StudyEnd
 from cifake_ray.tuning.monitor.phases import say_phase
+from cifake_ray.tuning.monitor.stopping import StopSignal, StudyStopped, catching_signals
+from cifake_ray.tuning.monitor.tune_adapter import TuneAdapter
 from cifake_ray.tuning.ray_cluster.capacity import Slots
 from cifake_ray.tuning.ray_cluster.session import import_meanwhile, waiting_processes
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
@@ -30,6 +34,7 @@ from cifake_ray.tuning.ray_cluster.watchdog import watching_ray
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.retraining import (
     Retraining,
+    RetrainingFailures,
     already_retrained,
     lost_winner,
     note_winners,
@@ -52,27 +57,26 @@ def conduct(
 
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
-    guard = StopConditions(experiment.search)
-    with catching_signals(guard):  # after Ray, which sets handlers
-        places = Slots(experiment, own=own)
+    with catching_signals() as stop:  # after Ray, which sets handlers
+        slots = Slots(experiment, own=own)
         nodes = None if own else SharedStorage(storage)
         if nodes is not None:
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
         resumable(interrupted_line(run))
-        with storage_faults_interrupt(run), writing(run), waiting_processes() if own else nullcontext():
-            _run(experiment, run, inputs, guard, places, nodes, own=own)
+        with storage_faults_interrupt(run), run.update() as save, waiting_processes() if own else nullcontext():
+            _run(experiment, run, inputs, stop, slots, nodes, save, own=own)
     return run
 
 
 def _run(
-    experiment: Experiment, run: Run, inputs: StudyInputs, guard: StopConditions, places: Slots,
-    nodes: SharedStorage | None, *, own: bool,
+    experiment: Experiment, run: Run, inputs: StudyInputs, stop: StopSignal, slots: Slots,
+    nodes: SharedStorage | None, save: Save, *, own: bool,
 ) -> None:  # fmt: skip
     """The study proper, as the run's only writer."""
     started = time.monotonic()
-    environment = _note_environment(experiment, run, inputs, places)
-    record = StudyRecord(run, experiment)
+    environment = _note_environment(experiment, run, inputs, slots)
+    record = StudyRecord(run, experiment, save)
 
     def lost(what: str) -> None:
         _save_quickly(record)
@@ -81,30 +85,32 @@ def _run(
     watching = ExitStack()
     try:
         watching.enter_context(watching_ray(lost, own=own))
-        context, spent = gather_context(experiment, run, inputs, guard.check_signal)
+        context, spent = gather_context(experiment, run, inputs, stop.check)
         if spent and spent.extracted:
             environment.features = spent
-        study = Study(record, build_trainable(context), guard, places, nodes, inputs, spent)
-        environment.ended = study.tune()
-        study.retrain()
-    except StudyStopped as stop:
-        environment.ended = str(stop)
-        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stop
+        callbacks = study_callbacks(record, inputs, spent, slots.capacity, stop, nodes)
+        study = Study(record, build_trainable(context, slots.capacity.bundle), slots, callbacks)
+        with study.followed():
+            environment.ended = study.tune()
+            study.retrain()
+    except StudyStopped as stopped:
+        environment.ended = stopped.reason
+        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stopped
     finally:
         watching.close()
         environment.seconds = round(environment.seconds + time.monotonic() - started, 1)
         write_record(run.environment_file, environment)
         record.flush(force=True)
-        run.push()
+    save()  # raises where the last flush only noted a fault: no checkpoint goes before the record of it is put
     _remove_losers(run, record)
 
 
-def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, places: Slots) -> Environment:
+def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slots: Slots) -> Environment:
     """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
 
     Raises InputError when the images or the weights are not those of the run.
     """
-    environment = describe_environment(experiment, inputs, places())
+    environment = describe_environment(experiment, inputs, slots())
     before = read_environment(run)
     if not before.empty:
         images, weights, noted = environment.data.fingerprint, environment.weights, before.model_fields_set
@@ -130,34 +136,43 @@ class Study:
     """A study under way: the trials that are left, then winner and baseline with fresh seeds."""
 
     def __init__(
-        self, record: StudyRecord, trainable: type[tune.Trainable], guard: StopConditions, places: Slots,
-        nodes: SharedStorage | None, inputs: StudyInputs, spent: FeatureCost | None,
+        self, record: StudyRecord, trainable: type[tune.Trainable], slots: Slots, callbacks: Callbacks
     ) -> None:  # fmt: skip
-        train, test = len(inputs.split.train), len(inputs.images.test)
-        self.gauges = StudyGauges(record, train)
-        work = study_work(
-            record, test / train, test * spent.seconds / spent.extracted if spent and spent.extracted else 0.0
-        )
-        self.display = display_of(record, guard, work)
-        self.record, self.trainable, self.guard, self.places, self.nodes = record, trainable, guard, places, nodes
+        self.record, self.trainable, self.slots = record, trainable, slots
+        self.failures = RetrainingFailures()
+        self.callbacks = Callbacks([callbacks, self.failures])
         self.plan: list[Retraining] | None = None  # of the retrainings, once they have begun
-        self.failures: dict[str, str] = {}
-        self.left = 0
+        self.ended: Outcome = "failed"
 
-    def tune(self) -> str:
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Context of everything the study does: its callbacks are called with its end, in order or not."""
+        outcome: Outcome = "failed"
+        try:
+            yield
+            outcome = self.ended
+        except StudyStopped as stop:
+            outcome = stop.reason
+            raise
+        finally:
+            self.callbacks.study_ended(StudyEnd(outcome, self.record.best()))
+
+    def tune(self) -> Outcome:
         """Run trials and retrainings; returns why the trials ended. Raises StudyStopped at a signal."""
-        self.guard.started = time.monotonic()
+        self.ended = self._tune()
+        return self.ended
+
+    def _tune(self) -> Outcome:
         if self.record.finished >= self.record.experiment.search.trials and not self.record.with_status("interrupted"):
             return "trials"
-        search = StudySearch(self.record, self.places)
+        search = StudySearch(self.record, self.slots)
         try:
             say_phase(self.record.experiment, "search")
-            with self.display:
-                self._fit(ChainedSearch(search, self._retrainings, _import_scoring), self.display, search.deaths)
+            self._fit(ChainedSearch(search, self._retrainings, _import_scoring))
         except StudyStopped as stop:
-            if str(stop) in ("interrupted", "storage"):
+            if stop.reason in ("interrupted", "storage"):
                 raise
-            return str(stop)
+            return stop.reason
         finally:
             self.record.interrupt()
         return "space exhausted" if search.exhausted else "trials"
@@ -167,22 +182,15 @@ class Study:
         if self.plan is None:
             retrainings = self._retrainings()
             if retrainings.waiting:
-                self.gauges.clear()  # of trials that a budget ended
-                with self.display:
-                    self._fit(retrainings, self.display, {})
+                self._fit(retrainings)
         run, search = self.record.run, self.record.experiment.search
         if search.winner_seeds == 0:
             promote_trial(run, self.record)
         elif not already_retrained(run, self.plan or []):
-            note_winners(run, self.plan or [], self.failures, self.record.experiment.training.epochs)
-
-    def _fit(self, search: Searcher, display: Shown, deaths: dict[str, str]) -> None:
-        watch = Watch(self.guard, self.record, display, deaths, self.gauges, self.nodes)
-        _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), watch)
+            note_winners(run, self.plan or [], self.failures.reasons, self.record.experiment.training.epochs)
 
     def _retrainings(self) -> ListSearch:
         """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
-        self.guard.searching = False
         self.plan, run = planned_retrainings(self.record), self.record.run
         if not self.plan:
             waiting = lost_winner(run, self.record)
@@ -190,25 +198,22 @@ class Study:
             waiting = [] if already_retrained(run, self.plan) else [retraining.config() for retraining in self.plan]
         if waiting:
             run.remove(run.test_file.name)
-        self.left = len(waiting)
+        self.callbacks.search_ended(len(waiting))
         if waiting:
-            self.display.retrain(len(waiting))
-            self.display.update(force=True)  # the lines of the trials that have ended come first
             say_phase(self.record.experiment, "retraining", "winner and baseline with fresh seeds, then the test")
-        return ListSearch(waiting, self.places, self._on_end)
+        elif self.plan:
+            say_phase(self.record.experiment, "retraining", "kept: winner and baseline are those of before")
+        return ListSearch(waiting, self.slots)
 
-    def _on_end(self, name: str, failure: str | None) -> None:
-        self.left -= 1
-        if failure:
-            self.failures[name] = failure
-        outcome = f": failed, {failure}" if failure else ""
-        total = len(self.plan or ()) or 1
-        left = self.display.seconds_left()
-        remaining = "" if left is None else f" · about {duration(round(left))} left"
-        say(f"retrained {name} ({total - self.left}/{total}){outcome}{remaining}")
+    def _fit(self, search: Searcher) -> None:
+        adapter = TuneAdapter(self.record, self.callbacks)
+        try:
+            _fit(self.trainable, search, build_scheduler(self.record.experiment, self.record), adapter)
+        finally:
+            adapter.interrupt_live()
 
 
-def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, watch: Watch) -> None:
+def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, adapter: TuneAdapter) -> None:
     """Hand all of it to Ray Tune. Tune's own folder is scratch: nothing of ours lies in it."""
     with tempfile.TemporaryDirectory(prefix="cifake-ray-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
@@ -224,7 +229,7 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[watch],
+                callbacks=[adapter],
                 failure_config=tune.FailureConfig(max_failures=PROCESS_DEATHS),
             ),
         )

@@ -1,18 +1,22 @@
-"""What a study trains on, found before Ray is started. Light for models without a backbone: torch is not imported."""
+"""What a study trains on, found before Ray is started. Without pretrained weights torch is not imported."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train, train_duplicates
-from cifake_ray.data.audit.balance import unbalanced
+from cifake_ray.data.audit.balance import few_images, unbalanced
+from cifake_ray.data.audit.giveaways import giveaways_of
 from cifake_ray.data.images import remarks
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import BackboneModel, Experiment
-from cifake_ray.runs.run import LABELS, Run
+from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.run import Run
 
 if TYPE_CHECKING:
-    from cifake_ray.features import FeatureSpec
+    from cifake_ray.models.passes import FeatureSpec
     from cifake_ray.models.weights import Weights
 
 
@@ -32,11 +36,9 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
 
     With `run` the images are those that this run was made with, at `source` or wherever they are found.
     """
-    specs, weights = _backbone(experiment) if isinstance(experiment.model, BackboneModel) else ([], [])
+    specs, weights = _pretrained(experiment) if experiment.model.weight_names else ([], [])
     images = _load(experiment) if run is None else run_images(run, experiment, source)
     data = experiment.data
-    if data.leave_out and not images.cifake:
-        raise no_subjects(images.source)
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
     duplicates = train_duplicates(images)
     if duplicates.all():
@@ -47,16 +49,28 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     return StudyInputs(images, split, specs, weights, int(duplicates.sum()))
 
 
-def no_subjects(source: str) -> InputError:
-    """The refusal of `data.leave_out` for images that are not CIFAKE's."""
-    return InputError(f"data.leave_out: {source} is not CIFAKE, and only its file names tell subjects; remove the key")
-
-
 def warnings_of(images: ImageSet) -> list[str]:
-    """What a person should know before the first trial: what was left out or converted, a class that prevails."""
-    counts = {label: int((images.train.labels == code).sum()) for code, label in enumerate(LABELS)}
-    said = unbalanced("train", counts)
-    return [*remarks(images), *([f"warning: {said}"] if said else [])]
+    """What a person should know of images before the first trial.
+
+    That is: what was left out or converted, a class that prevails, a file format or size that tells the class.
+    """
+    train = images.train
+    said = [
+        unbalanced("train", _counts(train.labels)),
+        *giveaways_of(train.labels, train.table.formats, train.table.sizes),
+    ]
+    return [*remarks(images), *(f"warning: {one}" for one in said if one)]
+
+
+def small_parts(inputs: StudyInputs) -> list[str]:
+    """A warning when validation or test have so few images that their accuracies say little; else nothing."""
+    validation = inputs.images.train.labels[inputs.split.validation]
+    said = few_images({"validation": _counts(validation), "test": _counts(inputs.images.test.labels)})
+    return [f"warning: {said}"] if said else []
+
+
+def _counts(labels: np.ndarray) -> dict[str, int]:
+    return {label: int((labels == code).sum()) for code, label in enumerate(LABELS)}
 
 
 def _load(experiment: Experiment) -> ImageSet:
@@ -64,10 +78,11 @@ def _load(experiment: Experiment) -> ImageSet:
         return load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
 
 
-def _backbone(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":
+def _pretrained(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":
     """The feature sets that trials take, and all weights."""
-    from cifake_ray.features import backbone_weights, feature_specs
+    from cifake_ray.models.registry import family_of
 
+    family = family_of(experiment.model)
     with progress("downloading weights", "bytes") as update:
-        specs = feature_specs(experiment, progress=update)
-        return specs, list(dict.fromkeys(backbone_weights(experiment, progress=update).values()))
+        specs = family.passes(experiment, update)
+        return specs, list(dict.fromkeys(family.searched_weights(experiment, update).values()))

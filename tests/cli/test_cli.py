@@ -21,7 +21,9 @@ from safetensors.torch import save_file
 from cifake_ray import __version__, cli
 from cifake_ray.errors import Interrupted, WorkError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
-from cifake_ray.runs.run import Run, create_run, write_json, writing
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 
 EXPERIMENT = """
 name: small
@@ -220,6 +222,16 @@ def test_images_of_one_class_only_are_refused(
     assert not storage.exists()
 
 
+@pytest.mark.parametrize("verb", ["tune", "train"])
+def test_a_folder_that_is_not_divided_is_refused_before_anything_is_said_of_the_study(
+    call: Call, yaml_file: Path, storage: Path, tmp_path: Path, verb: str
+) -> None:
+    folder = write_images(tmp_path / "images") / "train"
+    ended = call(verb, yaml_file, "--storage", storage, "--data", folder)
+    refused(ended, "not divided into train and test")
+    assert len(ended.err.splitlines()) == 1
+
+
 def test_a_folder_without_a_readable_image_is_refused(
     call: Call, yaml_file: Path, storage: Path, tmp_path: Path
 ) -> None:
@@ -257,7 +269,7 @@ def test_a_name_that_is_no_folder_name_is_refused(call: Call, yaml_file: Path, s
 
 
 def test_a_run_that_another_process_writes_is_refused(call: Call, storage: Path, existing: Path) -> None:
-    with writing(Run(existing)):
+    with Run(existing).update():
         before = snapshot(storage)
         refused(call("tune", "--resume", "small", "--storage", storage), "another process is writing this run")
         assert snapshot(storage) == before
@@ -272,7 +284,7 @@ def test_resuming_takes_no_options_of_a_new_study(call: Call, storage: Path, exi
 
 def test_resuming_with_other_images_is_refused_and_writes_nothing(call: Call, storage: Path, existing: Path) -> None:
     write_json(Run(existing).environment_file, {"data": {"fingerprint": "0123456789abcdef"}})
-    with writing(Run(existing)):
+    with Run(existing).update():
         pass  # its lock is a file too
     before = snapshot(existing)
     ended = call("tune", "--resume", "small", "--storage", storage, "--data", "sample")

@@ -3,7 +3,7 @@
 import pytest
 
 from cifake_ray.cli.cluster import _job_row, _trial_row
-from cifake_ray.cli.show import fitting, from_left, print_rows, run_row
+from cifake_ray.cli.show import from_left, print_rows, run_row
 from cifake_ray.console import counted, percent
 from cifake_ray.jobs.watch import Job
 
@@ -65,14 +65,3 @@ def test_stopped_by_hand_and_stopped_early_are_two_words() -> None:
     assert _trial_row(trial, "val_accuracy") == {
         "trial": 1, "status": "stopped early", "epochs": 2, "best": "81.00 %", "settings": "lr 0.0035", "error": "",
     }  # fmt: skip
-
-
-def test_a_narrow_terminal_gets_the_columns_that_matter_most() -> None:
-    columns = ["study", "model", "role", "train %", "val %", "gap", "verdict", "test % [95 %]", "AUC", "gain, points"]
-    row = ["cnn-deep", "cnn-deep", "tuned", "99.31", "97.72", "1.59", "no over- or underfitting",
-           "97.83 [97.62, 98.03]", "0.9976", "+0.10 [+0.02, +0.18]"]  # fmt: skip
-    for width in (60, 80, 100, 200):
-        kept, rows = fitting(columns, [row], width)
-        assert {"study", "test % [95 %]", "gain, points"} <= set(kept)
-        assert sum(len(cell) + 3 for cell in rows[0]) <= max(width, 60)
-    assert fitting(columns, [row], 200)[0] == columns

@@ -31,7 +31,7 @@ def test_class_folders_alone_are_enough_to_evaluate_on(fake: str, real: str, tmp
     assert (loaded.kind, loaded.part) == ("folder", "all")
     assert loaded.images.labels.tolist() == [0, 0, 0, 1]
     assert np.array_equal(loaded.images.images[0], picture(0))
-    assert loaded.images.names[3].endswith("deeper/a.png")
+    assert loaded.images.table.names[3].endswith("deeper/a.png")
     assert "all images, 3 FAKE + 1 REAL" in loaded.summary()
 
 
@@ -51,7 +51,7 @@ def test_sample_and_parquet_and_zip_are_understood_too(
     assert load_labelled(str(write_parquet(files))).images.fingerprint == expected
     assert load_labelled(str(write_zip(files))).images.fingerprint == expected
     sample = load_labelled("sample")
-    assert (sample.generated, sample.part, len(sample.images)) == (True, "test", 500)
+    assert (sample.card.generated, sample.part, len(sample.images)) == (True, "test", 500)
 
 
 def test_pictures_of_other_sizes_are_resized_and_that_is_said(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_zip_of_class_folders_below_others_is_labelled(tmp_path: Path) -> None:
         archive.writestr("set/car/0_real/a.png", encode(picture(0), "PNG"))
         archive.writestr("set/car/1_fake/a.png", encode(picture(1), "PNG"))
     loaded = load_labelled(str(tmp_path / "other.zip"))
-    assert loaded.images.names.tolist() == ["set/car/a.png", "set/car/a.png"]
+    assert loaded.images.table.names.tolist() == ["set/car/a.png", "set/car/a.png"]

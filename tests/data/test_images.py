@@ -25,7 +25,7 @@ def test_folder_and_parquet_of_the_same_images_are_the_same_set(
     assert (folder.kind, parquet.kind) == ("folder", "parquet")
     for part in ("train", "test"):
         assert np.array_equal(getattr(folder, part).images, getattr(parquet, part).images)
-        assert np.array_equal(getattr(folder, part).names, getattr(parquet, part).names)
+        assert np.array_equal(getattr(folder, part).table.names, getattr(parquet, part).table.names)
 
 
 def test_images_come_in_order_of_label_and_name_as_uint8(files: Files, write_folder: Write) -> None:
@@ -33,7 +33,7 @@ def test_images_come_in_order_of_label_and_name_as_uint8(files: Files, write_fol
     assert train.images.dtype == np.uint8
     assert train.images.shape == (120, 32, 32, 3)
     assert train.labels.tolist() == [0] * 60 + [1] * 60
-    assert train.names[:60].tolist() == sorted(files["train", "FAKE"])
+    assert train.table.names[:60].tolist() == sorted(files["train", "FAKE"])
 
 
 def test_fingerprint_depends_on_pixels_and_labels_but_not_on_names(files: Files, write_folder: Write) -> None:
@@ -131,7 +131,6 @@ def test_limit_is_a_stratified_set_of_its_own(files: Files, write_folder: Write)
     whole, limited, again = load_images(source), load_images(source, limit=60), load_images(source, limit=60)
     assert (len(limited.train), len(limited.test)) == (60, 20)
     assert np.bincount(limited.train.labels).tolist() == [30, 30]
-    assert sum(" (2)" in name for name in limited.train.names.tolist()) == 20
     assert limited.fingerprint == again.fingerprint != whole.fingerprint
     assert limited.path != whole.path
 

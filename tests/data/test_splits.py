@@ -1,11 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cifake_ray.data import ImageSet, Part, split_train, train_duplicates
+from cifake_ray.data.datasets import cifake, generic
+from cifake_ray.data.datasets.card import Card
+from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.data.splits import _choose_validation
-from cifake_ray.data.stratify import choose_stratified, copies_of, quotas, subjects_of
+from cifake_ray.data.stratify import choose_stratified, copies_of, quotas
+from cifake_ray.data.table import facts_of, make_table
 from cifake_ray.errors import InputError
 
 
@@ -17,7 +22,12 @@ def part_of(count: int, seed: int = 0, copies: int = 0) -> Part:
     images[half - copies : half] = images[:copies]
     subjects = [("", *(f" ({k})" for k in range(2, 11)))[i % 10] for i in range(half)]
     names = np.array([f"{i:04d}{subject}.jpg" for i, subject in enumerate(subjects)] * 2)
-    return Part(images, np.repeat(np.array([0, 1], np.uint8), half), names, "")
+    return as_part(images, np.repeat(np.array([0, 1], np.uint8), half), names, cifake.CARD)
+
+
+def as_part(images: np.ndarray, labels: np.ndarray, names: np.ndarray, card: Card) -> Part:
+    table = make_table("train", labels, names, facts_of(images)).with_groups(card)
+    return Part(table, ArrayPixels(images), "", card)
 
 
 def test_split_holds_each_image_once_and_in_order() -> None:
@@ -31,22 +41,26 @@ def test_split_has_every_label_and_subject_in_proportion() -> None:
     part = part_of(1000)
     validation = split_train(part, 0.2, 0).validation
     assert np.bincount(part.labels[validation]).tolist() == [100, 100]
-    assert np.bincount(subjects_of(part.names[validation]))[1:].tolist() == [20] * 10
+    assert np.bincount(part.table.groups["subject"][validation]).tolist() == [20] * 10
 
 
 def test_subjects_left_out_neither_train_nor_validate_and_move_no_other_image() -> None:
     part = part_of(1000)
     whole, split = split_train(part, 0.2, 0), split_train(part, 0.2, 0, ("bird", "ship"))
     for all_of_it, kept in ((whole.train, split.train), (whole.validation, split.validation)):
-        assert kept.tolist() == [i for i in all_of_it if subjects_of(part.names[i : i + 1])[0] not in (3, 9)]
+        assert kept.tolist() == [i for i in all_of_it if part.table.groups["subject"][i] not in (2, 8)]
     assert len(split.train) + len(split.validation) == 800
 
 
 def test_leaving_out_a_subject_that_no_name_tells_is_refused() -> None:
     part = part_of(40)
-    unnamed = Part(part.images, part.labels, np.array(["x.jpg"] * 40), "")
-    with pytest.raises(InputError, match=r"leave_out: no train image is of bird by its name"):
+    unnamed = as_part(part.images, part.labels, np.array(["x.jpg"] * 40), cifake.CARD)
+    with pytest.raises(InputError, match=r"leave_out: the names of the 40 images tell no subject"):
         split_train(unnamed, 0.2, 0, ("bird",))
+    with pytest.raises(InputError, match=r"leave_out: no subject birt in CIFAKE; did you mean bird"):
+        split_train(part, 0.2, 0, ("birt",))
+    with pytest.raises(InputError, match=r"leave_out: the subjects of these images are not known"):
+        split_train(replace(part, card=generic.CARD), 0.2, 0, ("bird",))
 
 
 def test_split_keeps_copies_on_one_side_and_the_fraction() -> None:
@@ -80,15 +94,13 @@ def test_split_without_a_class_on_one_side_is_refused() -> None:
 
 def test_subject_is_read_from_cifake_names_only() -> None:
     names = ["0001 (3).jpg", "0001.jpg", "9 (10).png", "IMG (4).jpg", "1 (57).jpg", "1 (0).jpg", "portrait.jpg"]
-    assert subjects_of(np.array(names)).tolist() == [3, 1, 10, 1, 1, 1, 1]
+    assert cifake.CARD.codes(np.array(names))["subject"].tolist() == [2, 0, 9, 0, 0, 0, 0]
+    assert not generic.CARD.codes(np.array(names))
 
 
-def test_copies_are_found_even_when_their_hashes_collide(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = part_of(100, copies=10).images
+def test_copies_have_the_position_of_the_first_of_them() -> None:
     expected = np.concatenate([np.arange(40), np.arange(10), np.arange(50, 100)])
-    assert np.array_equal(copies_of(images), expected)
-    monkeypatch.setattr("cifake_ray.data.stratify.row_hashes", lambda rows: np.zeros(len(rows), np.uint64))
-    assert np.array_equal(copies_of(images), expected)
+    assert np.array_equal(copies_of(part_of(100, copies=10).table.digests), expected)
 
 
 def test_quotas_share_out_the_whole() -> None:
@@ -98,14 +110,23 @@ def test_quotas_share_out_the_whole() -> None:
 
 def test_subset_of_an_uneven_set_keeps_both_classes() -> None:
     labels = np.repeat(np.array([0, 1], np.uint8), [1000, 3])
-    chosen = choose_stratified(labels, np.array(["a.jpg"] * 1003), 20)
+    chosen = choose_stratified(labels, {}, 20)
     assert len(chosen) == 20
     assert np.bincount(labels[chosen]).tolist() == [19, 1]
 
 
+def test_subset_keeps_every_group_in_proportion() -> None:
+    part = part_of(1000)
+    chosen = choose_stratified(part.labels, part.table.groups, 200)
+    assert np.bincount(part.labels[chosen]).tolist() == [100, 100]
+    assert np.bincount(part.table.groups["subject"][chosen]).tolist() == [20] * 10
+
+
 def test_test_images_that_train_holds_are_marked() -> None:
     train, test = part_of(100, seed=0), part_of(40, seed=1)
-    images = ImageSet("folder", "folder", train, test, "", (), {}, Path(), generated=False, cifake=False)
+    images = ImageSet("folder", "folder", train, test, "", (), {}, Path(), generic.CARD)
     assert not train_duplicates(images).any()
-    test.images[[2, 5]] = train.images[[50, 1]]
-    assert np.flatnonzero(train_duplicates(images)).tolist() == [2, 5]
+    pixels = test.images.copy()
+    pixels[[2, 5]] = train.images[[50, 1]]
+    again = as_part(pixels, test.labels, test.table.names, cifake.CARD)
+    assert np.flatnonzero(train_duplicates(replace(images, test=again))).tolist() == [2, 5]

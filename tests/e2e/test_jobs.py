@@ -122,7 +122,7 @@ def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no
 
     printed = shell("submit", "--resume", "long", "--storage", storage, "--trials", "4", "--follow")
     assert "trial 3 completed" in printed
-    assert "NOT CIFAKE" in printed  # the closing lines
+    assert "results say nothing about CIFAKE" in printed  # the closing lines
     assert "cifake-ray-progress" not in printed
     trials, curves = (pd.read_csv(run / name) for name in ("trials.csv", "curves.csv"))
     assert trials["trial_id"].tolist() == list(range(4))

@@ -15,7 +15,8 @@ import pytest
 import torch
 from ray.cluster_utils import Cluster
 
-from cifake_ray.runs.run import find_run, run_at
+from cifake_ray.runs.names import find_run
+from cifake_ray.runs.run import run_at
 from tests.e2e.conftest import start
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]

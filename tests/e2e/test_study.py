@@ -23,7 +23,8 @@ from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
 from cifake_ray.evaluation.scores import results_fault
-from cifake_ray.runs.run import CURVE_COLUMNS, Run, trial_columns
+from cifake_ray.runs.columns import CURVE_COLUMNS, trial_columns
+from cifake_ray.runs.run import Run
 from tests.e2e.conftest import Command
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import load_experiment
+from cifake_ray.ray_private import logs_folder
 from cifake_ray.reporting.dashboard import dashboard_server
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.request import StudyRequest, run_study
@@ -55,7 +55,7 @@ def ask(url: str, data: bytes | None = None) -> Any:
 
 
 def test_a_study_is_in_its_workers_logs_and_in_the_dashboard_which_leaves_its_journal_alone(run: Run, url: str) -> None:
-    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    logs = Path(logs_folder())
     lines = [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
     for number in range(3):
         assert any(line.startswith(f"trial {number} epoch 3/3: validation accuracy ") for line in lines)

@@ -12,8 +12,10 @@ import pytest
 from cifake_ray.data import load_images, split_train
 from cifake_ray.evaluation.scores import score_winners
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import ensure_features, feature_specs
-from cifake_ray.runs.run import Run, create_run
+from cifake_ray.features import ensure_features
+from cifake_ray.models.registry import family_of
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, note_winners
 from cifake_ray.tuning.trial.context import TrialContext
 from cifake_ray.tuning.trial.loop import run_trial
@@ -48,15 +50,17 @@ class Made:
 
 
 def make_run(folder: Path, model: dict[str, Any], seeds: Sequence[int] = (1, 2, 3)) -> Run:
-    """Winner (another head) and baseline, an epoch each with every seed, on 200 images of the sample."""
+    """Winner (another head) and baseline, an epoch each with every seed, on 100 images; 100 are for validation."""
     experiment = Experiment.model_validate(
         {"name": model["kind"], "model": model, "training": {"epochs": 1, "batch_size": 16, "precision": "fp32"},
-         "search_space": {"head_width": {"type": "int", "low": 8, "high": 16}}, "data": {"limit": 200}}
+         "search_space": {"head_width": {"type": "int", "low": 8, "high": 16}},
+         "data": {"limit": 200, "val_fraction": 0.5}}
     )  # fmt: skip
     run = create_run(folder, experiment.name, experiment)
     images = load_images("sample", limit=200)
-    features = {spec.key: ensure_features(images.train, spec) for spec in feature_specs(experiment)}
-    context = TrialContext(experiment, run, images.path, split_train(images.train, 0.2, 0), features)
+    specs = family_of(experiment.model).passes(experiment)
+    features = {spec.key: ensure_features(images.train, spec) for spec in specs}
+    context = TrialContext(experiment, run, images.path, split_train(images.train, 0.5, 0), features)
     about = {"fingerprint": images.fingerprint, "generated": True}
     run.environment_file.write_text(json.dumps({"data": about}))
     roles = (("tuned", 3, {"head_width": 12}), ("baseline", 0, {"head_width": 8}))

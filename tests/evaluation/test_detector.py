@@ -21,12 +21,14 @@ from cifake_ray.detector.load import describe_detector, load_detector, parameter
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.experiment import BackboneModel, CnnModel
+from cifake_ray.experiment.families.cnn import CnnModel
+from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.head import Head
-from cifake_ray.models.registry import build_network, starting_weights
+from cifake_ray.models.registry import family_of
 from cifake_ray.models.weights import resolve_weights
 from cifake_ray.runs.run import Run
+from cifake_ray.training.extract import extract_shard
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 CopyOf = Callable[..., Run]
@@ -36,17 +38,17 @@ WITNESS = Path(__file__).parent.parent / "runs" / "v0.1" / "finished"
 def cnn_detector() -> Detector:
     torch.manual_seed(0)
     model = CnnModel(channels=4, head_width=8)
-    return Detector(model, build_network(model), None)
+    return Detector(model, family_of(model).build(model))
 
 
 def resnet_detector() -> Detector:
     """A head that is far from its initial values, on two statistics of the stem."""
     torch.manual_seed(0)
     model = BackboneModel(weights="random", image_size=32, stages=("stem",), head_width=8)
-    head = build_network(model)
+    head = family_of(model).build(model)
     assert isinstance(head, Head)
     head.standardise_by(torch.rand(50, 128))
-    return Detector(model, head, resolve_weights("resnet50", "random", ["stem"]))
+    return Detector(model, head, [resolve_weights("resnet50", "random", ["stem"])])
 
 
 def views_detector() -> Detector:
@@ -54,14 +56,14 @@ def views_detector() -> Detector:
     torch.manual_seed(0)
     sizes, views = (32, 40), ("identity", "flip-left1")
     model = BackboneModel(weights="random", image_size=sizes, stages=("stem",), views=views, head_width=8)
-    return Detector(model, build_network(model), resolve_weights("resnet50", "random", ["stem"]))
+    return Detector(model, family_of(model).build(model), [resolve_weights("resnet50", "random", ["stem"])])
 
 
 def fine_tuned_detector() -> Detector:
     torch.manual_seed(0)
     tree = {"kind": "resnet18", "weights": "random", "image_size": 32, "stages": ["stem"], "trainable": "all"}
     model = BackboneModel.model_validate(tree | {"views": ["identity", "flip"]})
-    return Detector(model, build_network(model, starting_weights(model)), starting_weights(model))
+    return Detector(model, family_of(model).start(model), family_of(model).weights(model))
 
 
 DETECTORS = {
@@ -112,6 +114,24 @@ def test_cached_features_and_extraction_give_the_same_predictions(kind: str) -> 
     np.testing.assert_array_equal(detector.p_fake_of_part(images.test), cached)
 
 
+def test_sizes_of_unlike_batches_take_no_more_images_at_once_and_give_the_same_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    detector = views_detector()  # batches of 128 images at 32 px and of 81 at 40 px, whose common multiple is 10,368
+    images = np.random.default_rng(1).integers(0, 256, (350, 32, 32, 3), dtype=np.uint8)
+    together, taken = detector.p_fake(images), list[int]()
+
+    def extract(pixels: np.ndarray, *arguments: Any, **options: Any) -> dict[str, np.ndarray]:
+        taken.append(len(pixels))
+        return extract_shard(pixels, *arguments, **options)
+
+    monkeypatch.setattr("cifake_ray.detector.module.EVALUATION_BATCH", 100)
+    monkeypatch.setattr("cifake_ray.detector.module.extract_shard", extract)
+    np.testing.assert_allclose(detector.p_fake(images), together, rtol=1e-6)
+    assert max(taken) == 128
+    assert sum(taken) == 4 * len(images)
+
+
 def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -> None:
     detector = resnet_detector()
     save_detector(detector, tmp_path / "best", describe_detector(detector).model_copy(update={"seed": 2}))
@@ -143,7 +163,7 @@ def test_the_backbone_is_built_once_and_no_thread_setting_changes(monkeypatch: p
         built.append(arguments)
         return build_backbone(*arguments)
 
-    monkeypatch.setattr("cifake_ray.detector.module.build_backbone", build)
+    monkeypatch.setattr("cifake_ray.models.families.torchvision.build_backbone", build)
     detector, threads = resnet_detector(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -316,7 +336,7 @@ def test_predict_takes_png_and_jpeg_and_says_what_was_converted(trained: Run, tm
     assert results[0]["p_fake"] == pytest.approx(exact, abs=1e-5)
     for result in results:
         assert result["label"] == ("FAKE" if result["p_fake"] > 0.5 else "REAL")
-        assert "the detector was trained on the synthetic sample, not on CIFAKE" in result["remarks"]
+        assert "the detector was trained on the synthetic sample; results say nothing about CIFAKE" in result["remarks"]
     own = [[remark for remark in result["remarks"] if "trained on" not in remark] for result in results]
     assert own[:2] == [[], []]
     assert "resized" in own[2][0]

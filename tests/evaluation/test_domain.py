@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import load_images, split_train
-from cifake_ray.detector.domain import describe_domain, judge_domain, properties
+from cifake_ray.detector.domain import NEEDED, count_domain, describe_domain, judge_domain, properties
 from cifake_ray.runs.records import Domain
 
 
@@ -60,3 +60,32 @@ def test_without_statistics_nothing_is_known() -> None:
 def test_properties_are_numbers_for_images_without_any_detail() -> None:
     black_and_white = np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)])
     assert np.isfinite(properties(black_and_white)).all()
+
+
+def test_too_few_validation_images_tell_nothing_and_say_how_many_are_needed(
+    images: tuple[np.ndarray, np.ndarray],
+) -> None:
+    validation, test = images
+    assert NEEDED == 100
+    for few in (1, 3, 99):
+        judged = judge_domain(describe_domain(validation[:few], 32), test, [(32, 32)] * len(test))
+        assert {one.domain for one in judged} == {"unknown"}
+        assert judged[0].score is None
+        assert judged[0].reason is not None
+        assert f"{few} validation images, and 100 are needed" in judged[0].reason
+    assert judge_domain(describe_domain(validation[:100], 32), test[:1], [(32, 32)])[0].domain != "unknown"
+
+
+def test_counts_are_those_of_each_picture_judged_alone(images: tuple[np.ndarray, np.ndarray]) -> None:
+    validation, _ = images
+    domain, many = describe_domain(validation, 32), np.concatenate([validation] * 4)
+    assert len(many) > 1024
+    counted = count_domain(domain, many, [(32, 32)] * len(many))
+    judged = judge_domain(domain, many, [(32, 32)] * len(many))
+    assert counted.outside == sum(one.domain == "outside" for one in judged)
+    assert counted.inside + counted.outside == len(many)
+    strange = count_domain(domain, validation, [(300, 200)] * len(validation))
+    assert strange.reason == "300 x 200 px; the model knows images of 32 px"
+    assert count_domain(None, validation[:2], [(32, 32)] * 2).as_json() == {
+        "inside": 0, "outside": 0, "unknown": 2, "reason": None
+    }  # fmt: skip

@@ -13,7 +13,7 @@ from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector
 from cifake_ray.evaluation.errors import SIDE, explain_run, most_wrong, overlay
 from cifake_ray.evaluation.saliency import class_activation_maps
-from cifake_ray.experiment import CnnModel
+from cifake_ray.experiment.families.cnn import CnnModel
 from cifake_ray.runs.run import Run
 
 CopyOf = Callable[..., Run]
@@ -67,7 +67,7 @@ def test_the_map_of_a_network_that_looks_at_one_corner_lights_that_corner() -> N
 
     image = np.full((1, 32, 32, 3), 128, np.uint8)
     image[:, :8, :8] = 255
-    maps = class_activation_maps(Detector(CnnModel(), Corner(), None), image, np.array([False]))[0]
+    maps = class_activation_maps(Detector(CnnModel(), Corner()), image, np.array([False]))[0]
     assert maps[:8, :8].min() == pytest.approx(1.0)
     assert maps[8:, 8:].max() < 0.05
 

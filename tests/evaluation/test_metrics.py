@@ -5,10 +5,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation import metrics
 from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.runs.records import Interval
-from cifake_ray.stats.classification import expected_calibration_error
 
 KEYS = ("accuracy", "balanced_accuracy", "auc", "f1_fake", "ece")
 
@@ -38,42 +36,6 @@ def test_metrics_worked_out_by_hand() -> None:
     assert mean.accuracy.value == pytest.approx(3 / 5)
     assert mean.f1_fake.value == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))  # 2 found, 1 wrong alarm, 1 missed
     assert mean.auc.value == pytest.approx((2 + 1.5 + 1) / 6)  # wins of each FAKE over the REAL; a tie is half
-
-
-def test_every_resample_has_the_weighted_auc_f1_and_ece_of_scikit_learn() -> None:
-    labels, p_fake = predictions(200, decimals=1)
-    draws = metrics._resample(labels, p_fake)
-    weights = np.concatenate(list(metrics._poisson_weights(len(labels))))
-    assert len(weights) == metrics.RESAMPLES
-    for row in (0, 49, 50, 999):
-        weight, fake = weights[row], labels == 0
-        assert draws["auc"][row] == pytest.approx(roc_auc_score(fake, p_fake, sample_weight=weight), rel=1e-5)
-        assert draws["f1_fake"][row] == pytest.approx(f1_score(fake, p_fake > 0.5, sample_weight=weight), rel=1e-5)
-        balanced = balanced_accuracy_score(fake, p_fake > 0.5, sample_weight=weight)
-        assert draws["balanced_accuracy"][row] == pytest.approx(balanced, rel=1e-5)
-        repeated = np.repeat(np.arange(len(labels)), weight.astype(int))
-        expected = expected_calibration_error(labels[repeated], p_fake[repeated])
-        assert draws["ece"][row] == pytest.approx(expected, abs=1e-6)
-
-
-def test_ece_of_constructed_bins() -> None:
-    labels = np.zeros(10, np.uint8)
-    labels[8:] = 1  # with confidence 0.9, eight of ten are right: a gap of 0.1
-    assert expected_calibration_error(labels, np.full(10, 0.9)) == pytest.approx(0.1)
-    assert expected_calibration_error(1 - labels, np.full(10, 0.1)) == pytest.approx(0.1)  # the same, said of REAL
-    sure = np.where(labels == 0, 1.0, 0.0)
-    assert expected_calibration_error(labels, sure) == 0
-    assert expected_calibration_error(labels, 1 - sure) == 1
-    two_bins = np.array([0.9] * 10 + [0.6] * 10)  # and half of ten right at 0.6: a gap of 0.1 too, in another bin
-    both = np.concatenate([labels, np.array([0] * 5 + [1] * 5, np.uint8)])
-    assert expected_calibration_error(both, two_bins) == pytest.approx(0.1)
-
-
-def test_gaps_of_opposite_sign_cancel_within_a_bin_and_add_up_between_bins() -> None:
-    over, under = [0.99] * 10, [0.76] * 10
-    labels = np.array([0] * 9 + [1] + [0] * 10, np.uint8)  # 90 % right at 0.99, 100 % right at 0.76
-    assert expected_calibration_error(labels, np.array(over + under)) == pytest.approx((0.09 + 0.24) / 2)
-    assert expected_calibration_error(labels, np.array([0.95] * 20)) == pytest.approx(0.0)
 
 
 def test_intervals_contain_their_value() -> None:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import Part, load_images
+from cifake_ray.data.datasets.cifake import CARD
+from cifake_ray.data.pixels import ArrayPixels
+from cifake_ray.data.table import facts_of, make_table
 from cifake_ray.detector.load import load_detector
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.evaluate import note_evaluation
@@ -67,7 +70,9 @@ def test_two_folders_of_one_name_are_noted_apart(copy_of: CopyOf) -> None:
 
 def test_subjects_left_out_are_scored_apart() -> None:
     names = np.array(["0001.jpg", "0001 (3).jpg", "0002 (3).jpg", "0001 (9).jpg"])
-    part = Part(np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 0, 1, 1], np.uint8), names, "")
+    pixels = np.zeros((4, 32, 32, 3), np.uint8)
+    table = make_table("test", np.array([0, 0, 1, 1], np.uint8), names, facts_of(pixels)).with_groups(CARD)
+    part = Part(table, ArrayPixels(pixels), "", CARD)
     left_out, seen = _by_subject(part, np.array([0.9, 0.1, 0.1, 0.2]), ("bird",))
     assert (left_out.kind, left_out.images, left_out.accuracy.value) == ("left out", 2, 0.5)
     assert (seen.kind, seen.images, seen.accuracy.value) == ("seen", 2, 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cifake_ray.cli.show import print_evaluation
 from cifake_ray.data import load_images
 from cifake_ray.detector.load import load_detector
 from cifake_ray.errors import InputError
@@ -15,11 +16,14 @@ from cifake_ray.evaluation import scores
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.evaluation.scores import score_winners
-from cifake_ray.experiment import BackboneModel, CnnModel
-from cifake_ray.models.registry import build_network, count_parameters
+from cifake_ray.experiment.families.cnn import CnnModel
+from cifake_ray.experiment.families.torchvision import BackboneModel
+from cifake_ray.models.network import count_parameters
+from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
-from cifake_ray.runs.files import write_record
-from cifake_ray.runs.run import Run, write_bytes, writing
+from cifake_ray.runs.files import write_bytes
+from cifake_ray.runs.records.store import write_record
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
 CopyOf = Callable[..., Run]
@@ -79,7 +83,7 @@ def test_parameters_and_weights_are_named(copy_of: CopyOf) -> None:
     ):
         run = copy_of(kind, scored=True)
         tuned = json.loads(run.test_file.read_text())["winners"][0]
-        assert tuned["params_trained"] == count_parameters(build_network(model))
+        assert tuned["params_trained"] == count_parameters(family_of(model).build(model))
         assert tuned["params_total"] == tuned["params_trained"] + frozen
         assert tuned["weights"] == weights
 
@@ -92,7 +96,7 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
     assert set(arrays) == {"labels", "names", "duplicate", *roles}
     images = load_images("sample", limit=200)
     assert np.array_equal(arrays["labels"], images.test.labels)
-    assert np.array_equal(arrays["names"], images.test.names)
+    assert np.array_equal(arrays["names"], images.test.table.names)
     assert not arrays["duplicate"].any()
     for winner in test["winners"]:
         p_fake = [arrays[f"{winner['role']}_{seed}"] for seed in (1, 2, 3)]
@@ -197,7 +201,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
 
 def test_scoring_waits_for_no_other_writer(copy_of: CopyOf) -> None:
     run = copy_of("cnn")
-    with writing(run), pytest.raises(InputError, match="another process is writing this run"):
+    with run.update(), pytest.raises(InputError, match="another process is writing this run"):
         score_winners(run)
     assert not run.test_file.exists()
 
@@ -288,6 +292,26 @@ def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_traine
     assert result.at_threshold.images == 20
     assert result.test.accuracy != result.test_dedup.accuracy
     assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result.at_threshold.as_json()
+
+
+def test_evaluate_says_how_many_other_images_are_outside_what_the_model_knows(
+    scored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 48, 64, 3), dtype=np.uint8)
+    folder = write_folder(tmp_path / "large", pixels[:10], pixels)
+    result = evaluate_run(scored, str(folder))
+    reason = "64 x 48 px; the model knows images of 32 px"
+    assert result.domain.as_json() == {"inside": 0, "outside": 20, "unknown": 0, "reason": reason}
+    print_evaluation(result)
+    said = capsys.readouterr().out
+    assert (
+        f"20 of 20 are outside what the model knows, and its answer to them means nothing; most often: {reason}" in said
+    )
+    note = json.loads((scored.best / "model.json").read_text())
+    note["domain"]["images"] = 3
+    (scored.best / "model.json").write_text(json.dumps(note))
+    print_evaluation(evaluate_run(scored, str(folder)))
+    assert "domain unknown: the model has 3 validation images, and 100 are needed" in capsys.readouterr().out
 
 
 def test_evaluate_on_nothing_but_copies_is_refused(copy_of: CopyOf, tmp_path: Path) -> None:

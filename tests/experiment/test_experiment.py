@@ -80,7 +80,7 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("training.epochs=2.5", r"training\.epochs: .*integer"),
         ("training.epochs=0", r"training\.epochs: .*greater"),
         ("search_space.lr.lo=3", r"search_space\.lr\.lo: unknown key; did you mean low"),
-        ("search_space.lr={type: float, lo: 1.0e-4, high: 1}", r"lr\.lo: unknown key; did you mean low.*and 1 more"),
+        ("search_space.lr={type: float, lo: 1.0e-4, high: 1}", r"lr\.lo: .* low\?; .*lr\.low: .*missing"),
         ("search_space.lr.low=3", "low 3 is above high 0.01; swap them"),
         ("search_space.lr.step=0.1", "log and step cannot be combined"),
         ("search_space.lr.low=0", "low > 0"),
@@ -209,3 +209,19 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         load_experiment(tmp_path / "nothing.yaml")
     with pytest.raises(InputError, match="cannot be read"):
         load_experiment(tmp_path)
+
+
+def test_a_suggestion_leaves_out_keys_that_the_file_has_beside_the_unknown_one(tmp_path: Path) -> None:
+    text = CNN.replace("log: true", "lgo: true")
+    assert text != CNN
+    with pytest.raises(InputError, match=r"search_space\.lr\.lgo: unknown key; did you mean log\?$"):
+        load(tmp_path, text)
+
+
+def test_three_faults_are_explained_and_the_others_counted(tmp_path: Path) -> None:
+    wrong = ["training.epochs=0", "training.batch_size=0", "data.limit=3"]
+    with pytest.raises(InputError, match=r"training\.epochs.*; training\.batch_size.*; data\.limit") as refused:
+        load(tmp_path, CNN, *wrong)
+    assert "more" not in str(refused.value)
+    with pytest.raises(InputError, match=r"; and 1 more$"):
+        load(tmp_path, CNN, *wrong, "search.trials=0")

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet50
 
-from cifake_ray.features import FeatureSpec
+from cifake_ray.models.families.torchvision import TorchvisionSpec
+from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import Weights, expected_shapes, inspect_weights
 
 
@@ -36,9 +37,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 
 @pytest.fixture(scope="session")
 def spec(weights: Weights) -> FeatureSpec:
-    return FeatureSpec(weights, 32, "layer1")
+    return TorchvisionSpec(weights, 32, "layer1")
 
 
 @pytest.fixture(scope="session")
 def stem(weights: Weights) -> FeatureSpec:
-    return FeatureSpec(weights, 32, "stem")
+    return TorchvisionSpec(weights, 32, "stem")

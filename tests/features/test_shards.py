@@ -9,10 +9,11 @@ import ray
 import torch
 
 from cifake_ray.errors import WorkError
-from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_shards, ray_shards
+from cifake_ray.features import FeatureSet, ensure_features, local_shards, ray_shards
 from cifake_ray.features import shards as shards_module
 from cifake_ray.features.shards import Extraction, _tasks_at_once
 from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.passes import FeatureSpec
 
 
 def joined(features: FeatureSet, names: list[str]) -> np.ndarray:

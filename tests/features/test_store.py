@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.features import FeatureSet, FeatureSpec, ensure_features, local_shards
+from cifake_ray.features import FeatureSet, ensure_features, local_shards
 from cifake_ray.features.shards import Extraction, ShardResult
 from cifake_ray.features.store import shard_bounds
 from cifake_ray.models.backbone import build_backbone
+from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import random_weights
 from cifake_ray.storage import cache
 from cifake_ray.training.extract import extract_shard
@@ -121,7 +122,7 @@ def test_deeper_stage_asked_for_later_extracts_that_stage_alone(
 
 def test_another_statistic_asked_for_later_is_extracted_alone(part: Any, stem: FeatureSpec) -> None:
     run(part, stem)
-    features, recorder = run(part, replace(stem, more=("stem.max",)))
+    features, recorder = run(part, replace(stem, taken=("stem.max",)))
     assert recorder.columns == ("stem.max",)
     assert joined(features, ["stem.max", "stem.mean"]).shape == (200, 128)
 

@@ -11,9 +11,10 @@ from torchvision.models import ResNet, get_model
 from torchvision.transforms.functional import normalize
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment.backbones import BackboneKind, stages_of, taps_of, up_to
+from cifake_ray.experiment.families.stages import TABLE, BackboneKind, stages_of, taps_of, up_to
 from cifake_ray.models.backbone import build_backbone, cut_network, normalise_imagenet
 from cifake_ray.models.pooling import pool_map
+from cifake_ray.models.stage_table import stage_table
 from cifake_ray.models.weights import random_weights, resolve_weights
 
 COLUMNS = ["stem.mean", "stem.std", "layer1.mean", "layer1.std"]
@@ -121,6 +122,10 @@ def test_weights_with_nan_are_refused(tmp_path: Path, full_network: ResNet) -> N
     torch.save(state, tmp_path / "nan.pth")
     with pytest.raises(InputError, match=r"conv1\.weight holds NaN"):
         build_backbone(resolve_weights("resnet50", str(tmp_path / "nan.pth"), ["stem"]), "stem")
+
+
+def test_the_table_of_stages_is_what_torchvision_has() -> None:
+    assert TABLE.read_text() == stage_table(), "run `python -m cifake_ray.models.stage_table`"
 
 
 @pytest.mark.parametrize("kind", get_args(BackboneKind))

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifake_ray.experiment import BackboneModel, Training
+from cifake_ray.experiment import Training
+from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.finetune import FineTuned
-from cifake_ray.models.registry import build_network, count_parameters, preparation, starting_weights
+from cifake_ray.models.network import count_parameters
+from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, fit
 from cifake_ray.training.optimizer import build_optimizer
@@ -28,9 +30,10 @@ def fit_of(model: BackboneModel, folder: Path | None = None, **training: Any) ->
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (48, 32, 32, 3), generator=generator, dtype=torch.uint8)
     rows = torch.arange(48)
-    data = TrainingSet(ImageInputs(images, model.views), (rows % 2).float(), rows[:32], rows[32:], preparation(model))
+    inputs, prepare = ImageInputs(images, model.views), family_of(model).prepare(model)
+    data = TrainingSet(inputs, (rows % 2).float(), rows[:32], rows[32:], prepare)
     torch.manual_seed(0)
-    network = build_network(model, starting_weights(model))
+    network = family_of(model).start(model)
     standardise(network, data)
     settings = {"epochs": 2, "batch_size": 16, "precision": "fp32", "augment": ["flip", "crop"]} | training
     return Fit(network, data, Training.model_validate(settings), folder=folder)
@@ -88,7 +91,7 @@ def test_the_head_begins_with_features_of_mean_zero_and_deviation_one() -> None:
 def test_every_family_takes_a_training_step() -> None:
     for kind, stages in (("convnext_tiny", ("features.1",)), ("mobilenet_v3_small", ("features.0", "features.2"))):
         model = model_of(kind=kind, stages=stages, trainable="all", pool=("mean", "std", "max", "grid2", "corr"))
-        network = build_network(model, starting_weights(model))
-        network(preparation(model)(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8))).sum().backward()
+        network, prepare = family_of(model).start(model), family_of(model).prepare(model)
+        network(prepare(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8))).sum().backward()
         for group in build_optimizer(network, Training()).param_groups:
             assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in group["params"])

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import stages_of
+from cifake_ray.experiment.families.stages import stages_of
 from cifake_ray.models import weights
 from cifake_ray.models.download import file_sha256
 from cifake_ray.models.weights import PublishedWeights, expected_shapes, load_tensors, resolve_weights

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cifake_ray.data.datasets.cifake import FINGERPRINTS
+from cifake_ray.data.datasets.cifake import CARD
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.reporting.verify import METRICS
-from cifake_ray.runs.run import CURVE_COLUMNS, trial_columns
+from cifake_ray.runs.columns import CURVE_COLUMNS, trial_columns
 from cifake_ray.stats.intervals import wilson
 
 CNN_SPACE = {
@@ -49,7 +49,7 @@ def environment_of(source: str = "cifake.parquet", generated: bool = False) -> d
             "source": "sample" if generated else source,
             "kind": "sample" if generated else "parquet",
             "generated": generated,
-            "fingerprint": "1a2b3c4d" * 8 if generated else min(FINGERPRINTS),
+            "fingerprint": "1a2b3c4d" * 8 if generated else min(CARD.fingerprints),
             "train": {"FAKE": 50_000, "REAL": 50_000},
             "test": {"FAKE": 10_000, "REAL": 10_000},
             "split": {"train": 80_000, "validation": 20_000},

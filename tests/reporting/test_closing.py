@@ -21,7 +21,7 @@ def test_result_settings_path_and_next_commands_are_four_lines(
     assert result.startswith(
         "mine: 95.15 % [92.55, 96.88] on 392 test images, mean of 3 retrainings · tuning gained 5.10 [2.92, 7.28] "
     )
-    assert result.endswith("points · 14 min")
+    assert result.endswith("points · 14 min without start and decoding")
     assert winner.startswith("  winner: trial ")
     assert "lr " in winner
     assert where == f"  run: {run.absolute()}"
@@ -85,7 +85,10 @@ def test_one_trial_searched_nothing(make_run: MakeRun) -> None:
 
 
 def test_the_generated_sample_is_named_in_the_result(make_run: MakeRun) -> None:
-    assert "of the generated sample (NOT CIFAKE)" in closing_lines(load(make_run("toy", generated=True)))[0]
+    assert (
+        "(synthetic sample; results say nothing about CIFAKE)"
+        in closing_lines(load(make_run("toy", generated=True)))[0]
+    )
 
 
 def test_a_study_that_is_not_tested_says_so(make_run: MakeRun) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.runs.files import read_record, write_record
 from cifake_ray.runs.records import (
     RECORDS,
     Environment,
@@ -17,6 +16,7 @@ from cifake_ray.runs.records import (
     Winner,
     Winners,
 )
+from cifake_ray.runs.records.store import read_record, write_record
 from cifake_ray.runs.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def test_a_record_of_an_earlier_version_is_written_again_as_the_same_json(file: 
 
 
 def test_a_key_of_a_later_version_survives_loading_and_writing(tmp_path: Path) -> None:
-    tree = {"schema": 1, "data": {"source": "x", "groups": {"midjourney": 3}}, "carbon": {"grams": 12.5}}
+    tree = {"schema": 1, "data": {"source": "x", "generators": {"midjourney": 3}}, "carbon": {"grams": 12.5}}
     file = tmp_path / "environment.json"
     file.write_text(json.dumps(tree))
     write_record(file, read_record(Run(tmp_path), file, Environment))

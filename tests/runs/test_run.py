@@ -13,23 +13,13 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.files import read_records
-from cifake_ray.runs.run import (
-    DEFAULT_STORAGE,
-    Run,
-    create_run,
-    find_run,
-    free_name,
-    git_commit,
-    list_runs,
-    open_run,
-    resume_command,
-    trial_columns,
-    write_bytes,
-    write_json,
-    write_text,
-    writing,
-)
+from cifake_ray.runs.columns import trial_columns
+from cifake_ray.runs.commit import git_commit
+from cifake_ray.runs.files import write_bytes, write_json, write_text
+from cifake_ray.runs.names import create_run, find_run, free_name, list_runs, open_run
+from cifake_ray.runs.records.store import read_records
+from cifake_ray.runs.resume import DEFAULT_STORAGE, resume_command
+from cifake_ray.runs.run import Run
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
 _HOLD = """
@@ -145,13 +135,13 @@ def test_a_damaged_experiment_is_one_line_that_names_the_file(tmp_path: Path, co
 def test_only_one_process_writes_a_run_and_a_dead_one_no_longer_counts(tmp_path: Path) -> None:
     run = create_run(tmp_path, "cnn", EXPERIMENT)
     with another_writer(run) as other:
-        with pytest.raises(InputError, match="another process is writing this run"), writing(run):
+        with pytest.raises(InputError, match="another process is writing this run"), run.update():
             pytest.fail("two writers")
         other.kill()
         other.wait()
-        with writing(run):
+        with run.update():
             pass
-    with writing(run):
+    with run.update():
         pass
 
 

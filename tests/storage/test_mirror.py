@@ -8,7 +8,9 @@ import pytest
 from cifake_ray.data.sources.find import find_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import Run, create_run, find_run, free_name, list_runs, open_run, run_at, write_text, writing
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.names import create_run, find_run, free_name, list_runs, open_run
+from cifake_ray.runs.run import Run, run_at
 from cifake_ray.storage import mirror
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
@@ -28,15 +30,16 @@ def test_a_run_made_here_is_read_and_listed_elsewhere(
     write_text(run.trials_file, "trial_id\n0\n")
     (run.path / "trials" / "0").mkdir(parents=True)
     (run.path / "trials" / "0" / "last").write_text("checkpoint")
-    run.push()
+    with run.update():
+        pass
     monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
     there = open_run(bucket, "cnn")
     assert there.path != run.path
     assert there.experiment() == EXPERIMENT
     assert there.trials_file.read_text() == "trial_id\n0\n"
     assert not there.trials.exists()  # checkpoints are fetched by those who need them
-    run.push("trials/0")
-    there.pull("trials/0")
+    run.checkpoints("trials/0").save()
+    there.checkpoints("trials/0")
     assert (there.trials / "0" / "last").read_text() == "checkpoint"
     assert [found.name for found in list_runs(bucket)] == ["cnn"]
     assert find_run(f"{bucket}/cnn") == there
@@ -52,16 +55,16 @@ def test_the_newer_side_wins_and_nothing_goes_twice(
     monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
     there = open_run(bucket, "cnn")
     time.sleep(1.1)  # S3 keeps whole seconds
-    write_text(there.trials_file, "there")
-    there.push()
-    run.pull()
+    with there.update():
+        write_text(there.trials_file, "there")
+    run.fetch()
     assert run.trials_file.read_text() == "there"
     before = run.trials_file.stat().st_mtime_ns
-    run.pull()
+    run.fetch()
     assert run.trials_file.stat().st_mtime_ns == before
     time.sleep(1.1)
     write_text(run.trials_file, "here, not put yet")
-    run.pull()
+    run.fetch()
     assert run.trials_file.read_text() == "here, not put yet"
 
 
@@ -70,7 +73,7 @@ def test_what_a_writer_leaves_is_elsewhere_when_it_ends(
 ) -> None:
     """Whoever writes into a run holds it as its writer, so that nobody has to remember the bucket: not `explain`."""
     run = create_run(bucket, "cnn", EXPERIMENT)
-    with writing(run):
+    with run.update():
         run.explanations.mkdir()
         (run.explanations / "00-image.png").write_bytes(b"a picture")
     monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
@@ -83,8 +86,9 @@ def test_what_is_removed_here_is_gone_there(bucket: str) -> None:
     for name in ("trials/0/last", "test.json"):
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
         write_text(run.path / name, "{}")
-    run.push()
-    run.push("trials/0")
+    with run.update():
+        pass
+    run.checkpoints("trials/0").save()
     assert mirror.exists(f"{run.url}/trials/0/last")
     run.remove("trials/0")
     run.remove("test.json")
@@ -95,11 +99,11 @@ def test_what_is_removed_here_is_gone_there(bucket: str) -> None:
 
 def test_a_second_writer_elsewhere_is_refused(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run(bucket, "cnn", EXPERIMENT)
-    with writing(run):
+    with run.update():
         monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "another machine"))
-        with pytest.raises(InputError, match="another process is writing this run"), writing(open_run(bucket, "cnn")):
+        with pytest.raises(InputError, match="another process is writing this run"), open_run(bucket, "cnn").update():
             pass
-    with writing(open_run(bucket, "cnn")):
+    with open_run(bucket, "cnn").update():
         pass
 
 

@@ -5,9 +5,11 @@ from itertools import accumulate
 import pytest
 import torch
 
-from cifake_ray.experiment import CnnModel, Training
+from cifake_ray.experiment import Training
+from cifake_ray.experiment.families.cnn import CnnModel
 from cifake_ray.models.families.cnn import normalise_images
-from cifake_ray.models.registry import build_network, count_parameters
+from cifake_ray.models.network import count_parameters
+from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.cost import inference_ms, measure_cost
 from cifake_ray.training.fit import Fit
@@ -18,7 +20,8 @@ def work_of(**model: int) -> Fit:
     images = torch.randint(0, 256, (64, 32, 32, 3), dtype=torch.uint8)
     labels, rows = torch.arange(64).remainder(2).float(), torch.arange(64)
     data = TrainingSet(ImageInputs(images), labels, rows[:32], rows[32:], normalise_images)
-    return Fit(build_network(CnnModel.model_validate(model)), data, Training(precision="fp32"))
+    chosen = CnnModel.model_validate(model)
+    return Fit(family_of(chosen).build(chosen), data, Training(precision="fp32"))
 
 
 def test_parameters_are_those_that_are_trained() -> None:

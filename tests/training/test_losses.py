@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import ensure_features, feature_specs
-from cifake_ray.runs.run import create_run
+from cifake_ray.features import ensure_features
+from cifake_ray.runs.names import create_run
 from cifake_ray.tuning.study_inputs import gather_inputs
 from cifake_ray.tuning.trial.context import TrialContext
 from cifake_ray.tuning.trial.loop import run_trial
@@ -45,7 +45,7 @@ def losses(model: str, folder: Path) -> list[float]:
     experiment = Experiment.model_validate(tree | MODELS[model])
     run = create_run(folder, "losses", experiment)
     inputs = gather_inputs(experiment)
-    features = {spec.key: ensure_features(inputs.images.train, spec) for spec in feature_specs(experiment)}
+    features = {spec.key: ensure_features(inputs.images.train, spec) for spec in inputs.specs}
     context = TrialContext(experiment, run, inputs.images.path, inputs.split, features)
     rows: list[dict[str, Any]] = []
     config = {"params": {}, "seed": TRAINING["seed"], "folder": "checkpoints/0", "trial_id": 0}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import Run, create_run
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.record import StudyRecord
 
 OpenRecord = Callable[..., StudyRecord]

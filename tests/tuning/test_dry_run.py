@@ -69,7 +69,7 @@ def test_files_that_need_not_be_opened_count_as_unreadable(images: Path) -> None
 def test_subjects_cannot_be_left_out_of_a_set_smaller_than_cifake(images: Path) -> None:
     for source in (str(images), "sample"):
         tree = {"name": "x", "model": {"kind": "cnn"}, "data": {"source": source, "leave_out": ["bird"]}}
-        with pytest.raises(InputError, match="is not CIFAKE, and only its file names tell subjects"):
+        with pytest.raises(InputError, match="the subjects of these images are not known"):
             rehearse(StudyRequest(Experiment.model_validate(tree), "runs", "x"))
 
 

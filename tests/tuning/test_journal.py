@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.runs.run import Run, write_json
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cifake_ray.runs.run import CURVE_COLUMNS, Run
+from cifake_ray.runs.columns import CURVE_COLUMNS
 from cifake_ray.tuning import record as record_module
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions
@@ -258,13 +258,13 @@ def test_timeline_tells_when_each_trial_was_worked_on_also_after_a_kill(
 
 
 def test_a_study_in_a_bucket_that_is_stopped_is_put_there_once_not_once_a_trial(
-    record: StudyRecord, monkeypatch: pytest.MonkeyPatch
+    record: StudyRecord,
 ) -> None:
     for _ in range(3):
         ask(record)
     put: list[str] = []
     record.run = replace(record.run, url="s3://bucket/runs/cnn")
-    monkeypatch.setattr(Run, "push", lambda self, *_: put.append(self.url))
+    record.save = lambda: put.append(record.run.where)
     record.interrupt()
     assert len(record.with_status("interrupted")) == 5
     assert put == ["s3://bucket/runs/cnn"]

@@ -17,7 +17,9 @@ from cifake_ray.data import load_images, split_train
 from cifake_ray.errors import Interrupted, StorageError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.faults import storage_fault, storage_faults_interrupt
-from cifake_ray.runs.run import Run, create_run, write_text
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.trial.context import TrialContext

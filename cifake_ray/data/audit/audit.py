@@ -10,13 +10,14 @@ import numpy as np
 
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
-from cifake_ray.data.build import decode_parts, joined_arrays, places_of, set_fingerprint
-from cifake_ray.data.datasets.cifake import content_digest, is_cifake
-from cifake_ray.data.datasets.sample import build_sample
+from cifake_ray.data.build import card_of, decode_parts, joined_parts, set_fingerprint, table_of_arrays
+from cifake_ray.data.datasets import sample
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
-from cifake_ray.data.stratify import SUBJECT_NAMES, Indices, copies_of, has_subjects, subjects_of
+from cifake_ray.data.stratify import Indices, copies_of
+from cifake_ray.data.table import ImageTable, content_digest, joined
 from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import array_digest
 
@@ -30,13 +31,16 @@ Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.pro
 
 @dataclass(frozen=True)
 class _Images:
-    """All parts one after another. `part`: int64 [n], its position in `parts`."""
+    """All parts one after another, as the table has them."""
 
-    parts: list[str]
+    table: ImageTable
     pixels: np.ndarray  # uint8 [n, 32, 32, 3]
-    labels: np.ndarray  # uint8 [n]
-    part: Indices
-    places: list[str]  # `train/FAKE/0001.jpg`
+    parts: list[str]
+    part: Indices  # int64 [n], positions in `parts`
+
+    def place(self, row: int) -> str:
+        """`train/FAKE/0001.jpg`."""
+        return f"{self.parts[self.part[row]]}/{LABELS[self.table.labels[row]]}/{self.table.names[row]}"
 
 
 def audit_source(source: str, show: Shown) -> dict[str, Any]:
@@ -49,27 +53,28 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
     encoded = contents.parts
     with show("decoding images", "images") as update:
         if found.kind == SAMPLE:
-            arrays, skipped = build_sample(update), list[dict[str, str]]()
+            arrays, skipped = sample.build_sample(update), list[dict[str, str]]()
+            table = table_of_arrays(arrays)
         else:
             decoded, skipped = decode_parts(encoded, update)
-            arrays = joined_arrays(encoded, decoded)
-    images = _joined(arrays)
-    if not len(images.labels):
+            arrays, table = joined_parts(encoded, decoded)
+    if not len(table):
         raise InputError(
             f"{source}: no readable image among {len(skipped):,}{_first(skipped)}; mend them or fetch them again"
         )
+    card = sample.CARD if found.kind == SAMPLE else card_of(table)
+    images = _joined(arrays, table)
     prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
-    content = {part: content_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
-    copies = copies_of(images.pixels)
+    copies = copies_of(images.table.digests)
     return {
-        "schema": 1,
+        "schema": 2,
         "source": source,
         "kind": found.kind,
-        "generated": found.kind == SAMPLE,
+        "generated": card.generated,
         "fingerprint": set_fingerprint(prints) if set(prints) == set(PARTS) else None,
-        "content": content,
-        "is_cifake": (cifake := is_cifake(content)),
-        "counts": {part: _counts(arrays[f"{part}_labels"], arrays[f"{part}_names"], cifake) for part in images.parts},
+        "content": {part: content_digest(table.of_part(part)) for part in images.parts},
+        "card": card.name,
+        "counts": {part: _counts(table.of_part(part).with_groups(card), card) for part in images.parts},
         "left": [left.as_note() for left in contents.left],
         "undecodable": {"images": len(skipped), "files": skipped},
         "exact_duplicates": _exact(images, copies),
@@ -92,18 +97,14 @@ def _encodings(encoded: Mapping[str, Encoded]) -> dict[str, Any]:
     }
 
 
-def _joined(arrays: Mapping[str, np.ndarray]) -> _Images:
-    names = {name.removesuffix("_images") for name in arrays if name.endswith("_images")}
-    parts = [part for part in (*PARTS, *sorted(names)) if part in names]
-    parts = list(dict.fromkeys(parts))
-    places = [place for part in parts for place in places_of(part, arrays[f"{part}_labels"], arrays[f"{part}_names"])]
-    sizes = [len(arrays[f"{part}_labels"]) for part in parts]
+def _joined(arrays: Mapping[str, np.ndarray], table: ImageTable) -> _Images:
+    """Train and test first, then the other parts by name."""
+    parts = list(dict.fromkeys([*(part for part in PARTS if part in table.parts), *sorted(table.parts)]))
     return _Images(
-        parts=parts,
+        table=joined([table.of_part(part) for part in parts]),
         pixels=np.concatenate([arrays[f"{part}_images"] for part in parts]),
-        labels=np.concatenate([arrays[f"{part}_labels"] for part in parts]),
-        part=np.repeat(np.arange(len(parts)), sizes),
-        places=places,
+        parts=parts,
+        part=np.repeat(np.arange(len(parts)), [len(arrays[f"{part}_labels"]) for part in parts]),
     )
 
 
@@ -111,18 +112,18 @@ def _first(skipped: list[dict[str, str]]) -> str:
     return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
 
 
-def _counts(labels: np.ndarray, names: np.ndarray, cifake: bool) -> dict[str, Any]:
-    """Images of each class, and of each subject where these are CIFAKE's and have its names (else null)."""
-    subjects = subjects_of(names) if cifake and has_subjects(names) else None
+def _counts(table: ImageTable, card: Card) -> dict[str, Any]:
+    """Images of each class, and of each value of the groups that the card tells."""
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
-        of_label = labels == label
-        per_subject = None
-        if subjects is not None:
-            tally = np.bincount(subjects[of_label], minlength=len(SUBJECT_NAMES) + 1)[1:]
-            per_subject = dict(zip(SUBJECT_NAMES, tally.tolist(), strict=True))
-        counts[name] = {"images": int(of_label.sum()), "subjects": per_subject}
+        of_label = table.labels == label
+        told = {column: _tally(codes[of_label], card.groups[column].values) for column, codes in table.groups.items()}
+        counts[name] = {"images": int(of_label.sum()), "groups": told}
     return counts
+
+
+def _tally(codes: Indices, values: tuple[str, ...]) -> dict[str, int]:
+    return dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def _leaked(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
 
 def _named(images: _Images, first: Indices, second: Indices) -> dict[str, Any]:
     some = zip(first[:EXAMPLES].tolist(), second[:EXAMPLES].tolist(), strict=True)
-    return {"examples": [[images.places[one], images.places[other]] for one, other in some]}
+    return {"examples": [[images.place(one), images.place(other)] for one, other in some]}
 
 
 def _near(images: _Images, copies: Indices) -> dict[str, Any]:
@@ -176,9 +177,9 @@ def _near(images: _Images, copies: Indices) -> dict[str, Any]:
         "method": f"difference hash within {NEAR_BITS} of 64 bits and RMS difference within {NEAR_RMS:g} of 255 levels",
         "pairs": _by_parts(images, pairs.first, pairs.second),
         **_leaked(images, pairs.first, pairs.second),
-        "pairs_of_both_labels": int((images.labels[pairs.first] != images.labels[pairs.second]).sum()),
+        "pairs_of_both_labels": int((images.table.labels[pairs.first] != images.table.labels[pairs.second]).sum()),
         "examples": [
-            {"images": [images.places[one], images.places[other]], "bits": bits, "rms": round(rms, 2)}
+            {"images": [images.place(one), images.place(other)], "bits": bits, "rms": round(rms, 2)}
             for one, other, bits, rms in _first_rows(pairs)
         ],
     }
@@ -192,5 +193,5 @@ def _first_rows(pairs: Pairs) -> Iterator[tuple[int, int, int, float]]:
 def _conflicts(images: _Images, copies: Indices) -> dict[str, Any]:
     """Pairs of equal pixels of which one is labelled FAKE and the other REAL."""
     first, second = _pairs_of_groups(copies)
-    both = images.labels[first] != images.labels[second]
+    both = images.table.labels[first] != images.table.labels[second]
     return {"pairs": int(both.sum()), **_named(images, first[both], second[both])}

@@ -1,0 +1,27 @@
+"""Dataset cards: one file a data set, and one line here."""
+
+from collections.abc import Mapping
+
+from cifake_ray.data.datasets import cifake, generic, sample
+from cifake_ray.data.datasets.card import Card
+
+CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (cifake, sample, generic)}
+
+
+def card_of_content(content: Mapping[str, str]) -> Card:
+    """The card whose whole set has these content digests of its parts."""
+    return next((card for card in CARDS.values() if card.is_whole(content)), CARDS[generic.CARD.name])
+
+
+def recorded_card(noted: Mapping[str, object]) -> Card:
+    """The card of images as a run or a cache entry notes them.
+
+    Keys: `card`, a name; of version 0.1 `is_cifake`, or `generated`, or only the `fingerprint` of the whole set.
+    """
+    if (named := CARDS.get(str(noted.get("card")))) is not None:
+        return named
+    if noted.get("generated"):
+        return sample.CARD
+    if noted.get("is_cifake"):
+        return cifake.CARD
+    return next((card for card in CARDS.values() if noted.get("fingerprint") in card.fingerprints), generic.CARD)

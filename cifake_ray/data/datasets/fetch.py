@@ -19,9 +19,11 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import filelock
 
-from cifake_ray.data.datasets.cifake import COPIES, Copy, RemoteFile, content_digest, is_cifake
+from cifake_ray.data.datasets import CARDS
+from cifake_ray.data.datasets.card import Download, RemoteFile
 from cifake_ray.data.images import ImageSet, load_images
 from cifake_ray.data.labels import PARTS
+from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError, nearest
 from cifake_ray.storage.download import TIMEOUT, USER_AGENT, Progress, fetch_file, file_sha256
 
@@ -44,11 +46,12 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
     """Fetch the copy of that name into `folder`, or go on with it; what is there and right is not fetched again.
 
     Raises InputError: no such copy, a folder that cannot be written. WorkError: network, disk, checksum, another
-    content than CIFAKE's. Interrupted: Ctrl-C. All of them keep what is there, and a second call goes on.
+    content than the data set's. Interrupted: Ctrl-C. All of them keep what is there, and a second call goes on.
     """
-    if name not in COPIES:
-        raise InputError(f"data fetch {name}: no such copy{nearest(name, list(COPIES))}")
-    copy, note = COPIES[name], folder / f"fetched-{name}.json"
+    published = {one: (card, copy) for card in CARDS.values() for one, copy in card.downloads.items()}
+    if name not in published:
+        raise InputError(f"data fetch {name}: no such copy{nearest(name, list(published))}")
+    (card, copy), note = published[name], folder / f"fetched-{name}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".fetch.lock"):
@@ -61,17 +64,17 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
     source = str(folder / copy.source)
     with show("decoding images", "images") as update:
         images = load_images(source, progress=update)
-    content = {part: content_digest(getattr(images, part).images, getattr(images, part).labels) for part in PARTS}
-    _write(note, copy, files, {"content": content, "fingerprint": images.fingerprint, "is_cifake": is_cifake(content)})
-    if not is_cifake(content):
+    content = {part: content_digest(getattr(images, part).table) for part in PARTS}
+    _write(note, copy, files, {"content": content, "fingerprint": images.fingerprint, "card": images.card.name})
+    if not card.is_whole(content):
         raise WorkError(
-            f"{source}: its images or labels are not those of CIFAKE (content of train {content['train'][:8]}, of test "
-            f"{content['test'][:8]}); it is kept, and `cifake-ray data audit {source}` says what it is"
+            f"{source}: its images or labels are not those of {card.title} (content of train {content['train'][:8]}, "
+            f"of test {content['test'][:8]}); it is kept, and `cifake-ray data audit {source}` says what it is"
         )
     return Fetched(name, source, files, images, note)
 
 
-def _noted(note: Path, copy: Copy, file: RemoteFile) -> dict[str, Any]:
+def _noted(note: Path, copy: Download, file: RemoteFile) -> dict[str, Any]:
     """What an earlier fetch of the same revision noted of the file; empty if there was none."""
     try:
         noted = json.loads(note.read_text())
@@ -81,9 +84,9 @@ def _noted(note: Path, copy: Copy, file: RemoteFile) -> dict[str, Any]:
         return {}
 
 
-def _write(note: Path, copy: Copy, files: list[dict[str, Any]], more: dict[str, Any]) -> None:
+def _write(note: Path, copy: Download, files: list[dict[str, Any]], more: dict[str, Any]) -> None:
     text = json.dumps(
-        {"copy": copy.name, "place": copy.place, "revision": copy.revision, "files": files}
+        {"copy": copy.name, "place": copy.repository, "revision": copy.revision, "files": files}
         | {"fetched": datetime.now(UTC).isoformat(timespec="seconds")} | more, indent=1,
     )  # fmt: skip
     part = note.with_suffix(".part")
@@ -91,14 +94,14 @@ def _write(note: Path, copy: Copy, files: list[dict[str, Any]], more: dict[str, 
     os.replace(part, note)
 
 
-def _fetch(copy: Copy, file: RemoteFile, folder: Path, noted: dict[str, Any], show: Shown) -> dict[str, Any]:
+def _fetch(copy: Download, file: RemoteFile, folder: Path, noted: dict[str, Any], show: Shown) -> dict[str, Any]:
     """One file in its place, and what is noted of it."""
     target, url = folder / file.name, copy.url(file)
     try:
         if noted and target.is_file() and file_sha256(target) == noted.get("sha256"):
             return noted
         sha256, size, judge = file.sha256, file.size, "known"
-        if copy.kind == "huggingface":
+        if copy.host == "huggingface":
             sha256, size = _ask_hub(url, copy.revision)
             judge = "the hub's" if sha256 else "nothing: the hub has none"
         if not target.is_file() or file_sha256(target) != sha256:

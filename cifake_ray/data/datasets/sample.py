@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cifake_ray.data.datasets.card import Card
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -44,6 +46,15 @@ _PALETTE = np.array(
     ],
     dtype=np.float32,
 )  # fmt: skip
+
+
+CARD = Card(
+    name="sample",
+    title="synthetic sample",
+    images={part: 2 * count for part, count in PER_CLASS.items()},
+    note="synthetic sample; results say nothing about CIFAKE",
+    generated=True,
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One encoded picture becomes 32x32 RGB, or a reason why not. Batches of them are what a decoding process works on."""
 
 import contextlib
+import hashlib
 import io
 import os
 import re
@@ -9,7 +10,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,34 +56,58 @@ class UnreadableError(Exception):
     """Why a picture is left out, in a few words."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Decoded pictures in the order given. `pixels`: uint8 bytes [n, 32, 32, 3], zeros where one is left out."""
+class Picture(NamedTuple):
+    """One decoded picture. `pixels`: uint8 bytes [32, 32, 3]. `digest`: SHA-256 of the RGB pixels in its own size."""
 
     pixels: bytes
-    skipped: dict[int, str] = field(default_factory=dict)  # position -> reason
-    converted: Counter[str] = field(default_factory=Counter)
+    digest: bytes
+    size: tuple[int, int]  # width and height as delivered
+    format: str
+    conversions: tuple[str, ...] = ()
+
+
+_LEFT_OUT = Picture(bytes(PIXELS), bytes(32), (0, 0), "")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decoded pictures in the order given; one that is left out is zeros. Joined, as 512 tuples take longer to pickle.
+
+    `pixels`: uint8 bytes [n, 32, 32, 3]. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
+    """
+
+    pixels: bytes
+    digests: bytes
+    sizes: list[tuple[int, int]]
+    formats: list[str]
+    skipped: dict[int, str]  # position -> reason
+    converted: Counter[str]
 
 
 def decode_batch(items: Sequence[Item]) -> Batch:
     """Decode encoded pictures. Never raises for a bad picture."""
-    pixels: list[bytes] = []
+    pictures: list[Picture] = []
     skipped: dict[int, str] = {}
-    converted: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is counted here
         for position, item in enumerate(items):
             try:
-                decoded, conversions = decode_image(read_item(item))
-                converted.update(conversions)
+                pictures.append(decode_image(read_item(item)))
             except UnreadableError as error:
-                decoded, skipped[position] = bytes(PIXELS), str(error)
-            pixels.append(decoded)
-    return Batch(b"".join(pixels), skipped, converted)
+                pictures.append(_LEFT_OUT)
+                skipped[position] = str(error)
+    return Batch(
+        pixels=b"".join(picture.pixels for picture in pictures),
+        digests=b"".join(picture.digest for picture in pictures),
+        sizes=[picture.size for picture in pictures],
+        formats=[picture.format for picture in pictures],
+        skipped=skipped,
+        converted=Counter(what for picture in pictures for what in picture.conversions),
+    )
 
 
-def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The picture in `data` as uint8 bytes [32, 32, 3], and what had to be converted for that.
+def decode_image(data: bytes) -> Picture:
+    """The picture in `data`, and what had to be converted for its 32x32 pixels.
 
     Raises UnreadableError: no picture, truncated, several frames, more than 8 bits a channel, too many pixels.
     """
@@ -91,11 +116,12 @@ def decode_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     if _is_plain_jpeg(data):
         # A quarter of Pillow's time, the same pixels. What it cannot decode without a warning, Pillow judges.
         with contextlib.suppress(ValueError):
-            return decode_jpeg(data).tobytes(), ()
+            pixels = decode_jpeg(data).tobytes()
+            return Picture(pixels, hashlib.sha256(pixels).digest(), (SIZE, SIZE), "JPEG")
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _refuse(image)
-            return _to_rgb(image)
+            return _picture(image)
     except UnreadableError:
         raise
     except UnidentifiedImageError as error:
@@ -114,11 +140,11 @@ def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels, conversions = decode_image(read_item(os.fspath(path)))
+            picture = decode_image(read_item(os.fspath(path)))
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}; expected one still picture of 8 bits a channel ({kinds})") from error
-    return np.frombuffer(pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), conversions
+    return np.frombuffer(picture.pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), picture.conversions
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -193,13 +219,14 @@ def _arguments(tile: tuple[object, ...]) -> tuple[object, ...]:
     return arguments if isinstance(arguments, tuple) else (arguments,)
 
 
-def _to_rgb(image: Image.Image) -> tuple[bytes, tuple[str, ...]]:
+def _picture(image: Image.Image) -> Picture:
     conversions: tuple[str, ...] = ()
     rgb = image
     if image.mode != "RGB":
         conversions = (_CONVERTED.get(image.mode, image.mode),)
         rgb = image.convert("RGB")
+    digest = hashlib.sha256(rgb.tobytes()).digest()
     if image.size != (SIZE, SIZE):
         conversions += (RESIZED,) if image.width == image.height else (RESIZED, SQUEEZED)
         rgb = rgb.resize((SIZE, SIZE), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking: antialiased
-    return rgb.tobytes(), conversions
+    return Picture(rgb.tobytes(), digest, image.size, image.format or "", conversions)

@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from cifake_ray.data.decoding.decode import PIXELS, SIZE, Item, decode_batch
+from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.errors import WorkError
 from cifake_ray.machine import cores
 
@@ -36,6 +37,7 @@ class Decoded:
     """`images`: uint8 [n, 32, 32, 3] in the order given, zeros where skipped. `skipped`: position -> reason."""
 
     images: np.ndarray
+    facts: Facts
     skipped: dict[int, str]
     converted: dict[str, int]
 
@@ -46,19 +48,26 @@ def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
     Raises WorkError when a decoding process dies.
     """
     images = np.empty((len(items), PIXELS), np.uint8)
+    digests = np.empty((len(items), DIGEST), np.uint8)
+    sizes = np.empty((len(items), 2), np.int32)
+    formats = np.empty(len(items), "U8")  # the longest name is JPEG2000
     skipped: dict[int, str] = {}
     converted: Counter[str] = Counter()
     done = 0
     with closing(in_batches(decode_batch, items)) as batches:  # so that the processes end at once if `progress` raises
         for start, batch in batches:
-            count = len(batch.pixels) // PIXELS
-            images[start : start + count] = np.frombuffer(batch.pixels, np.uint8).reshape(count, PIXELS)
+            rows = slice(start, start + len(batch.sizes))
+            images[rows] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, PIXELS)
+            digests[rows] = np.frombuffer(batch.digests, np.uint8).reshape(-1, DIGEST)
+            sizes[rows], formats[rows] = batch.sizes, batch.formats
             skipped.update({start + position: reason for position, reason in batch.skipped.items()})
             converted.update(batch.converted)
-            done += count
+            done += len(batch.sizes)
             if progress:
                 progress(done, len(items))
-    return Decoded(images.reshape(-1, SIZE, SIZE, 3), dict(sorted(skipped.items())), dict(sorted(converted.items())))
+    facts = Facts(digests.view(f"S{DIGEST}").ravel(), sizes, formats)
+    counted = dict(sorted(converted.items()))
+    return Decoded(images.reshape(-1, SIZE, SIZE, 3), facts, dict(sorted(skipped.items())), counted)
 
 
 def in_batches(work: Callable[[Items], T], items: Items) -> Generator[tuple[int, T], None, None]:

@@ -12,7 +12,7 @@ import numpy as np
 from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.decoding.decode import Item
-from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION
+from cifake_ray.data.labels import ALL, LABELS, PARTS, VALIDATION, label_of, part_of
 from cifake_ray.data.sources.folders import File, Found, Listing, files_beside, list_folder, list_zip, split_parts
 from cifake_ray.data.sources.left_out import Left, left_for
 from cifake_ray.data.sources.parquet import find_parquet, read_parquet
@@ -83,6 +83,19 @@ def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
             raise InputError(f"{source}: {len(zips)} zip files ({names}); give one of them")
         return _zip_source(source, zips[0], needed, files_beside(path, zips))  # as `data fetch` leaves it
     return _parquet_source(source, path, needed) or _folder_source(source, path, needed)
+
+
+def refuse_undivided(source: str) -> None:
+    """Raise InputError, as `find_source` does, for a folder whose own folders name classes and no part.
+
+    Lists that folder alone, so that a study may be refused before anything is said of it; other sources are not read.
+    """
+    folder = Path(source).expanduser()
+    if source == SAMPLE or mirror.is_remote(source) or not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        return
+    names = [child.name for child in folder.iterdir() if child.is_dir()]
+    if any(label_of(name) is not None for name in names) and not any(part_of(name) for name in names):
+        find_source(source)
 
 
 def _fetched(url: str) -> Path:

@@ -13,7 +13,7 @@ from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.files import read_environment
+from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 from cifake_ray.storage.cache import META, cache_root, read_entry
 from cifake_ray.storage.mirror import is_remote

@@ -1,12 +1,19 @@
 """The custom CNNs: `cnn` with exactly two convolutional layers, `cnn-deep` with five."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from cifake_ray.experiment.families.cnn import CnnDeepModel, CnnModel
+from cifake_ray.models.families.base import Family, Prepare
 from cifake_ray.models.pooling import Pool, pooled_width
+from cifake_ray.models.weights import Weights
+
+C = TypeVar("C", CnnModel, CnnDeepModel)
 
 
 class Cnn(nn.Module):
@@ -100,3 +107,24 @@ def normalise_images(images: Tensor, image_size: int = 32) -> Tensor:
     if normalised.shape[-1] == image_size:
         return normalised
     return interpolate(normalised, size=(image_size, image_size), mode="bilinear", align_corners=False, antialias=True)
+
+
+class _Custom(Family[C]):
+    """Trained on images from scratch."""
+
+    def prepare(self, model: C) -> Prepare:
+        return partial(normalise_images, image_size=model.image_size)
+
+
+class CnnFamily(_Custom[CnnModel]):
+    """`cnn`."""
+
+    def build(self, model: CnnModel, weights: Sequence[Weights] = ()) -> Cnn:  # noqa: ARG002
+        return Cnn(**model.model_dump(exclude={"kind", "views"}))
+
+
+class CnnDeepFamily(_Custom[CnnDeepModel]):
+    """`cnn-deep`."""
+
+    def build(self, model: CnnDeepModel, weights: Sequence[Weights] = ()) -> CnnDeep:  # noqa: ARG002
+        return CnnDeep(**model.model_dump(exclude={"kind", "views"}))

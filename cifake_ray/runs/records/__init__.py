@@ -10,7 +10,7 @@ from cifake_ray.runs.records.environment import (
     Skipped,
     WeightsNote,
 )
-from cifake_ray.runs.records.evaluations import Evaluation, Explained, Explanations, Robustness
+from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
 from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
@@ -34,6 +34,7 @@ __all__ = [
     "ClassScores",
     "DataNote",
     "Domain",
+    "DomainCounts",
     "Environment",
     "Epoch",
     "Evaluation",

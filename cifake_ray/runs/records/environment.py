@@ -23,7 +23,8 @@ class LeftOut(Record):
 class DataNote(Record):
     """The images. `train`, `test`: images by label; `split`: images for training and validation.
 
-    `generated`: whether the images are the built-in sample; None in runs that do not say so.
+    `generated`: whether the images are the built-in sample; None in runs that do not say so. `card`: name of the data
+    set's card; `groups`: columns that sort the images. `is_cifake`, `subjects`: what version 0.1 wrote instead.
     """
 
     source: str = ""
@@ -32,6 +33,8 @@ class DataNote(Record):
     fingerprint: str | None = None
     train: dict[str, int] = {}
     test: dict[str, int] = {}
+    card: str = ""
+    groups: list[str] = []
     is_cifake: bool = False
     subjects: bool = False
     left: list[LeftOut] = []

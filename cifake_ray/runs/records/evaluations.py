@@ -23,6 +23,18 @@ class Robustness(Record):
     rows: list[RobustnessRow] = []
 
 
+class DomainCounts(Record):
+    """How many images are inside and outside what the model knows, and of how many that is unknown.
+
+    `reason`: the most frequent reason of those that are not inside.
+    """
+
+    inside: int = 0
+    outside: int = 0
+    unknown: int = 0
+    reason: str | None = None
+
+
 class Evaluation(Record):
     """evaluations/NAME.json: the best model on other labelled images, as they are and (`robustness`) degraded.
 
@@ -48,6 +60,7 @@ class Evaluation(Record):
     copies_looked_for: bool | None = None
     weights: str = ""
     method: str = ""
+    domain: DomainCounts = DomainCounts()
     threshold: Threshold = Threshold()
     at_threshold: ClassScores = ClassScores()
     robustness: Robustness = Robustness()

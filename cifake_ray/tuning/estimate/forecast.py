@@ -9,6 +9,7 @@ EXPECTED_SHARE = 0.6  # of a trial's epochs under a scheduler, before trials of 
 _PRIOR_TRIALS = 2.0  # trials that the expected share weighs as much as
 _SMOOTHING = 0.3  # share of a new estimate at each epoch
 _SCORING_S = 3.0  # of ending Ray, opening images and writing results; 2.8 to 3.9 in three recorded studies
+_STEADY = 3  # ended epochs from which on their distance tells the pace; before, the time since the start does
 _ENOUGH = 12  # epochs of retrainings whose pace is taken for that of the rest
 _WINDOW = 13  # of them at most, as a shared machine changes its pace
 _FORWARD = 1 / 3  # of an image's time in training that testing it takes
@@ -45,38 +46,50 @@ class State:
 
 @dataclass
 class Forecast:
-    """Seconds left. An ended epoch makes a new estimate; between epochs the last one counts down."""
+    """Seconds left. An ended epoch makes a new estimate; between epochs the last one counts down.
+
+    The first estimates, of a study whose first trial ends before its third epoch, count its start as work.
+    """
 
     work: Work
     clock: Callable[[], float] = time.monotonic
     ends: list[float] = field(default_factory=list)  # when each epoch ended since the start or resume
     retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining did
     anchor: tuple[float, float] | None = None  # when, and how many seconds were left then
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
 
     def epoch(self, state: State) -> None:
         """An epoch ended just now, which led to this state."""
         self.ends.append(now := self.clock())
         if state.retrained:
             self.retrained.append(now)
-        if len(self.ends) < 3 or now <= self.ends[0]:
+        steady = len(self.ends) >= _STEADY and now > self.ends[0]
+        if not steady and not (self._trial_ended(state) and now > self.began):
             return
         fresh = self._seconds_per_epoch(state, now) * (self.epochs_left(state) + self.work.test_epochs * _FORWARD)
         fresh += _SCORING_S + self.work.test_s
-        before = self.left()
+        before = self.left() if len(self.ends) > _STEADY else None
         smooth = fresh if before is None else before + _SMOOTHING * (fresh - before)
         self.anchor = (now, smooth)
+
+    def _trial_ended(self, state: State) -> bool:
+        return bool(state.ended or state.retrained or any(done >= self.work.epochs for done in state.running))
 
     def _seconds_per_epoch(self, state: State, now: float) -> float:
         """Of a mean epoch of the search, all slots together; from the last retrainings once there are some."""
         if len(self.retrained) >= _ENOUGH and now > self.retrained[0]:
             last = self.retrained[-_WINDOW:]
             return (now - last[0]) / (len(last) - 1) / state.cost
-        retrained = min(state.retrained, len(self.ends) - 1)
-        searched = len(self.ends) - 1 - retrained
-        return (now - self.ends[0]) / (searched + state.cost * retrained)
+        steady = len(self.ends) >= _STEADY and now > self.ends[0]
+        since, epochs = (self.ends[0], len(self.ends) - 1) if steady else (self.began, len(self.ends))
+        retrained = min(state.retrained, epochs)
+        return (now - since) / (epochs - retrained + state.cost * retrained)
 
     def left(self) -> float | None:
-        """Seconds until the study is tested; None before the third epoch since the start or resume."""
+        """Seconds until the study is tested; None before a trial or the third epoch ended since the start or resume."""
         if self.anchor is None:
             return None
         when, seconds = self.anchor

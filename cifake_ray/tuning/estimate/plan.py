@@ -10,10 +10,10 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet
-from cifake_ray.experiment import BackboneModel, CategoricalDimension, Experiment
-from cifake_ray.features import FeatureSpec, missing_features
+from cifake_ray.experiment import CategoricalDimension, Experiment
+from cifake_ray.features import missing_features
 from cifake_ray.machine import available_memory
-from cifake_ray.models.registry import column_width, feature_width
+from cifake_ray.models.registry import family_of
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import (
     Pace,
@@ -22,8 +22,7 @@ from cifake_ray.tuning.estimate.timing import (
     time_extraction,
     time_training,
 )
-from cifake_ray.tuning.ray_cluster.capacity import local_capacity
-from cifake_ray.tuning.request import planned_concurrency
+from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
 
@@ -87,7 +86,7 @@ def plan_study(experiment: Experiment) -> Plan:
 
     Raises InputError as the study itself would, before it starts.
     """
-    places = planned_concurrency(experiment)
+    places = Capacity.here(experiment).trials
     inputs = gather_inputs(experiment)
     train, validation = len(inputs.split.train), len(inputs.split.validation)
     forget_peak_memory()  # that of decoding
@@ -185,8 +184,8 @@ def trials_within(experiment: Experiment, seconds: float) -> int:
 
 def _extraction(inputs: StudyInputs) -> tuple[float, float]:
     """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
-    capacity = local_capacity()
-    device, slots = ("cuda", 1.0) if capacity["GPU"] else ("cpu", capacity["CPU"])
+    node = local_node()
+    device, slots = ("cuda", 1.0) if node["GPU"] else ("cpu", node["CPU"])
     train = test = 0.0
     for spec in inputs.specs:
         lacking = [part for part in (inputs.images.train, inputs.images.test) if missing_features(part, spec)]
@@ -200,35 +199,31 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
 def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
     """Seconds of testing every retrained network, on all cores."""
     networks = 2 * experiment.search.winner_seeds or 1
-    cores = local_capacity()["CPU"] / experiment.resources.cpus_per_trial
+    cores = local_node()["CPU"] / experiment.resources.cpus_per_trial
     return networks * images * pace.image / cores
 
 
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
     """Bytes of one trial's process, and of the images or features that all of them map together."""
-    if not experiment.model.frozen:
+    if not experiment.model.takes_features:
         return peak_memory(), images.train.images.nbytes
     return peak_memory(), 2 * widest_features(experiment) * len(images.train)
 
 
 def widest_features(experiment: Experiment) -> int:
     """The most features of an image, over all of its views, that a trial may ask for."""
-    asked = {name: experiment.search_space.get(name) for name in ("image_size", "stages", "pool", "views")}
+    asked = {name: experiment.search_space.get(name) for name in experiment.model.input_keys}
     choices = {
         name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
     }
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
     models = [experiment.with_params(params).model for params in combined]
-    return max(feature_width(model) * len(model.views) for model in models if isinstance(model, BackboneModel))
+    return max(family_of(model).width(model) * len(model.views) for model in models)
 
 
 def _cache(inputs: StudyInputs) -> int:
     """Bytes of decoded images and of all features of the study in the cache folder."""
     parts = (inputs.images.train, inputs.images.test)
     return sum(part.images.nbytes for part in parts) + sum(
-        _feature_bytes(spec) * len(part) for spec in inputs.specs for part in parts
+        2 * spec.width * len(part) for spec in inputs.specs for part in parts
     )
-
-
-def _feature_bytes(spec: FeatureSpec) -> int:
-    return 2 * sum(column_width(spec.weights.kind, column) for column in spec.columns)

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from cifake_ray.data import Part
-from cifake_ray.experiment import BackboneModel, Experiment
-from cifake_ray.features import FeatureSpec
-from cifake_ray.models.backbone import build_backbone
-from cifake_ray.models.registry import build_network, feature_width, preparation, starting_weights
+from cifake_ray.experiment import Experiment
+from cifake_ray.models.passes import FeatureSpec
+from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
 from cifake_ray.training.extract import batch_images, extract_shard
 from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, evaluate, train_epoch
@@ -45,7 +44,7 @@ def time_training(experiment: Experiment, part: Part) -> Pace:
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     size = experiment.training.batch_size
     data = _some_data(experiment, part, max(_STEPS * size, _EVALUATED), device)
-    network = build_network(experiment.model, starting_weights(experiment.model))
+    network = family_of(experiment.model).start(experiment.model)
     work = Fit(network, data, experiment.training, threads=experiment.resources.cpus_per_trial)
     _time_steps(work, 2)
     steps = max(_STEPS, int(_STEP_SECONDS / _time_steps(work, 2)))
@@ -71,24 +70,25 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
     rows = torch.randperm(len(part), generator=generator)[:count]
     labels = torch.from_numpy(part.labels.astype(np.float32))
     inputs: Inputs
-    if isinstance(experiment.model, BackboneModel) and experiment.model.frozen:
-        features = torch.randn(len(rows), feature_width(experiment.model), generator=generator).half()
-        views = ((features.to(device),),) * len(experiment.model.views)
+    model, family = experiment.model, family_of(experiment.model)
+    if model.takes_features:
+        features = torch.randn(len(rows), family.width(model), generator=generator).half()
+        views = ((features.to(device),),) * len(model.views)
         inputs, labels, rows = FeatureInputs(views), labels[rows], torch.arange(len(rows))
     else:
-        inputs = ImageInputs(torch.from_numpy(part.images).to(device), experiment.model.views)
+        inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
     rows = rows.to(device)
-    return TrainingSet(inputs, labels.to(device), rows, rows, preparation(experiment.model))
+    return TrainingSet(inputs, labels.to(device), rows, rows, family.prepare(model))
 
 
 def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
     """Seconds of one image through the backbone: on one core, as an extraction task takes it, or on a GPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    backbone = build_backbone(spec.weights, spec.last_stage)
+    backbone = spec.build(spec.columns)
     asked: dict[str, Any] = {"image_size": spec.image_size, "columns": spec.columns, "view": spec.view}
     size = batch_images(spec.image_size, device)
-    images = part.images[: _SHARD_BATCHES * size]
+    images = part.pixels.batch(slice(_SHARD_BATCHES * size))
     try:
         extract_shard(images[:size], backbone, **asked, device=device)
         began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -11,11 +12,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cifake_ray.console import counted, duration, percent, print_note, say
-from cifake_ray.experiment import Metric
-from cifake_ray.runs.run import STATUSES, in_job
+from cifake_ray.console import counted, duration, print_note, say
+from cifake_ray.runs.columns import STATUSES, Status
+from cifake_ray.runs.resume import in_job
 from cifake_ray.tuning.estimate.forecast import EXPECTED_SHARE, Forecast, State, Work
-from cifake_ray.tuning.monitor.callback import StopConditions
+from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback, StudyEnd
 from cifake_ray.tuning.monitor.phases import phase_name
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
@@ -38,13 +39,15 @@ def study_work(record: StudyRecord, test_share: float = 0.0, test_s: float = 0.0
     )
 
 
-class Display:
+class Display(StudyCallback):
     """A live table on a terminal, else one line for each trial that ends. Everything goes to stderr."""
 
-    def __init__(self, record: StudyRecord, guard: StopConditions, work: Work | None = None) -> None:
-        self.record, self.guard = record, guard
+    def __init__(self, record: StudyRecord, work: Work | None = None) -> None:
+        self.record, self.search = record, record.experiment.search
         self.forecast = Forecast(work or study_work(record))
+        self.searching = True
         self.retrained: dict[str, int] = {}  # epochs of each retraining
+        self.retrainings = self.retrainings_ended = 0
         self.began = time.monotonic()
         self.shown: set[int] = {row.trial_id for row in record.rows.values() if row.status != "interrupted"}
         self.rank = record.finished
@@ -52,24 +55,13 @@ class Display:
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self.last = 0.0
 
-    def __enter__(self) -> "Display":
-        if self.live is not None:
-            self.live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.update(force=True)
-        if self.live is not None:
-            self.live.stop()
-
-    def epoch(self, retraining: str = "", done: int = 0) -> None:
-        """An epoch of a trial has ended, or of this retraining, which has `done` epochs now."""
-        if retraining:
-            self.retrained[retraining] = done
+    def epoch_reported(self, trial: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
+        if trial.trial_id is None:
+            self.retrained[trial.name] = epoch
         rows = list(self.record.rows.values())
         ended = [len(row.curve) for row in rows if row.status not in ("running", "interrupted")]
         running = [len(row.curve) for row in rows if row.status in ("running", "interrupted")]
-        state = State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.guard.searching)
+        state = State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.searching)
         self.forecast.epoch(state)
 
     def _retraining_cost(self, rows: list[TrialRow]) -> float:
@@ -80,16 +72,40 @@ class Display:
         every = [epoch["seconds"] for row in rows for epoch in row.curve.values()]
         return fmean(means) / max(fmean(every), 1e-9) if means else 1.0
 
-    def retrain(self, networks: int) -> None:
-        """So many networks are trained again: fewer than expected where the baseline won or some are trained."""
-        self.forecast.work = replace(self.forecast.work, retrainings=networks)
+    def trial_ended(self, trial: RunningTrial, status: Status, reason: str) -> None:
+        """Print a line for a retraining; the lines of the search's trials follow from the record."""
+        if trial.trial_id is not None or status == "interrupted":
+            return
+        self.retrainings_ended += 1
+        outcome = f": failed, {reason}" if status == "failed" else ""
+        left = self.seconds_left()
+        remaining = "" if left is None else f" · about {duration(round(left))} left"
+        say(f"retrained {trial.name} ({self.retrainings_ended}/{self.retrainings}){outcome}{remaining}")
+
+    def search_ended(self, retrainings: int) -> None:
+        self.searching = False
+        if retrainings:  # fewer than expected where the baseline won or some are trained
+            self.retrainings = retrainings
+            self.forecast.work = replace(self.forecast.work, retrainings=retrainings)
+            self.update(force=True)  # the lines of the trials that have ended come before those of retrainings
+
+    def step_ended(self) -> None:
+        self.update()
+
+    def study_ended(self, end: StudyEnd) -> None:  # noqa: ARG002
+        if self.last:  # else nothing was left to train
+            self.update(force=True)
+        if self.live is not None:
+            self.live.stop()
 
     def update(self, *, force: bool = False) -> None:
+        """Show what changed, twice a second at most unless forced."""
         now = time.monotonic()
         if not force and now - self.last < _REFRESH_SECONDS:
             return
         self.last = now
         if self.live is not None:
+            self.live.start()
             self.live.update(self.table(), refresh=True)
             return
         for row in list(self.record.rows.values()):
@@ -100,11 +116,11 @@ class Display:
 
     def summary(self, done: int | None = None) -> str:
         """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: of a line, its own rank."""
-        total = self.guard.search.trials
+        total = self.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
-            parts.append(f"best {_value(best.value(self.guard.search.metric), self.guard.search.metric)} "
-                         f"(trial {best.trial_id})")  # fmt: skip
+            metric = self.search.metric
+            parts.append(f"best {metric.shown(best.value(metric))} (trial {best.trial_id})")
         parts.append(f"{duration(time.monotonic() - self.began)} so far")
         if (seconds := self.seconds_left()) is not None:
             parts.append(f"about {duration(round(seconds))} left")
@@ -115,8 +131,8 @@ class Display:
         return self.forecast.left()
 
     def line(self, row: TrialRow) -> str:
-        metric = self.guard.search.metric
-        outcome = row.error if row.status == "failed" else f"{metric} {_value(row.value(metric), metric)}"
+        metric = self.search.metric
+        outcome = row.error if row.status == "failed" else f"{metric} {metric.shown(row.value(metric))}"
         epochs = f"{len(row.curve)} of {counted(self.record.experiment.training.epochs, 'epoch')}"
         status = _WORDS.get(row.status, row.status)
         settings = f" ({_settings(row.params)})" if row.params else ""
@@ -124,21 +140,20 @@ class Display:
 
     def _best_shown(self) -> TrialRow | None:
         """The best of the trials that a line was printed for."""
-        metric = self.guard.search.metric
-        sign = 1 if metric == "val_accuracy" else -1
+        metric = self.search.metric
         rows = [row for row in self.record.rows.values() if row.trial_id in self.shown and row.status != "failed"]
-        valued = [(sign * value, -row.trial_id, row) for row in rows if (value := row.value(metric)) is not None]
+        valued = [(metric.score(value), -row.trial_id, row) for row in rows if (value := row.value(metric)) is not None]
         return max(valued, key=lambda found: found[:2])[2] if valued else None
 
     def title(self) -> str:
-        phase = phase_name(self.record.experiment, "search" if self.guard.searching else "retraining")
+        phase = phase_name(self.record.experiment, "search" if self.searching else "retraining")
         return f"{phase} · {self.summary()}"
 
     def table(self) -> Table:
         """The running trials, the best and the last that ended, by number; columns as wide from first to last frame."""
         table = Table(title=self.title(), title_justify="left", expand=True, box=box.SIMPLE_HEAD,
                       show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
-        metric, second = self.guard.search.metric, self.guard.search.second_objective
+        metric, second = self.search.metric, self.search.second_objective
         epochs = self.record.experiment.training.epochs
         for name, width in (
             ("trial", 5), ("status", 13), ("epoch", max(5, 2 * len(str(epochs)) + 1)), ("now", 8), ("best", 8),
@@ -149,7 +164,7 @@ class Display:
         best = self.record.best()
         for row in self._rows(best):
             last = row.curve[max(row.curve)][metric] if row.curve else None
-            cells = [_value(last, metric), _value(row.value(metric), metric)]
+            cells = [metric.shown(last), metric.shown(row.value(metric))]
             cells += [_short(row.best.get(second))] if second else []
             style = "bold green" if best is row else "dim" if row.status in ("stopped", "failed") else ""
             progress = f"{len(row.curve)}/{epochs}"
@@ -171,8 +186,8 @@ class Display:
 class JobDisplay(Display):
     """In a Ray job: the same lines, and for `cifake-ray status` notes of what changed (trials, then the whole)."""
 
-    def __init__(self, record: StudyRecord, guard: StopConditions, work: Work | None = None) -> None:
-        super().__init__(record, guard, work)
+    def __init__(self, record: StudyRecord, work: Work | None = None) -> None:
+        super().__init__(record, work)
         self.live = None
         self.noted: dict[int, dict[str, Any]] = {}
         self.whole: dict[str, Any] = {}
@@ -198,11 +213,11 @@ class JobDisplay(Display):
 
     def note(self) -> dict[str, Any]:
         """The study as a whole; `best` is null before the first epoch."""
-        search, best = self.guard.search, self.record.best()
+        search, best = self.search, self.record.best()
         counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
         found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
         return {
-            "phase": phase_name(self.record.experiment, "search" if self.guard.searching else "retraining"),
+            "phase": phase_name(self.record.experiment, "search" if self.searching else "retraining"),
             "experiment": self.record.experiment.name,
             "model": self.record.experiment.model.kind,
             "total": search.trials,
@@ -213,14 +228,14 @@ class JobDisplay(Display):
         }
 
     def trial_note(self, row: TrialRow) -> dict[str, Any]:
-        value = row.value(self.guard.search.metric)
+        value = row.value(self.search.metric)
         about = {"trial_id": row.trial_id, "status": row.status, "epochs": len(row.curve), "best": value}
         return about | {"params": row.params, "error": row.error}
 
 
-def display_of(record: StudyRecord, guard: StopConditions, work: Work | None = None) -> Display:
+def display_of(record: StudyRecord, work: Work | None = None) -> Display:
     """How this process shows a study."""
-    return (JobDisplay if in_job() else Display)(record, guard, work)
+    return (JobDisplay if in_job() else Display)(record, work)
 
 
 _SECOND = {"parameters": "params", "inference_ms": "ms/image"}
@@ -234,13 +249,6 @@ def folded(params: dict[str, Any]) -> str:
 
 def _settings(params: dict[str, Any]) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in params.items())
-
-
-def _value(value: float | None, metric: Metric) -> str:
-    """An accuracy in percent, a loss as a number; empty for None."""
-    if value is None:
-        return ""
-    return percent(value) if metric == "val_accuracy" else f"{value:.4f}"
 
 
 def _short(value: Any) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import ray
 
 from cifake_ray.ray_private import node_of_trial
-from cifake_ray.runs.run import Run
+from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
+from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.trial.context import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON
 
 _SHORT_OF_MEMORY = "low on memory"  # in Ray's words
@@ -17,38 +18,41 @@ _SEEN_SECONDS = 60.0  # after its connections Ray may need so long to give up a 
 _LOOK_SECONDS = 1.0
 
 
-class ProcessFailures:
-    """Notes in `deaths`, by Tune's name of the trial, how its process died last."""
+class ProcessFailures(StudyCallback):
+    """Notes in the record's `deaths` how a trial's process died last, and gives Tune the retries back that it owes."""
 
-    def __init__(self, run: Run, deaths: dict[str, str], *, workers: bool) -> None:
-        self.run, self.deaths, self.workers = run, deaths, workers
-        self._nodes: dict[str, set[str]] = {}  # Tune's name of a trial -> where it runs
-        self._suspects: list[tuple[Any, set[str], float]] = []  # trial, nodes, until when to look whether one is lost
+    def __init__(self, record: StudyRecord) -> None:
+        self.record, self.workers = record, record.experiment.resources.workers_per_trial > 0
+        self._nodes: dict[str, set[str]] = {}  # name of a trial -> where it runs
+        self._suspects: list[
+            tuple[Any, set[str], float]
+        ] = []  # Tune's trial, nodes, until when to look whether one is lost
         self._looked = 0.0
 
-    def started(self, trial: Any) -> None:
+    def trial_started(self, trial: RunningTrial) -> None:
         """Note where the trial runs; its workers, if it has any, may be on any node."""
         if self.workers:
-            self._nodes[trial.trial_id] = _alive()
+            self._nodes[trial.name] = _alive()
             return
         with contextlib.suppress(KeyError, AttributeError):  # it is gone again already
-            self._nodes[trial.trial_id] = {node_of_trial(trial)}
+            self._nodes[trial.name] = {node_of_trial(trial.handle)}
 
-    def died(self, trial: Any) -> None:
+    def process_died(self, trial: RunningTrial) -> None:
         """Tune is about to start the trial again: it counts this death and does so three times."""
-        folder, error = trial.config["folder"], last_error(trial)
+        tunes, deaths = trial.handle, self.record.deaths
+        folder, error = tunes.config["folder"], last_error(tunes)
         if _SHORT_OF_MEMORY in error:
-            self.deaths[trial.trial_id] = OUT_OF_MEMORY_REASON
-            self.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports that and trains no more
-            trial.run_metadata.num_failures = trial.max_failures
+            deaths[trial.name] = OUT_OF_MEMORY_REASON
+            self.record.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports that and trains no more
+            tunes.run_metadata.num_failures = tunes.max_failures
             return
         reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
-        self.deaths[trial.trial_id] = f"its process died again and again: {reason}"
+        deaths[trial.name] = f"its process died again and again: {reason}"
         print(f"{folder}: its process died; it goes on from its last epoch", file=sys.stderr, flush=True)
-        if nodes := self._nodes.get(trial.trial_id):
-            self._suspects.append((trial, nodes, time.monotonic() + _SEEN_SECONDS))
+        if nodes := self._nodes.get(trial.name):
+            self._suspects.append((tunes, nodes, time.monotonic() + _SEEN_SECONDS))
 
-    def look(self) -> None:
+    def step_ended(self) -> None:
         """Give those their retry back whose node turns out to be lost: Ray says so only seconds after a process is."""
         now = time.monotonic()
         if not self._suspects or now - self._looked < _LOOK_SECONDS:

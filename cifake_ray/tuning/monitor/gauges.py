@@ -9,24 +9,24 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from statistics import fmean
-from typing import Any
 
 from ray.util.metrics import Gauge
 
-from cifake_ray.runs.run import STATUSES
+from cifake_ray.runs.columns import STATUSES, Status
+from cifake_ray.tuning.monitor.callback import RunningTrial, StudyCallback
 from cifake_ray.tuning.record import StudyRecord
 
 _UPDATE_SECONDS = 1.0
 _EPOCHS = 16  # whose mean speed is taken for that of every running trial, also of one in its first epoch
 
 
-class StudyGauges:
+class StudyGauges(StudyCallback):
     """The gauges of one study while it tunes or retrains. `images`: training images of one epoch."""
 
     def __init__(self, record: StudyRecord, images: int) -> None:
         self.record, self.images = record, images
-        self.running: dict[str, tuple[str, Mapping[str, Any]]] = {}  # by Tune's name: ours, and the last epoch
-        self.live: set[str] = set()  # Tune's names of what runs, also before its first epoch
+        self.running: dict[str, Mapping[str, float]] = {}  # the last epoch of what runs, by name
+        self.live: set[str] = set()  # names of what runs, also before its first epoch
         self.rates: deque[float] = deque(maxlen=_EPOCHS)  # images a second of the last epochs
         self._trials = Gauge("cifake_ray_trials", "Trials of a study by status", ("study", "status"))
         self._best = Gauge("cifake_ray_best_val_accuracy", "Validation accuracy of the best trial so far", ("study",))
@@ -36,25 +36,24 @@ class StudyGauges:
         self._rate = _rate_gauge()
         self._updated = 0.0
 
-    def started(self, trial: str) -> None:
-        self.live.add(trial)
+    def trial_started(self, trial: RunningTrial) -> None:
+        self.live.add(trial.name)
 
-    def reported(self, trial: str, name: str, result: Mapping[str, Any]) -> None:
-        """A running trial, `name` in the record, has finished an epoch."""
-        if "val_accuracy" in result:
-            self.running[trial] = (name, result)
-            self.rates.append(self.images / max(result["seconds"], 1e-9))
+    def epoch_reported(self, trial: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
+        self.running[trial.name] = metrics
+        self.rates.append(self.images / max(metrics["seconds"], 1e-9))
 
-    def ended(self, trial: str) -> None:
-        self.live.discard(trial)
-        self.running.pop(trial, None)
+    def process_died(self, trial: RunningTrial) -> None:
+        self._forget(trial)
 
-    def clear(self) -> None:
-        """Nothing runs any more."""
-        self.live.clear()
-        self.running.clear()
+    def trial_ended(self, trial: RunningTrial, status: Status, reason: str) -> None:  # noqa: ARG002
+        self._forget(trial)
 
-    def update(self) -> None:
+    def _forget(self, trial: RunningTrial) -> None:
+        self.live.discard(trial.name)
+        self.running.pop(trial.name, None)
+
+    def step_ended(self) -> None:
         """Set every gauge, once a second at most. A figure that cannot be shown must never end a study."""
         now = time.monotonic()
         if now - self._updated < _UPDATE_SECONDS:
@@ -70,8 +69,8 @@ class StudyGauges:
             self._trials.set(counts[status], study | {"status": status})
         best = self.record.best()
         self._best.set(best.best.get("best_val_accuracy") if best else None, study)
-        for name, result in self.running.values():
-            self._accuracy.set(result["val_accuracy"], study | {"trial_id": name})
+        for name, metrics in self.running.items():
+            self._accuracy.set(metrics["val_accuracy"], study | {"trial_id": name})
         self._rate.set(len(self.live) * fmean(self.rates) if self.rates else None, study)
 
 

@@ -4,16 +4,17 @@ import sys
 from typing import Literal
 
 from cifake_ray.console import counted, print_note, say
-from cifake_ray.experiment import BackboneModel, Experiment
-from cifake_ray.runs.run import FINISHED, Run, in_job
+from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import FINISHED
+from cifake_ray.runs.resume import in_job
+from cifake_ray.runs.run import Run
 
 Phase = Literal["images", "features", "search", "retraining"]
 
 
 def phases(experiment: Experiment) -> list[Phase]:
     """The phases of a study: features only for a frozen backbone, no retraining where one configuration is trained."""
-    frozen = isinstance(experiment.model, BackboneModel) and experiment.model.frozen
-    features: list[Phase] = ["features"] if frozen else []
+    features: list[Phase] = ["features"] if experiment.model.takes_features else []
     retraining: list[Phase] = ["retraining"] if experiment.search.winner_seeds else []
     return ["images", *features, "search", *retraining]
 

@@ -15,10 +15,17 @@ from cifake_ray.address import driver_address, no_cluster, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.machine import short_temporary
-from cifake_ray.ray_private import local_start, own_sigterm, process_class, trials_without_variables, use_token
-from cifake_ray.runs.run import in_job
+from cifake_ray.ray_private import (
+    local_start,
+    own_sigterm,
+    process_class,
+    start_options,
+    trials_without_variables,
+    use_token,
+)
+from cifake_ray.runs.resume import in_job
 from cifake_ray.signals import end_children
-from cifake_ray.tuning.ray_cluster.capacity import local_capacity
+from cifake_ray.tuning.ray_cluster.capacity import local_node
 
 PRELOADED = "cifake_ray.tuning.trial.trainable"  # by the worker processes, while this one still gathers what they need
 
@@ -102,7 +109,7 @@ def _deafen(prepare: Callable[[], None] | None) -> None:
 
 def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
-    cpus = int(local_capacity(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
+    cpus = int(local_node(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
     import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
     for left in reversed(range(_STARTS)):
         try:
@@ -111,9 +118,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                     address="local",
                     num_cpus=cpus,
                     include_dashboard=False,
-                    _node_ip_address="127.0.0.1",
-                    _temp_dir=short_temporary(),
-                    _system_config=PATIENT | {"preload_python_modules": [PRELOADED]},
+                    **start_options("127.0.0.1", short_temporary(), PATIENT | {"preload_python_modules": [PRELOADED]}),
                     **quiet,
                 )
             return

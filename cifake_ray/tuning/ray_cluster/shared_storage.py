@@ -9,7 +9,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifake_ray.errors import InputError
-from cifake_ray.runs.run import Run, Storage, run_at
+from cifake_ray.runs.resume import Storage
+from cifake_ray.runs.run import Run, run_at
 
 _ANSWER_SECONDS = 120.0  # for a node to start a process that imports this package and to write a file
 _SEEN_SECONDS = 10.0  # for a file written on one node to be seen on another (network file systems cache)

@@ -7,12 +7,14 @@ pauses a trial, so none needs a checkpoint of Tune's.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, Metric
+from cifake_ray.ray_private import forget_stop, median_results, put_in_bracket
 from cifake_ray.tuning.record import StudyRecord, TrialRow
 
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 fill every share evenly, whatever their number
@@ -68,16 +70,15 @@ class _SearchHalving(_SearchOnly, AsyncHyperBandScheduler):  # type: ignore[misc
     def on_trial_add(self, controller: Any, trial: Any) -> None:  # noqa: ARG002
         number = trial.config["trial_id"]
         if number is not None:
-            place = bracket_of(number, len(self._brackets), self._reduction_factor)
-            self._trial_info[trial.trial_id] = self._brackets[place]
+            put_in_bracket(self, trial.trial_id, partial(bracket_of, number))
 
 
 class _SearchMedian(_SearchOnly, MedianStoppingRule):  # type: ignore[misc]
     """The median rule. An epoch reported again (its process had died) is not counted again."""
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        self._stopped_trials.discard(trial)  # the baseline, which this rule would have stopped, is judged on
-        known = self._results.get(trial)
+        forget_stop(self, trial)  # the baseline, which this rule would have stopped, is judged on
+        known = median_results(self).get(trial)
         if known and "epoch" in result and result["epoch"] <= known[-1]["epoch"]:
             return str(self.CONTINUE)
         return super().on_trial_result(controller, trial, result)
@@ -87,7 +88,7 @@ class _SearchMedian(_SearchOnly, MedianStoppingRule):  # type: ignore[misc]
 
     def recall(self, trial: SearchTrial, results: list[dict[str, Any]]) -> None:
         """Decides nothing: Ray's rule fails on reports of a trial that it would have stopped."""
-        self._results[trial].extend(results)
+        median_results(self)[trial].extend(results)
 
 
 def count_brackets(experiment: Experiment) -> int:
@@ -115,8 +116,7 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
     search, epochs = experiment.search, experiment.training.epochs
     if search.scheduler == "none":
         return FIFOScheduler()
-    mode = "max" if search.metric == "val_accuracy" else "min"
-    grace = min(search.grace_epochs, epochs)
+    mode, grace = search.metric.mode, min(search.grace_epochs, epochs)
     scheduler: _SearchOnly
     if search.scheduler == "median":  # compares the best of a trial with the others' means: it takes the plain metric
         # it would pause trials while there are too few to compare with, unless they must run for ever first
@@ -131,11 +131,10 @@ def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -
     return scheduler
 
 
-def _reports(row: TrialRow, metric: str) -> list[dict[str, Any]]:
+def _reports(row: TrialRow, metric: Metric) -> list[dict[str, Any]]:
     """What the trial reported after each epoch, the best so far with it."""
-    better = max if metric == "val_accuracy" else min
     values = [epoch[metric] for _, epoch in sorted(row.curve.items())]
-    best = accumulate(values, better)
+    best = accumulate(values, lambda so_far, value: metric.best((so_far, value)))
     return [
         {"epoch": e, metric: v, f"best_{metric}": b} for e, v, b in zip(sorted(row.curve), values, best, strict=True)
     ]

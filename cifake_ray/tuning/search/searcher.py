@@ -7,7 +7,6 @@ hook for duplicates or for trials that a killed driver left running; hence this 
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,7 +16,6 @@ from cifake_ray.experiment import MOST_CONFIGURATIONS, all_configurations, count
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import build_sampler, suggest_params
 
-OnEnd = Callable[[str, str | None], None]  # the name of a retraining, and why it failed
 _DUPLICATES_IN_A_ROW = 5  # proposals, before an untried configuration is drawn: a GP takes a second for each
 
 
@@ -40,13 +38,12 @@ class JournalSearch(Searcher):  # type: ignore[misc]
 class StudySearch(JournalSearch):
     """Hands out interrupted trials first, then new proposals, until `search.trials` are finished or under way."""
 
-    def __init__(self, record: StudyRecord, places: Callable[[], int]) -> None:
+    def __init__(self, record: StudyRecord, slots: Callable[[], int]) -> None:
         super().__init__()
-        self.record, self.places = record, places
+        self.record, self.slots = record, slots
         self.experiment = record.experiment
         self.space = self.experiment.search_space
         self.live: dict[str, int] = {}  # Ray's trial name -> trial_id
-        self.deaths: dict[str, str] = {}  # Ray's trial name -> how its process died last
         self.exhausted = False
         self._interrupted = [row.trial_id for row in record.with_status("interrupted")]
         self._tried = {_rounded(row.params): row.trial_id for row in reversed(list(record.rows.values()))}
@@ -56,8 +53,8 @@ class StudySearch(JournalSearch):
             study.enqueue_trial(self.experiment.baseline_params())
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's config; None while all places are taken; FINISHED when no trial is left to start."""
-        if len(self.live) >= self.places():
+        """The next trial's config; None while all slots are taken; FINISHED when no trial is left to start."""
+        if len(self.live) >= self.slots():
             return None
         if self._interrupted:
             number = self._interrupted.pop(0)
@@ -121,7 +118,9 @@ class StudySearch(JournalSearch):
         if "val_loss" in result:
             self.record.add_epoch(number, result)
         if error:
-            self.record.finish(number, "failed", self.deaths.get(trial_id, "its process could not be started"))
+            self.record.finish(
+                number, "failed", self.record.deaths.get(str(number), "its process could not be started")
+            )
         elif "failed" in result:
             self.record.finish(number, "failed", str(result["failed"]))
         else:
@@ -151,7 +150,7 @@ class ChainedSearch(JournalSearch):
     """
 
     def __init__(self, first: StudySearch, then: Callable[[], "ListSearch"], on_idle: Callable[[], None]) -> None:
-        """`on_idle` is called, more than once, when a place is free that none of the first's trials is left for."""
+        """`on_idle` is called, more than once, when a slot is free that none of the first's trials is left for."""
         super().__init__()
         self.current: StudySearch | ListSearch = first
         self._then: Callable[[], ListSearch] | None = then
@@ -175,25 +174,21 @@ class ChainedSearch(JournalSearch):
 
 
 class ListSearch(JournalSearch):
-    """Hands out the given configs one after the other and collects how each ended (`None`: well)."""
+    """Hands out the given configs one after the other."""
 
-    def __init__(
-        self, configs: list[dict[str, Any]], places: Callable[[], int], on_end: Callable[[str, str | None], None]
-    ):
+    def __init__(self, configs: list[dict[str, Any]], slots: Callable[[], int]) -> None:
         super().__init__()
-        self.waiting, self.places, self.on_end = list(configs), places, on_end
-        self.live: dict[str, str] = {}
+        self.waiting, self.slots = list(configs), slots
+        self.live: set[str] = set()  # Ray's trial names
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self.waiting:
             return str(self.FINISHED)
-        if len(self.live) >= self.places():
+        if len(self.live) >= self.slots():
             return None
         config = self.waiting.pop(0)
-        self.live[trial_id] = Path(config["folder"]).name
+        self.live.add(trial_id)
         return config
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        name = self.live.pop(trial_id, None)
-        if name is not None and "storage" not in (result or {}):
-            self.on_end(name, "its process died" if error else (result or {}).get("failed"))
+    def on_trial_complete(self, trial_id: str, *outcome: Any, **named: Any) -> None:  # noqa: ARG002
+        self.live.discard(trial_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.data import Split
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, PassKey
 from cifake_ray.features import FeatureSet
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.ray_cluster.replication import CacheOrigin
@@ -20,7 +20,7 @@ OUT_OF_MEMORY_REASON = "out of memory: its node ended the process; lower batch_s
 class TrialContext:
     """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
 
-    `features`: the train part's feature set by (weights, image size, view); empty for models that take images.
+    `features`: the train part's feature set of every pass; empty for models that take images.
     `home`: the node whose cache holds them, from which others copy what they need; None: every process can read them.
     """
 
@@ -28,7 +28,7 @@ class TrialContext:
     run: Run
     images: Path
     split: Split
-    features: Mapping[tuple[str, int, str], FeatureSet]
+    features: Mapping[PassKey, FeatureSet]
     home: CacheOrigin | None = None
 
 

@@ -12,8 +12,8 @@ import ray
 import torch
 
 from cifake_ray.data import open_images
-from cifake_ray.experiment import BackboneModel, Experiment, Model
-from cifake_ray.models.registry import build_network, preparation, starting_weights
+from cifake_ray.experiment import Experiment, Model
+from cifake_ray.models.registry import family_of
 from cifake_ray.runs.faults import check_folder, storage_fault
 from cifake_ray.runs.run import Run
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
@@ -38,7 +38,7 @@ def run_trial(context: TrialContext, config: Mapping[str, Any], report: Report) 
     try:
         check_folder(run)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        run.pull(config["folder"])
+        checkpoints = run.checkpoints(config["folder"])
         if (folder / OUT_OF_MEMORY).exists():
             raise TrialFailed(OUT_OF_MEMORY_REASON)
         experiment = context.experiment.with_params(config["params"], seed=config["seed"])
@@ -48,7 +48,7 @@ def run_trial(context: TrialContext, config: Mapping[str, Any], report: Report) 
         cost = measure_cost(work, experiment.search.second_objective)
 
         def report_epoch(row: dict[str, Any]) -> None:
-            run.push(config["folder"])  # its checkpoint, before anybody hears of the epoch
+            checkpoints.save()  # before anybody hears of the epoch
             print_epoch(name, row, epochs)
             report(row | cost | {"trial_id": config["trial_id"]})
             show_title(name)
@@ -87,7 +87,7 @@ def _prepare(context: TrialContext, experiment: Experiment, folder: Path) -> Fit
     device = _device(experiment.resources.gpus_per_trial)
     data = _training_set(_Inputs.of(context, experiment.model), device)
     torch.manual_seed(experiment.training.seed)
-    network = build_network(experiment.model, starting_weights(experiment.model))
+    network = family_of(experiment.model).start(experiment.model)
     standardise(network, data)
     return Fit(
         network,
@@ -120,9 +120,7 @@ class _Inputs:
 
     @classmethod
     def of(cls, context: TrialContext, model: Model) -> "_Inputs":
-        if isinstance(model, BackboneModel) and model.frozen:
-            return cls((model.weights, model.image_size, model.views, model.stages, model.pool), context, model)
-        return cls((model.image_size, model.views), context, model)
+        return cls(tuple(getattr(model, key) for key in model.input_keys), context, model)
 
     def __hash__(self) -> int:
         return hash((self.key, self.context.run))
@@ -136,21 +134,21 @@ def _training_set(source: _Inputs, device: str) -> TrainingSet:
     context, model = source.context, source.model
     part = open_images(entry_here(context.images, context.home)).train
     inputs: Inputs
-    if isinstance(model, BackboneModel) and model.frozen:
+    if model.takes_features:
         columns = (_features(context, model, view) for view in model.views)
         inputs = FeatureInputs(tuple(tuple(column.to(device) for column in view) for view in columns))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
     labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
     train, validation = (torch.from_numpy(rows).to(device) for rows in (context.split.train, context.split.validation))
-    return TrainingSet(inputs, labels, train, validation, preparation(model))
+    return TrainingSet(inputs, labels, train, validation, family_of(model).prepare(model))
 
 
-def _features(context: TrialContext, model: BackboneModel, view: str) -> list[torch.Tensor]:
+def _features(context: TrialContext, model: Model, view: str) -> list[torch.Tensor]:
     """float16 [n, d] each, memory-mapped from this node's cache: the columns of one view that the head takes."""
     found: list[np.ndarray] = []
-    for size in model.sizes:
-        features = context.features[model.weights, size, view]
-        here = {name: entry_here(features.entries[name], context.home) for name in model.columns}
-        found += replace(features, entries=here).columns(model.columns)
+    for key, columns in model.reads(view):
+        features = context.features[key]
+        here = {name: entry_here(features.entries[name], context.home) for name in columns}
+        found += replace(features, entries=here).columns(columns)
     return list(map(torch.from_numpy, found))

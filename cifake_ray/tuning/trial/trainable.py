@@ -7,22 +7,20 @@ from ray import train, tune
 from ray.train.torch import TorchTrainer
 from ray.tune.trainable.function_trainable import wrap_function
 
-from cifake_ray.tuning.ray_cluster.capacity import trial_bundle
 from cifake_ray.tuning.trial.context import Loop, TrialContext
 from cifake_ray.tuning.trial.loop import run_trial
 from cifake_ray.tuning.trial.naming import actor_label
 from cifake_ray.tuning.trial.workers import EndsWorkers, run_distributed
 
 
-def build_trainable(context: TrialContext, loop: Loop = run_trial) -> type[tune.Trainable]:
+def build_trainable(context: TrialContext, bundle: dict[str, float], loop: Loop = run_trial) -> type[tune.Trainable]:
     """The Tune trainable of a study: `TorchTrainer` in the trial's own process, or with workers of its own.
 
-    It is named after the model, because that is the name its actors have in the dashboard. `loop`: what a trial does;
-    benchmarks give one that trains nothing.
+    It is named after the model, because that is the name its actors have in the dashboard. `bundle`: CPUs and GPUs of a
+    trial's own process; `loop`: what a trial does (benchmarks give one that trains nothing).
     """
-    resources = context.experiment.resources
     reference = ray.put(context)
-    run = run_distributed if resources.workers_per_trial else _run_local
+    run = run_distributed if context.experiment.resources.workers_per_trial else _run_local
     kind, study = context.experiment.model.kind, context.run.name
 
     def trial(config: dict[str, Any]) -> None:
@@ -34,7 +32,7 @@ def build_trainable(context: TrialContext, loop: Loop = run_trial) -> type[tune.
 
         @classmethod
         def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:  # noqa: ARG003
-            return tune.PlacementGroupFactory([trial_bundle(resources)])
+            return tune.PlacementGroupFactory([bundle])
 
     ModelTrial.__name__ = ModelTrial.__qualname__ = f"{kind.replace('-', ' ').title().replace(' ', '')}Trial"
     return ModelTrial

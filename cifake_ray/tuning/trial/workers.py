@@ -15,6 +15,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from cifake_ray.ray_private import take_report, trial_session
 from cifake_ray.runs.run import Run
+from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.trial.context import Loop, Stopped, TrialContext
 
 # Tune ends a trial by ending its process, and then the workers' placement group is never freed and every later trial
@@ -67,9 +68,6 @@ def run_distributed(context: TrialContext, config: dict[str, Any], loop: Loop) -
     _stop = (context.run.here(), stop)
     _stop[0].remove(stop)
     resources = context.experiment.resources
-    per_worker = {"CPU": float(resources.cpus_per_trial)}
-    if resources.gpus_per_trial:
-        per_worker["GPU"] = resources.gpus_per_trial
 
     def worker() -> None:
         def report(row: dict[str, Any]) -> None:
@@ -86,7 +84,7 @@ def run_distributed(context: TrialContext, config: dict[str, Any], loop: Loop) -
             scaling_config=train.ScalingConfig(
                 num_workers=resources.workers_per_trial,
                 use_gpu=resources.gpus_per_trial > 0,
-                resources_per_worker=per_worker,
+                resources_per_worker=Capacity(context.experiment).worker,
             ),
             run_config=train.RunConfig(
                 name=Path(config["folder"]).name, storage_path=storage, callbacks=[TuneReportCallback()]

@@ -13,7 +13,9 @@ from cifake_ray.data import load_images
 from cifake_ray.data.audit.audit import audit_source
 from cifake_ray.data.audit.encoding import jpeg_quality
 from cifake_ray.data.audit.near_duplicates import difference_hashes, near_pairs
+from cifake_ray.data.datasets import cifake
 from cifake_ray.data.stratify import copies_of
+from cifake_ray.data.table import facts_of
 from cifake_ray.errors import InputError
 
 from ..conftest import Files, encode, picture
@@ -36,16 +38,17 @@ def audited(source: Path | str) -> dict[str, Any]:
 
 def test_names_that_look_alike_tell_no_subjects(files: Files, write_folder: Write) -> None:
     counts = audited(write_folder(files))["counts"]
-    assert counts["train"]["FAKE"] == {"images": 60, "subjects": None}
+    assert counts["train"]["FAKE"] == {"images": 60, "groups": {}}
 
 
 def test_cifakes_counts_come_by_part_class_and_subject(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifake_ray.data.audit.audit.is_cifake", lambda _: True)  # 120,000 images are no unit test
+    # 120,000 images are no unit test
+    monkeypatch.setattr("cifake_ray.data.audit.audit.card_of", lambda _: cifake.CARD)
     counts = audited(write_folder(files))["counts"]
     assert counts["train"]["FAKE"]["images"] == 60
-    subjects = counts["test"]["REAL"]["subjects"]
+    subjects = counts["test"]["REAL"]["groups"]["subject"]
     assert (subjects["airplane"], subjects["automobile"], subjects["bird"], subjects["truck"]) == (7, 7, 0, 6)
 
 
@@ -77,7 +80,7 @@ def test_near_duplicates_are_found_with_their_distance_and_copies_are_none(files
 def test_every_pair_within_the_limits_is_found() -> None:
     images = np.stack([scene(seed % 300) for seed in range(1200)])
     images[300:] = np.clip(images[300:].astype(int) + np.random.default_rng(0).integers(-9, 10, (900, 1, 1, 3)), 0, 255)
-    pairs = near_pairs(images, copies_of(images), max_bits=3, max_rms=8.0)
+    pairs = near_pairs(images, copies_of(facts_of(images).digests), max_bits=3, max_rms=8.0)
     hashes, flat = difference_hashes(images), images.reshape(1200, -1).astype(np.float64)
     square = (flat**2).sum(1)
     rms = np.sqrt(np.clip(square[:, None] + square - 2 * flat @ flat.T, 0, None) / 3072)
@@ -114,7 +117,7 @@ def test_undecodable_files_are_named_and_no_reason_to_stop(files: Files, write_z
 def test_fingerprint_is_that_of_the_images_a_study_loads(files: Files, write_zip: Write, write_parquet: Write) -> None:
     whole = audited(write_zip(files))
     assert whole["fingerprint"] == load_images(str(write_parquet(files))).fingerprint
-    assert whole["is_cifake"] is False
+    assert whole["card"] == "generic"
 
 
 def test_one_class_or_unsplit_images_are_audited_too(files: Files, tmp_path: Path) -> None:
@@ -145,7 +148,7 @@ def test_command_prints_the_audit_and_writes_the_same_as_json(
     source = write_zip(files)
     code, out, _ = command("data", "audit", source, "--out", tmp_path / "new" / "audit.json")
     assert code == 0
-    assert "train FAKE           60 (not CIFAKE: no subjects)" in out
+    assert "train FAKE           60\n" in out
     assert "exact duplicates     pairs: 0 train, 0 test, 1 train-test; 1 test images have one in train" in out
     assert "train/FAKE/0000.jpg = test/FAKE/again.jpg" in out
     assert "JPEG tables REAL     80 images: sums 1,858 and 2,780, quality 75, 4:2:0" in out
@@ -172,8 +175,8 @@ def test_command_without_a_source_or_with_a_wrong_one_is_one_line_with_code_2(
 )
 def test_cifake_has_1336_pairs_of_duplicates_378_of_them_across_and_one_set_of_tables() -> None:
     found = audited(os.environ["CIFAKE_RAY_DATA"])
-    assert found["is_cifake"]
+    assert found["card"] == "cifake"
     assert found["exact_duplicates"]["pairs"] == {"train": 920, "test": 38, "train-test": 378}
     assert found["label_conflicts"]["pairs"] == 0
     assert [[table["sums"] for table in found["jpeg"][label]] for label in ("FAKE", "REAL")] == [[[1858, 2780]]] * 2
-    assert set(found["counts"]["train"]["REAL"]["subjects"].values()) == {5000}
+    assert set(found["counts"]["train"]["REAL"]["groups"]["subject"].values()) == {5000}

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from cifake_ray.data import load_images
-from cifake_ray.data.datasets import cifake
+from cifake_ray.data.datasets import CARDS, cifake
 from cifake_ray.data.datasets import fetch as fetch_module
 from cifake_ray.data.datasets.fetch import Fetched, fetch_copy
+from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.storage.download import Progress
 
@@ -24,7 +25,7 @@ from ..conftest import Files
 from ..sources.test_parquet import write_hub
 
 Write = Callable[..., Path]
-HUB, KAGGLE = cifake.COPIES["huggingface"], cifake.COPIES["kaggle"]
+HUB, KAGGLE = cifake.CARD.downloads["huggingface"], cifake.CARD.downloads["kaggle"]
 
 
 class Server(ThreadingHTTPServer):
@@ -55,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/storage/"):
             self.send_blob(next(d for d in self.server.paths.values() if self.path.endswith(digest(d))))
         elif self.path.startswith("/datasets/moved/"):
-            self.reply(307, {"Location": self.path.replace("/moved/", f"/{HUB.place.split('/')[0]}/")})
+            self.reply(307, {"Location": self.path.replace("/moved/", f"/{HUB.repository.split('/')[0]}/")})
         elif self.path in self.server.paths:
             data = self.server.paths[self.path]
             linked = {"X-Repo-Commit": self.server.commit, "X-Linked-Etag": f'"{digest(data)}"'}
@@ -96,6 +97,10 @@ def fetch(name: str, folder: Path) -> Fetched:
     return fetch_copy(name, folder, quiet)
 
 
+def change_card(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    monkeypatch.setitem(CARDS, "cifake", replace(CARDS["cifake"], **changes))
+
+
 @pytest.fixture
 def server(
     files: Files, write_zip: Write, write_folder: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -104,15 +109,19 @@ def server(
     zipped = write_zip(files).read_bytes()
     hub = write_hub(tmp_path / "hub", files, ["REAL", "FAKE"])
     whole = load_images(str(write_folder(files)))
-    for part in ("train", "test"):
-        images = getattr(whole, part)
-        monkeypatch.setitem(cifake.CIFAKE, part, cifake.content_digest(images.images, images.labels))
+    parts = {"train": whole.train, "test": whole.test}
+    content = {part: content_digest(images.table) for part, images in parts.items()}
     file = replace(KAGGLE.files[0], size=len(zipped), sha256=digest(zipped))
-    monkeypatch.setitem(cifake.COPIES, "kaggle", replace(KAGGLE, files=(file,)))
+    change_card(
+        monkeypatch,
+        content=content,
+        images={part: len(images) for part, images in parts.items()},
+        downloads=dict(cifake.CARD.downloads) | {"kaggle": replace(KAGGLE, files=(file,))},
+    )
     with Server() as running:
-        running.paths[f"/api/v1/datasets/download/{KAGGLE.place}"] = zipped
+        running.paths[f"/api/v1/datasets/download/{KAGGLE.repository}"] = zipped
         for remote in HUB.files:
-            path = f"/datasets/{HUB.place}/resolve/{HUB.revision}/{remote.name}"
+            path = f"/datasets/{HUB.repository}/resolve/{HUB.revision}/{remote.name}"
             running.paths[path] = (hub / remote.name).read_bytes()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{running.server_port}")
         monkeypatch.setenv("KAGGLE_API_ENDPOINT", f"http://127.0.0.1:{running.server_port}/")
@@ -135,7 +144,7 @@ def test_fetched_copy_is_checked_against_the_hub_and_noted(tmp_path: Path) -> No
     assert load_images(fetched.source).fingerprint == fetched.images.fingerprint
     noted = json.loads((tmp_path / "to" / "fetched-huggingface.json").read_text())
     assert noted["revision"] == HUB.revision
-    assert noted["is_cifake"] is True
+    assert noted["card"] == "cifake"
     data = (tmp_path / "to" / HUB.files[0].name).read_bytes()
     assert noted["files"][0] == {
         "name": HUB.files[0].name, "bytes": len(data), "sha256": digest(data), "checked_against": "the hub's"
@@ -168,14 +177,14 @@ def test_interrupted_fetch_goes_on_where_it_ended(name: str, server: Server, tmp
 
 
 def test_download_that_ended_before_it_was_put_in_place_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
-    data = server.paths[f"/api/v1/datasets/download/{KAGGLE.place}"]
+    data = server.paths[f"/api/v1/datasets/download/{KAGGLE.repository}"]
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / "cifake.zip.part").write_bytes(data)
     assert fetch("kaggle", tmp_path / "to").files[0]["sha256"] == digest(data)
 
 
 def test_wrong_checksum_is_refused_and_the_next_fetch_begins_anew(server: Server, tmp_path: Path) -> None:
-    path = f"/api/v1/datasets/download/{KAGGLE.place}"
+    path = f"/api/v1/datasets/download/{KAGGLE.repository}"
     right, server.paths[path] = server.paths[path], b"PK another"
     assert "wrong checksum" in refused("kaggle", tmp_path / "to")
     assert not list((tmp_path / "to").glob("cifake.zip*"))
@@ -200,17 +209,18 @@ def test_another_revision_than_the_pinned_one_is_refused(server: Server, tmp_pat
 
 @pytest.mark.usefixtures("server")
 def test_repository_that_has_moved_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cifake.COPIES, "huggingface", replace(HUB, place=f"moved/{HUB.place.split('/')[1]}"))
+    moved = replace(HUB, repository=f"moved/{HUB.repository.split('/')[1]}")
+    change_card(monkeypatch, downloads=dict(CARDS["cifake"].downloads) | {"huggingface": moved})
     assert fetch("huggingface", tmp_path / "to").files[0]["checked_against"] == "the hub's"
 
 
 @pytest.mark.usefixtures("server")
 def test_other_images_than_cifakes_are_kept_and_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cifake.CIFAKE, "test", "f" * 64)
+    change_card(monkeypatch, content=dict(CARDS["cifake"].content) | {"test": "f" * 64})
     message = refused("kaggle", tmp_path / "to")
     assert "not those of CIFAKE" in message
     assert "data audit" in message
-    assert json.loads((tmp_path / "to" / "fetched-kaggle.json").read_text())["is_cifake"] is False
+    assert json.loads((tmp_path / "to" / "fetched-kaggle.json").read_text())["card"] == "generic"
 
 
 def test_login_page_missing_file_and_no_network_say_what_to_do(

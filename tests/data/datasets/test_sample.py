@@ -19,7 +19,7 @@ def test_sample_is_the_same_everywhere_balanced_and_says_that_it_is_generated(ar
     assert sample.fingerprint.startswith("5da99beefb0d4832a403")
     assert np.bincount(sample.train.labels).tolist() == [1000, 1000]
     assert np.bincount(sample.test.labels).tolist() == [250, 250]
-    assert sample.generated
+    assert sample.card.generated
     assert "synthetic sample; results say nothing about CIFAKE" in sample.summary()
 
 

@@ -113,7 +113,7 @@ def test_jpeg_pixels_are_those_that_pillow_shows() -> None:
     for seed in range(5):
         for options in ({}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}, {"keep_rgb": True}):
             data = encode(picture(seed), "JPEG", **options)
-            assert decode_image(data)[0] == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
+            assert decode_image(data).pixels == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
 
 
 def test_decoding_in_processes_equals_decoding_here() -> None:
@@ -125,7 +125,7 @@ def test_decoding_in_processes_equals_decoding_here() -> None:
     assert decoded.skipped == {7: "not an image"}
     assert decoded.converted == {"grey": 1}
     assert seen[-1] == 1100
-    assert all(decoded.images[i].tobytes() == decode_image(items[i])[0] for i in range(1100) if i != 7)
+    assert all(decoded.images[i].tobytes() == decode_image(items[i]).pixels for i in range(1100) if i != 7)
 
 
 def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cifake_ray.data import labels, load_images
 from cifake_ray.errors import InputError
-from cifake_ray.runs import run
+from cifake_ray.runs import columns
 from cifake_ray.storage import mirror
 
 from ..conftest import Files
@@ -32,7 +32,7 @@ def test_missing_folder_is_an_error_that_says_what_is_expected(tmp_path: Path) -
 
 
 def test_label_numbers_are_those_of_the_run_directory() -> None:
-    assert labels.LABELS == run.LABELS
+    assert labels.LABELS == columns.LABELS
 
 
 def test_single_file_is_refused(tmp_path: Path, files: Files, write_parquet: Write) -> None:
@@ -106,15 +106,6 @@ def test_damaged_parquet_is_refused(files: Files, write_parquet: Write) -> None:
     file = next(folder.glob("*train*"))
     file.write_bytes(file.read_bytes()[:-100])
     assert "cannot be read as parquet" in refused(folder)
-
-
-def test_subjects_are_those_that_an_experiment_may_leave_out() -> None:
-    from typing import get_args
-
-    from cifake_ray.data.stratify import SUBJECT_NAMES
-    from cifake_ray.experiment.search import Subject
-
-    assert get_args(Subject) == SUBJECT_NAMES
 
 
 @pytest.mark.parametrize("kind", ["zip", "folder", "parquet"])

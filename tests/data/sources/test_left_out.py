@@ -151,8 +151,8 @@ def test_of_two_members_with_one_name_the_last_counts(files: Files, write_zip: W
         archive.writestr("train/REAL/0000.jpg", again)
     images = load_images(str(path))
     assert len(images.train) == 120
-    (at,) = ((images.train.names == "0000.jpg") & (images.train.labels == 1)).nonzero()[0]
-    assert images.train.images[at].tobytes() == decode_image(again)[0]
+    (at,) = ((images.train.table.names == "0000.jpg") & (images.train.labels == 1)).nonzero()[0]
+    assert images.train.images[at].tobytes() == decode_image(again).pixels
 
 
 def test_an_encrypted_archive_is_called_so(files: Files, write_zip: Write) -> None:
@@ -191,7 +191,7 @@ def test_a_test_part_of_train_images_is_refused_before_the_first_trial(files: Fi
 
 
 def test_subjects_cannot_be_left_out_of_a_set_whose_names_look_alike(files: Files, write_folder: Write) -> None:
-    with pytest.raises(InputError, match="is not CIFAKE, and only its file names tell subjects"):
+    with pytest.raises(InputError, match="the subjects of these images are not known"):
         gather_inputs(study_on(write_folder(files), leave_out=["bird"]))
 
 

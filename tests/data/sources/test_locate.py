@@ -8,7 +8,9 @@ import pytest
 from cifake_ray.data import absolute_source, check_images_here, load_images, readable_source, run_images
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
-from cifake_ray.runs.run import Run, create_run, write_json
+from cifake_ray.runs.files import write_json
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.run import Run
 from cifake_ray.storage.cache import clear_entries
 
 from ..conftest import Files, encode, picture

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cifake_ray.data import has_subjects, load_images, load_labelled
+from cifake_ray.data import load_images, load_labelled
+from cifake_ray.data.datasets import cifake
 from cifake_ray.errors import InputError
 
 from ..conftest import Files
@@ -52,7 +53,7 @@ def test_labels_are_read_by_name_and_the_set_equals_the_folder(
     folder = load_images(str(write_folder(files)))
     copy = load_images(str(write_hub(tmp_path / "hub", files, names)))
     assert copy.fingerprint == folder.fingerprint
-    assert np.array_equal(copy.train.names, folder.train.names)
+    assert np.array_equal(copy.train.table.names, folder.train.table.names)
 
 
 def test_labels_as_text_are_read(files: Files, write_folder: Write, tmp_path: Path) -> None:
@@ -80,9 +81,9 @@ def test_names_that_mean_neither_class_are_refused(files: Files, tmp_path: Path)
 def test_copy_without_file_names_has_no_subjects_and_loads(files: Files, write_folder: Write, tmp_path: Path) -> None:
     copy = load_images(str(write_hub(tmp_path / "hub", files, ["FAKE", "REAL"], paths=False)))
     named = load_images(str(write_folder(files)))
-    assert has_subjects(named.train.names)
-    assert not has_subjects(copy.train.names)
-    assert copy.train.names[0] == "row 0000000"
+    assert "subject" in cifake.CARD.codes(named.train.table.names)
+    assert not cifake.CARD.codes(copy.train.table.names)
+    assert copy.train.table.names[0] == "row 0000000"
     assert np.bincount(copy.train.labels).tolist() == [60, 60]
 
 

@@ -23,7 +23,7 @@ def test_zip_is_the_same_set_as_the_folder(top: str, files: Files, write_folder:
     folder, zipped = load_images(str(write_folder(files))), load_images(str(write_zip(files, top=top)))
     assert zipped.kind == "zip"
     assert zipped.fingerprint == folder.fingerprint
-    assert np.array_equal(zipped.train.names, folder.train.names)
+    assert np.array_equal(zipped.train.table.names, folder.train.table.names)
 
 
 def test_nothing_is_unpacked_and_other_members_are_left_aside(files: Files, write_zip: Write, tmp_path: Path) -> None:

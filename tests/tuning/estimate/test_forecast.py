@@ -71,10 +71,27 @@ def test_retraining_and_test_are_in_the_time_left_while_trials_run() -> None:
     assert left(0, 33.0) - left(0, 0.0) == pytest.approx(33)
 
 
-def test_nothing_is_estimated_before_the_third_epoch() -> None:
-    forecast = Forecast(Work(2, 5, 1.0, 6), Clock())
+def test_nothing_is_estimated_before_the_first_trial_or_the_third_epoch_ends() -> None:
+    clock = Clock()
+    forecast = Forecast(Work(2, 5, 1.0, 6), clock)
+    clock.now = 10
     forecast.epoch(State([], [1]))
     assert forecast.left() is None
+
+
+def test_a_short_study_has_an_estimate_from_its_first_ended_trial_on() -> None:
+    clock = Clock()
+    forecast = Forecast(Work(trials=2, epochs=1, share=1.0, retrainings=2), clock)
+    clock.now = 10
+    forecast.epoch(State([], [1]))
+    first = forecast.left()
+    assert first == pytest.approx(3 * 10 + 3)  # a trial and two retrainings, then the test
+    clock.now = 14
+    forecast.epoch(State([1], [1]))
+    assert forecast.left() == pytest.approx(2 * 7 + 3)
+    clock.now = 18
+    forecast.epoch(State([1, 1], [], 1, searching=False))
+    assert forecast.left() == pytest.approx(4 + 3)  # by the distance of epochs alone, now that three have ended
 
 
 RECORDED = Path(__file__).parent / "recorded"  # epochs of real demo studies on two shared cores, with when each ended

@@ -1,14 +1,15 @@
 """Which deaths of trials' processes cost a retry."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cifake_ray.runs.run import Run
 from cifake_ray.tuning.monitor import failures
+from cifake_ray.tuning.monitor.callback import RunningTrial
 from cifake_ray.tuning.monitor.failures import ProcessFailures
+
+from ..conftest import OpenRecord, experiment_of
 
 HEAD, WORKER = "a" * 56, "b" * 56
 
@@ -31,16 +32,17 @@ def trial_that_died_once(failures: int = 1) -> Any:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("workers", "lost", "failures"), [(False, HEAD, 0), (False, WORKER, 1), (True, WORKER, 0), (True, None, 1)]
-)
+@pytest.mark.parametrize(("workers", "lost", "failures"), [(0, HEAD, 0), (0, WORKER, 1), (1, WORKER, 0), (1, None, 1)])
 def test_a_lost_node_costs_no_retry_also_when_only_a_worker_ran_there(
-    workers: bool, lost: str | None, failures: int, nodes: dict[str, bool], tmp_path: Path
+    workers: int, lost: str | None, failures: int, nodes: dict[str, bool], open_record: OpenRecord
 ) -> None:
-    found = ProcessFailures(Run(tmp_path), {}, workers=workers)
-    found.started(trial := trial_that_died_once())
-    found.died(trial)
+    record = open_record(experiment_of(resources={"workers_per_trial": workers}))
+    found = ProcessFailures(record)
+    trial = RunningTrial("0", 0, {}, 0, trial_that_died_once())
+    found.trial_started(trial)
+    found.process_died(trial)
+    assert record.deaths == {"0": "its process died again and again: no reason was given"}
     if lost:
         nodes[lost] = False
-    found.look()
-    assert trial.run_metadata.num_failures == failures
+    found.step_ended()
+    assert trial.handle.run_metadata.num_failures == failures

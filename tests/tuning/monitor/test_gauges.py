@@ -8,6 +8,7 @@ import pytest
 import ray
 from prometheus_client.parser import text_string_to_metric_families
 
+from cifake_ray.tuning.monitor.callback import RunningTrial
 from cifake_ray.tuning.monitor.gauges import StudyGauges, extraction_rate
 
 from ..conftest import OpenRecord, epoch_result
@@ -33,7 +34,7 @@ def wait_until(gauges: StudyGauges, holds: Callable[[], bool]) -> bool:
     """As the driver does, update until it holds, or give up."""
     deadline = time.monotonic() + _SECONDS
     while not (found := holds()) and time.monotonic() < deadline:
-        gauges.update()
+        gauges.step_ended()
         time.sleep(0.2)
     return found
 
@@ -46,18 +47,17 @@ def test_a_running_trials_accuracy_is_shown_and_that_of_an_ended_one_disappears(
         record.start(number, {"lr": 1e-3, "batch_size": 32, "head_width": 64})
         record.add_epoch(number, epoch_result(1, accuracy))
     gauges = StudyGauges(record, images=100)
-    gauges.started("a")
-    gauges.started("b")
-    gauges.reported("a", "0", epoch_result(1, 0.8))
-    gauges.reported("b", "1", epoch_result(1, 0.9))
-    gauges.reported("c", "2", {"failed": "the training loss is nan"})
+    first, second = (RunningTrial(str(number), number, {}, number) for number in (0, 1))
+    for trial, accuracy in ((first, 0.8), (second, 0.9)):
+        gauges.trial_started(trial)
+        gauges.epoch_reported(trial, 1, epoch_result(1, accuracy))
     assert wait_until(gauges, lambda: series("val_accuracy") == {("0",): 0.8, ("1",): 0.9})
     assert series("best_val_accuracy") == {(): 0.9}
     assert series("trials")["running",] == 2
     assert series("images_per_second") == {(): pytest.approx(2 * 100 / 1.25)}
 
     record.finish(0, "stopped")
-    gauges.ended("a")
+    gauges.trial_ended(first, "stopped", "")
     assert wait_until(gauges, lambda: series("val_accuracy") == {("1",): 0.9})
     assert wait_until(gauges, lambda: series("trials").get(("stopped",)) == 1)
     assert series("trials") == {
@@ -83,5 +83,5 @@ def test_extraction_shows_images_a_second_without_those_from_the_cache() -> None
 
 def test_a_figure_that_cannot_be_shown_ends_no_study(open_record: OpenRecord) -> None:
     gauges = StudyGauges(open_record(), images=100)
-    gauges.reported("a", "0", epoch_result(1) | {"val_accuracy": "not a number"})
-    gauges.update()
+    gauges.epoch_reported(RunningTrial("0", 0, {}, 0), 1, epoch_result(1) | {"val_accuracy": "not a number"})
+    gauges.step_ended()

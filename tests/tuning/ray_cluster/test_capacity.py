@@ -6,13 +6,13 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.tuning.ray_cluster import capacity
-from cifake_ray.tuning.ray_cluster.capacity import Slots, check_workers, local_capacity, max_concurrent
+from cifake_ray.tuning.ray_cluster.capacity import DRIVER_CPUS, Capacity, Slots, local_node
 
 from ..conftest import SPACE, experiment_of
 
 
 def at_once(capacity: dict[str, float], **resources: Any) -> int:
-    return max_concurrent(experiment_of(resources=resources), [capacity])
+    return Capacity(experiment_of(resources=resources), [capacity]).trials
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_on_a_cluster_each_trial_needs_one_node_that_has_room_for_it(
     resources: dict[str, Any], nodes: list[Any], expected: int
 ) -> None:
     found = [dict(zip(("CPU", "GPU"), node if isinstance(node, tuple) else (node, 0), strict=True)) for node in nodes]
-    assert max_concurrent(experiment_of(resources=resources), found, own=False) == expected
+    assert Capacity(experiment_of(resources=resources), found, own=False).trials == expected
 
 
 @pytest.mark.parametrize(
@@ -85,24 +85,40 @@ def test_a_trial_that_no_node_can_hold_is_refused_and_does_not_wait_for_ever(
 ) -> None:
     found = [{"CPU": float(cpus), "GPU": float(gpus)} for cpus, gpus in nodes]
     with pytest.raises(InputError, match=words):
-        max_concurrent(experiment_of(resources=resources), found, own=False)
+        Capacity(experiment_of(resources=resources), found, own=False)
+
+
+@pytest.mark.parametrize(
+    ("resources", "bundle", "request_"),
+    [
+        ({"cpus_per_trial": 2}, {"CPU": 2.0}, {"CPU": 2.0}),
+        ({"gpus_per_trial": 0.5}, {"CPU": 1.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 0.5}),
+        ({"workers_per_trial": 2, "gpus_per_trial": 1}, {"CPU": DRIVER_CPUS}, {"CPU": 2.0, "GPU": 2.0}),
+    ],
+)
+def test_a_trials_own_process_takes_its_bundle_and_with_workers_only_waits_for_them(
+    resources: dict[str, Any], bundle: dict[str, float], request_: dict[str, float]
+) -> None:
+    capacity = Capacity(experiment_of(resources=resources))
+    assert (capacity.bundle, capacity.request) == (bundle, request_)
 
 
 def test_this_machine_has_a_cpu() -> None:
-    assert local_capacity()["CPU"] >= 1
+    assert local_node()["CPU"] >= 1
+    assert Capacity.here(experiment_of()).trials >= 1
 
 
 @pytest.mark.parametrize("dimension", [SPACE["batch_size"], {"type": "int", "low": 32, "high": 64}])
 def test_workers_must_be_able_to_share_the_smallest_batch(dimension: dict[str, Any]) -> None:
     space = {"batch_size": dimension}
-    check_workers(experiment_of(space, resources={"workers_per_trial": 16}))
+    Capacity(experiment_of(space, resources={"workers_per_trial": 16}))
     with pytest.raises(InputError, match="17 workers cannot share a batch of 32"):
-        check_workers(experiment_of(space, resources={"workers_per_trial": 17}))
+        Capacity(experiment_of(space, resources={"workers_per_trial": 17}))
 
 
 def test_workers_must_be_able_to_share_the_batch_that_is_not_searched() -> None:
     with pytest.raises(InputError, match="3 workers cannot share a batch of 4"):
-        check_workers(experiment_of(training={"batch_size": 4}, resources={"workers_per_trial": 3}, space={}))
+        Capacity(experiment_of(training={"batch_size": 4}, resources={"workers_per_trial": 3}, space={}))
 
 
 def test_trials_at_once_follow_nodes_that_join_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:

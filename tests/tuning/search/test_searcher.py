@@ -68,7 +68,7 @@ def test_the_same_seed_proposes_the_same_configurations(open_record: OpenRecord)
     assert first == second
 
 
-def test_places_are_respected(open_record: OpenRecord) -> None:
+def test_slots_are_respected(open_record: OpenRecord) -> None:
     search = StudySearch(open_record(), lambda: 2)
     take(search, "a")
     take(search, "b")
@@ -99,7 +99,7 @@ def test_how_a_trial_ended_is_recorded_and_counts(
     record = open_record(experiment_of(search={"trials": 1}))
     search = StudySearch(record, lambda: 1)
     take(search, "a")
-    search.deaths["a"] = "its process died again and again: killed by signal 9"
+    record.deaths["0"] = "its process died again and again: killed by signal 9"
     for epoch in range(1, epochs + 1):
         search.on_trial_result("a", epoch_result(epoch))
     search.on_trial_complete("a", None if error else last or epoch_result(epochs), error=error)
@@ -134,12 +134,12 @@ def trained_twice(record: StudyRecord) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("places", [1, 3])
+@pytest.mark.parametrize("slots", [1, 3])
 def test_a_finite_space_is_tried_whole_without_a_duplicate_and_then_ends_the_study(
-    open_record: OpenRecord, sampler: str, places: int
+    open_record: OpenRecord, sampler: str, slots: int
 ) -> None:
     record = open_record(experiment_of(GRID, search={"trials": 50, "sampler": sampler}))
-    search = StudySearch(record, lambda: places)
+    search = StudySearch(record, lambda: slots)
     configs: list[dict[str, Any]] = []
     live: list[str] = []
     for step in range(100):
@@ -235,10 +235,9 @@ def test_an_exhausted_space_stays_exhausted(open_record: OpenRecord) -> None:
 # --- retrainings -------------------------------------------------------------------------------------------------
 
 
-def test_retrainings_are_handed_out_in_order_and_each_end_is_told() -> None:
-    ends: list[tuple[str, str | None]] = []
+def test_retrainings_are_handed_out_in_order_while_slots_are_free() -> None:
     configs = [{"folder": f"winners/{name}", "seed": 1} for name in ("tuned", "baseline", "third")]
-    search = ListSearch(configs, lambda: 2, lambda name, failure: ends.append((name, failure)))
+    search = ListSearch(configs, lambda: 2)
     assert [search.suggest("a"), search.suggest("b")] == configs[:2]
     assert search.suggest("c") is None
     search.on_trial_complete("b", {"failed": "NaN"})
@@ -246,7 +245,7 @@ def test_retrainings_are_handed_out_in_order_and_each_end_is_told() -> None:
     assert search.suggest("d") == FINISHED
     search.on_trial_complete("c", None, error=True)
     search.on_trial_complete("a", epoch_result(3))
-    assert ends == [("baseline", "NaN"), ("third", "its process died"), ("tuned", None)]
+    assert search.live == set()
     assert configs[0] == {"folder": "winners/tuned", "seed": 1}
 
 
@@ -272,11 +271,10 @@ def test_what_was_left_of_another_winners_retraining_is_no_start_for_this_ones(o
 
 def test_the_second_search_begins_when_no_trial_of_the_first_is_left(open_record: OpenRecord) -> None:
     first = StudySearch(open_record(experiment_of(search={"trials": 2})), lambda: 2)
-    ends: list[str] = []
     idle: list[int] = []
     search = ChainedSearch(
         first,
-        lambda: ListSearch([{"folder": "winners/x"}], lambda: 2, lambda name, _: ends.append(name)),
+        lambda: ListSearch([{"folder": "winners/x"}], lambda: 2),
         lambda: idle.append(len(first.live)),
     )
     assert [search.suggest(name)["folder"] for name in "ab"] == ["trials/0", "trials/1"]
@@ -288,5 +286,5 @@ def test_the_second_search_begins_when_no_trial_of_the_first_is_left(open_record
     assert search.suggest("c") == {"folder": "winners/x"}
     assert search.suggest("d") == FINISHED
     search.on_trial_complete("c", {"epoch": 3})
-    assert ends == ["x"]
+    assert search.current.live == set()
     assert first.record.finished == 2

@@ -3,6 +3,7 @@
 import pytest
 import ray
 
+from cifake_ray.ray_private import process_title
 from cifake_ray.tuning.trial.naming import print_epoch, show_title, trial_name
 
 from ..conftest import epoch_result
@@ -25,8 +26,7 @@ def test_an_actors_title_names_its_class_and_the_trial_it_has_now() -> None:
         def train(self, name: str) -> str:
             show_title(name)
             show_title(name)
-            title: str = ray._raylet.getproctitle()
-            return title
+            return process_title()
 
     actor = CnnTrial.remote()
     assert ray.get(actor.train.remote("trial 7")) == "ray::CnnTrial trial 7"
@@ -35,6 +35,6 @@ def test_an_actors_title_names_its_class_and_the_trial_it_has_now() -> None:
 
 
 def test_another_process_keeps_its_title() -> None:
-    before = ray._raylet.getproctitle()
+    before = process_title()
     show_title("trial 7")
-    assert ray._raylet.getproctitle() == before
+    assert process_title() == before

@@ -1,0 +1,159 @@
+"""The image table: one row a picture. Splits, strata, copies, audits and reports read nothing else of the pictures.
+
+Columns (Arrow): part, label (0 FAKE, 1 REAL), name, digest (SHA-256 of the decoded pixels in the picture's own size),
+width and height (pixels, as delivered), format (`JPEG`; null for pictures that a program drew), and one column for each
+group that the card tells. A cache entry holds the table as an Arrow stream, memory-mapped; pyarrow takes 0.2 s to
+import, so that processes which only decode do without.
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cifake_ray.data.datasets.card import Card, Codes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DIGEST = 32  # bytes of a SHA-256
+COLUMNS = ("part", "label", "name", "digest", "width", "height", "format")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """`columns`: the Arrow table. NumPy views of its columns are made once."""
+
+    columns: "pa.Table"
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """uint8 [n]; 0 FAKE, 1 REAL."""
+        return np.asarray(self.columns["label"])
+
+    @functools.cached_property
+    def names(self) -> np.ndarray:
+        """unicode [n], unique only within one part and label."""
+        return np.array(self.columns["name"].to_pylist(), dtype=np.str_)
+
+    @functools.cached_property
+    def digests(self) -> np.ndarray:
+        """bytes [n], `S32`: equal for equal pixels."""
+        column = self.columns["digest"].combine_chunks()
+        data = np.frombuffer(column.buffers()[1] or b"", f"S{DIGEST}")
+        return data[column.offset : column.offset + len(column)]
+
+    @functools.cached_property
+    def groups(self) -> dict[str, Codes]:
+        """Group columns: name to codes, int64 [n]."""
+        names = [name for name in self.columns.column_names if name not in COLUMNS]
+        return {name: np.asarray(self.columns[name].combine_chunks().indices, np.int64) for name in names}
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Width and height as delivered, in pixels: int32 [n, 2]."""
+        return np.stack([np.asarray(self.columns[side]) for side in ("width", "height")], axis=1)
+
+    @property
+    def formats(self) -> list[str]:
+        """Format of each file, such as JPEG; "" where there was no file."""
+        return [name or "" for name in self.columns["format"].to_pylist()]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that have a picture, in the order in which they stand."""
+        return [str(part) for part in self.columns["part"].unique().to_pylist()]
+
+    def of_part(self, part: str) -> "ImageTable":
+        """The rows of this part."""
+        import pyarrow.compute as pc
+
+        return ImageTable(self.columns.filter(pc.equal(self.columns["part"], part)).combine_chunks())
+
+    def take(self, rows: np.ndarray) -> "ImageTable":
+        """The rows at these positions, int64 [m], in this order."""
+        return ImageTable(self.columns.take(rows).combine_chunks())
+
+    def with_groups(self, card: Card) -> "ImageTable":
+        """The table with a column for each group that the card tells by the names."""
+        import pyarrow as pa
+
+        columns = self.columns
+        for name, codes in card.codes(self.names).items():
+            column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(card.groups[name].values))
+            columns = columns.append_column(name, column)
+        return ImageTable(columns)
+
+    def packed(self) -> np.ndarray:
+        """The table as an Arrow stream: uint8 [bytes]."""
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.columns.schema) as writer:
+            writer.write_table(self.columns)
+        return np.frombuffer(sink.getvalue(), np.uint8)
+
+
+def make_table(part: str, labels: np.ndarray, names: np.ndarray, facts: "Facts") -> ImageTable:
+    """The rows of one part. labels: uint8 [n]; names: unicode [n]."""
+    import pyarrow as pa
+
+    digests = pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST), len(labels), [None, pa.py_buffer(facts.digests)])
+    sizes = np.ascontiguousarray(facts.sizes)
+    columns = {
+        "part": pa.array([part] * len(labels), pa.string()),
+        "label": pa.array(labels, pa.uint8()),
+        "name": pa.array(names.tolist(), pa.string()),
+        "digest": digests,
+        "width": pa.array(sizes[:, 0], pa.int32()),
+        "height": pa.array(sizes[:, 1], pa.int32()),
+        "format": pa.array([one or None for one in facts.formats.tolist()], pa.string()),
+    }
+    return ImageTable(pa.table(columns))
+
+
+def joined(tables: Sequence[ImageTable]) -> ImageTable:
+    """The rows of these tables one after another."""
+    import pyarrow as pa
+
+    return ImageTable(pa.concat_tables([table.columns for table in tables]).combine_chunks())
+
+
+def unpacked(stream: np.ndarray) -> ImageTable:
+    """The table in an Arrow stream, uint8 [bytes], without a copy of it."""
+    import pyarrow as pa
+
+    return ImageTable(pa.ipc.open_stream(pa.py_buffer(stream)).read_all())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decoding finds of each picture. digests: bytes [n], `S32`; sizes: int32 [n, 2], width and height as
+    delivered; formats: unicode [n], "" where there was no file."""
+
+    digests: np.ndarray
+    sizes: np.ndarray
+    formats: np.ndarray
+
+    def take(self, rows: Any) -> "Facts":
+        """The facts of these rows: positions, a mask or a slice."""
+        return Facts(np.ascontiguousarray(self.digests[rows]), self.sizes[rows], self.formats[rows])
+
+
+def facts_of(images: np.ndarray) -> Facts:
+    """The facts of pictures that are pixels already: uint8 [n, h, w, 3]. 11 microseconds a picture of 32 pixels."""
+    digests = b"".join(hashlib.sha256(image.data).digest() for image in np.ascontiguousarray(images))
+    sizes = np.tile(np.array([images.shape[2], images.shape[1]], np.int32), (len(images), 1))
+    return Facts(np.frombuffer(digests, f"S{DIGEST}"), sizes, np.zeros(len(images), "U1"))
+
+
+def content_digest(table: ImageTable) -> str:
+    """SHA-256 (hex) over label and pixel digest of each picture, sorted: order and names do not matter."""
+    rows = zip(table.labels.tolist(), table.columns["digest"].to_pylist(), strict=True)
+    return hashlib.sha256(b"".join(sorted(bytes([label]) + digest for label, digest in rows))).hexdigest()

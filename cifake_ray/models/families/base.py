@@ -1,0 +1,78 @@
+"""What one family of models gives the rest of the program."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from cifake_ray.experiment import Experiment, ModelSettings
+from cifake_ray.models.passes import FeatureSpec
+from cifake_ray.models.weights import Weights
+from cifake_ray.runs.records import BackboneNote
+from cifake_ray.storage.download import Progress
+
+S = TypeVar("S", bound=ModelSettings)
+Prepare = Callable[[Tensor], Tensor]
+
+
+class Family(ABC, Generic[S]):
+    """How models of one family are built, fed and saved. The defaults are those of networks trained from scratch.
+
+    A network with `standardise_by` sees a sample of the train rows before its first step, and one with
+    `parameter_groups` names its learning rates (`models/network.py`).
+    """
+
+    @abstractmethod
+    def build(self, model: S, weights: Sequence[Weights] = ()) -> nn.Module:
+        """The network that is trained; without `weights` pretrained parts hold no values, for a checkpoint to fill."""
+
+    @abstractmethod
+    def prepare(self, model: S) -> Prepare:
+        """What turns a batch of inputs (uint8 images or float16 features) into what the network takes."""
+
+    def start(self, model: S) -> nn.Module:
+        """The network before its first step. Raises InputError as `weights` does."""
+        return self.build(model, () if model.takes_features else self.weights(model))
+
+    def weights(self, model: S) -> tuple[Weights, ...]:  # noqa: ARG002
+        """The pretrained weights of the model. Raises InputError for a missing, damaged or foreign file."""
+        return ()
+
+    def searched_weights(
+        self, experiment: Experiment, progress: Progress | None = None  # noqa: ARG002
+    ) -> dict[str, Weights]:  # fmt: skip
+        """Every set of weights that a trial may start from, by the name in the experiment. Raises InputError."""
+        return {}
+
+    def absent_weights(self, experiment: Experiment) -> list[str]:  # noqa: ARG002
+        """The names of weights that would have to be downloaded. Raises InputError for files that cannot be used."""
+        return []
+
+    def passes(self, experiment: Experiment, progress: Progress | None = None) -> list[FeatureSpec]:  # noqa: ARG002
+        """Every pass whose features a trial may take, the baseline's first; [] for networks that take images.
+
+        `progress`: bytes done and in all, should weights be downloaded. Raises InputError for unusable weights, and
+        for too many passes.
+        """
+        return []
+
+    def passes_of(self, model: S, weights: Sequence[Weights], view: str) -> list[FeatureSpec]:  # noqa: ARG002
+        """The passes that one trained model needs for a view, in the order of the head's inputs."""
+        return []
+
+    def width(self, model: S) -> int:  # noqa: ARG002
+        """Cached features of one image and view that the network takes; 0 for images."""
+        return 0
+
+    def frozen_parameters(self, model: S) -> int:  # noqa: ARG002
+        """Parameters of the frozen backbones before the network, up to the last block used."""
+        return 0
+
+    def describe(self, model: S, weights: Sequence[Weights]) -> BackboneNote | None:  # noqa: ARG002
+        """What model.json notes of the pretrained part; None without one."""
+        return None
+
+    def noted_weights(self, model: S, note: BackboneNote | None) -> tuple[Weights, ...]:  # noqa: ARG002
+        """The weights of a stored model, as `describe` noted them. Raises InputError when they are gone or others."""
+        return self.weights(model)

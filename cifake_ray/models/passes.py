@@ -1,0 +1,44 @@
+"""One pass of a frozen backbone over a set of images: which cached features it gives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cifake_ray.experiment import PassKey
+from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.weights import Weights
+
+
+@dataclass(frozen=True)
+class FeatureSpec(ABC):
+    """One backbone pass: these weights, a view of the images resized to `image_size` pixels, cut after `last_stage`.
+
+    `asked`: the weights as the experiment names them, which may be a path. `taken`: `stage.statistic` that heads take;
+    a pass may give more, for the next study.
+    """
+
+    weights: Weights
+    image_size: int
+    last_stage: str
+    asked: str = ""
+    view: str = "identity"
+    taken: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> PassKey:
+        """By which a trial finds the features of the pass."""
+        return PassKey(self.weights.kind, self.asked or self.weights.name, self.image_size, self.view)
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """Every `stage.statistic` of the pass."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Features of one image in all columns."""
+
+    @abstractmethod
+    def build(self, columns: Sequence[str]) -> Backbone:
+        """The frozen network as far as these columns need. Raises InputError when its weights' file is damaged."""

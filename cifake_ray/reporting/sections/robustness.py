@@ -1,0 +1,125 @@
+"""How the winners judge test images that were compressed, blurred, made noisy or scaled."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from cifake_ray.reporting.figures import overview_figure
+from cifake_ray.reporting.formatting import NOTHING, decimal, interval, percent, whole
+from cifake_ray.reporting.load import Study, section
+from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset, study_span
+from cifake_ray.reporting.section import Section, Table
+from cifake_ray.reporting.style import MUTED, legend_above
+
+_SUBJECTS = ("left out", "seen")  # kinds of rows
+METHOD = (
+    "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
+    "accuracy) on test images without duplicates, called FAKE above probability 0.5 unless marked. Columns on other "
+    "numbers of images are other images. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on the scale "
+    "0 to 1."
+)
+
+
+def build(studies: Sequence[Study]) -> Section:
+    """A row for each degradation, a column for each study: accuracy, interval and AUC; how far the worst one goes."""
+    rows = degraded({study.name: study.robustness for study in studies}, of_subjects=False)
+    return Section(
+        "Degraded test images" if rows else "",
+        tables=(Table(rows),) if rows else (),
+        figures=(robustness,),
+        method=METHOD if rows else "",
+        remarks=_unmeasured(studies),
+        caveats=(_weakness(studies),),
+    )
+
+
+def degraded(measured: Mapping[str, dict[str, Any]], *, of_subjects: bool) -> list[dict[str, str]]:
+    """A row for each kind of test images, a column for each measurement; of subjects, or of degradations."""
+    found = {}
+    for name, noted in measured.items():
+        rows = {row["name"]: row for row in noted.get("rows") or [] if (row["kind"] in _SUBJECTS) == of_subjects}
+        if rows:
+            found[f"{name} ({whole(noted.get('test_images'))} images{_threshold(noted)})"] = rows
+    names = dict.fromkeys(name for rows in found.values() for name in rows)
+    return [
+        {"Test images": name}
+        | {study: scores_cell(rows[name]) if name in rows else NOTHING for study, rows in found.items()}
+        for name in names
+    ]
+
+
+def _threshold(noted: dict[str, Any]) -> str:
+    """Says which threshold gave figures of version 0.1 that were not measured at probability 0.5."""
+    value = section(noted, "threshold").get("value", 0.5)
+    return "" if value == 0.5 else f", at the threshold {value:.3f} of version 0.1"
+
+
+def scores_cell(row: Mapping[str, Any]) -> str:
+    """`97.87 [97.66, 98.06], AUC 0.9983`; without the AUC where that is None."""
+    accuracy = row["accuracy"]
+    measured = f"{percent(accuracy['value'])} {interval(accuracy['low'], accuracy['high'])}"
+    return f"{measured}, AUC {decimal(row['auc'])}" if row["auc"] is not None else measured
+
+
+def _unmeasured(studies: Sequence[Study]) -> list[str]:
+    """Which command measures what tested studies lack."""
+    lacking = [study.name for study in studies if study.winner("tuned") and not study.robustness.get("rows")]
+    if not lacking:
+        return []
+    return [
+        f"Degraded test images are not measured for {', '.join(lacking)}: `cifake-ray evaluate RUN --robustness` does "
+        "it (a pass over the test images for each degradation)."
+    ]
+
+
+def _weakness(studies: Sequence[Study]) -> str:
+    """How the worst degradation hits each study for which it is measured."""
+    drops = []
+    for study in studies:
+        rows = {row["name"]: row for row in study.robustness.get("rows") or []}
+        spoilt = [row for row in rows.values() if row["kind"] not in ("clean", *_SUBJECTS)]
+        if spoilt and "as they are" in rows:
+            worst = min(spoilt, key=lambda row: float(row["accuracy"]["value"]))
+            values = [percent(row["accuracy"]["value"], 1) for row in (rows["as they are"], worst)]
+            drops.append(f"{study.name} falls from {values[0]} to {values[1]} % ({worst['name']})")
+    general = "Such detectors are weak under blur, compression and scaling, and on other generators."
+    return (
+        f"{general} Measured here: {'; '.join(drops)}." if drops else f"{general} It was not measured for these runs."
+    )
+
+
+@overview_figure(
+    "robustness",
+    "Accuracy on degraded test images, with 95 % intervals: the fewer images, the wider.",
+    title="Degraded test images",
+)
+def robustness(studies: Sequence[Study]) -> Figure | None:
+    """Accuracy on test images as they are and degraded, with 95 % intervals."""
+    panels = [(place, study) for place, study in enumerate(studies) if study.robustness.get("rows")]
+    if not panels:
+        return None
+    rows_of = {study.name: [row for row in study.robustness["rows"] if row["kind"] not in _SUBJECTS]
+               for _, study in panels}  # fmt: skip
+    names = list(dict.fromkeys(row["name"] for rows in rows_of.values() for row in rows))
+    labels = _counted_names([study for _, study in panels])
+    figure, panel = rows_panel(names, labels, left=1.55)
+    panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
+    for rank, (place, study) in enumerate(panels):
+        for row in rows_of[study.name]:
+            y = names.index(row["name"]) + study_offset(rank, len(panels))
+            accuracy = row["accuracy"]
+            study_span(panel, 100 * accuracy["low"], 100 * accuracy["high"], y, place)
+            study_dot(panel, 100 * accuracy["value"], y, place)
+        study_handle(panel, place, labels[rank])
+    panel.set_xlabel("accuracy (%); dashed: 50 %, chance")
+    legend_above(figure, panel.get_legend_handles_labels()[0])
+    return figure
+
+
+def _counted_names(studies: Sequence[Study]) -> list[str]:
+    """Names of studies; with the number of degraded images where it is not the same for all."""
+    counts = [study.robustness.get("test_images") for study in studies]
+    if len(set(counts)) == 1:
+        return [short_name(study) for study in studies]
+    return [f"{short_name(study)} ({whole(count)} images)" for study, count in zip(studies, counts, strict=True)]

@@ -1,0 +1,57 @@
+"""Accuracy by subject of the images, and on subjects that were left out of training."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from cifake_ray.reporting.figures import overview_figure
+from cifake_ray.reporting.load import Study
+from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset
+from cifake_ray.reporting.predictions import by_subject
+from cifake_ray.reporting.section import Section, Table
+from cifake_ray.reporting.sections.robustness import degraded
+from cifake_ray.reporting.style import legend_above
+
+_METHOD = "Test images as they are, of subjects that no training image shows, and of the other subjects."
+
+
+def build(studies: Sequence[Study]) -> Section:
+    """A row for the subjects left out of training and one for the others, a column for each study that did so."""
+    rows = degraded({study.name: study.robustness for study in studies}, of_subjects=True)
+    if not rows:
+        return Section(figures=(subjects,))
+    return Section("Subjects left out of training", tables=(Table(rows),), figures=(subjects,), method=_METHOD)
+
+
+@overview_figure(
+    "subjects",
+    "Test accuracy by subject, FAKE and REAL together, mean over seeds; hollow where the subject was left out "
+    "of training.",
+    title="Accuracy by subject",
+)
+def subjects(studies: Sequence[Study]) -> Figure | None:
+    """Accuracy on each subject, mean over the winner's seeds; hollow where it was left out of training."""
+    found = [(place, study, by_subject(study.predictions, _subjects(study))) for place, study in enumerate(studies)
+             if study.predictions is not None and study.predictions.p_fake.get("tuned")]  # fmt: skip
+    found = [item for item in found if item[2]]
+    if not found:
+        return None
+    known = dict.fromkeys(name for _, study, _ in found for name in _subjects(study))
+    names = [name for name in known if any(name in accuracies for _, _, accuracies in found)]
+    figure, panel = rows_panel(names, [short_name(study) for _, study, _ in found])
+    for rank, (place, study, accuracies) in enumerate(found):
+        left_out = study.experiment.data.leave_out
+        for row, name in enumerate(names):
+            if name in accuracies:
+                study_dot(
+                    panel, 100 * accuracies[name], row + study_offset(rank, len(found)), place, hollow=name in left_out
+                )
+        study_handle(panel, place, short_name(study))
+    panel.set_xlabel("test accuracy (%)")
+    legend_above(figure, panel.get_legend_handles_labels()[0])
+    return figure
+
+
+def _subjects(study: Study) -> tuple[str, ...]:
+    group = study.card.groups.get("subject")
+    return group.values if group else ()

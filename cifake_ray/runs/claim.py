@@ -1,0 +1,97 @@
+"""The writer's claim on a run in object storage, where no file can be locked: an object that says who writes."""
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn, Self
+
+from cifake_ray.errors import InputError
+from cifake_ray.machine import machine_identity, process_alive
+from cifake_ray.storage.conditional import Changed, read_tagged, write_tagged
+
+NAME = ".writer.json"
+EXPIRES = 60.0  # seconds after which a claim that was not renewed can be taken over
+_RENEWALS = 4  # in that time
+_ATTEMPTS = 3
+
+
+class Claim:
+    """This process as the only writer at `url`, renewed while the process lives.
+
+    Every write is conditional on what was read before, so that one of two starters gets the claim, and a writer that
+    slept while another one took the run over learns of it: `lost` is called then, and is to end the process.
+    """
+
+    def __init__(self, url: str, taken: str, lost: Callable[[], NoReturn]) -> None:
+        """Raises InputError with the text `taken` when another process is the writer."""
+        self._address, self._owner, self._lost = f"{url}/{NAME}", uuid.uuid4().hex, lost
+        self._writing, self._ended = threading.Lock(), threading.Event()
+        claim, tag = _read(self._address)
+        if not _is_free(claim):
+            raise InputError(f"{taken} (a killed writer is forgotten after {EXPIRES:.0f} s)")
+        self._renewed = time.time()
+        with suppress(Changed):  # by another starter, or by this one: the answer to a first attempt was lost
+            write_tagged(self._address, self._note(), tag)
+        claim, self._tag = _read(self._address)
+        if claim.get("owner") != self._owner:
+            raise InputError(taken)
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        with suppress(Changed):
+            write_tagged(self._address, b"{}", self._tag)
+
+    def check(self) -> None:
+        """To be called before anything is put: a process that slept may have lost the claim without knowing."""
+        if time.time() - self._renewed > EXPIRES / 2:
+            self._renew()
+
+    def _keep(self) -> None:
+        while not self._ended.wait(EXPIRES / _RENEWALS):
+            with suppress(InputError):  # the storage is away for a moment
+                self._renew()
+
+    def _renew(self) -> None:
+        with self._writing:
+            for _ in range(_ATTEMPTS):
+                now = time.time()
+                try:
+                    self._tag = write_tagged(self._address, self._note(now), self._tag)
+                    self._renewed = now
+                    return
+                except Changed:
+                    claim, self._tag = _read(self._address)
+                if claim.get("owner") != self._owner:
+                    self._lost()
+
+    def _note(self, now: float | None = None) -> bytes:
+        claim = {"owner": self._owner, "host": machine_identity(), "pid": os.getpid(), "time": now or time.time()}
+        return json.dumps(claim).encode()
+
+
+def _is_free(claim: dict[str, Any]) -> bool:
+    """Whether nobody is the writer: no claim, one that was not renewed, or one of a process here that has ended."""
+    renewed = claim.get("time", 0.0)
+    here = claim.get("host") == machine_identity()
+    return time.time() - renewed >= EXPIRES or (here and not process_alive(claim.get("pid"), renewed))
+
+
+def _read(address: str) -> tuple[dict[str, Any], str | None]:
+    """The claim and its tag; {} for none, and for what is none."""
+    data, tag = read_tagged(address)
+    try:
+        claim = json.loads(data or b"{}")
+    except ValueError:
+        return {}, tag
+    valid = isinstance(claim, dict) and isinstance(claim.get("time", 0), int | float)
+    return (claim if valid else {}), tag

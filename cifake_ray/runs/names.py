@@ -1,0 +1,103 @@
+"""Runs found, listed and made by name, path, address or job."""
+
+import difflib
+import re
+import shutil
+from pathlib import Path
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment, save_experiment
+from cifake_ray.runs.files import write_text
+from cifake_ray.runs.resume import DEFAULT_STORAGE, Storage, resume_command
+from cifake_ray.runs.run import Run, run_at
+from cifake_ray.storage import mirror
+from cifake_ray.storage.conditional import Changed, write_tagged
+from cifake_ray.storage.mirror import check_place
+
+_JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc
+
+
+def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
+    """The run that a command line names: its folder, its address, its name in `storage`, or the id of its job.
+
+    A run in object storage is fetched. Raises InputError, naming the runs there are, when no run is meant.
+    """
+    check_place(str(place), "run")
+    name = str(place).rstrip("/") or "/"
+    if mirror.is_remote(name):
+        above, _, last = name.rpartition("/")
+        candidates = [run_at(above, last)]
+    else:
+        candidates = [Run(Path(name))]
+        if "/" not in name:
+            candidates += [run_at(storage, name), run_at(storage, _JOB_SUFFIX.sub("", name))]
+    for run in candidates:
+        if run.exists():
+            return run.fetch()
+    if candidates[0].url is not None or Path(name).is_dir():
+        candidates[0].experiment()
+    raise InputError(_no_run(name, storage))
+
+
+def _no_run(name: str, storage: Storage) -> str:
+    """The line for a run that is not there."""
+    known = [run.name for run in list_runs(storage)]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    pattern = "; the shell found no run of this pattern" if any(sign in name for sign in "*?[") else ""
+    place = storage if mirror.is_remote(str(storage)) else Path(storage).absolute()
+    return f"{name}: no such run{pattern}; runs in {place}: {', '.join(known) or 'none'}{meant}"
+
+
+def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
+    """A new run with its experiment.yaml.
+
+    Raises InputError when a run of this name exists, or the storage cannot be written.
+    """
+    run = run_at(storage, name)
+    taken = InputError(
+        f"{run.where}: a run of this name exists; resume it with `{resume_command(name, storage)}`, "
+        "or choose another --name"
+    )
+    if run.exists():
+        raise taken
+    text = save_experiment(experiment)
+    try:
+        if run.url is not None:
+            shutil.rmtree(run.path, ignore_errors=True)  # the mirror of a run that is gone
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_text(run.experiment_file, text)
+    except OSError as error:
+        raise InputError(f"{storage}: cannot be written ({error.strerror}); choose another --storage") from error
+    if run.url is not None:
+        try:
+            write_tagged(f"{run.url}/{run.experiment_file.name}", text.encode(), None)
+        except Changed:
+            raise taken from None
+    return run
+
+
+def open_run(storage: Storage, name: str) -> Run:
+    """The existing run of this name in `storage`, of this path, or of this job, fetched.
+
+    Raises InputError when there is none.
+    """
+    check_place(name, "run")
+    if "/" not in name and (run := run_at(storage, name)).exists():
+        return run.fetch()
+    return find_run(name, storage)
+
+
+def list_runs(storage: Storage) -> list[Run]:
+    """Every run directly under `storage`, by name; those in object storage are fetched. Raises InputError."""
+    check_place(str(storage), "--storage")
+    if not mirror.is_remote(str(storage)):
+        return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
+    runs = [run_at(storage, name).fetch() for name in mirror.children(str(storage))]
+    return [run for run in runs if run.experiment_file.is_file()]
+
+
+def free_name(storage: Storage, name: str) -> str:
+    """`name`, or `name-2`, `name-3`, …: the first that no run in `storage` has."""
+    names = (name if i == 1 else f"{name}-{i}" for i in range(1, 1_000_000))
+    return next(free for free in names if not run_at(storage, free).exists())

@@ -1,0 +1,94 @@
+"""Which passes of a torchvision backbone an experiment needs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment
+from cifake_ray.models.passes import FeatureSpec
+from cifake_ray.models.registry import family_of
+from cifake_ray.models.weights import Weights, inspect_weights
+
+
+def experiment(space: dict[str, Any] | None = None, **model: Any) -> Experiment:
+    defaults = {"kind": "resnet50", "weights": "random", "image_size": 64, "stages": ["stem"]}
+    return Experiment.model_validate({"name": "t", "model": {**defaults, **model}, "search_space": space or {}})
+
+
+def passes(experiment: Experiment) -> list[FeatureSpec]:
+    return family_of(experiment.model).passes(experiment)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, save_weights: Any) -> Weights:
+    """A file of ResNet50's tensors up to layer1."""
+    return inspect_weights("resnet50", save_weights(tmp_path / "part.safetensors", "stem", "layer1"))
+
+
+def choices(*values: Any) -> dict[str, Any]:
+    return {"type": "categorical", "choices": list(values)}
+
+
+def shown(specs: list[FeatureSpec]) -> list[tuple[str, int, str]]:
+    return [(spec.weights.name, spec.image_size, spec.last_stage) for spec in specs]
+
+
+def test_cnn_needs_no_features() -> None:
+    assert passes(Experiment.model_validate({"name": "t", "model": {"kind": "cnn"}})) == []
+
+
+def test_fixed_backbone_is_one_pass_to_its_deepest_stage_in_whatever_order() -> None:
+    assert shown(passes(experiment(stages=["layer2", "stem"]))) == [("random", 64, "layer2")]
+
+
+def test_every_searched_size_is_a_pass_to_the_deepest_stage_of_any_trial() -> None:
+    space = {"image_size": choices(32, 64), "stages": choices("stem", "stem+layer3", "layer1")}
+    assert shown(passes(experiment(space))) == [("random", 64, "layer3"), ("random", 32, "layer3")]
+
+
+def test_integer_range_of_sizes_is_walked_by_its_step() -> None:
+    space = {"image_size": {"type": "int", "low": 32, "high": 128, "step": 32}}
+    assert [size for _, size, _ in shown(passes(experiment(space)))] == [64, 32, 96, 128]
+
+
+def test_every_searched_weights_is_a_pass_and_keeps_the_name_it_was_asked_by(weights: Weights) -> None:
+    specs = passes(experiment({"weights": choices("random", str(weights.path))}))
+    assert [spec.key for spec in specs] == [
+        ("resnet50", "random", 64, "identity"),
+        ("resnet50", str(weights.path), 64, "identity"),
+    ]
+    assert specs[1].weights == weights
+
+
+def test_weights_that_lack_a_searched_stage_are_refused_before_any_trial(weights: Weights) -> None:
+    space = {"stages": choices("stem", "layer1", "layer2")}
+    with pytest.raises(InputError, match=r"layer2\.0\.conv1\.weight"):
+        passes(experiment(space, weights=str(weights.path)))
+
+
+def test_range_without_a_step_is_refused_with_the_cure() -> None:
+    with pytest.raises(InputError, match=r"193 sizes.*step"):
+        passes(experiment({"image_size": {"type": "int", "low": 32, "high": 224}}))
+
+
+def test_every_view_is_a_pass_and_columns_beyond_mean_and_std_are_those_that_a_trial_may_ask_for() -> None:
+    space = {"views": choices("identity", "identity+flip"), "pool": choices("mean", "mean+max")}
+    first, second = passes(experiment(space, stages=["stem", "layer1.0"], pool=["mean"], views=["identity"]))
+    assert (first.view, second.view) == ("identity", "flip")
+    assert first.columns == ("stem.mean", "stem.std", "layer1.0.mean", "stem.max", "layer1.0.max")
+
+
+def test_sizes_of_one_model_are_passes_too_and_correlations_are_of_its_deepest_stage_alone() -> None:
+    specs = passes(experiment(image_size=[64, 32], stages=["stem", "layer1.0"], pool=["mean", "corr"]))
+    assert [spec.image_size for spec in specs] == [64, 32]
+    assert specs[0].columns == ("stem.mean", "stem.std", "layer1.0.mean", "layer1.0.corr")
+    searched = passes(experiment({"image_size": choices(64, "64+32", 96)}))
+    assert [spec.image_size for spec in searched] == [64, 32, 96]
+
+
+def test_fine_tuning_needs_no_features_but_weights() -> None:
+    tuned = experiment(trainable="last-stage")
+    assert passes(tuned) == []
+    assert list(family_of(tuned.model).searched_weights(tuned)) == ["random"]
