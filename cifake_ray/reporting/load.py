@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -122,57 +122,10 @@ class Study:
         usable = self.trials[self.trials[metric].notna() & (self.trials["status"] != "failed")]
         return usable.sort_values([metric, "trial_id"], ascending=[metric == "val_loss", True])
 
-    # The records as JSON trees, for the modules of this room that do not read `records` yet.
-
-    @functools.cached_property
-    def environment(self) -> dict[str, Any]:
-        return self.records.environment.as_json()
-
-    @property
-    def data(self) -> dict[str, Any]:
-        return section(self.environment, "data")
-
-    @functools.cached_property
-    def test(self) -> dict[str, Any]:
-        return self.records.test.as_json()
-
-    @functools.cached_property
-    def robustness(self) -> dict[str, Any]:
-        return self.records.robustness.as_json()
-
-    @functools.cached_property
-    def evaluations(self) -> list[dict[str, Any]]:
-        return [evaluation.as_json() for evaluation in self.records.evaluations]
-
-    @functools.cached_property
-    def explanations(self) -> dict[str, Any]:
-        return self.records.explanations.as_json()
-
-    def winner(self, role: Role) -> dict[str, Any]:
-        return self._outcomes[role]
-
-    @functools.cached_property
-    def _outcomes(self) -> dict[Role, dict[str, Any]]:
-        return {role: outcome.as_json() if (outcome := self.outcome(role)) else {} for role in ROLES}
-
 
 def cards_of(studies: Sequence[Study]) -> list[Card]:
     """The cards of the studies' images, without repeats."""
     return list({study.card.name: study.card for study in studies}.values())
-
-
-def section(tree: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """The object under these keys of a JSON tree, or {} where any of them is missing or null."""
-    node: Any = tree
-    for key in keys:
-        node = node.get(key) if isinstance(node, dict) else None
-    return node if isinstance(node, dict) else {}
-
-
-def number(tree: Mapping[str, Any], *keys: str) -> float:
-    """The number under these keys, or NaN."""
-    value = section(tree, *keys[:-1]).get(keys[-1]) if len(keys) > 1 else tree.get(keys[0])
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def load(run_path: Path | str) -> Study:

@@ -110,7 +110,7 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
 def test_a_report_reads_what_was_scored(scored: Run) -> None:
     study = load(scored.path)
     assert study.retested
-    assert study.winner("tuned")["mean"]["test"]["accuracy"]["value"] > 0
+    assert study.mean("tuned").test.accuracy.value > 0
 
 
 def test_best_predicts_as_the_winner_that_it_is(scored: Run) -> None:

@@ -24,7 +24,9 @@ def test_complete_run_gives_every_part(make_run: MakeRun) -> None:
     assert len(study.trials) == 6
     assert study.finished() == 6
     assert set(study.curves["trial_id"]) == set(range(6))
-    assert study.winner("baseline")["trial_id"] == 0
+    baseline = study.outcome("baseline")
+    assert baseline is not None
+    assert baseline.trial_id == 0
     assert state_of(study) == "tested"
 
 
@@ -83,7 +85,7 @@ def test_winners_that_are_not_tested_yet_are_read(make_run: MakeRun) -> None:
     (run / "test.json").unlink()
     (run / "winners.json").write_text(json.dumps(winners))
     study = load(run)
-    assert study.winner("tuned")["mean"]["val_accuracy"] == pytest.approx(0.95)
+    assert study.mean("tuned").val_accuracy == pytest.approx(0.95)
     assert state_of(study) == "searched"
 
 

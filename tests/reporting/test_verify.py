@@ -70,7 +70,7 @@ def test_rounded_floats_are_no_contradiction(make_run: MakeRun) -> None:
     run = make_run()
     test = json.loads((run / "test.json").read_text(), parse_float=lambda text: round(float(text), 7))
     (run / "test.json").write_text(json.dumps(test))
-    assert load(run).winner("tuned")["mean"]["test_dedup"]["accuracy"]["value"] == pytest.approx(373 / 392, abs=1e-12)
+    assert load(run).mean("tuned").test_dedup.accuracy.value == pytest.approx(373 / 392, abs=1e-12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.5])

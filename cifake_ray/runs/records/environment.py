@@ -1,5 +1,7 @@
 """environment.json: what a figure of a run depends on besides the experiment. Written by `tuning.environment`."""
 
+import math
+
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
@@ -64,11 +66,11 @@ class WeightsNote(Record):
 
 
 class FeatureCost(Record):
-    """What extracting features cost: images passed through backbones, wall seconds, core seconds."""
+    """What extracting features cost: images passed through backbones, wall seconds, core seconds (NaN: not noted)."""
 
     extracted: int = 0
     seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    cpu_seconds: float = math.nan
 
 
 class Environment(Record):

@@ -49,6 +49,11 @@ class Mean(Record):
     test: Scores = Scores()
     test_dedup: Scores = Scores()
 
+    @property
+    def headline(self) -> Scores:
+        """Without images that equal a train image; of all images where only these scores are recorded."""
+        return self.test if self.test_dedup.empty else self.test_dedup
+
 
 class Winner(Record):
     """One role: `tuned` or `baseline`. `failed`: reasons of retrainings that failed; seconds over all seeds.
