@@ -37,7 +37,11 @@ def test_every_committed_score_follows_from_the_committed_predictions(study: Pat
                 for found, expected in zip([mean, *each], noted, strict=True):
                     for metric, values in expected.items():
                         # limits of version 0.1 rounded the successes of a mean over seeds to whole images
-                        assert found[metric] == pytest.approx(values, rel=1e-6, abs=2e-5), (winner["role"], key, metric)
+                        assert found.as_json()[metric] == pytest.approx(values, rel=1e-6, abs=2e-5), (
+                            winner["role"],
+                            key,
+                            metric,
+                        )
 
 
 def test_committed_words_are_those_of_the_committed_studies() -> None:

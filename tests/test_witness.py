@@ -56,7 +56,7 @@ def test_a_run_loads(name: str, state: str, trials: int) -> None:
     if state == "tested":
         assert study.predictions is not None
         assert len(study.predictions.labels) == 25
-        assert 0 < study.winner("tuned")["mean"]["test"]["accuracy"]["value"] <= 1
+        assert 0 < study.mean("tuned").test.accuracy.value <= 1
 
 
 def test_the_runs_are_compiled_into_a_report(tmp_path: Path) -> None:

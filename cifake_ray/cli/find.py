@@ -9,6 +9,8 @@ from typing import Any
 
 from cifake_ray.errors import InputError
 
+_SCHEMA_LINE = "# yaml-language-server: $schema="  # how editors find a YAML file's schema
+
 
 def load_named(name: str | None, *, data: str | None, trials: int | None, seed: int | None, settings: list[str]) -> Any:
     """The experiment with, in rising precedence: YAML, environment, --set, options."""
@@ -42,9 +44,15 @@ def experiment_name(file: Path) -> str:
     return next(line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith("name:"))
 
 
+def experiment_text(file: Path) -> str:
+    """A shipped file without its first line, which names a schema that lies beside the file alone."""
+    lines = file.read_text().splitlines(keepends=True)
+    return "".join(lines[1:] if lines and lines[0].startswith(_SCHEMA_LINE) else lines)
+
+
 def experiment_about(file: Path) -> str:
     """The first sentence of a shipped file's comment that is no command."""
-    lines = [line.removeprefix("#").strip() for line in file.read_text().splitlines() if line.startswith("#")]
+    lines = [line.removeprefix("#").strip() for line in experiment_text(file).splitlines() if line.startswith("#")]
     text = " ".join(line for line in lines if line and not line.startswith("cifake-ray "))
     return textwrap.shorten(text.partition(". ")[0].rstrip("."), 100, placeholder=" …")
 

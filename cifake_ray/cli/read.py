@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, WideOption, app
-from cifake_ray.cli.find import experiment_about, find_experiment, shipped_experiments
+from cifake_ray.cli.find import experiment_about, experiment_text, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
     print_comparison,
     print_evaluation,
@@ -80,7 +80,7 @@ def evaluate(
 
     result = evaluate_run(found, data)
     if as_json:
-        print(json.dumps(result, indent=1))
+        print(json.dumps(result.as_json(), indent=1))
         return
     print_evaluation(result)
 
@@ -91,18 +91,16 @@ def _look_closer(
     from cifake_ray.evaluation.errors import explain_run
     from cifake_ray.evaluation.robustness import measure_robustness
 
-    found = {}
-    if robustness:
-        found["robustness"] = measure_robustness(run, data, limit)
-    if explain:
-        found["explain"] = explain_run(run, data)
+    measured = measure_robustness(run, data, limit) if robustness else None
+    explained = explain_run(run, data) if explain else None
     if as_json:
-        print(json.dumps(found, indent=1))
+        found = {"robustness": measured, "explain": explained}
+        print(json.dumps({key: record.as_json() for key, record in found.items() if record}, indent=1))
         return
-    if robustness:
-        print_robustness(found["robustness"])
-    if explain:
-        print(f"{len(found['explain']['images'])} pictures in {run.explanations}; `cifake-ray report` shows them")
+    if measured:
+        print_robustness(measured)
+    if explained:
+        print(f"{len(explained.images)} pictures in {run.explanations}; `cifake-ray report` shows them")
 
 
 @app.command(epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png")
@@ -145,7 +143,7 @@ def spaces(
     from cifake_ray.experiment import load_experiment
 
     if name is not None:
-        print(find_experiment(name).read_text(), end="")
+        print(experiment_text(find_experiment(name)), end="")
         return
     found = [(path, load_experiment(path)) for path in shipped_experiments()]
     if as_json:

@@ -6,10 +6,13 @@ import sys
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifake_ray.console import counted, duration, percent, printable
 from cifake_ray.errors import InputError
+
+if TYPE_CHECKING:
+    from cifake_ray.runs.records import DomainCounts, Evaluation, Interval, Robustness
 
 _DATA_WIDTH = 40  # characters of a data path in a table
 _DAYS_S = 2 * 86400  # an age above this is counted in days
@@ -113,42 +116,43 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def interval(metric: dict[str, float]) -> str:
+def interval(metric: "Interval") -> str:
     """`88.50 % [87.10, 89.70]`."""
-    return f"{percent(metric['value'])} [{100 * metric['low']:.2f}, {100 * metric['high']:.2f}]"
+    return f"{percent(metric.value)} [{100 * metric.low:.2f}, {100 * metric.high:.2f}]"
 
 
-def print_evaluation(result: dict[str, Any]) -> None:
+def print_evaluation(result: "Evaluation") -> None:
     """What `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
-    print(f"{result['run']}, the one model in best/ (the study's result is the mean of all retrainings)")
-    print(f"on {printable(result['summary'])}; weights {result['weights']}")
-    whole, fresh = result["test"], result["test_dedup"]
-    labels = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
-    for key, label in labels.items():
-        if key in whole:
-            print(f"  {label:18} {interval(whole[key])}   without copies of training images {interval(fresh[key])}")
-    print(f"  {'constant answer':18} {percent(result['constant_accuracy'])}")
-    for key, label in (("auc", "AUC"), ("f1_fake", "F1 (FAKE)"), ("ece", "ECE")):
-        print(f"  {label:18} {fresh[key]['value']:.4f} [{fresh[key]['low']:.4f}, {fresh[key]['high']:.4f}]")
-    if result["only_answer"]:
-        print(f"  the model calls every image {result['only_answer']}")
-    elif fresh["auc"]["value"] < 0.5:
+    print(f"{result.run}, the one model in best/ (the study's result is the mean of all retrainings)")
+    print(f"on {printable(result.summary)}; weights {result.weights}")
+    whole, fresh = result.test, result.test_dedup
+    for label, found, alone in (
+        ("accuracy", whole.accuracy, fresh.accuracy),
+        ("balanced accuracy", whole.balanced_accuracy, fresh.balanced_accuracy),
+    ):
+        print(f"  {label:18} {interval(found)}   without copies of training images {interval(alone)}")
+    print(f"  {'constant answer':18} {percent(result.constant_accuracy)}")
+    for label, score in (("AUC", fresh.auc), ("F1 (FAKE)", fresh.f1_fake), ("ECE", fresh.ece)):
+        print(f"  {label:18} {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]")
+    if result.only_answer:
+        print(f"  the model calls every image {result.only_answer}")
+    elif fresh.auc.value < 0.5:
         print("  an AUC below 0.5 is worse than chance")
-    for line in _domain_lines(result.get("domain"), result["test_images"]):
+    for line in _domain_lines(result.domain, result.test_images or 0):
         print(f"  {line}")
-    copies = f"{result['duplicates_removed']:,} images equal a training image"
+    copies = f"{result.duplicates_removed or 0:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
-    print(f"  {copies if result['copies_looked_for'] else looked}")
+    print(f"  {copies if result.copies_looked_for else looked}")
 
 
-def _domain_lines(domain: dict[str, Any] | None, images: int) -> list[str]:
+def _domain_lines(domain: "DomainCounts", images: int) -> list[str]:
     """How many images are unlike those of validation, or why that is unknown; nothing without statistics of these."""
-    if domain is None or (domain["unknown"] and not domain["reason"]):
+    if domain.empty or (domain.unknown and not domain.reason):
         return []
-    if domain["unknown"]:
-        return [f"domain unknown: {domain['reason']}"]
-    said = f"{domain['outside']:,} of {images:,} are outside what the model knows"
-    most = f", and its answer to them means nothing; most often: {domain['reason']}" if domain["outside"] else ""
+    if domain.unknown:
+        return [f"domain unknown: {domain.reason}"]
+    said = f"{domain.outside:,} of {images:,} are outside what the model knows"
+    most = f", and its answer to them means nothing; most often: {domain.reason}" if domain.outside else ""
     return [said + most]
 
 
@@ -179,20 +183,21 @@ def trained_on(run: Any) -> str:
         sizes = run.experiment().model.image_size
     except InputError:  # predict needs best/ alone
         return "images that its damaged record does not name"
-    data = run.read_json(run.environment_file).get("data") or {}
-    source = recorded_card(data).title or Path(str(data.get("source"))).name
+    from cifake_ray.runs.records.store import read_environment
+
+    data = read_environment(run).data
+    source = recorded_card(data.as_json()).title or Path(data.source).name
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
     return f"{source} at {pixels} px"
 
 
-def print_robustness(result: dict[str, Any]) -> None:
+def print_robustness(result: "Robustness") -> None:
     """The panel of `evaluate --robustness`."""
-    print(f"{result['data']}: {result['test_images']:,} test images")
+    print(f"{result.data}: {result.test_images:,} test images")
     columns = ["images", "accuracy [95 %]", "AUC", "FAKE right", "REAL right"]
     rows = [
-        [row["name"], interval(row["accuracy"]), _cell(row["auc"]), percent(row["recognised_FAKE"]),
-         percent(row["recognised_REAL"])]
-        for row in result["rows"]
+        [row.name, interval(row.accuracy), _cell(row.auc), percent(row.recognised_fake), percent(row.recognised_real)]
+        for row in result.rows
     ]  # fmt: skip
     print_table(columns, rows)
 

@@ -1,18 +1,17 @@
 """The decision rule, the same everywhere: FAKE where p(FAKE) of the uncalibrated model is above 0.5."""
 
-from typing import Any
-
 import numpy as np
 
 from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.records import ClassScores, Interval, Threshold
 from cifake_ray.stats.classification import accuracy, auc
 from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
-NOTE = {"value": DECISION, "chosen_on": "fixed"}  # beside scores; version 0.1 chose it on validation
+NOTE = Threshold(value=DECISION, chosen_on="fixed")  # beside scores; version 0.1 chose it on validation
 
 
-def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
+def scores(labels: np.ndarray, p_fake: np.ndarray) -> ClassScores:
     """Accuracy (95 % Wilson interval), the share of each class that is judged right, and AUC; positive class FAKE.
 
     labels: uint8 [n], 0 FAKE; p_fake: float [n]. What a set has no image of is None: the AUC of one class, the share
@@ -21,16 +20,13 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
     fake, called = labels == 0, p_fake > DECISION
     right = accuracy(labels, p_fake)
     low, high = wilson(right, len(labels))
-    shares = (
-        float(called[fake].mean()) if fake.any() else None,
-        float((~called[~fake]).mean()) if (~fake).any() else None,
+    return ClassScores(
+        images=len(labels),
+        accuracy=Interval(value=right, low=low, high=high),
+        auc=auc(labels, p_fake) if fake.any() and (~fake).any() else None,
+        recognised_fake=float(called[fake].mean()) if fake.any() else None,
+        recognised_real=float((~called[~fake]).mean()) if (~fake).any() else None,
     )
-    return {
-        "images": len(labels),
-        "accuracy": {"value": right, "low": low, "high": high},
-        "auc": auc(labels, p_fake) if fake.any() and (~fake).any() else None,
-        **dict(zip((f"recognised_{label}" for label in LABELS), shares, strict=True)),
-    }
 
 
 def only_answer(p_fake: np.ndarray) -> str | None:

@@ -9,9 +9,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from cifake_ray.runs.records import SCHEMA, Domain, DomainCounts, Property
 
 PERCENTILE = 99.0
 NEEDED = math.ceil(100 / (100 - PERCENTILE))  # validation images: with fewer, none lies above the percentile
@@ -62,7 +63,7 @@ def _octaves(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.log2(np.maximum(values, 1 / 4096)))
 
 
-def describe_domain(images: np.ndarray, side: int | None) -> dict[str, Any]:
+def describe_domain(images: np.ndarray, side: int | None) -> Domain:
     """What model.json keeps of the validation images: median and units of each property, the score's threshold.
 
     images: uint8 [n, s, s, 3] as the network sees them. side: the width and height in pixels that all of them had when
@@ -76,33 +77,28 @@ def describe_domain(images: np.ndarray, side: int | None) -> dict[str, Any]:
     low, median, high = np.percentile(values, _TAILS, axis=0)
     below, above = np.maximum(median - low, _LEAST), np.maximum(high - median, _LEAST)
     stated = [
-        {"name": name, "median": float(m), "below": float(b), "above": float(a)}
+        Property(name=name, median=float(m), below=float(b), above=float(a))
         for name, m, b, a in zip(names, median, below, above, strict=True)
     ]
     distances = np.stack([_distance(values[:, at], one) for at, one in enumerate(stated)])
     threshold = float(np.percentile(distances.max(axis=0), PERCENTILE))
-    return {"schema": 1, "images": len(images), "properties": stated, "threshold": threshold}
+    return Domain(schema_version=SCHEMA, images=len(images), properties=stated, threshold=threshold)
 
 
-def judge_domain(
-    domain: Mapping[str, Any] | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]
-) -> list[Judged]:
+def judge_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Judged]:
     """Each picture against the model's validation images. sizes: (width, height) in pixels as delivered."""
-    if not domain:
+    if domain is None:
         return [Judged("unknown") for _ in sizes]
-    if domain["images"] < NEEDED:
-        return [Judged("unknown", reason=_too_few(domain["images"])) for _ in sizes]
+    if domain.images < NEEDED:
+        return [Judged("unknown", reason=_too_few(domain.images)) for _ in sizes]
     values = np.hstack([properties(images), np.log2(np.asarray(sizes, np.float64).reshape(-1, 2))])
     columns = {name: values[:, at] for at, name in enumerate((*_TEXTURE, *_SIZES))}
-    stated = domain["properties"]
-    scores = np.stack([_distance(columns[one["name"]], one) for one in stated], axis=1)
+    scores = np.stack([_distance(columns[one.name], one) for one in domain.properties], axis=1)
     return [_judged(domain, row, sizes[at], {name: column[at] for name, column in columns.items()})
             for at, row in enumerate(scores)]  # fmt: skip
 
 
-def count_domain(
-    domain: Mapping[str, Any] | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]
-) -> dict[str, Any]:
+def count_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]) -> DomainCounts:
     """How many pictures are inside, outside and unknown, and the most frequent reason; arguments as `judge_domain`."""
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -111,32 +107,34 @@ def count_domain(
         for judged in judge_domain(domain, images[some], sizes[some]):
             counts[judged.domain] += 1
             reasons.update([judged.reason] if judged.reason else [])
-    number = {name: counts[name] for name in ("inside", "outside", "unknown")}
-    return number | {"reason": reasons.most_common(1)[0][0] if reasons else None}
+    return DomainCounts(
+        inside=counts["inside"],
+        outside=counts["outside"],
+        unknown=counts["unknown"],
+        reason=reasons.most_common(1)[0][0] if reasons else None,
+    )
 
 
 def _too_few(images: int) -> str:
     return f"the model has {images} validation images, and {NEEDED} are needed to tell which pictures are unlike them"
 
 
-def _distance(values: np.ndarray, stated: Mapping[str, Any]) -> np.ndarray:
+def _distance(values: np.ndarray, stated: Property) -> np.ndarray:
     """From the median, in units of that side: float [n], 0 or more."""
-    apart = values - stated["median"]
-    return np.asarray(np.where(apart > 0, apart / stated["above"], -apart / stated["below"]))
+    apart = values - stated.median
+    return np.asarray(np.where(apart > 0, apart / stated.above, -apart / stated.below))
 
 
-def _judged(
-    domain: Mapping[str, Any], scores: np.ndarray, size: tuple[int, int], values: Mapping[str, float]
-) -> Judged:
+def _judged(domain: Domain, scores: np.ndarray, size: tuple[int, int], values: Mapping[str, float]) -> Judged:
     score = float(scores.max())
-    if score <= domain["threshold"]:
+    if score <= domain.threshold:
         return Judged("inside", round(score, 3))
-    most = domain["properties"][int(scores.argmax())]
-    return Judged("outside", round(score, 3), _reason(most, size, values[most["name"]]))
+    most = domain.properties[int(scores.argmax())]
+    return Judged("outside", round(score, 3), _reason(most, size, values[most.name]))
 
 
-def _reason(most: Mapping[str, Any], size: tuple[int, int], value: float) -> str:
-    name = most["name"]
+def _reason(most: Property, size: tuple[int, int], value: float) -> str:
+    name = most.name
     if name in _SIZES:
-        return f"{size[0]} x {size[1]} px; the model knows images of {2 ** most['median']:.0f} px"
-    return f"{'more' if value > most['median'] else 'less'} {name} than the images that the model knows"
+        return f"{size[0]} x {size[1]} px; the model knows images of {2**most.median:.0f} px"
+    return f"{'more' if value > most.median else 'less'} {name} than the images that the model knows"

@@ -1,9 +1,7 @@
 """Load and save a detector: one safetensors and one JSON file."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +13,8 @@ from cifake_ray.experiment import Experiment, Model
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.columns import LABELS, POSITIVE
-from cifake_ray.runs.files import write_json
+from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote
+from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -29,7 +28,7 @@ def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
     return _build(experiment.model, tensors, None, file)
 
 
-def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | None, file: Path) -> Detector:
+def _build(model: Model, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path) -> Detector:
     family = family_of(model)
     network = family.build(model)
     try:
@@ -39,32 +38,40 @@ def _build(model: Model, tensors: dict[str, Tensor], noted: Mapping[str, Any] | 
     return Detector(model, network.to(memory_format=torch.channels_last), family.noted_weights(model, noted))
 
 
-def save_detector(detector: Detector, folder: Path, note: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone."""
+def describe_detector(detector: Detector) -> ModelNote:
+    """What model.json says of a detector, whatever it was trained on."""
+    return ModelNote(
+        schema_version=SCHEMA,
+        model=detector.model,
+        backbone=family_of(detector.model).describe(detector.model, detector.weights),
+        input="RGB, 32 x 32 pixels, 0..255",
+        labels=list(LABELS),
+        positive_class=POSITIVE,
+    )
+
+
+def save_detector(detector: Detector, folder: Path, note: ModelNote | None = None) -> None:
+    """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone.
+
+    note: `describe_detector` with what is known of the training.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
-    described = {
-        "schema": 1,
-        "model": detector.model.model_dump(mode="json"),
-        "backbone": family_of(detector.model).describe(detector.model, detector.weights),
-        "input": "RGB, 32 x 32 pixels, 0..255",
-        "labels": list(LABELS),
-        "positive_class": POSITIVE,
-        "sha256": _sha256(folder / WEIGHTS_FILE),
-    }
-    write_json(folder / NOTE_FILE, described | note)
+    noted = note or describe_detector(detector)
+    noted.sha256 = _sha256(folder / WEIGHTS_FILE)
+    write_record(folder / NOTE_FILE, noted)
 
 
 def load_detector(run: Run) -> Detector:
     """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights cannot be found."""
-    note, model = read_model_note(run)
+    note = read_model_note(run)
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
-    if stored is None or note.get("sha256") not in (None, _sha256(file)):  # version 0.1 noted none
+    if stored is None or note.sha256 not in (None, _sha256(file)):  # version 0.1 noted none
         raise InputError(damaged(run, f"{file} is damaged"))
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise InputError(damaged(run, f"{file} holds values that are no numbers"))
-    return _build(model, stored[0], note.get("backbone"), file)
+    return _build(note.model, stored[0], note.backbone, file)
 
 
 def _sha256(file: Path) -> str:

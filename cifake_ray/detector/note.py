@@ -1,23 +1,20 @@
 """model.json, read and checked without torch; and what is true of a run that has no usable model."""
 
 import json
-from typing import Any
 
 import filelock
-from pydantic import TypeAdapter, ValidationError
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Model
 from cifake_ray.runs.columns import LABELS, POSITIVE
+from cifake_ray.runs.records import SCHEMA, ModelNote
 from cifake_ray.runs.resume import resume_command
 from cifake_ray.runs.run import Run
 
 NOTE_FILE, WEIGHTS_FILE = "model.json", "model.safetensors"
-SCHEMA = 1
 
 
-def read_model_note(run: Run) -> tuple[dict[str, Any], Model]:
-    """The note beside the run's best model, and its model section.
+def read_model_note(run: Run) -> ModelNote:
+    """The note beside the run's best model.
 
     Raises InputError when there is no model, when the note is damaged, or when another program wrote it.
     """
@@ -25,20 +22,17 @@ def read_model_note(run: Run) -> tuple[dict[str, Any], Model]:
     if not file.is_file() or not (run.best / WEIGHTS_FILE).is_file():
         raise InputError(_why_none(run))
     try:
-        note = json.loads(file.read_text())
-        if not isinstance(note, dict):
-            raise ValueError(f"expected an object, found {type(note).__name__}")
-        model: Model = TypeAdapter(Model).validate_python(note.get("model"))
-    except (OSError, ValueError, ValidationError) as error:
+        note = ModelNote.parse(json.loads(file.read_text()))
+    except (OSError, ValueError) as error:
         raise InputError(damaged(run, f"{file} cannot be read")) from error
-    if note.get("schema") != SCHEMA:
-        raise InputError(f"{file}: schema {note.get('schema')!r}, this version reads {SCHEMA}; update cifake-ray")
-    if note.get("labels", list(LABELS)) != list(LABELS) or note.get("positive_class", POSITIVE) != POSITIVE:
+    if note.schema_version != SCHEMA:
+        raise InputError(f"{file}: schema {note.schema_version}, this version reads {SCHEMA}; update cifake-ray")
+    if note.labels != list(LABELS) or note.positive_class != POSITIVE:
         raise InputError(
-            f"{file}: labels {note.get('labels')!r} with positive class {note.get('positive_class')!r}; expected "
+            f"{file}: labels {note.labels!r} with positive class {note.positive_class!r}; expected "
             f"{list(LABELS)} with {POSITIVE}: probabilities would be the wrong way round"
         )
-    return note, model
+    return note
 
 
 def damaged(run: Run, what: str) -> str:

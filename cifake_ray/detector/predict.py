@@ -14,6 +14,7 @@ from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.errors import InputError
+from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 
 _BATCH = 256  # pictures in memory at once
@@ -26,8 +27,8 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
     the validation images: the answer means nothing) or `unknown`. remarks: what was converted. Raises InputError when
     the run has no usable model.
     """
-    note, _ = read_model_note(run)
-    card = recorded_card(run.read_json(run.environment_file).get("data") or {})
+    note = read_model_note(run)
+    card = recorded_card(read_environment(run).data.as_json())
     trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
     detector = None
     for some in _in_batches(files):
@@ -42,7 +43,7 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
         answers: Iterator[tuple[float, Judged]] = iter(())
         if detector is not None and good:
             pixels = np.stack([pixels for pixels, _, _ in good])
-            judged = judge_domain(note.get("domain"), pixels, [size for _, size, _ in good])
+            judged = judge_domain(note.domain, pixels, [size for _, size, _ in good])
             answers = zip(detector.p_fake(pixels).tolist(), judged, strict=True)
         for file, one in zip(some, read, strict=True):
             if isinstance(one, str):

@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,7 +11,9 @@ from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.files import write_bytes
+from cifake_ray.runs.records import SCHEMA, Explained, Explanations
+from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
 SHOWN = 8  # images of each label
@@ -22,7 +23,7 @@ _OPAQUE = 0.6  # of the colours over the image
 _COLOURS = np.array([[0, 0, 4], [188, 55, 84], [252, 255, 164]], np.float32)
 
 
-def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
+def explain_run(run: Run, source: str | None = None) -> Explanations:
     """Write `explain/`: of each label the test images whose probability is furthest on the wrong side, and overlays.
 
     source: where the run's own images are now. Raises InputError when images, weights or the model cannot be found.
@@ -35,7 +36,7 @@ def explain_run(run: Run, source: str | None = None) -> dict[str, Any]:
         return explain(run, detector, images, p_fake)
 
 
-def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) -> dict[str, Any]:
+def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) -> Explanations:
     """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
     test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
@@ -44,18 +45,23 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     groups = {column: (images.card.groups[column].values, codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
-    entries: list[dict[str, Any]] = []
+    entries: list[Explained] = []
     for place, position in enumerate(chosen.tolist()):
-        files = {"image": f"{place:02d}-image.png", "overlay": f"{place:02d}-overlay.png"}
+        entry = Explained(
+            name=str(test.table.names[position]),
+            label=LABELS[test.labels[position]],
+            image=f"{place:02d}-image.png",
+            overlay=f"{place:02d}-overlay.png",
+            p_fake=round(float(p_fake[position]), 6),
+            **{column: values[codes[position]] for column, (values, codes) in groups.items()},
+        )
         large = _enlarge(pixels[place])
-        _write_png(run.explanations / files["image"], large)
-        _write_png(run.explanations / files["overlay"], overlay(large, maps[place]))
-        entry = {"name": str(test.table.names[position]), "label": LABELS[test.labels[position]], **files}
-        told = {column: values[codes[position]] for column, (values, codes) in groups.items()}
-        entries.append(entry | {"p_fake": round(float(p_fake[position]), 6), **told})
-    note = {"schema": 1, "method": METHODS[detector.model.takes_features], "images": entries}
-    write_json(run.explanations / "explain.json", note)
-    return note
+        _write_png(run.explanations / entry.image, large)
+        _write_png(run.explanations / entry.overlay, overlay(large, maps[place]))
+        entries.append(entry)
+    noted = Explanations(schema_version=SCHEMA, method=METHODS[detector.model.takes_features], images=entries)
+    write_record(run.explanations_file, noted)
+    return noted
 
 
 def most_wrong(labels: np.ndarray, p_fake: np.ndarray, fresh: np.ndarray, count: int = SHOWN) -> np.ndarray:

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from pathlib import PurePath
-from typing import Any
 
 from cifake_ray.console import progress
 from cifake_ray.detector.decision import NOTE, only_answer, scores
@@ -13,12 +12,13 @@ from cifake_ray.detector.module import use_all_cores
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.runs.files import write_json
+from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Skipped
+from cifake_ray.runs.records.store import read_record, write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
-def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
+def evaluate_run(run: Run, source: str | None = None) -> Evaluation:
     """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
     The latter is written to `evaluations/<name>.json`. Copies of the images that the model was trained on are left out
@@ -31,51 +31,56 @@ def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
     with progress("features of the test part", "image passes") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()
-    result: dict[str, Any] = {
-        "run": run.where,
-        **_about(found),
-        "test_images": len(p_fake),
-        "constant_accuracy": constant_accuracy(labels),
-        "only_answer": only_answer(p_fake),
-        "test": score_seeds(labels, [p_fake])[1],
-        "test_dedup": score_seeds(labels[fresh], [p_fake[fresh]])[1],
-        "duplicates_removed": int((~fresh).sum()),
-        "copies_looked_for": found.own is not None,
-        "weights": detector.weights_label,
-        "method": METHOD,
-    }
+    result = _about(found).updated(
+        Evaluation(
+            run=run.where,
+            test_images=len(p_fake),
+            constant_accuracy=constant_accuracy(labels),
+            only_answer=only_answer(p_fake),
+            test=score_seeds(labels, [p_fake])[1],
+            test_dedup=score_seeds(labels[fresh], [p_fake[fresh]])[1],
+            duplicates_removed=int((~fresh).sum()),
+            copies_looked_for=found.own is not None,
+            weights=detector.weights_label,
+            method=METHOD,
+        )
+    )
     if source is None or found.other is None:
         return result
-    result["domain"] = _domain(run, found)
-    result |= {"threshold": NOTE, "at_threshold": scores(labels[fresh], p_fake[fresh])}
+    result.domain = _domain(run, found)
+    result.threshold, result.at_threshold = NOTE, scores(labels[fresh], p_fake[fresh])
     with run.update():
         note_evaluation(run, source, result)
     return result
 
 
-def _domain(run: Run, found: Scored) -> dict[str, Any]:
+def _domain(run: Run, found: Scored) -> DomainCounts:
     """How many of other images are unlike those that the model was validated on; their sizes count as delivered."""
     part = found.part
-    return count_domain(read_model_note(run)[0].get("domain"), part.images, part.table.sizes.tolist())
+    return count_domain(read_model_note(run).domain, part.images, part.table.sizes.tolist())
 
 
-def _about(found: Scored) -> dict[str, Any]:
+def _about(found: Scored) -> Evaluation:
     """Which images these are, and what of their source is not among them."""
     images = found.other or found.own
     assert images is not None  # one of them was scored
-    part = found.other.part if found.other is not None else "test"
-    about = {"data": images.source, "part": part, "generated": images.card.generated, "converted": images.converted}
-    skipped = [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped]
-    left = [left.as_note() for left in images.left]
-    return about | {"skipped": skipped, "left": left, "summary": images.summary()}
+    return Evaluation(
+        data=images.source,
+        part=found.other.part if found.other is not None else "test",
+        generated=images.card.generated,
+        converted=dict(images.converted),
+        skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
+        left=[LeftOut.parse(left.as_note()) for left in images.left],
+        summary=images.summary(),
+    )
 
 
-def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:
+def note_evaluation(run: Run, source: str, result: Evaluation) -> None:
     """Put `result` into the run's note on this source, beside what it holds already; by the run's writer."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePath(source).name).strip("-.") or "images"
     run.evaluations.mkdir(exist_ok=True)
     file = run.evaluations / f"{name}.json"
-    if run.read_json(file).get("data") not in (None, source):  # another folder of that name
+    if read_record(run, file, Evaluation).data not in (None, source):  # another folder of that name
         file = run.evaluations / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:6]}.json"
-    noted = run.read_json(file)
-    write_json(file, {"schema": 1} | noted | {"data": source} | result)
+    noted = read_record(run, file, Evaluation)
+    write_record(file, noted.updated(Evaluation(schema_version=SCHEMA, data=source)).updated(result))

@@ -1,11 +1,11 @@
 """Test metrics with 95 % intervals. The positive class is FAKE; probabilities are of FAKE."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from cifake_ray.errors import InputError
+from cifake_ray.runs.records import Interval, Scores
 from cifake_ray.stats.bootstrap import RESAMPLES, resampled_scores
 from cifake_ray.stats.calibration import ECE_BINS, expected_calibration_error
 from cifake_ray.stats.classification import accuracy, auc, balanced_accuracy, f1_fake
@@ -19,12 +19,10 @@ METHOD = (
 )
 
 
-def score_seeds(labels: np.ndarray, p_fake: Sequence[np.ndarray]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Metrics of each seed's predictions and of their mean, each as {"value", "low", "high"}.
+def score_seeds(labels: np.ndarray, p_fake: Sequence[np.ndarray]) -> tuple[list[Scores], Scores]:
+    """Metrics of each seed's predictions and of their mean, each with its interval.
 
-    labels: uint8 [n], 0 = FAKE, 1 = REAL; p_fake: one float [n] a seed. Keys: accuracy,
-    balanced_accuracy, auc, f1_fake, ece.
-    Raises InputError for no image at all.
+    labels: uint8 [n], 0 = FAKE, 1 = REAL; p_fake: one float [n] a seed. Raises InputError for no image at all.
     """
     if not len(labels):
         raise InputError("test part: every image of it equals a train image, so none is left to test on; give others")
@@ -46,7 +44,9 @@ def _point(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float]:
     }
 
 
-def _with_interval(values: dict[str, float], draws: dict[str, np.ndarray], images: int) -> dict[str, Any]:
+def _with_interval(values: dict[str, float], draws: dict[str, np.ndarray], images: int) -> Scores:
     bounds = {key: np.percentile(draws[key], (2.5, 97.5)).tolist() for key in draws}
     bounds["accuracy"] = wilson(values["accuracy"], images)
-    return {key: {"value": values[key], "low": bounds[key][0], "high": bounds[key][1]} for key in values}
+    return Scores(
+        **{key: Interval(value=value, low=bounds[key][0], high=bounds[key][1]) for key, value in values.items()}
+    )

@@ -9,6 +9,7 @@ from cifake_ray.data import ImageSet, Labelled, Part, check_images_here, copies_
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
+from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 
 
@@ -59,6 +60,6 @@ def _may_be_own(run: Run, experiment: Experiment, other: Labelled) -> bool:
     """Whether the counts are those of the run's test part; a limited run's test part is a part of its source's."""
     if other.part != "test":
         return False
-    noted = run.read_json(run.environment_file).get("data", {}).get("test", {})
+    noted = read_environment(run).data.test
     counts = {label: int((other.images.labels == code).sum()) for code, label in enumerate(LABELS)}
     return experiment.data.limit is not None or noted == counts

@@ -1,7 +1,6 @@
 """How a run's best model does on degraded test images, on subjects it never saw, and on images from elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,14 +14,15 @@ from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import CORRUPTIONS
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
-from cifake_ray.runs.files import write_json
+from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
+from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [n, h, w, 3] -> probability of FAKE, float [n]
-Row = dict[str, Any]
+Kind = tuple[str, float | None, str]  # kind, strength and name of a row
 
 
-def measure_robustness(run: Run, source: str | None = None, limit: int | None = None) -> dict[str, Any]:
+def measure_robustness(run: Run, source: str | None = None, limit: int | None = None) -> Robustness:
     """Score `best/` on test images as they are and degraded, without copies of train images; written into the run.
 
     source: other labelled images instead of the run's own (then into `evaluations/<name>.json`, under `robustness`).
@@ -34,20 +34,20 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
         found = images_to_score(run, source)
         part = _fresh(found.part, found.copies(), limit)
         left_out = run.experiment().data.leave_out
-        result = {
-            "schema": 1,
-            "data": found.own.source if found.own is not None and found.other is None else source,
-            "test_images": len(part),
-            "threshold": NOTE,
-            "copies_looked_for": found.own is not None,
-            "weights": detector.weights_label,
-            "left_out": list(left_out),
-            "rows": _measure(detector.p_fake, part, left_out),
-        }
+        result = Robustness(
+            schema_version=SCHEMA,
+            data=found.own.source if found.own is not None and found.other is None else source,
+            test_images=len(part),
+            threshold=NOTE,
+            copies_looked_for=found.own is not None,
+            weights=detector.weights_label,
+            left_out=list(left_out),
+            rows=_measure(detector.p_fake, part, left_out),
+        )
         if source is None or found.other is None:
-            write_json(run.robustness_file, result)
+            write_record(run.robustness_file, result)
         else:
-            note_evaluation(run, source, {"robustness": result})
+            note_evaluation(run, source, Evaluation(robustness=result))
     return result
 
 
@@ -60,33 +60,33 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 
 
-def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Row]:
-    rows: list[Row] = []
-    subjects: list[Row] = []
+def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[RobustnessRow]:
+    rows: list[RobustnessRow] = []
+    subjects: list[RobustnessRow] = []
     total = (1 + len(CORRUPTIONS)) * len(part)
     with progress("degraded test images") as update:
         update(0, total)
-        for row, p_fake in _predictions(predict, part.images):
-            rows.append(row | scores(part.labels, p_fake))
+        for kind, p_fake in _predictions(predict, part.images):
+            rows.append(_row(kind, part.labels, p_fake))
             if not subjects and left_out and part.table.groups:  # pictures from elsewhere tell no subjects
                 subjects = _by_subject(part, p_fake, left_out)
             update(len(rows) * len(part), total)
     return rows + subjects
 
 
-def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[Row]:
+def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[RobustnessRow]:
     """Images as they are, of subjects that were left out of training, and of the others."""
     unseen = of_subjects(part, left_out)
     groups = (("left out", f"left out of training: {', '.join(left_out)}", unseen), ("seen", "other subjects", ~unseen))
-    return [
-        {"kind": kind, "strength": None, "name": name} | scores(part.labels[which], p_fake[which])
-        for kind, name, which in groups
-        if which.any()
-    ]
+    return [_row((kind, None, name), part.labels[which], p_fake[which]) for kind, name, which in groups if which.any()]
 
 
-def _predictions(predict: Predict, images: np.ndarray) -> Iterator[tuple[Row, np.ndarray]]:
-    yield {"kind": "clean", "strength": None, "name": "as they are"}, predict(images)
+def _row(kind: Kind, labels: np.ndarray, p_fake: np.ndarray) -> RobustnessRow:
+    name, strength, shown = kind
+    return RobustnessRow(kind=name, strength=strength, name=shown, **dict(scores(labels, p_fake)))
+
+
+def _predictions(predict: Predict, images: np.ndarray) -> Iterator[tuple[Kind, np.ndarray]]:
+    yield ("clean", None, "as they are"), predict(images)
     for corruption in CORRUPTIONS:
-        row = {"kind": corruption.kind, "strength": corruption.strength, "name": corruption.name}
-        yield row, predict(corruption(images))
+        yield (corruption.kind, corruption.strength, corruption.name), predict(corruption(images))

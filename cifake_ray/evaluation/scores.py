@@ -4,7 +4,6 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
 from cifake_ray.data.decoding.decode import RESIZED
 from cifake_ray.detector.domain import describe_domain
 from cifake_ray.detector.load import (
+    describe_detector,
     detector_from_checkpoint,
     load_detector,
     parameter_counts,
@@ -24,7 +24,9 @@ from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import POSITIVE
 from cifake_ray.runs.faults import storage_faults_interrupt
-from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.files import write_bytes
+from cifake_ray.runs.records import SCHEMA, Domain, Mean, Seed, Winner, Winners
+from cifake_ray.runs.records.store import read_tested, read_winners, write_record
 from cifake_ray.runs.run import Run, Save
 from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
@@ -49,7 +51,7 @@ def score_winners(run: Run) -> None:
     experiment = run.experiment()
     with storage_faults_interrupt(run), run.update() as save:
         images = run_images(run, experiment)
-        winners = run.read_json(run.winners_file)["winners"]
+        winners = read_winners(run).winners
         duplicate = train_duplicates(images)
         arrays = {"labels": images.test.labels, "names": images.test.table.names, "duplicate": duplicate}
         for column, codes in images.test.table.groups.items():
@@ -57,9 +59,9 @@ def score_winners(run: Run) -> None:
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)
             _describe(winner, scored, images.test.labels, ~duplicate)
-            for seed, p_fake in zip(winner["seeds"], scored.p_fake, strict=True):
-                arrays[f"{winner['role']}_{seed['seed']}"] = p_fake
-            if winner["role"] == "tuned":
+            for seed, p_fake in zip(winner.seeds, scored.p_fake, strict=True):
+                arrays[f"{winner.role}_{seed.seed}"] = p_fake
+            if winner.role == "tuned":
                 _keep_best(run, winner, scored, images)
         _write(run, winners, arrays, int(duplicate.sum()), save)
 
@@ -78,64 +80,65 @@ def results_fault(run: Run) -> str | None:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return f"{run.predictions_file}: missing or damaged"
-    for winner in run.read_json(run.test_file).get("winners", []):
-        for seed in winner["seeds"]:
-            if not _agree(arrays, f"{winner['role']}_{seed['seed']}", seed):
+    for winner in read_tested(run).winners:
+        for seed in winner.seeds:
+            if not _agree(arrays, f"{winner.role}_{seed.seed}", seed):
                 return f"{run.predictions_file}: not the predictions that {run.test_file.name} tells of"
     return None
 
 
-def _agree(arrays: dict[str, np.ndarray], name: str, seed: dict[str, Any]) -> bool:
+def _agree(arrays: dict[str, np.ndarray], name: str, seed: Seed) -> bool:
     """Whether the accuracy in test.json is that of these predictions."""
     labels, p_fake = arrays.get("labels"), arrays.get(name)
     if labels is None or p_fake is None or "duplicate" not in arrays or len(labels) != len(p_fake):
         return False
-    noted = seed.get("test", {}).get("accuracy", {}).get("value")
-    return isinstance(noted, float) and abs(noted - accuracy(labels, p_fake)) < 1e-9
+    return abs(seed.test.accuracy.value - accuracy(labels, p_fake)) < 1e-9
 
 
-def _score_role(run: Run, experiment: Experiment, winner: dict[str, Any], images: ImageSet) -> _Scored:
+def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageSet) -> _Scored:
     detectors, p_fake = [], []
-    for seed in winner["seeds"]:
-        resolved = experiment.with_params(winner["params"], seed=seed["seed"])
-        detector = detector_from_checkpoint(run.checkpoints(seed["folder"]).path / BEST, resolved)
+    for seed in winner.seeds:
+        resolved = experiment.with_params(winner.params, seed=seed.seed)
+        detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved)
         with progress("features of the test part", "image passes") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
         detectors.append(detector)
     return _Scored(detectors, p_fake)
 
 
-def _describe(winner: dict[str, Any], scored: _Scored, labels: np.ndarray, fresh: np.ndarray) -> None:
+def _describe(winner: Winner, scored: _Scored, labels: np.ndarray, fresh: np.ndarray) -> None:
     """Add scores (all test images, and those that no train image equals), parameters and weights to the entry."""
     if not scored.detectors:
         return
     each, mean = score_seeds(labels, scored.p_fake)
     each_fresh, mean_fresh = score_seeds(labels[fresh], [p_fake[fresh] for p_fake in scored.p_fake])
-    for seed, test, test_dedup in zip(winner["seeds"], each, each_fresh, strict=True):
-        seed |= {"test": test, "test_dedup": test_dedup}
-    reached = {
-        key: float(np.mean([seed[key] for seed in winner["seeds"]])) for key in ("train_accuracy", "val_accuracy")
-    }
+    for seed, test, test_dedup in zip(winner.seeds, each, each_fresh, strict=True):
+        seed.test, seed.test_dedup = test, test_dedup
     detector = scored.detectors[0]
-    trained, total = parameter_counts(detector)
-    winner |= {"params_trained": trained, "params_total": total}
-    winner["weights"] = detector.weights_label
-    winner["mean"] = reached | {"test": mean, "test_dedup": mean_fresh}
+    winner.params_trained, winner.params_total = parameter_counts(detector)
+    winner.weights = detector.weights_label
+    winner.mean = Mean(
+        train_accuracy=float(np.mean([seed.train_accuracy for seed in winner.seeds])),
+        val_accuracy=float(np.mean([seed.val_accuracy for seed in winner.seeds])),
+        test=mean,
+        test_dedup=mean_fresh,
+    )
 
 
-def _keep_best(run: Run, winner: dict[str, Any], scored: _Scored, images: ImageSet) -> None:
+def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> None:
     """`best/` is the seed with the median validation accuracy (the lower one of an even number)."""
-    order = sorted(range(len(winner["seeds"])), key=lambda index: winner["seeds"][index]["val_accuracy"])
+    order = sorted(range(len(winner.seeds)), key=lambda index: winner.seeds[index].val_accuracy)
     index = order[(len(order) - 1) // 2]
-    seed = winner["seeds"][index]
+    seed, detector = winner.seeds[index], scored.detectors[index]
     for measured in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations):  # of the model before
         run.remove(measured.relative_to(run.path).as_posix())
-    note = {"study": run.name, "seed": seed["seed"], "epoch": seed["best_epoch"], "val_accuracy": seed["val_accuracy"]}
-    note |= {"data_fingerprint": images.fingerprint, "domain": _domain(run.experiment(), images)}
-    save_detector(scored.detectors[index], run.best, note)
+    note = describe_detector(detector)
+    note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
+    note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images)
+    save_detector(detector, run.best, note)
 
 
-def _domain(experiment: Experiment, images: ImageSet) -> dict[str, Any]:
+def _domain(experiment: Experiment, images: ImageSet) -> Domain:
     """What the validation images are like, for `predict`; their size counts if all were delivered in the network's."""
     data = experiment.data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
@@ -143,16 +146,22 @@ def _domain(experiment: Experiment, images: ImageSet) -> dict[str, Any]:
     return describe_domain(validation, None if RESIZED in images.converted else validation.shape[1])
 
 
-def _write(run: Run, winners: list[dict[str, Any]], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
+def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
     """Predictions first, test.json last: it is what says that scoring is done; then the checkpoints go."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     write_bytes(run.predictions_file, stream.getvalue())
     for winner in winners:
-        for seed in winner["seeds"]:
-            seed.pop("folder", None)
-    test = {"schema": 1, "positive_class": POSITIVE, "method": METHOD, "test_images": len(arrays["labels"])}
-    write_json(run.test_file, test | {"duplicates_removed": duplicates, "winners": winners})
+        winner.seeds = [seed.without("folder") for seed in winner.seeds]
+    test = Winners(
+        schema_version=SCHEMA,
+        positive_class=POSITIVE,
+        method=METHOD,
+        test_images=len(arrays["labels"]),
+        duplicates_removed=duplicates,
+        winners=winners,
+    )
+    write_record(run.test_file, test)
     save()
     run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
     run.remove(run.winners.name)

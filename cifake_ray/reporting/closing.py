@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.console import duration, percent
-from cifake_ray.reporting.load import Study, number, section
+from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.winners import gain
 from cifake_ray.stats.classification import constant_accuracy
 
@@ -23,18 +23,16 @@ def closing_lines(study: Study) -> list[str]:
 
 def _result(study: Study) -> str:
     """`rn: 94.43 % [92.80, 95.66] on 1,000 test images`, without the copies of train images among them."""
-    mean = section(study.winner("tuned"), "mean")
-    tested = section(mean, "test_dedup") or section(mean, "test")
-    value, low, high = (number(tested, "accuracy", key) for key in ("value", "low", "high"))
-    if math.isnan(value):
+    winner, found = study.outcome("tuned"), study.mean("tuned").headline.accuracy
+    if winner is None or math.isnan(found.value):
         return f"{study.name}: not tested"
     images = _test_images(study)
     on = f" on {images:,} test images" if images else ""
-    seeds = len(study.winner("tuned").get("seeds") or [])
+    seeds = len(winner.seeds)
     where = f" ({study.card.note})" if study.card.note else ""
     mean_of = f", mean of {seeds} retrainings" if seeds > 1 else ""
-    words = f"{on}{where}{mean_of}{_beside_constant(study, low)}"
-    return f"{study.name}: {percent(value)} [{_points(low)}, {_points(high)}]{words}"
+    words = f"{on}{where}{mean_of}{_beside_constant(study, found.low)}"
+    return f"{study.name}: {percent(found.value)} [{_points(found.low)}, {_points(found.high)}]{words}"
 
 
 def _beside_constant(study: Study, low: float) -> str:
@@ -47,14 +45,15 @@ def _beside_constant(study: Study, low: float) -> str:
 
 def _test_images(study: Study) -> int:
     """Test images that are no copy of a train image; 0 when not recorded."""
-    return max(int(study.test.get("test_images") or 0) - int(study.test.get("duplicates_removed") or 0), 0)
+    test = study.records.test
+    return max((test.test_images or 0) - (test.duplicates_removed or 0), 0)
 
 
 def _gain_words(study: Study) -> str:
     """What tuning gained or lost against the baseline; that nothing was searched, or that the baseline won."""
     if not study.dimensions or study.experiment.search.trials == 1:
         return "nothing was searched"
-    if study.winner("tuned").get("trial_id") == 0:
+    if (winner := study.outcome("tuned")) is not None and winner.trial_id == 0:
         return "no trial was better than the baseline"
     found = gain(study.predictions) if study.predictions is not None else None
     if found is None:
@@ -66,17 +65,17 @@ def _gain_words(study: Study) -> str:
 
 
 def _duration(study: Study) -> str:
-    seconds = number(study.environment, "seconds")
+    seconds = study.records.environment.seconds
     return "" if math.isnan(seconds) or seconds <= 0 else f"{duration(seconds)} without start and decoding"
 
 
 def _settings(study: Study) -> str:
-    winner = study.winner("tuned")
+    winner = study.outcome("tuned")
     if not study.dimensions:
         return "trained: the values of the experiment, which lie in the run's experiment.yaml"
-    params = {name: value for name, value in (winner.get("params") or {}).items() if value is not None}
+    params = {name: value for name, value in winner.params.items() if value is not None} if winner else {}
     words = " ".join(f"{name} {_short(value)}" for name, value in params.items())
-    return f"winner: trial {winner.get('trial_id', '?')}, {words or 'the values of the experiment'}"
+    return f"winner: trial {winner.trial_id if winner else '?'}, {words or 'the values of the experiment'}"
 
 
 def _next_commands(path: Path) -> str:

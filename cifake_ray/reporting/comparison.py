@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from cifake_ray.reporting.formatting import Row, headline_test, rows_of
-from cifake_ray.reporting.load import Role, Study, cards_of, number, section
+from cifake_ray.reporting.formatting import Row, headline_test, known, rows_of
+from cifake_ray.reporting.load import Role, Study, cards_of
 from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, answer_verdict, verdict
 from cifake_ray.reporting.winners import study_gain
+from cifake_ray.runs.records import Mean, Winner
 from cifake_ray.stats.classification import constant_accuracy
 from cifake_ray.stats.intervals import difference_interval, wilson
 
@@ -85,31 +86,30 @@ def _best_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def image_counts(study: Study) -> tuple[int | None, int | None]:
     """Images on which the training and the validation accuracy were measured; None where not recorded."""
-    split = section(study.data, "split")
+    split = study.records.environment.data.split
     train, val = split.get("train"), split.get("validation")
-    return min(int(train), TRAIN_CHECK_IMAGES) if train else None, int(val) if val else None
+    return min(train, TRAIN_CHECK_IMAGES) if train else None, val or None
 
 
 def data_name(study: Study) -> str:
     """The images in a few words: what they are, which subset, and the fingerprint's first 8 digits."""
-    source = str(study.data.get("source") or study.experiment.data.source)
+    data = study.records.environment.data
+    source = data.source or study.experiment.data.source
     name = study.card.title or PurePath(source).name or source
     limit = study.experiment.data.limit
-    parts = [name, f"{limit:,} images of train" if limit else "", str(study.data.get("fingerprint") or "")[:8]]
+    parts = [name, f"{limit:,} images of train" if limit else "", (data.fingerprint or "")[:8]]
     return ", ".join(part for part in parts if part)
 
 
-def seed_curve(winner: dict[str, Any]) -> pd.DataFrame:
+def seed_curve(winner: Winner | None) -> pd.DataFrame:
     """The learning curves of a retrained model: one row an epoch and seed, columns of curves.csv and `seed`."""
-    rows = [
-        {"seed": seed.get("seed"), **epoch} for seed in winner.get("seeds") or [] for epoch in seed.get("curve") or []
-    ]
-    return pd.DataFrame(rows)
+    seeds = winner.seeds if winner else []
+    return pd.DataFrame([{"seed": seed.seed, **dict(epoch)} for seed in seeds for epoch in seed.curve])
 
 
 def model_curve(study: Study, role: Role) -> pd.DataFrame:
     """Learning curves behind a row: every seed of the retraining, else the trial's own (seed 0)."""
-    retrained = seed_curve(study.winner(role))
+    retrained = seed_curve(study.outcome(role))
     if not retrained.empty:
         return retrained
     trial = study.trial(role).get("trial_id", -1)
@@ -118,42 +118,42 @@ def model_curve(study: Study, role: Role) -> pd.DataFrame:
 
 
 def _measured(study: Study, role: Role) -> dict[str, Any]:
-    winner, trial = study.winner(role), study.trial(role)
-    weights = str(winner.get("weights") or trial.get("weights") or study.experiment.model.weights_label)
+    winner, trial = study.outcome(role), study.trial(role)
+    weights = str((winner and winner.weights) or trial.get("weights") or study.experiment.model.weights_label)
     return {
         "study": study.name,
         "model": study.experiment.model.label,
         "role": role if role == "baseline" or study.dimensions else "trained",
         "weights": weights,
-        "epochs": winner.get("epochs", trial.get("epochs")),
-        "params_trained": winner.get("params_trained"),
-        "params_total": winner.get("params_total"),
-        "seeds": len(winner.get("seeds") or []),
+        "epochs": winner.epochs if winner else trial.get("epochs"),
+        "params_trained": winner.params_trained if winner else None,
+        "params_total": winner.params_total if winner else None,
+        "seeds": len(winner.seeds) if winner else 0,
         "data": data_name(study),
         "source": f"measured, run {study.name}",
-        "trial_id": winner.get("trial_id", trial.get("trial_id")),
+        "trial_id": winner.trial_id if winner else trial.get("trial_id"),
         "note": "; ".join(_notes(study, role, weights)),
         **_counts(study, role, trial),
         **_costs(study, role, winner, trial),
         **_accuracies(study, role, winner, trial),
-        **_test_scores(winner),
-        **_answers(study, role, winner),
+        **_test_scores(study.mean(role)),
+        **_answers(study, role),
         **(_gain(study) if role == "tuned" else {}),
     }
 
 
-def _answers(study: Study, role: Role, winner: dict[str, Any]) -> dict[str, Any]:
+def _answers(study: Study, role: Role) -> dict[str, Any]:
     """On how many images of what the row was tested, and what a constant answer reaches on them."""
     stored, fresh = study.stored, study.predictions
     if stored is None or fresh is None or role not in fresh.p_fake:
         stored = fresh = None
-    classes = list(section(study.data, "train").values())
+    classes = list(study.records.environment.data.train.values())
     return {
         "test_images": len(fresh.labels) if fresh else None,
         "test_images_all": len(stored.labels) if stored else None,
         "constant_test": constant_accuracy(fresh.labels) if fresh and len(fresh.labels) else math.nan,
         "constant_val": max(classes) / sum(classes) if sum(classes) else math.nan,
-        "balanced_accuracy": number(winner, "mean", "test_dedup", "balanced_accuracy", "value"),
+        "balanced_accuracy": study.mean(role).test_dedup.balanced_accuracy.value,
         "cifake": study.card.name == "cifake",
         "whole_test": study.whole_test,
         "generated": study.card.generated,
@@ -165,7 +165,7 @@ def _gain(study: Study) -> dict[str, float]:
     found = study_gain(study)
     if found is None or baseline_is_tuned(study):
         return {}
-    baseline = number(study.winner("baseline"), "mean", "test_dedup", "accuracy", "value")
+    baseline = study.mean("baseline").test_dedup.accuracy.value
     return {"gain": found.value, "gain_low": found.low, "gain_high": found.high, "baseline_test": baseline}
 
 
@@ -178,24 +178,24 @@ def _counts(study: Study, role: Role, trial: dict[str, Any]) -> dict[str, int]:
     return {"trials": int(ended), "stopped": int(status == "stopped"), "failed": int(status == "failed")}
 
 
-def _costs(study: Study, role: Role, winner: dict[str, Any], trial: dict[str, Any]) -> dict[str, float]:
+def _costs(study: Study, role: Role, winner: Winner | None, trial: dict[str, Any]) -> dict[str, float]:
     """Core-seconds: all trials for the tuned model, its own trial for the baseline; features and retraining apart."""
     spent = study.trials["cpu_seconds"]
-    own = trial.get("cpu_seconds", math.nan)
+    own, features = trial.get("cpu_seconds", math.nan), study.records.environment.features
     return {
         "core_seconds": float(spent.sum(min_count=1)) if role == "tuned" else float(own),
-        "feature_core_seconds": number(study.environment, "features", "cpu_seconds"),
-        "retrain_core_seconds": number(winner, "cpu_seconds"),
+        "feature_core_seconds": features.cpu_seconds if features else math.nan,
+        "retrain_core_seconds": winner.cpu_seconds if winner else math.nan,
     }
 
 
-def _accuracies(study: Study, role: Role, winner: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+def _accuracies(study: Study, role: Role, winner: Winner | None, trial: dict[str, Any]) -> dict[str, Any]:
     measured = _reached(winner) or trial
     train, val = (float(measured.get(key, math.nan)) for key in ("train_accuracy", "val_accuracy"))
     train_images, val_images = image_counts(study)
     constant = constant_accuracy(study.predictions.labels) if study.predictions else math.nan
     judged = answer_verdict(
-        winner.get("answers") or [], number(winner, "mean", "test_dedup", "auc", "value"), constant
+        winner.answers if winner else [], study.mean(role).test_dedup.auc.value, constant
     ) or verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
     train_low, train_high = wilson(train, train_images)
     val_low, val_high = wilson(val, val_images)
@@ -208,27 +208,31 @@ def _accuracies(study: Study, role: Role, winner: dict[str, Any], trial: dict[st
     }  # fmt: skip
 
 
-def _reached(winner: dict[str, Any]) -> dict[str, Any]:
+def _reached(winner: Winner | None) -> dict[str, float]:
     """Mean training and validation accuracy over seeds: as noted by the test, else of the retrainings so far."""
-    if mean := section(winner, "mean"):
-        return mean
-    seeds = winner.get("seeds") or []
-    keys = ("train_accuracy", "val_accuracy") if seeds else ()
-    return {key: sum(number(seed, key) for seed in seeds) / len(seeds) for key in keys}
-
-
-def _test_scores(winner: dict[str, Any]) -> dict[str, float]:
-    """Means over seeds; interval, AUC, F1 and ECE without duplicates, or of all images where those are not recorded."""
-    everything = section(winner, "mean", "test")
-    headline = section(winner, "mean", "test_dedup") or everything
+    if winner is None or (winner.mean.empty and not winner.seeds):
+        return {}
+    if not winner.mean.empty:
+        return {"train_accuracy": winner.mean.train_accuracy, "val_accuracy": winner.mean.val_accuracy}
     return {
-        "test_accuracy": number(everything, "accuracy", "value"),
-        "test_all_low": number(everything, "accuracy", "low"),
-        "test_all_high": number(everything, "accuracy", "high"),
-        "test_accuracy_dedup": number(winner, "mean", "test_dedup", "accuracy", "value"),
-        "test_low": number(headline, "accuracy", "low"),
-        "test_high": number(headline, "accuracy", "high"),
-        **{key: number(headline, key, "value") for key in ("auc", "f1_fake", "ece")},
+        "train_accuracy": sum(seed.train_accuracy for seed in winner.seeds) / len(winner.seeds),
+        "val_accuracy": sum(seed.val_accuracy for seed in winner.seeds) / len(winner.seeds),
+    }
+
+
+def _test_scores(mean: Mean) -> dict[str, float]:
+    """Means over seeds; interval, AUC, F1 and ECE without duplicates, or of all images where those are not recorded."""
+    everything, headline = mean.test.accuracy, mean.headline
+    return {
+        "test_accuracy": everything.value,
+        "test_all_low": everything.low,
+        "test_all_high": everything.high,
+        "test_accuracy_dedup": mean.test_dedup.accuracy.value,
+        "test_low": headline.accuracy.low,
+        "test_high": headline.accuracy.high,
+        "auc": headline.auc.value,
+        "f1_fake": headline.f1_fake.value,
+        "ece": headline.ece.value,
     }
 
 
@@ -241,14 +245,13 @@ def _val_by_epoch(curve: pd.DataFrame) -> list[float]:
 
 def _notes(study: Study, role: Role, weights: str) -> list[str]:
     notes = []
+    winner, tuned, accuracy = study.outcome(role), study.outcome("tuned"), study.trial(role).get("val_accuracy")
     if weights == "random":
         notes.append(RANDOM_NOTE)
-    if not study.winner(role) and study.trial(role).get("val_accuracy", math.nan) != study.trial(role).get(
-        "val_accuracy"
-    ):
+    if winner is None and not known(accuracy):
         notes.append("no result yet")
-    elif not section(study.winner(role), "mean", "test"):
-        notes.append("not tested" if _reached(study.winner(role)) else "not tested; accuracies of one trial")
-    elif study.dimensions and study.winner("tuned").get("trial_id") == 0:
+    elif not study.tested(role):
+        notes.append("not tested" if _reached(winner) else "not tested; accuracies of one trial")
+    elif study.dimensions and tuned is not None and tuned.trial_id == 0:
         notes.append("the baseline was the best configuration")
     return notes

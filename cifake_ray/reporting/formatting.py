@@ -84,8 +84,3 @@ def headline_test(row: Row) -> float:
     """Test accuracy without duplicates of train images, or of all images where only that is known; NaN without."""
     value = row["test_accuracy_dedup"] if known(row["test_accuracy_dedup"]) else row["test_accuracy"]
     return float(value) if known(value) else math.nan
-
-
-def listed(value: Any) -> list[dict[str, Any]]:
-    """The objects in a JSON value that is one, or a list of some."""
-    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_tri
 from cifake_ray.reporting.verify import verified_test
 from cifake_ray.runs.columns import FINISHED, STATUSES
 from cifake_ray.runs.names import list_runs
+from cifake_ray.runs.records import Mean, Winner
+from cifake_ray.runs.records.store import Records, read_records
 from cifake_ray.runs.resume import Storage
 from cifake_ray.runs.run import Run
 
@@ -30,23 +32,18 @@ class Study:
     """One run as read: every part may be empty, as the files of a half-finished run are.
 
     trials: one row a trial, the columns of trials.csv (accuracies 0..1, seconds); curves: one row an epoch;
-    environment and test: the JSON objects of environment.json and test.json, {} when not written yet; before the test,
-    `test` is what winners.json holds. retested: False while a retraining newer than test.json waits for its test.
-    timeline: the columns of timeline.csv; robustness, evaluations, explanations: what `evaluate` noted in the run.
+    timeline: the columns of timeline.csv; records: the JSON files. retested: False while a retraining newer than
+    test.json waits for its test.
     """
 
     name: str
     path: Path
     experiment: Experiment
-    environment: dict[str, Any]
     trials: pd.DataFrame
     curves: pd.DataFrame
-    test: dict[str, Any]
-    retested: bool
     timeline: pd.DataFrame
-    robustness: dict[str, Any]
-    evaluations: list[dict[str, Any]]
-    explanations: dict[str, Any]
+    records: Records
+    retested: bool
 
     @functools.cached_property
     def stored(self) -> Predictions | None:
@@ -70,19 +67,16 @@ class Study:
     @functools.cached_property
     def card(self) -> Card:
         """The card of the data set that the images are, or are a part of."""
-        if not self.data and self.experiment.data.source == "sample":
+        noted = self.records.environment.data
+        if noted.empty and self.experiment.data.source == "sample":
             return recorded_card({"generated": True})
-        return recorded_card(self.data)
+        return recorded_card(noted.as_json())
 
     @property
     def whole_test(self) -> bool:
         """Whether the whole test part of a data set with a card was used."""
-        return "test" in self.card.images and sum(section(self.data, "test").values()) == self.card.images["test"]
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What environment.json notes about the images; {} when it is not written yet."""
-        return section(self.environment, "data")
+        images = sum(self.records.environment.data.test.values())
+        return "test" in self.card.images and images == self.card.images["test"]
 
     def counts(self) -> dict[str, int]:
         """Number of trials of every status, zeros included."""
@@ -93,23 +87,31 @@ class Study:
         """Trials that count against `--trials`: completed, stopped or failed."""
         return sum(self.counts()[status] for status in FINISHED)
 
-    def winner(self, role: Role) -> dict[str, Any]:
-        """What test.json holds for this role; {} before the retraining.
+    def outcome(self, role: Role) -> Winner | None:
+        """What the role's retrainings and their test gave; None before the retraining.
 
         A baseline that won is retrained once: the tuned entry of trial 0 then serves both roles.
         """
-        winners: dict[str, dict[str, Any]] = {winner.get("role"): winner for winner in self.test.get("winners") or []}
-        tuned = winners.get("tuned", {})
-        if role == "baseline" and tuned.get("trial_id") == 0:
-            return {**tuned, **winners.get("baseline", {}), "role": "baseline"}
-        return winners.get(role, {})
+        own, tuned = self.records.test.of_role(role), self.records.test.of_role("tuned")
+        if own is None and role == "baseline" and tuned is not None and tuned.trial_id == 0:
+            return tuned.model_copy(update={"role": role})
+        return own
+
+    def mean(self, role: Role) -> Mean:
+        """Means over the role's seeds: empty before the retraining, without test scores before the test."""
+        outcome = self.outcome(role)
+        return outcome.mean if outcome else Mean()
+
+    def tested(self, role: Role) -> bool:
+        """Whether the role's retrainings were scored on the test part."""
+        return not self.mean(role).test.empty
 
     def trial(self, role: Role) -> dict[str, Any]:
         """The row of trials.csv behind this role: the retrained one, else the best so far; trial 0 for the baseline."""
         if role == "baseline":
             chosen = self.trials[self.trials["trial_id"] == 0]
-        elif (number := self.winner("tuned").get("trial_id")) is not None:
-            chosen = self.trials[self.trials["trial_id"] == number]
+        elif (tuned := self.outcome("tuned")) is not None:
+            chosen = self.trials[self.trials["trial_id"] == tuned.trial_id]
         else:
             chosen = self.ranked().head(1)
         return {str(key): value for key, value in chosen.iloc[0].items()} if len(chosen) else {}
@@ -126,20 +128,6 @@ def cards_of(studies: Sequence[Study]) -> list[Card]:
     return list({study.card.name: study.card for study in studies}.values())
 
 
-def section(tree: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """The object under these keys of a JSON tree, or {} where any of them is missing or null."""
-    node: Any = tree
-    for key in keys:
-        node = node.get(key) if isinstance(node, dict) else None
-    return node if isinstance(node, dict) else {}
-
-
-def number(tree: Mapping[str, Any], *keys: str) -> float:
-    """The number under these keys, or NaN."""
-    value = section(tree, *keys[:-1]).get(keys[-1]) if len(keys) > 1 else tree.get(keys[0])
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
 def load(run_path: Path | str) -> Study:
     """The run in this directory, its test scores computed again from its predictions; unwritten files are empty.
 
@@ -148,9 +136,10 @@ def load(run_path: Path | str) -> Study:
     """
     study = _read(run_path)
     file = Run(study.path).test_file
-    if study.stored is None or not file.exists() or not study.test.get("winners"):
+    if study.stored is None or not file.exists() or not study.records.test.winners:
         return study
-    return replace(study, test=verified_test(study.test, study.stored, str(file)))
+    verified = verified_test(study.records.test, study.stored, str(file))
+    return replace(study, records=replace(study.records, test=verified))
 
 
 def _read(run_path: Path | str) -> Study:
@@ -162,15 +151,11 @@ def _read(run_path: Path | str) -> Study:
             name=run.name,
             path=run.path,
             experiment=experiment,
-            environment=run.read_json(run.environment_file),
             trials=read_trials(run.trials_file, experiment),
             curves=read_curves(run.curves_file),
-            test=run.read_json(run.test_file) or _retrained(run),
-            retested=not (run.test_file.exists() and run.winners_file.exists()),
             timeline=read_timeline(run.timeline_file),
-            robustness=run.read_json(run.robustness_file),
-            evaluations=[run.read_json(file) for file in sorted(run.evaluations.glob("*.json"))],
-            explanations=run.read_json(run.explanations / "explain.json"),
+            records=read_records(run),
+            retested=not (run.test_file.exists() and run.winners_file.exists()),
         )
     except OSError as error:
         raise InputError(f"{error.filename or run.path}: cannot be read ({error.strerror or error})") from error
@@ -225,7 +210,7 @@ def state_of(study: Study) -> str:
         return "empty"
     if counts["running"]:
         return "running"
-    if any(section(study.winner(role), "mean", "test") for role in ROLES):
+    if any(map(study.tested, ROLES)):
         return "tested"
     if counts["failed"] == len(study.trials):
         return "failed"
@@ -242,17 +227,11 @@ def _summary(run: Run) -> dict[str, Any]:
     return {
         "name": study.name,
         "model": study.experiment.model.label,
-        "data": study.data.get("source") or study.experiment.data.source,
+        "data": study.records.environment.data.source or study.experiment.data.source,
         "trials": study.finished(),
         **study.counts(),
         "best_val_accuracy": best.get("val_accuracy", math.nan),
         "state": state_of(study),
         "total": study.experiment.search.trials,
-        "created": study.environment.get("created", ""),
+        "created": study.records.environment.created,
     }
-
-
-def _retrained(run: Run) -> dict[str, Any]:
-    """winners.json where it has the shape of test.json: retrained, not tested yet."""
-    noted = run.read_json(run.winners_file)
-    return noted if isinstance(noted.get("winners"), list) else {}

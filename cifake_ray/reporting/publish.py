@@ -52,8 +52,9 @@ def _prepared(file: Path) -> Path:
 
 def _without_folders(study: Study, text: str) -> str:
     """`/home/me/cifake` as `cifake`: where the images, the run and its storage lay is left out."""
-    known = [str(study.data.get("source", "")), study.experiment.data.source, str(study.path), str(study.path.parent)]
-    known += [str(noted.get("data", "")) for noted in (study.robustness, *study.evaluations)]
+    records = study.records
+    known = [records.environment.data.source, study.experiment.data.source, str(study.path), str(study.path.parent)]
+    known += [records.robustness.data or "", *(evaluation.data or "" for evaluation in records.evaluations)]
     for place in sorted({place for place in known if PurePath(place).is_absolute()}, key=len, reverse=True):
         text = text.replace(place, PurePath(place).name or "data")
     return text
@@ -71,7 +72,7 @@ def disagreements(folder: Path) -> list[str]:
         except InputError as error:
             found.append(str(error))
             continue
-        if studies[-1].test.get("winners") and studies[-1].stored is None:
+        if studies[-1].records.test.winners and studies[-1].stored is None:
             found.append(f"{studies[-1].name}: {Run(file.parent).predictions_file.name} is missing")
     if found:
         return found

@@ -25,12 +25,12 @@ def repeat_command(study: Study) -> str:
 
 def winner_command(study: Study, role: Role = "tuned") -> str:
     """The command that trains the retrained model of this role again, every setting named; "" before there is one."""
-    params = study.winner(role).get("params")
-    if not isinstance(params, dict):
+    winner = study.outcome(role)
+    if winner is None:
         return ""
     words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-{_NAMES[role]}"]
     model = type(study.experiment.model).model_fields
-    for name, value in params.items():
+    for name, value in winner.params.items():
         words += ["--set", f"{'model' if name in model else 'training'}.{name}={json.dumps(value)}"]
     return shlex.join([*words, "--data", _source(study)])
 
@@ -43,7 +43,7 @@ def _file(study: Study) -> str:
 
 def _source(study: Study) -> str:
     """The images as they can be given: where they lie, or a word for what the reader must have."""
-    source = str(study.data.get("source") or study.experiment.data.source)
+    source = study.records.environment.data.source or study.experiment.data.source
     if source == "sample" or PurePath(source).is_absolute() or "://" in source:
         return source
     return study.card.title or "DATA"

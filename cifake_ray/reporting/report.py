@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -91,7 +92,8 @@ def _drawing(studies: Sequence[Study], parts: Sequence[StudyPart]) -> Iterator[I
         return
     with ProcessPoolExecutor(min(processes, len(studies)), multiprocessing.get_context("fork"), end_as_child) as pool:
         try:
-            yield pool.map(_draw_study, studies, slugs, names)
+            sent = [replace(study) for study in studies]  # without cached values: this process adds some meanwhile
+            yield pool.map(_draw_study, sent, slugs, names)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # a signal waits for no study that is left
             raise

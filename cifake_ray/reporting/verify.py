@@ -1,17 +1,16 @@
 """Test scores computed again from the stored predictions: a record that contradicts them is refused."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.predictions import Predictions
+from cifake_ray.runs.records import Interval, Mean, Scores, Seed, Winner, Winners
 from cifake_ray.stats.calibration import expected_calibration_error
 from cifake_ray.stats.classification import accuracy, auc, balanced_accuracy, f1_fake
 from cifake_ray.stats.intervals import wilson
 
-Scores = dict[str, dict[str, float]]
 METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
@@ -22,7 +21,7 @@ METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
 _ROUNDING = 1e-6  # floats as JSON stores them, sums in another order
 
 
-def verified_test(test: dict[str, Any], stored: Predictions, file: str) -> dict[str, Any]:
+def verified_test(test: Winners, stored: Predictions, file: str) -> Winners:
     """test.json with its scores as the predictions give them. Raises InputError, naming both values, if they differ.
 
     `test` (all images) and `test_dedup` (without duplicates of train images) of every seed and of their mean; limits of
@@ -30,36 +29,46 @@ def verified_test(test: dict[str, Any], stored: Predictions, file: str) -> dict[
     `answers`: the labels that it gives at all.
     """
     parts = {"test": stored, "test_dedup": stored.without_duplicates()}
-    _same(f"{file}: test_images", test.get("test_images", len(stored.labels)), len(stored.labels))
-    removed = int(stored.duplicate.sum())
-    _same(f"{file}: duplicates_removed", test.get("duplicates_removed", removed), removed)
-    return test | {"winners": [_verified_winner(winner, parts, file) for winner in test["winners"]]}
+    counts = (("test_images", test.test_images, len(stored.labels)),
+              ("duplicates_removed", test.duplicates_removed, int(stored.duplicate.sum())))  # fmt: skip
+    for key, noted, found in counts:
+        if noted is not None:
+            _same(f"{file}: {key}", noted, found)
+    return test.model_copy(update={"winners": [_verified_winner(winner, parts, file) for winner in test.winners]})
 
 
-def _verified_winner(winner: dict[str, Any], parts: Mapping[str, Predictions], file: str) -> dict[str, Any]:
-    seeds, role = winner.get("seeds") or [], str(winner.get("role"))
-    if not any(part in seed for seed in seeds for part in parts):
+def _verified_winner(winner: Winner, parts: Mapping[str, Predictions], file: str) -> Winner:
+    if all(seed.test.empty and seed.test_dedup.empty for seed in winner.seeds):
         return winner
-    p_fake = {part: predictions.p_fake.get(role, {}) for part, predictions in parts.items()}
-    if lacking := [seed.get("seed") for seed in seeds if seed.get("seed") not in p_fake["test"]]:
-        raise InputError(f"{file}: {role}, seed {lacking[0]}: no predictions; `cifake-ray tune --resume` tests anew")
-    found = [
-        seed | {
-            part: _verified_scores(seed.get(part), _scores(predictions.labels, p_fake[part][seed["seed"]]),
-                                   len(predictions.labels), f"{file}: {role}, seed {seed['seed']}, {part}")
-            for part, predictions in parts.items()
-        }
-        for seed in seeds
-    ]  # fmt: skip
-    mean = dict(winner.get("mean") or {})
+    p_fake = {part: predictions.p_fake.get(winner.role, {}) for part, predictions in parts.items()}
+    if lacking := [seed.seed for seed in winner.seeds if seed.seed not in p_fake["test"]]:
+        raise InputError(
+            f"{file}: {winner.role}, seed {lacking[0]}: no predictions; `cifake-ray tune --resume` tests anew"
+        )
+    seeds, means = [], {}
+    for seed in winner.seeds:
+        where = f"{file}: {winner.role}, seed {seed.seed}"
+        found = {part: _scores(predictions.labels, p_fake[part][seed.seed]) for part, predictions in parts.items()}
+        seeds.append(seed.model_copy(update=_verified_parts(seed, found, parts, where)))
     for part, predictions in parts.items():
-        values = {key: float(np.mean([seed[part][key]["value"] for seed in found])) for key in METRICS}
-        images = len(predictions.labels)
-        expected = _bounded(values, images)
-        mean[part] = _verified_scores(mean.get(part), expected, images, f"{file}: {role}, mean over seeds, {part}")
+        values = {key: float(np.mean([getattr(getattr(seed, part), key).value for seed in seeds])) for key in METRICS}
+        means[part] = _bounded(values, len(predictions.labels))
+    checked = _verified_parts(winner.mean, means, parts, f"{file}: {winner.role}, mean over seeds")
     called = np.concatenate([p > 0.5 for p in p_fake["test_dedup"].values()])
     answers = [label for label, given in (("FAKE", called.any()), ("REAL", not called.all())) if given]
-    return winner | {"seeds": found, "mean": mean, "answers": answers}
+    return winner.model_copy(
+        update={"seeds": seeds, "mean": winner.mean.model_copy(update=checked), "answers": answers}
+    )
+
+
+def _verified_parts(
+    noted: Seed | Mean, computed: Mapping[str, Scores], parts: Mapping[str, Predictions], where: str
+) -> dict[str, Scores]:
+    """The scores of each part, checked."""
+    return {
+        part: _verified_scores(getattr(noted, part), scores, len(parts[part].labels), f"{where}, {part}")
+        for part, scores in computed.items()
+    }
 
 
 def _scores(labels: np.ndarray, p_fake: np.ndarray) -> Scores:
@@ -68,39 +77,40 @@ def _scores(labels: np.ndarray, p_fake: np.ndarray) -> Scores:
 
 def _bounded(values: Mapping[str, float], images: int) -> Scores:
     low, high = wilson(values["accuracy"], images)
-    return {key: {"value": value} for key, value in values.items()} | {
-        "accuracy": {"value": values["accuracy"], "low": low, "high": high}
-    }
+    limits = {"accuracy": {"low": low, "high": high}}
+    return Scores(**{key: Interval(value=value, **limits.get(key, {})) for key, value in values.items()})
 
 
-def _verified_scores(noted: object, computed: Scores, images: int, where: str) -> dict[str, Any]:
+def _verified_scores(noted: Scores, computed: Scores, images: int, where: str) -> Scores:
     """The computed figures, with the noted limits of those that are bootstrapped."""
-    if not isinstance(noted, dict):
-        return dict(computed)
-    result: dict[str, Any] = dict(noted)
-    for metric, expected in computed.items():
-        entry = noted.get(metric, expected)
-        if not isinstance(entry, dict):
-            entry = {"value": entry}
-        _same(f"{where}.{metric}", entry.get("value"), expected["value"], _ROUNDING)
-        for limit in ("low", "high"):
-            if limit in expected and limit in entry:  # version 0.1 rounded a mean over seeds to whole images
-                _same(f"{where}.{metric}.{limit}", entry[limit], expected[limit], 1 / images)
-        _check_limits(f"{where}.{metric}", entry)
-        result[metric] = entry | expected
-    return result
+    checked = {
+        metric: _verified_figure(getattr(noted, metric), getattr(computed, metric), images, f"{where}.{metric}")
+        for metric in METRICS
+    }
+    return noted.model_copy(update=checked)
 
 
-def _same(place: str, noted: object, computed: float, tolerance: float = 0.0) -> None:
-    if isinstance(noted, bool) or not isinstance(noted, int | float) or not abs(noted - computed) <= tolerance:
+def _verified_figure(noted: Interval, computed: Interval, images: int, where: str) -> Interval:
+    if noted.empty:
+        return computed
+    _same(where, noted.value, computed.value, _ROUNDING)
+    limits = {limit: getattr(noted, limit) for limit in ("low", "high") if limit in noted.model_fields_set}
+    for limit, value in limits.items():
+        if limit in computed.model_fields_set:  # version 0.1 rounded a mean over seeds to whole images
+            _same(f"{where}.{limit}", value, getattr(computed, limit), 1 / images)
+    _check_limits(where, list(limits.values()))
+    return noted.model_copy(update=computed.as_json())
+
+
+def _same(place: str, noted: float, computed: float, tolerance: float = 0.0) -> None:
+    if not abs(noted - computed) <= tolerance:
         raise InputError(
             f"{place} is noted as {noted!r}, but the stored predictions give {computed:.6g}; "
             "one of the two files was changed: restore them, or remove test.json and `tune --resume` tests anew"
         )
 
 
-def _check_limits(place: str, entry: Mapping[str, Any]) -> None:
+def _check_limits(place: str, limits: list[float]) -> None:
     """Raise InputError for limits that are no interval; a bootstrapped one need not enclose the value itself."""
-    limits = [entry[key] for key in ("low", "high") if key in entry]
-    if not all(isinstance(limit, int | float) and 0 <= limit <= 1 for limit in limits) or limits != sorted(limits):
+    if not all(0 <= limit <= 1 for limit in limits) or limits != sorted(limits):
         raise InputError(f"{place}: {limits} is no interval; remove test.json and `tune --resume` tests anew")

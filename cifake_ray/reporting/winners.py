@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from cifake_ray.reporting.load import ROLES, Study, number
+from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.predictions import Predictions
 from cifake_ray.stats.intervals import Interval, paired_interval
 
 
 def study_gain(study: Study) -> Interval | None:
     """Tuned minus baseline, both retrained alike; None where they were trained for different epochs or not tested."""
-    tuned, baseline = (study.winner(role) for role in ROLES)
-    if study.predictions is None or tuned.get("trial_id") == 0 or tuned.get("epochs") != baseline.get("epochs"):
+    tuned, baseline = study.outcome("tuned"), study.outcome("baseline")
+    if study.predictions is None or tuned is None or baseline is None:
+        return None
+    if tuned.trial_id == 0 or tuned.epochs != baseline.epochs:
         return None
     return gain(study.predictions)
 
@@ -29,6 +31,7 @@ def gain(predictions: Predictions) -> Interval | None:
 def median_seed(study: Study) -> int | None:
     """The tuned seed of median validation accuracy, whose model is `best/`; None before the test."""
     known = study.predictions.p_fake.get("tuned", {}) if study.predictions else {}
-    seeds = [seed for seed in study.winner("tuned").get("seeds") or [] if seed.get("seed") in known]
-    ordered = sorted(seeds, key=lambda seed: number(seed, "val_accuracy"))
-    return int(ordered[(len(ordered) - 1) // 2]["seed"]) if ordered else None
+    winner = study.outcome("tuned")
+    seeds = [seed for seed in winner.seeds if seed.seed in known] if winner else []
+    ordered = sorted(seeds, key=lambda seed: seed.val_accuracy)
+    return ordered[(len(ordered) - 1) // 2].seed if ordered else None

@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, parse_yaml, validate_experiment
 from cifake_ray.runs.claim import EXPIRES, Claim
 from cifake_ray.runs.lock import locked
-from cifake_ray.runs.records import parse_record
 from cifake_ray.runs.resume import Storage, resume_command
 from cifake_ray.signals import leave
 from cifake_ray.storage import mirror
@@ -210,6 +209,11 @@ class Run:
         """Pictures of the test images that the best model gets most wrong, with explain.json."""
         return self.path / "explain"
 
+    @property
+    def explanations_file(self) -> Path:
+        """What the pictures in `explanations` show."""
+        return self.explanations / "explain.json"
+
     def experiment(self) -> Experiment:
         """The resolved experiment of this run. Raises InputError when it is missing or damaged."""
         try:
@@ -227,22 +231,6 @@ class Run:
         if not isinstance(tree, dict):
             raise InputError(f"{self.experiment_file}: damaged, no keys in it; put it back from a copy of the run")
         return validate_experiment(tree, str(self.experiment_file))
-
-    def read_json(self, file: Path) -> dict[str, Any]:
-        """The JSON object in one of the run's files, or {} when it is not written yet.
-
-        Raises InputError when the file is damaged: no JSON object, or a key of another type.
-        """
-        try:
-            return parse_record(file, file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
-            reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
-            raise InputError(
-                f"{file}: damaged ({reason}); put it back from a copy of the run, or remove it and run "
-                f"`{resume_command(self.name, self.storage)}`"
-            ) from error
 
 
 def run_at(storage: Storage, name: str) -> Run:

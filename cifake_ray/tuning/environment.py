@@ -7,15 +7,25 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
+from cifake_ray.data import Part
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.commit import git_commit
+from cifake_ray.runs.records import (
+    SCHEMA,
+    DataNote,
+    Environment,
+    FeatureCost,
+    LeftOut,
+    Node,
+    Skipped,
+    WeightsNote,
+)
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.monitor.gauges import extraction_rate
 from cifake_ray.tuning.monitor.phases import say_phase
@@ -28,12 +38,12 @@ _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
 
 def gather_context(
     experiment: Experiment, run: Run, inputs: StudyInputs, check: Callable[[], None]
-) -> tuple[TrialContext, dict[str, Any] | None]:
+) -> tuple[TrialContext, FeatureCost | None]:
     """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost.
 
     `check` is called every few seconds meanwhile, and raises to end it; what was extracted by then is kept.
     """
-    spent: dict[str, Any] = {"extracted": 0, "seconds": 0.0, "cpu_seconds": 0.0}
+    spent = FeatureCost(extracted=0, seconds=0.0, cpu_seconds=0.0)
     features = {}
     run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
     if inputs.specs:
@@ -45,7 +55,11 @@ def gather_context(
             told = _both(update, extraction_rate(run.name))
             found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
         features[spec.key] = found
-        spent = {key: spent[key] + getattr(found, key) for key in spent}
+        spent = FeatureCost(
+            extracted=spent.extracted + found.extracted,
+            seconds=spent.seconds + found.seconds,
+            cpu_seconds=spent.cpu_seconds + found.cpu_seconds,
+        )
     context = TrialContext(
         experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
     )
@@ -60,64 +74,65 @@ def _both(first: Callable[[int, int], None], second: Callable[[int, int], None])
     return update
 
 
-def describe_environment(experiment: Experiment, inputs: StudyInputs, max_concurrent: int) -> dict[str, Any]:
+def describe_environment(experiment: Experiment, inputs: StudyInputs, max_concurrent: int) -> Environment:
     """environment.json: what a figure of this run depends on besides the experiment."""
     weights = [
-        {"name": w.name, "sha256": w.sha256, "licence": w.licence, "stages": list(w.stages)} for w in inputs.weights
+        WeightsNote(name=w.name, sha256=w.sha256, licence=w.licence, stages=list(w.stages)) for w in inputs.weights
     ]
-    return {
-        "schema": 1,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), "cifake_ray": __version__}
+    return Environment(
+        schema_version=SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        versions={"python": platform.python_version(), "cifake_ray": __version__}
         | {name: version(name) for name in _VERSIONS},
-        "git_commit": git_commit(),
-        "hardware": _hardware(),
-        "data": _describe_data(inputs),
-        "weights": weights or None,
-        "features": None,
-        "seeds": {"training": experiment.training.seed, "split": experiment.data.split_seed},
-        "max_concurrent": max_concurrent,
-        "seconds": 0.0,
-    }
+        git_commit=git_commit(),
+        hardware=_hardware(),
+        data=_describe_data(inputs),
+        weights=weights or None,
+        features=None,
+        seeds={"training": experiment.training.seed, "split": experiment.data.split_seed},
+        max_concurrent=max_concurrent,
+        seconds=0.0,
+    )
 
 
-def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
+def _describe_data(inputs: StudyInputs) -> DataNote:
     images = inputs.images
-    return {
-        "source": images.source,
-        "kind": images.kind,
-        "generated": images.card.generated,
-        "fingerprint": images.fingerprint,
-        **{
-            part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
-            for part in ("train", "test")
-        },
-        "card": images.card.name,
-        "groups": list(images.train.table.groups),
-        "left": [left.as_note() for left in images.left],
-        "split": {"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
-        "duplicates_in_test": inputs.duplicates_in_test,
-        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
-        "converted": dict(images.converted),
-    }
+    return DataNote(
+        source=images.source,
+        kind=images.kind,
+        generated=images.card.generated,
+        fingerprint=images.fingerprint,
+        train=_by_label(images.train),
+        test=_by_label(images.test),
+        card=images.card.name,
+        groups=list(images.train.table.groups),
+        left=[LeftOut.parse(left.as_note()) for left in images.left],
+        split={"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
+        duplicates_in_test=inputs.duplicates_in_test,
+        skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
+        converted=dict(images.converted),
+    )
 
 
-def _hardware() -> list[dict[str, Any]]:
+def _by_label(part: Part) -> dict[str, int]:
+    """The number of images of each label."""
+    return {label: int((part.labels == code).sum()) for code, label in enumerate(LABELS)}
+
+
+def _hardware() -> list[Node]:
     """This machine, then every other node of the Ray cluster."""
     import ray
     import torch
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    memory = total_memory() / 2**30
-    here = {"node": "local", "cpus": cores(), "cpu_model": cpu_model(), "gpus": gpus}
-    nodes: list[dict[str, Any]] = [here | {"memory_gib": round(memory, 1)}]
+    memory = round(total_memory() / 2**30, 1)
+    nodes = [Node(node="local", cpus=cores(), cpu_model=cpu_model(), gpus=gpus, memory_gib=memory)]
     mine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
     for node in ray.nodes() if ray.is_initialized() else []:
         if node["Alive"] and node["NodeID"] != mine:
             resources = node["Resources"]
-            nodes.append(
-                {"node": node["NodeID"][:8], "cpus": resources.get("CPU", 0), "cpu_model": "", "gpus": []}
-                | {"memory_gib": round(resources.get("memory", 0) / 2**30, 1)}
-            )
+            memory = round(resources.get("memory", 0) / 2**30, 1)
+            name, cpus = node["NodeID"][:8], resources.get("CPU", 0)
+            nodes.append(Node(node=name, cpus=cpus, cpu_model="", gpus=[], memory_gib=memory))
     return nodes

@@ -20,6 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, is_whole
 from cifake_ray.runs.columns import CURVE_COLUMNS, FINISHED, STATUSES
+from cifake_ray.runs.records import Winners
+from cifake_ray.runs.records.store import read_tested, read_winners
 from cifake_ray.runs.run import Run
 
 DISCARDED = "discarded"  # attribute of a proposal that was not trained
@@ -40,8 +42,8 @@ def check_journal(run: Run, experiment: Experiment) -> None:
     known = {trial.number: trial for trial in trials if DISCARDED not in trial.user_attrs}
     for name, told in (
         (run.trials_file.name, _table_rows(run, experiment)),
-        (run.winners_file.name, _winner_rows(run.read_json(run.winners_file))),
-        (run.test_file.name, _winner_rows(run.read_json(run.test_file))),
+        (run.winners_file.name, _winner_rows(read_winners(run))),
+        (run.test_file.name, _winner_rows(read_tested(run))),
     ):
         _check_known(run, name, told, known)
 
@@ -253,13 +255,10 @@ def _table_rows(run: Run, experiment: Experiment) -> Iterator[Told]:
             yield int(number), row.get("status") in FINISHED, str(settings)
 
 
-def _winner_rows(noted: Mapping[str, Any]) -> Iterator[Told]:
+def _winner_rows(noted: Winners) -> Iterator[Told]:
     """The trials that were retrained, or tested; a budget may have ended the search before they ended."""
-    winners = noted.get("winners")
-    for winner in winners if isinstance(winners, list) else []:
-        if isinstance(winner, dict) and isinstance(winner.get("trial_id"), int):
-            params = winner.get("params")
-            yield winner["trial_id"], False, _as_text(params if isinstance(params, dict) else {})
+    for winner in noted.winners:
+        yield winner.trial_id, False, _as_text(winner.params)
 
 
 def _damaged(run: Run, fault: str, otherwise: str = "") -> InputError:

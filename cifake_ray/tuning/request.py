@@ -16,6 +16,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt
 from cifake_ray.runs.names import create_run, open_run
+from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.resume import Storage, in_job
 from cifake_ray.runs.run import Run, run_at
 from cifake_ray.signals import resumable
@@ -127,7 +128,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 
     locked = (run.path / ".lock").exists()  # else nobody writes the run, and a dry run makes no file
     with run.update() if locked or run.url is not None else nullcontext():
-        run.read_json(run.environment_file)
+        read_environment(run)
         check_journal(run, experiment)
 
 

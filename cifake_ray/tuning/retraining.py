@@ -6,7 +6,8 @@ from typing import Any
 
 from cifake_ray.errors import WorkError
 from cifake_ray.runs.columns import Status
-from cifake_ray.runs.files import write_json
+from cifake_ray.runs.records import SCHEMA, Epoch, Seed, Winner, Winners
+from cifake_ray.runs.records.store import read_tested, read_winners, write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint
 from cifake_ray.training.fit import FitState
@@ -67,21 +68,17 @@ def already_retrained(run: Run, plan: list[Retraining]) -> bool:
 
     Those of winners.json wait for their test, so that their checkpoints must be readable too.
     """
-    waiting = run.read_json(run.winners_file)
-    noted = waiting or run.read_json(run.test_file)
-    if waiting and not _readable(run, waiting):
+    waiting = read_winners(run)
+    if not waiting.empty and not _readable(run, waiting):
         return False
-    found = [
-        (winner["role"], winner["trial_id"])
-        for winner in noted.get("winners", [])
-        for _ in [*winner["seeds"], *winner["failed"]]
-    ]
+    noted = read_tested(run) if waiting.empty else waiting
+    found = [(winner.role, winner.trial_id) for winner in noted.winners for _ in [*winner.seeds, *winner.failed]]
     return sorted(found) == sorted((retraining.role, retraining.trial_id) for retraining in plan)
 
 
-def _readable(run: Run, noted: dict[str, Any]) -> bool:
+def _readable(run: Run, noted: Winners) -> bool:
     run.checkpoints("winners")
-    folders = [seed["folder"] for winner in noted["winners"] for seed in winner["seeds"]]
+    folders = [seed.folder for winner in noted.winners for seed in winner.seeds]
     return all(load_checkpoint(run.path / folder / BEST) is not None for folder in folders)
 
 
@@ -97,8 +94,8 @@ def is_complete(record: StudyRecord) -> bool:
         return False
     if search.winner_seeds:
         return already_retrained(run, planned_retrainings(record))
-    best, tested = record.best(), run.read_json(run.test_file).get("winners", [])
-    return best is not None and [winner["trial_id"] for winner in tested] == [best.trial_id]
+    best = record.best()
+    return best is not None and [winner.trial_id for winner in read_tested(run).winners] == [best.trial_id]
 
 
 def lost_winner(run: Run, record: StudyRecord) -> list[dict[str, Any]]:
@@ -117,21 +114,17 @@ def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epo
 
     Raises WorkError when none of the winner's own retrainings came through.
     """
-    winners: list[dict[str, Any]] = []
+    winners: list[Winner] = []
     run.checkpoints("winners")
     for role in dict.fromkeys(retraining.role for retraining in plan):
         members = [retraining for retraining in plan if retraining.role == role]
         seeds = [entry for member in members if (entry := _seed_entry(run.path / member.folder, member.seed))]
         failed = [failures[Path(member.folder).name] for member in members if Path(member.folder).name in failures]
         first = members[0]
-        winners.append(
-            {"role": role, "trial_id": first.trial_id, "params": first.params, "epochs": epochs, "seeds": seeds}
-            | {"seconds": sum(seed["seconds"] for seed in seeds), "failed": failed}
-            | {"cpu_seconds": sum(seed["cpu_seconds"] for seed in seeds)}
-        )
-    if plan and not winners[0]["seeds"]:
-        raise WorkError(f"{run.where}: every retraining of the winner failed: {'; '.join(winners[0]['failed'])[:300]}")
-    write_json(run.winners_file, {"schema": 1, "winners": winners})
+        winners.append(_winner(role, first.trial_id, first.params, epochs, seeds, failed))
+    if plan and not winners[0].seeds:
+        raise WorkError(f"{run.where}: every retraining of the winner failed: {'; '.join(winners[0].failed)[:300]}")
+    write_record(run.winners_file, Winners(schema_version=SCHEMA, winners=winners))
 
 
 def promote_trial(run: Run, record: StudyRecord) -> None:
@@ -144,25 +137,39 @@ def promote_trial(run: Run, record: StudyRecord) -> None:
     entry = _seed_entry(run.checkpoints(f"trials/{best.trial_id}").path, seed)
     if entry is None:
         raise WorkError(f"{run.where}: the best trial ({best.trial_id}) left no checkpoint; train it again")
-    winner = {"role": "tuned", "trial_id": best.trial_id, "params": best.params, "seeds": [entry], "failed": []}
-    spent = {"epochs": len(entry["curve"]), "seconds": entry["seconds"], "cpu_seconds": entry["cpu_seconds"]}
-    write_json(run.winners_file, {"schema": 1, "winners": [winner | spent]})
+    winner = _winner("tuned", best.trial_id, best.params, len(entry.curve), [entry], [])
+    write_record(run.winners_file, Winners(schema_version=SCHEMA, winners=[winner]))
 
 
-def _seed_entry(folder: Path, seed: int) -> dict[str, Any] | None:
+def _winner(
+    role: str, trial_id: int, params: dict[str, Any], epochs: int, seeds: list[Seed], failed: list[str]
+) -> Winner:
+    return Winner(
+        role=role,
+        trial_id=trial_id,
+        params=params,
+        epochs=epochs,
+        seeds=seeds,
+        seconds=sum(seed.seconds for seed in seeds),
+        failed=failed,
+        cpu_seconds=sum(seed.cpu_seconds for seed in seeds),
+    )
+
+
+def _seed_entry(folder: Path, seed: int) -> Seed | None:
     """What one training reached, from its checkpoints; None when it has none."""
     stored = load_checkpoint(folder / LAST)
     if stored is None or load_checkpoint(folder / BEST) is None:
         return None
     progress = FitState.from_note(stored[1])
-    return {
-        "seed": seed,
-        "folder": f"{folder.parent.name}/{folder.name}",
-        "best_epoch": progress.best_epoch,
-        "train_accuracy": progress.train_accuracy,
-        "val_accuracy": progress.best.val_accuracy,
-        "val_loss": progress.best.val_loss,
-        "seconds": progress.seconds,
-        "cpu_seconds": progress.cpu_seconds,
-        "curve": [vars(epoch) for epoch in progress.curve],
-    }
+    return Seed(
+        seed=seed,
+        folder=f"{folder.parent.name}/{folder.name}",
+        best_epoch=progress.best_epoch,
+        train_accuracy=progress.train_accuracy,
+        val_accuracy=progress.best.val_accuracy,
+        val_loss=progress.best.val_loss,
+        seconds=progress.seconds,
+        cpu_seconds=progress.cpu_seconds,
+        curve=[Epoch(**vars(epoch)) for epoch in progress.curve],
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from cifake_ray.data import readable_source
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, override, validate_experiment
+from cifake_ray.runs.records.store import read_retrained
 from cifake_ray.runs.run import Run
 
 
@@ -23,11 +24,10 @@ def best_of_run(path: Path, *, data: str | None, seed: int | None, settings: lis
     """
     run = Run(path)
     experiment = run.experiment()
-    tested = run.read_json(run.test_file) or run.read_json(run.winners_file)
-    winner = next((entry for entry in tested.get("winners", []) if entry["role"] == "tuned"), None)
+    winner = read_retrained(run).of_role("tuned")
     if winner is None:
         raise InputError(f"{path}: the study has no winner yet; finish it with `cifake-ray tune --resume {run.name}`")
-    tree = experiment.with_params(winner["params"]).model_dump(mode="json", by_alias=True)
+    tree = experiment.with_params(winner.params).model_dump(mode="json", by_alias=True)
     options = {"data.source": data or readable_source(run, experiment), "training.seed": seed}
     overrides = [*settings, *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
     return validate_experiment(override(tree, overrides), str(run.experiment_file), file=tree)

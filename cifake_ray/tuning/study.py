@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
-from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
@@ -15,8 +14,10 @@ from ray.tune.search import Searcher
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt, storage_interrupted
-from cifake_ray.runs.files import write_json, write_text
+from cifake_ray.runs.files import write_text
 from cifake_ray.runs.names import create_run
+from cifake_ray.runs.records import Environment, WeightsNote
+from cifake_ray.runs.records.store import read_environment, write_record
 from cifake_ray.runs.resume import Storage
 from cifake_ray.runs.run import Run, Save, run_at
 from cifake_ray.signals import leave, resumable
@@ -85,49 +86,50 @@ def _run(
     try:
         watching.enter_context(watching_ray(lost, own=own))
         context, spent = gather_context(experiment, run, inputs, stop.check)
-        if spent and spent["extracted"]:
-            environment["features"] = spent
+        if spent and spent.extracted:
+            environment.features = spent
         callbacks = study_callbacks(record, inputs, spent, slots.capacity, stop, nodes)
         study = Study(record, build_trainable(context, slots.capacity.bundle), slots, callbacks)
         with study.followed():
-            environment["ended"] = study.tune()
+            environment.ended = study.tune()
             study.retrain()
     except StudyStopped as stopped:
-        environment["ended"] = stopped.reason
+        environment.ended = stopped.reason
         raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stopped
     finally:
         watching.close()
-        environment["seconds"] = round(environment["seconds"] + time.monotonic() - started, 1)
-        write_json(run.environment_file, environment)
+        environment.seconds = round(environment.seconds + time.monotonic() - started, 1)
+        write_record(run.environment_file, environment)
         record.flush(force=True)
     save()  # raises where the last flush only noted a fault: no checkpoint goes before the record of it is put
     _remove_losers(run, record)
 
 
-def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slots: Slots) -> dict[str, Any]:
+def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slots: Slots) -> Environment:
     """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
 
     Raises InputError when the images or the weights are not those of the run.
     """
     environment = describe_environment(experiment, inputs, slots())
-    before = run.read_json(run.environment_file)
-    if before:
-        images, weights = environment["data"]["fingerprint"], environment["weights"]
+    before = read_environment(run)
+    if not before.empty:
+        images, weights, noted = environment.data.fingerprint, environment.weights, before.model_fields_set
         for what, now, then in (
-            ("images", images, (before.get("data") or {}).get("fingerprint") or images),
-            ("backbone weights", _hashes(weights), _hashes(before.get("weights", weights))),
+            ("images", images, before.data.fingerprint or images),
+            ("backbone weights", _hashes(weights), _hashes(before.weights if "weights" in noted else weights)),
         ):
             if now != then:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
-        environment |= {key: before[key] for key in ("created", "command", "features", "seconds") if key in before}
-        environment["resumed"] = [*before.get("resumed", []), environment["versions"]]
+        kept = noted & {"created", "command", "features", "seconds", *(before.model_extra or ())}
+        environment = environment.model_copy(update={key: getattr(before, key) for key in kept})
+        environment.resumed = [*before.resumed, environment.versions]
     write_text(run.experiment_file, save_experiment(experiment))
-    write_json(run.environment_file, environment)
+    write_record(run.environment_file, environment)
     return environment
 
 
-def _hashes(weights: list[dict[str, Any]] | None) -> list[str]:
-    return sorted(weight["sha256"] for weight in weights or [])
+def _hashes(weights: list[WeightsNote] | None) -> list[str]:
+    return sorted(weight.sha256 for weight in weights or [])
 
 
 class Study:

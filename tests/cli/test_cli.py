@@ -553,7 +553,10 @@ def test_every_name_that_spaces_lists_is_an_experiment_of_the_other_commands(cal
             ).name
             == row["name"]
         )
-        assert f"name: {row['name']}\n" in call("spaces", row["name"]).out
+        printed = call("spaces", row["name"]).out
+        assert f"name: {row['name']}\n" in printed
+        assert printed.startswith("# cifake-ray ")  # the schema's path is true beside the shipped file alone
+        assert "yaml-language-server" not in row["about"]
 
 
 def test_a_slip_in_a_name_is_told_from_a_missing_file(call: Call) -> None:

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from cifake_ray.data import load_images
-from cifake_ray.detector.load import load_detector, parameter_counts, save_detector
+from cifake_ray.detector.load import describe_detector, load_detector, parameter_counts, save_detector
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError, WorkError
@@ -86,7 +86,7 @@ def test_a_saved_detector_predicts_as_before(tmp_path: Path, kind: str) -> None:
     assert p_fake.shape == (12,)
     assert p_fake.dtype == np.float32
     assert len(np.unique(p_fake)) == 12
-    save_detector(detector, tmp_path / "best", {"seed": 1})
+    save_detector(detector, tmp_path / "best", describe_detector(detector).model_copy(update={"seed": 1}))
     loaded = load_detector(Run(tmp_path))
     assert loaded.model == detector.model
     np.testing.assert_array_equal(loaded.p_fake(IMAGES), p_fake)
@@ -134,7 +134,7 @@ def test_sizes_of_unlike_batches_take_no_more_images_at_once_and_give_the_same_a
 
 def test_a_frozen_model_stores_its_head_and_names_its_backbone(tmp_path: Path) -> None:
     detector = resnet_detector()
-    save_detector(detector, tmp_path / "best", {"seed": 2})
+    save_detector(detector, tmp_path / "best", describe_detector(detector).model_copy(update={"seed": 2}))
     note = json.loads((tmp_path / "best/model.json").read_text())
     assert note["backbone"] == {
         "weights": "random", "sha256": "random-seed-0", "licence": "none (seeded random numbers)", "image_size": 32,
@@ -187,7 +187,7 @@ def test_logits_are_averaged_over_the_views() -> None:
 
 def test_a_fine_tuned_model_stores_all_of_it_and_needs_no_weights_again(tmp_path: Path) -> None:
     detector = fine_tuned_detector()
-    save_detector(detector, tmp_path / "best", {})
+    save_detector(detector, tmp_path / "best")
     file = tmp_path / "best/model.json"
     file.write_text(file.read_text().replace('"random"', '"gone.pth"'))
     loaded = load_detector(Run(tmp_path))
@@ -197,7 +197,7 @@ def test_a_fine_tuned_model_stores_all_of_it_and_needs_no_weights_again(tmp_path
 
 
 def test_a_backbone_of_another_digest_is_refused(tmp_path: Path) -> None:
-    save_detector(resnet_detector(), tmp_path / "best", {})
+    save_detector(resnet_detector(), tmp_path / "best")
     file = tmp_path / "best/model.json"
     file.write_text(file.read_text().replace("random-seed-0", "0123456789abcdef"))
     with pytest.raises(InputError, match=r"but the head was trained on 0123456789ab….*CIFAKE_RAY_WEIGHTS"):

@@ -7,6 +7,7 @@ import pytest
 
 from cifake_ray.data import load_images, split_train
 from cifake_ray.detector.domain import NEEDED, count_domain, describe_domain, judge_domain, properties
+from cifake_ray.runs.records import Domain
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(found.train.images[rows]), np.asarray(found.test.images)
 
 
-def outside(domain: dict[str, object], pixels: np.ndarray, size: tuple[int, int] = (32, 32)) -> float:
+def outside(domain: Domain, pixels: np.ndarray, size: tuple[int, int] = (32, 32)) -> float:
     judged = judge_domain(domain, pixels, [size] * len(pixels))
     return float(np.mean([one.domain == "outside" for one in judged]))
 
@@ -26,7 +27,7 @@ def test_one_in_a_hundred_validation_images_and_about_as_many_others_of_the_kind
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
     validation, test = images
-    domain = json.loads(json.dumps(describe_domain(validation, 32)))
+    domain = Domain.parse(json.loads(json.dumps(describe_domain(validation, 32).as_json())))
     assert outside(domain, validation) <= 0.011
     assert outside(domain, test) < 0.05
 
@@ -81,10 +82,10 @@ def test_counts_are_those_of_each_picture_judged_alone(images: tuple[np.ndarray,
     assert len(many) > 1024
     counted = count_domain(domain, many, [(32, 32)] * len(many))
     judged = judge_domain(domain, many, [(32, 32)] * len(many))
-    assert counted["outside"] == sum(one.domain == "outside" for one in judged)
-    assert counted["inside"] + counted["outside"] == len(many)
+    assert counted.outside == sum(one.domain == "outside" for one in judged)
+    assert counted.inside + counted.outside == len(many)
     strange = count_domain(domain, validation, [(300, 200)] * len(validation))
-    assert strange["reason"] == "300 x 200 px; the model knows images of 32 px"
-    assert count_domain(None, validation[:2], [(32, 32)] * 2) == {
+    assert strange.reason == "300 x 200 px; the model knows images of 32 px"
+    assert count_domain(None, validation[:2], [(32, 32)] * 2).as_json() == {
         "inside": 0, "outside": 0, "unknown": 2, "reason": None
     }  # fmt: skip

@@ -32,15 +32,15 @@ def test_a_report_finds_pictures_of_the_errors(copy_of: CopyOf, kind: str) -> No
     run = copy_of(kind, scored=True)
     note = explain_run(run)
     p_fake = load_detector(run).p_fake_of_part(load_images("sample", limit=200).test)
-    assert 0 < len(note["images"]) <= 16
-    for entry in note["images"]:
-        assert (entry["p_fake"] > 0.5) == (entry["label"] == "REAL")
-        assert np.abs(p_fake - entry["p_fake"]).min() < 1e-5
-        for key in ("image", "overlay"):
-            assert Image.open(run.explanations / entry[key]).size == (SIDE, SIDE)
-    assert json.loads((run.explanations / "explain.json").read_text()) == note
+    assert 0 < len(note.images) <= 16
+    for entry in note.images:
+        assert (entry.p_fake > 0.5) == (entry.label == "REAL")
+        assert np.abs(p_fake - entry.p_fake).min() < 1e-5
+        for name in (entry.image, entry.overlay):
+            assert Image.open(run.explanations / name).size == (SIDE, SIDE)
+    assert json.loads((run.explanations / "explain.json").read_text()) == note.as_json()
     explain_run(run)  # again: the old pictures are replaced
-    assert len(list(run.explanations.glob("*.png"))) == 2 * len(note["images"])
+    assert len(list(run.explanations.glob("*.png"))) == 2 * len(note.images)
 
 
 @pytest.mark.parametrize("kind", ["cnn", "resnet50"])

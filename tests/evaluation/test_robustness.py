@@ -17,6 +17,7 @@ from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.robustness import _by_subject, measure_robustness
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.report import write_report
+from cifake_ray.runs.records import Evaluation, Robustness
 from cifake_ray.runs.run import Run
 
 CopyOf = Callable[..., Run]
@@ -25,17 +26,18 @@ CopyOf = Callable[..., Run]
 def test_every_degradation_is_scored_and_the_report_reads_it(copy_of: CopyOf) -> None:
     run = copy_of("cnn", scored=True)
     result = measure_robustness(run)
-    assert [row["name"] for row in result["rows"]] == ["as they are", *(c.name for c in CORRUPTIONS)]
-    assert {row["images"] for row in result["rows"]} == {50}
-    assert load(run.path).robustness == json.loads(run.robustness_file.read_text()) == result
+    assert [row.name for row in result.rows] == ["as they are", *(c.name for c in CORRUPTIONS)]
+    assert {row.images for row in result.rows} == {50}
+    assert load(run.path).records.robustness == result
+    assert json.loads(run.robustness_file.read_text()) == result.as_json()
     images = load_images("sample", limit=200).test
     p_fake = load_detector(run).p_fake(np.array(images.images))
     expected = float(((p_fake > 0.5) == (images.labels == 0)).mean())
-    assert result["rows"][0]["accuracy"]["value"] == pytest.approx(expected)
+    assert result.rows[0].accuracy.value == pytest.approx(expected)
 
 
 def test_a_limit_takes_a_part_of_the_images(copy_of: CopyOf) -> None:
-    assert measure_robustness(copy_of("cnn", scored=True), limit=20)["test_images"] == 20
+    assert measure_robustness(copy_of("cnn", scored=True), limit=20).test_images == 20
 
 
 def test_other_images_are_noted_under_their_name(copy_of: CopyOf, tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_other_images_are_noted_under_their_name(copy_of: CopyOf, tmp_path: Path
         Image.fromarray(image).save(place / f"{index}.png")
     result = measure_robustness(run, str(tmp_path / "other"))
     noted = json.loads((run.evaluations / "other.json").read_text())
-    assert noted["robustness"] == result
+    assert noted["robustness"] == result.as_json()
     assert noted["data"] == str(tmp_path / "other")
     assert not run.robustness_file.exists()
     write_report([run.path], tmp_path / "out")
@@ -61,7 +63,7 @@ def test_other_images_are_noted_under_their_name(copy_of: CopyOf, tmp_path: Path
 def test_two_folders_of_one_name_are_noted_apart(copy_of: CopyOf) -> None:
     run = copy_of("cnn", scored=True)
     for source in ("/a/test", "/b/test", "/b/test"):
-        note_evaluation(run, source, {"robustness": {"rows": []}})
+        note_evaluation(run, source, Evaluation(robustness=Robustness(rows=[])))
     noted = [json.loads(file.read_text())["data"] for file in run.evaluations.glob("test*.json")]
     assert sorted(noted) == ["/a/test", "/b/test"]
 
@@ -72,5 +74,5 @@ def test_subjects_left_out_are_scored_apart() -> None:
     table = make_table("test", np.array([0, 0, 1, 1], np.uint8), names, facts_of(pixels)).with_groups(CARD)
     part = Part(table, ArrayPixels(pixels), "", CARD)
     left_out, seen = _by_subject(part, np.array([0.9, 0.1, 0.1, 0.2]), ("bird",))
-    assert (left_out["kind"], left_out["images"], left_out["accuracy"]["value"]) == ("left out", 2, 0.5)
-    assert (seen["kind"], seen["images"], seen["accuracy"]["value"]) == ("seen", 2, 1.0)
+    assert (left_out.kind, left_out.images, left_out.accuracy.value) == ("left out", 2, 0.5)
+    assert (seen.kind, seen.images, seen.accuracy.value) == ("seen", 2, 1.0)

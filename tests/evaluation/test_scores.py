@@ -21,7 +21,8 @@ from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
-from cifake_ray.runs.files import write_bytes, write_json
+from cifake_ray.runs.files import write_bytes
+from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
@@ -101,15 +102,15 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
         p_fake = [arrays[f"{winner['role']}_{seed}"] for seed in (1, 2, 3)]
         assert all(((p >= 0) & (p <= 1)).all() for p in p_fake)
         each, mean = score_seeds(arrays["labels"], p_fake)
-        assert [seed["test"] for seed in winner["seeds"]] == each
-        assert winner["mean"]["test"] == mean
+        assert [seed["test"] for seed in winner["seeds"]] == [scores.as_json() for scores in each]
+        assert winner["mean"]["test"] == mean.as_json()
     assert not np.array_equal(arrays["tuned_1"], arrays["tuned_2"])
 
 
 def test_a_report_reads_what_was_scored(scored: Run) -> None:
     study = load(scored.path)
     assert study.retested
-    assert study.winner("tuned")["mean"]["test"]["accuracy"]["value"] > 0
+    assert study.mean("tuned").test.accuracy.value > 0
 
 
 def test_best_predicts_as_the_winner_that_it_is(scored: Run) -> None:
@@ -174,13 +175,13 @@ def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", ["write_bytes", "write_json", "Run.remove"])
+@pytest.mark.parametrize("step", ["write_bytes", "write_record", "Run.remove"])
 def test_scoring_that_is_killed_is_done_by_the_next_call(
     copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
     run = copy_of("cnn")
     steps: dict[str, Callable[..., None]] = {
-        "write_bytes": write_bytes, "write_json": write_json, "Run.remove": Run.remove
+        "write_bytes": write_bytes, "write_record": write_record, "Run.remove": Run.remove
     }  # fmt: skip
 
     def killed(*values: Any, **options: Any) -> None:
@@ -195,7 +196,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
     score_winners(run)
     assert len(json.loads(run.test_file.read_text())["winners"]) == 2
     assert not run.winners_file.exists()
-    assert evaluate_run(run)["test_images"] == 50
+    assert evaluate_run(run).test_images == 50
 
 
 def test_scoring_waits_for_no_other_writer(copy_of: CopyOf) -> None:
@@ -269,10 +270,10 @@ def test_evaluate_on_its_own_data_gives_the_score_of_best_and_writes_nothing(sco
     tuned = json.loads(scored.test_file.read_text())["winners"][0]
     expected = next(seed["test"] for seed in tuned["seeds"] if seed["seed"] == note["seed"])
     for key in METRICS:
-        assert result["test"][key]["value"] == pytest.approx(expected[key]["value"], abs=1e-6)
-    assert result["generated"] is True
-    assert result["data"] == "sample"
-    json.dumps(result, allow_nan=False)
+        assert getattr(result.test, key).value == pytest.approx(expected[key]["value"], abs=1e-6)
+    assert result.generated is True
+    assert result.data == "sample"
+    json.dumps(result.as_json(), allow_nan=False)
 
 
 def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_trained_on(
@@ -282,15 +283,15 @@ def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_traine
     trained_on = np.array(load_images("sample", limit=200).train.images[:8])
     folder = write_folder(tmp_path / "other", images[:12], np.concatenate((trained_on, images[20:])))
     (folder / "notes.txt").write_text("beside")
-    result: dict[str, Any] = evaluate_run(scored, str(folder))
-    assert result["data"] == str(folder)
-    assert [left["examples"] for left in result["left"]] == [["notes.txt"], ["train part"]]
-    assert result["generated"] is False
-    assert result["test_images"] == 28
-    assert result["duplicates_removed"] == 8
-    assert result["at_threshold"]["images"] == 20
-    assert result["test"]["accuracy"] != result["test_dedup"]["accuracy"]
-    assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result["at_threshold"]
+    result = evaluate_run(scored, str(folder))
+    assert result.data == str(folder)
+    assert [left.examples for left in result.left] == [["notes.txt"], ["train part"]]
+    assert result.generated is False
+    assert result.test_images == 28
+    assert result.duplicates_removed == 8
+    assert result.at_threshold.images == 20
+    assert result.test.accuracy != result.test_dedup.accuracy
+    assert json.loads((scored.evaluations / "other.json").read_text())["at_threshold"] == result.at_threshold.as_json()
 
 
 def test_evaluate_says_how_many_other_images_are_outside_what_the_model_knows(
@@ -300,7 +301,7 @@ def test_evaluate_says_how_many_other_images_are_outside_what_the_model_knows(
     folder = write_folder(tmp_path / "large", pixels[:10], pixels)
     result = evaluate_run(scored, str(folder))
     reason = "64 x 48 px; the model knows images of 32 px"
-    assert result["domain"] == {"inside": 0, "outside": 20, "unknown": 0, "reason": reason}
+    assert result.domain.as_json() == {"inside": 0, "outside": 20, "unknown": 0, "reason": reason}
     print_evaluation(result)
     said = capsys.readouterr().out
     assert (

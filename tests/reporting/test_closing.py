@@ -7,6 +7,7 @@ import pytest
 
 from cifake_ray.reporting.closing import closing_lines
 from cifake_ray.reporting.load import load
+from cifake_ray.runs.records import Interval
 
 from .conftest import MakeRun, store_predictions, write_predictions
 
@@ -44,7 +45,7 @@ def test_a_result_that_a_constant_answer_may_reach_is_called_so(make_run: MakeRu
     write_predictions(run, better=0.5)
     assert "constant answer" not in closing_lines(load(run))[0]
     study = load(run)
-    study.winner("tuned")["mean"]["test_dedup"]["accuracy"] |= {"value": 0.52, "low": 0.47, "high": 0.57}
+    study.mean("tuned").test_dedup.accuracy = Interval(value=0.52, low=0.47, high=0.57)
     assert "NOT surely better than one constant answer (5" in closing_lines(study)[0]
 
 

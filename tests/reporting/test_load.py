@@ -1,13 +1,14 @@
 """What a user may rely on when a run directory is read, whole or half-finished."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.reporting.load import load, state_of, summarise_runs
+from cifake_ray.reporting.load import ROLES, load, state_of, summarise_runs
 
 from .conftest import MakeRun
 
@@ -23,7 +24,9 @@ def test_complete_run_gives_every_part(make_run: MakeRun) -> None:
     assert len(study.trials) == 6
     assert study.finished() == 6
     assert set(study.curves["trial_id"]) == set(range(6))
-    assert study.winner("baseline")["trial_id"] == 0
+    baseline = study.outcome("baseline")
+    assert baseline is not None
+    assert baseline.trial_id == 0
     assert state_of(study) == "tested"
 
 
@@ -82,7 +85,7 @@ def test_winners_that_are_not_tested_yet_are_read(make_run: MakeRun) -> None:
     (run / "test.json").unlink()
     (run / "winners.json").write_text(json.dumps(winners))
     study = load(run)
-    assert study.winner("tuned")["mean"]["val_accuracy"] == pytest.approx(0.95)
+    assert study.mean("tuned").val_accuracy == pytest.approx(0.95)
     assert state_of(study) == "searched"
 
 
@@ -102,3 +105,24 @@ def test_runs_are_summarised_with_counts_and_state(make_run: MakeRun, tmp_path: 
     assert table.loc["b-running", "trials"] == 11
     assert table.loc["c-failed", "failed"] == 12
     assert summarise_runs(tmp_path / "none").empty
+
+
+def test_a_baseline_that_won_serves_both_roles(make_run: MakeRun) -> None:
+    run = make_run()
+    test = json.loads((run / "test.json").read_text())
+    test["winners"] = [test["winners"][1] | {"role": "tuned"}]
+    (run / "test.json").write_text(json.dumps(test))
+    (run / "test_predictions.npz").unlink()
+    study = load(run)
+    outcomes = [study.outcome(role) for role in ROLES]
+    assert [(one.role, one.trial_id) for one in outcomes if one] == [("tuned", 0), ("baseline", 0)]
+    assert all(map(study.tested, ROLES))
+    assert study.mean("baseline") == study.mean("tuned")
+
+
+def test_before_the_retraining_there_is_no_outcome(make_run: MakeRun) -> None:
+    study = load(make_run(parts="trials"))
+    assert [study.outcome(role) for role in ROLES] == [None, None]
+    assert study.records.test.empty
+    assert not any(map(study.tested, ROLES))
+    assert math.isnan(study.mean("tuned").test.accuracy.value)

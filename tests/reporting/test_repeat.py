@@ -60,6 +60,8 @@ RETRAINED = [
 def test_the_best_models_command_gives_its_settings(folder: Path, role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CIFAKE_RAY_DATA", raising=False)
     study = load(folder)
+    outcome = study.outcome(role)
+    assert outcome is not None
     _, verb, file, *options = shlex.split(winner_command(study, role))
     given = list(zip(options[::2], options[1::2], strict=True))
     assert verb == "train"
@@ -68,6 +70,6 @@ def test_the_best_models_command_gives_its_settings(folder: Path, role: Role, mo
         str(RESULTS / file), data=dict(given)["--data"], trials=None, seed=None,
         settings=[value for name, value in given if name == "--set"],
     )  # fmt: skip
-    found, params = single_trial(read, 0).model_dump(by_alias=True), study.winner(role)["params"]
+    found, params = single_trial(read, 0).model_dump(by_alias=True), outcome.params
     settings = {**found["training"], **found["model"]}
     assert {name: join_plus(settings[name]) for name in params} == {n: join_plus(v) for n, v in params.items()}

@@ -17,6 +17,7 @@ from cifake_ray.runs.columns import trial_columns
 from cifake_ray.runs.commit import git_commit
 from cifake_ray.runs.files import write_bytes, write_json, write_text
 from cifake_ray.runs.names import create_run, find_run, free_name, list_runs, open_run
+from cifake_ray.runs.records.store import read_records
 from cifake_ray.runs.resume import DEFAULT_STORAGE, resume_command
 from cifake_ray.runs.run import Run
 
@@ -110,10 +111,11 @@ RECORD_DAMAGES = [
 @pytest.mark.parametrize(("name", "content"), RECORD_DAMAGES)
 def test_a_damaged_record_is_one_line_that_names_the_file(tmp_path: Path, name: str, content: bytes) -> None:
     run = Run(tmp_path)
-    assert run.read_json(tmp_path / name) == {}
+    records = read_records(run)
+    assert (records.environment.empty, records.test.empty, records.robustness.empty) == (True, True, True)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"^{tmp_path / name}: damaged \(.*\); put it back .*--resume") as refused:
-        run.read_json(tmp_path / name)
+        read_records(run)
     assert "\n" not in str(refused.value)
 
 

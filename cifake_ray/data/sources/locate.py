@@ -13,6 +13,7 @@ from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 from cifake_ray.storage.cache import META, cache_root, read_entry
 from cifake_ray.storage.mirror import is_remote
@@ -84,9 +85,7 @@ def _checked(run: Run, images: ImageSet) -> ImageSet:
 
 def noted_fingerprint(run: Run) -> str | None:
     """The fingerprint of the images in environment.json; None before it is written."""
-    data = run.read_json(run.environment_file).get("data")
-    noted = data.get("fingerprint") if isinstance(data, dict) else None
-    return noted if isinstance(noted, str) else None
+    return read_environment(run).data.fingerprint
 
 
 def _from_environment() -> str | None:

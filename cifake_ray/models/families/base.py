@@ -1,8 +1,8 @@
 """What one family of models gives the rest of the program."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from torch import Tensor, nn
 
@@ -10,6 +10,7 @@ from cifake_ray.console import Progress
 from cifake_ray.experiment import Experiment, ModelSettings
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import Weights
+from cifake_ray.runs.records import BackboneNote
 
 S = TypeVar("S", bound=ModelSettings)
 Prepare = Callable[[Tensor], Tensor]
@@ -68,10 +69,10 @@ class Family(ABC, Generic[S]):
         """Parameters of the frozen backbones before the network, up to the last block used."""
         return 0
 
-    def describe(self, model: S, weights: Sequence[Weights]) -> dict[str, Any] | None:  # noqa: ARG002
+    def describe(self, model: S, weights: Sequence[Weights]) -> BackboneNote | None:  # noqa: ARG002
         """What model.json notes of the pretrained part; None without one."""
         return None
 
-    def noted_weights(self, model: S, note: Mapping[str, Any] | None) -> tuple[Weights, ...]:  # noqa: ARG002
+    def noted_weights(self, model: S, note: BackboneNote | None) -> tuple[Weights, ...]:  # noqa: ARG002
         """The weights of a stored model, as `describe` noted them. Raises InputError when they are gone or others."""
         return self.weights(model)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from cifake_ray.models.head import Head
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.pooling import pooled_width
 from cifake_ray.models.weights import Weights, expected_shapes, find_weights, resolve_weights
+from cifake_ray.runs.records import BackboneNote
 
 MOST_PASSES = 32  # each is a pass over all images; a space with more is nearly always a range without a step
 ALWAYS = ("mean", "std")  # of every stage on the way: they cost next to nothing, and the next study may ask for them
@@ -103,27 +104,27 @@ class TorchvisionFamily(Family[BackboneModel]):
         shapes = expected_shapes(model.kind, *up_to(model.kind, deepest(model.kind, model.stages)))
         return sum(math.prod(shape) for name, shape in shapes.items() if "running_" not in name)
 
-    def describe(self, model: BackboneModel, weights: Sequence[Weights]) -> dict[str, Any]:
-        return {
-            "weights": weights[0].name,
-            "sha256": weights[0].sha256,
-            "licence": weights[0].licence,
-            "image_size": model.image_size,
-            "stages": list(model.stages),
-            "pool": list(model.pool),
-            "views": list(model.views),
-            "normalisation": "imagenet",
-        }
+    def describe(self, model: BackboneModel, weights: Sequence[Weights]) -> BackboneNote:
+        return BackboneNote(
+            weights=weights[0].name,
+            sha256=weights[0].sha256,
+            licence=weights[0].licence,
+            image_size=list(model.sizes) if len(model.sizes) > 1 else model.sizes[0],
+            stages=list(model.stages),
+            pool=list(model.pool),
+            views=list(model.views),
+            normalisation="imagenet",
+        )
 
-    def noted_weights(self, model: BackboneModel, note: Mapping[str, Any] | None) -> tuple[Weights, ...]:
+    def noted_weights(self, model: BackboneModel, note: BackboneNote | None) -> tuple[Weights, ...]:
         """Of a fine-tuned network, whose tensors are stored, the note alone."""
         if note is not None and not model.takes_features:
-            return (Weights(note["weights"], note["sha256"], (), note["licence"], None, model.kind),)
+            return (Weights(note.weights, note.sha256, (), note.licence, None, model.kind),)
         found = self.weights(model)
-        if note is not None and note["sha256"] != found[0].sha256:
+        if note is not None and note.sha256 != found[0].sha256:
             raise InputError(
                 f"backbone weights {model.weights}: found a file with SHA-256 {found[0].sha256[:12]}…, but the head "
-                f"was trained on {note['sha256'][:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
+                f"was trained on {note.sha256[:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
             )
         return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifake_ray.reporting.formatting import NOTHING, known, percent, points, points_with_interval
-from cifake_ray.reporting.load import Study, number
+from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.winners import study_gain
 from cifake_ray.stats.intervals import Interval
@@ -47,10 +47,10 @@ class Certainty:
 
 def certainty(study: Study) -> Certainty:
     """What is known of a study's winner; test accuracies without duplicates of train images."""
-    winner = study.winner("tuned")
-    seeds = winner.get("seeds") or []
-    tested = tuple(value for seed in seeds if not math.isnan(value := number(seed, "test_dedup", "accuracy", "value")))
-    retrained = [number(seed, "val_accuracy") for seed in seeds]
+    winner = study.outcome("tuned")
+    seeds = winner.seeds if winner else []
+    tested = tuple(value for seed in seeds if not math.isnan(value := seed.test_dedup.accuracy.value))
+    retrained = [seed.val_accuracy for seed in seeds]
     return Certainty(
         study.name,
         tested,

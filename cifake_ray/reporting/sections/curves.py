@@ -166,8 +166,9 @@ def best_so_far(study: Study) -> Figure | None:
 def baseline_level(study: Study) -> float | None:
     """The baseline's value of the study's metric after all its epochs: retrained, else its trial if that was whole."""
     metric = study.experiment.search.metric
-    seeds = study.winner("baseline").get("seeds") or []
-    values = [float(seed[metric]) for seed in seeds if isinstance(seed.get(metric), int | float)]
+    baseline = study.outcome("baseline")
+    noted = [float(getattr(seed, metric, math.nan)) for seed in (baseline.seeds if baseline else [])]
+    values = [value for value in noted if not math.isnan(value)]
     if values:
         return float(np.mean(values))
     trial = study.trial("baseline")

@@ -59,12 +59,10 @@ def _right(study: Study) -> np.ndarray | None:
 
 
 def _same_images(first: Study, second: Study) -> bool:
-    known = first.data.get("fingerprint")
+    one, other = (study.records.environment.data.fingerprint for study in (first, second))
     assert first.predictions is not None
     assert second.predictions is not None
-    return known == second.data.get("fingerprint") and np.array_equal(
-        first.predictions.labels, second.predictions.labels
-    )
+    return one == other and np.array_equal(first.predictions.labels, second.predictions.labels)
 
 
 def _row(pair: Pair) -> dict[str, str]:

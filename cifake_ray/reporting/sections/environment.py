@@ -1,11 +1,11 @@
 """Where and with what each study ran: versions, machines, weights, seeds."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from cifake_ray.reporting.formatting import listed, wall_time, whole
-from cifake_ray.reporting.load import Study, number, section
+from cifake_ray.reporting.formatting import wall_time, whole
+from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.section import Section, Table
+from cifake_ray.runs.records import Environment, Node, WeightsNote
 
 _WORDS = {
     "imagenet-pq": "product-quantised ResNet50 (72.2 % ImageNet top-1, Martinez et al. 2021; non-commercial licence)",
@@ -23,47 +23,38 @@ def build(studies: Sequence[Study]) -> Section:
 
 def of_study(study: Study) -> Section:
     """Facts about the machines and programs."""
-    if not study.environment:
+    environment = study.records.environment
+    if environment.empty:
         return Section("Environment", remarks=("Not recorded yet.",))
-    facts = [{"Fact": name, "Value": value} for name, value in _facts(study.environment)]
+    facts = [{"Fact": name, "Value": value} for name, value in _facts(environment)]
     return Section("Environment", tables=(Table(facts, look="facts"),))
 
 
-def _facts(environment: dict[str, Any]) -> list[tuple[str, str]]:
-    versions = ", ".join(f"{name} {version}" for name, version in section(environment, "versions").items())
-    features = section(environment, "features")
+def _facts(environment: Environment) -> list[tuple[str, str]]:
     facts = [
-        ("Started", str(environment.get("created", "?"))),
-        ("Versions", versions),
-        ("Git commit", str(environment.get("git_commit") or "not in a git checkout")),
-        *[(f"Node {node.get('node', '?')}", _node(node)) for node in listed(environment.get("hardware"))],
-        *[("Weights", _weights(weights)) for weights in listed(environment.get("weights"))],
-        ("Seeds", ", ".join(f"{name} {seed}" for name, seed in section(environment, "seeds").items())),
-        ("Trials at once", whole(environment.get("max_concurrent"))),
-        ("Wall time without start and decoding", wall_time(number(environment, "seconds"))),
+        ("Started", environment.created or "?"),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
+        ("Git commit", environment.git_commit or "not in a git checkout"),
+        *[(f"Node {node.node or '?'}", _node(node)) for node in environment.hardware],
+        *[("Weights", _weights(weights)) for weights in environment.weights or []],
+        ("Seeds", ", ".join(f"{name} {seed}" for name, seed in environment.seeds.items())),
+        ("Trials at once", whole(environment.max_concurrent)),
+        ("Wall time without start and decoding", wall_time(environment.seconds)),
     ]
-    if features:
-        facts.append(
-            (
-                "Features extracted",
-                f"{whole(features.get('extracted'))} in {whole(features.get('seconds'))} s",
-            )
-        )
+    if (cost := environment.features) is not None:
+        facts.append(("Features extracted", f"{whole(cost.extracted)} in {whole(cost.seconds)} s"))
     return facts
 
 
-def _node(node: dict[str, Any]) -> str:
-    gpus = ", ".join(map(str, node.get("gpus") or [])) or "none"
-    return (
-        f"{node.get('cpus', '?')} CPUs ({node.get('cpu_model', '?')}), GPUs: {gpus}, {node.get('memory_gib', '?')} GiB"
-    )
+def _node(node: Node) -> str:
+    gpus = ", ".join(node.gpus) or "none"
+    return f"{node.cpus or '?'} CPUs ({node.cpu_model or '?'}), GPUs: {gpus}, {node.memory_gib or '?'} GiB"
 
 
-def _weights(weights: dict[str, Any]) -> str:
-    stages = ", ".join(map(str, weights.get("stages") or []))
+def _weights(weights: WeightsNote) -> str:
     return (
-        f"{weights.get('name', '?')}, SHA-256 {weights.get('sha256', '?')}, licence {weights.get('licence', '?')}, "
-        f"stages {stages or '?'}"
+        f"{weights.name or '?'}, SHA-256 {weights.sha256}, licence {weights.licence or '?'}, "
+        f"stages {', '.join(weights.stages) or '?'}"
     )
 
 
@@ -71,10 +62,10 @@ def _weights_used(studies: Sequence[Study]) -> list[str]:
     """Which weights each study's backbone had, and up to which stage."""
     found = []
     for study in studies:
-        name = str(study.winner("tuned").get("weights") or study.experiment.model.weights_label)
+        winner, noted = study.outcome("tuned"), study.records.environment.weights or []
+        name = (winner and winner.weights) or study.experiment.model.weights_label
         described = _WORDS.get(name, name)
-        noted = study.environment.get("weights") or []
-        stages = {stage for weights in noted if weights.get("name") == name for stage in weights.get("stages") or []}
+        stages = {stage for weights in noted if weights.name == name for stage in weights.stages}
         part = f", of a file that holds {', '.join(sorted(stages, key=_depth))}" if stages else ""
         found.append(f"{study.name}: {described}{part}")
     return [f"Weights used. {'; '.join(found)}."] if found else []

@@ -29,9 +29,9 @@ def matrix(study: Study) -> Section | None:
 def largest(study: Study) -> Section | None:
     """The pictures, or which command draws them."""
     if pictures := _pictures(study):
-        method = f"{_GALLERY} {study.explanations.get('method', '')}."
+        method = f"{_GALLERY} {study.records.explanations.method}."
         return Section(_TITLE, pictures=pictures, method=method, shows_images=True)
-    if study.winner("tuned") and not study.explanations:
+    if study.outcome("tuned") and study.records.explanations.empty:
         return Section(remarks=(_NOT_DRAWN,), shows_images=True)
     return None
 
@@ -54,14 +54,14 @@ def _pictures(study: Study) -> list[Picture]:
     """The test images that the winner gets most wrong."""
     folder = Run(study.path).explanations
     found = []
-    for entry in study.explanations.get("images") or []:
-        files = [folder / str(entry[key]) for key in ("image", "overlay")]
+    for entry in study.records.explanations.images:
+        files = [folder / entry.image, folder / entry.overlay]
         if not all(file.is_file() for file in files):
             continue
-        said = "REAL" if entry["label"] == "FAKE" else "FAKE"
-        sure = entry["p_fake"] if said == "FAKE" else 1 - entry["p_fake"]
-        subject = f" {entry['subject']}" if entry.get("subject") else ""
+        said = "REAL" if entry.label == "FAKE" else "FAKE"
+        sure = entry.p_fake if said == "FAKE" else 1 - entry.p_fake
+        subject = f" {entry.subject}" if entry.subject else ""
         addresses = ["data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() for file in files]
-        caption = f"{entry['label']}{subject}, called {said} with {percent(sure, 1)} %"
+        caption = f"{entry.label}{subject}, called {said} with {percent(sure, 1)} %"
         found.append(Picture(addresses[0], addresses[1], caption))
     return found

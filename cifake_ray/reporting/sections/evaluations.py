@@ -1,21 +1,21 @@
 """Labelled images from elsewhere, judged by the winners, as they are and degraded."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from cifake_ray.reporting.formatting import decimal, percent, whole
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.robustness import METHOD as DEGRADED_METHOD
-from cifake_ray.reporting.sections.robustness import degraded, scores_cell
-from cifake_ray.runs.columns import LABELS
+from cifake_ray.reporting.sections.robustness import accuracy_cell, degraded
+from cifake_ray.runs.records import Evaluation
 
 _METHOD = "Labelled images from elsewhere, judged by the model in best/; FAKE above probability 0.5 unless marked."
 
 
 def build(studies: Sequence[Study]) -> Section:
     """A row for each study and set of images."""
-    rows = [_row(study.name, noted) for study in studies for noted in study.evaluations if noted.get("at_threshold")]
+    rows = [_row(study.name, noted) for study in studies for noted in study.records.evaluations
+            if not noted.at_threshold.empty]  # fmt: skip
     caveats = (_caveat(studies),)
     if not rows:
         return Section(caveats=caveats)
@@ -24,29 +24,30 @@ def build(studies: Sequence[Study]) -> Section:
 
 def build_degraded(studies: Sequence[Study]) -> Section | None:
     """A row for each degradation, a column for each study and set of images."""
-    measured = {f"{study.name} on {_set_name(noted)}": noted.get("robustness") or {}
-                for study in studies for noted in study.evaluations}  # fmt: skip
+    measured = {f"{study.name} on {_set_name(noted)}": noted.robustness
+                for study in studies for noted in study.records.evaluations}  # fmt: skip
     rows = degraded(measured, of_subjects=False)
     return Section("Other images, degraded", tables=(Table(rows),), method=DEGRADED_METHOD) if rows else None
 
 
-def _row(study: str, noted: dict[str, Any]) -> dict[str, str]:
-    found = noted["at_threshold"]
+def _row(study: str, noted: Evaluation) -> dict[str, str]:
+    found = noted.at_threshold
     return {
         "Study": study,
         "Images": _set_name(noted),
-        "Number": whole(found["images"]),
-        "Accuracy %": scores_cell(found | {"auc": None}),
-        "AUC": decimal(found["auc"]),
-        **{f"{label} judged rightly %": percent(found[f"recognised_{label}"]) for label in LABELS},
+        "Number": whole(found.images),
+        "Accuracy %": accuracy_cell(found.accuracy),
+        "AUC": decimal(found.auc),
+        "FAKE judged rightly %": percent(found.recognised_fake),
+        "REAL judged rightly %": percent(found.recognised_real),
     }
 
 
-def _set_name(noted: dict[str, Any]) -> str:
-    return str(noted.get("data", "?")).rstrip("/").rpartition("/")[2]
+def _set_name(noted: Evaluation) -> str:
+    return (noted.data or "?").rstrip("/").rpartition("/")[2]
 
 
 def _caveat(studies: Sequence[Study]) -> str:
-    if any(study.evaluations for study in studies):
+    if any(study.records.evaluations for study in studies):
         return "Of images from elsewhere, only those in the table of other images were measured."
     return "No images of another generator were tried: on them the figures above do not hold."

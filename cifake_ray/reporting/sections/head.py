@@ -19,7 +19,7 @@ from cifake_ray.reporting.formatting import (
     wall_time,
     whole,
 )
-from cifake_ray.reporting.load import Role, Study, cards_of, number
+from cifake_ray.reporting.load import Role, Study, cards_of
 from cifake_ray.reporting.repeat import winner_command
 from cifake_ray.reporting.section import Cell, Listing, Section, Small, Table
 from cifake_ray.reporting.sections.accuracy import accuracy_cells
@@ -110,9 +110,10 @@ def _gain_sentence(study: Study) -> str:
     """What tuning gained, between models that were retrained alike; empty before that."""
     if not study.dimensions:
         return f"{study.name}: one configuration was trained, nothing was searched."
-    if not study.winner("tuned"):
+    winner = study.outcome("tuned")
+    if winner is None:
         return ""
-    if study.winner("tuned").get("trial_id") == 0:
+    if winner.trial_id == 0:
         return f"{study.name}: no configuration did better than the hand-picked baseline."
     gained = study_gain(study)
     if gained is None:
@@ -148,7 +149,7 @@ def _board_line(row: Row, took: str) -> dict[str, str | Cell]:
 
 def _took(study: Study) -> str:
     """How long the study ran, "" where that is not recorded."""
-    took = wall_time(number(study.environment, "seconds"))
+    took = wall_time(study.records.environment.seconds)
     return "" if took == NOTHING else took
 
 
@@ -160,7 +161,7 @@ def _best_command(studies: Sequence[Study], best: Row | None) -> str:
 
 def _about(studies: Sequence[Study]) -> str:
     """When and with what the report was made, and how long its studies ran."""
-    recorded = [number(study.environment, "seconds") for study in studies]
+    recorded = [study.records.environment.seconds for study in studies]
     in_all = wall_time(sum(seconds for seconds in recorded if 0 < seconds < math.inf))
     count = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
     ran = count if in_all == NOTHING else f"{count}, {in_all} in all"

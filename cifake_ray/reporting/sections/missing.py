@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cifake_ray.reporting.load import ROLES, Study, section, state_of
+from cifake_ray.reporting.load import ROLES, Study, state_of
 from cifake_ray.reporting.section import Section
 
 
@@ -33,7 +33,7 @@ def missing(study: Study) -> list[str]:
         )
     if len(study.trials) and study.curves.empty:
         found.append("There are no learning curves (curves.csv is missing or empty).")
-    if not study.environment:
+    if study.records.environment.empty:
         found.append(
             "environment.json is missing: data, versions and hardware are not recorded, intervals are left out."
         )
@@ -42,17 +42,17 @@ def missing(study: Study) -> list[str]:
 
 def _missing_test(study: Study) -> list[str]:
     found = [] if study.retested else ["A newer retraining is not tested yet; the test scores are the older ones."]
-    if study.stored is None and any(section(study.winner(role), "mean", "test") for role in ROLES):
+    if study.stored is None and any(study.tested(role) for role in ROLES):
         found.append("test_predictions.npz is missing: test scores are those noted in test.json, not computed again.")
     for role in ROLES:
-        if reasons := study.winner(role).get("failed"):
+        if (outcome := study.outcome(role)) is not None and (reasons := outcome.failed):
             found.append(f"Retrainings of the {role} model that failed: {len(reasons)} ({reasons[0]}).")
-    tested = [role for role in ROLES if section(study.winner(role), "mean", "test")]
-    if len(tested) == len(ROLES) or (study.ranked().empty and not study.winner("tuned")):
+    tested = [role for role in ROLES if study.tested(role)]
+    if len(tested) == len(ROLES) or (study.ranked().empty and study.outcome("tuned") is None):
         return found
     if study.experiment.search.winner_seeds == 0:
         return [*found, "search.winner_seeds is 0: nothing was retrained, and the baseline is not tested."]
-    if any(study.winner(role) for role in ROLES):
+    if any(study.outcome(role) for role in ROLES):
         return [*found, "Not every winner has been tested yet; cifake-ray evaluate does it."]
     return [
         *found,

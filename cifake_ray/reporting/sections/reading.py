@@ -65,11 +65,11 @@ def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
             found.append(f"{named}: {card.note}.")
     if (frame["weights"] == "random").any():
         found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
-    if len({study.data["fingerprint"] for study in studies if study.data.get("fingerprint")}) > 1:
+    if len({study.records.environment.data.fingerprint for study in studies} - {None, ""}) > 1:
         found.append("The studies did not use the same images: compare rows of one data set only.")
     return found
 
 
 def _methods(studies: Sequence[Study]) -> list[str]:
     """How evaluation made its intervals, in its own words, each once."""
-    return list(dict.fromkeys(str(study.test["method"]).rstrip(".") for study in studies if study.test.get("method")))
+    return list(dict.fromkeys(method.rstrip(".") for study in studies if (method := study.records.test.method)))

@@ -1,16 +1,16 @@
 """How the winners judge test images that were compressed, blurred, made noisy or scaled."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from cifake_ray.reporting.figures import overview_figure
 from cifake_ray.reporting.formatting import NOTHING, decimal, interval, percent, whole
-from cifake_ray.reporting.load import Study, section
+from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset, study_span
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.style import MUTED, legend_above
+from cifake_ray.runs.records import Interval, Robustness, RobustnessRow
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows
 METHOD = (
@@ -23,7 +23,7 @@ METHOD = (
 
 def build(studies: Sequence[Study]) -> Section:
     """A row for each degradation, a column for each study: accuracy, interval and AUC; how far the worst one goes."""
-    rows = degraded({study.name: study.robustness for study in studies}, of_subjects=False)
+    rows = degraded({study.name: study.records.robustness for study in studies}, of_subjects=False)
     return Section(
         "Degraded test images" if rows else "",
         tables=(Table(rows),) if rows else (),
@@ -34,37 +34,41 @@ def build(studies: Sequence[Study]) -> Section:
     )
 
 
-def degraded(measured: Mapping[str, dict[str, Any]], *, of_subjects: bool) -> list[dict[str, str]]:
+def degraded(measured: Mapping[str, Robustness], *, of_subjects: bool) -> list[dict[str, str]]:
     """A row for each kind of test images, a column for each measurement; of subjects, or of degradations."""
     found = {}
     for name, noted in measured.items():
-        rows = {row["name"]: row for row in noted.get("rows") or [] if (row["kind"] in _SUBJECTS) == of_subjects}
+        rows = {row.name: row for row in noted.rows if (row.kind in _SUBJECTS) == of_subjects}
         if rows:
-            found[f"{name} ({whole(noted.get('test_images'))} images{_threshold(noted)})"] = rows
+            found[f"{name} ({whole(noted.test_images)} images{_threshold(noted)})"] = rows
     names = dict.fromkeys(name for rows in found.values() for name in rows)
     return [
         {"Test images": name}
-        | {study: scores_cell(rows[name]) if name in rows else NOTHING for study, rows in found.items()}
+        | {study: _scores_cell(rows[name]) if name in rows else NOTHING for study, rows in found.items()}
         for name in names
     ]
 
 
-def _threshold(noted: dict[str, Any]) -> str:
+def _threshold(noted: Robustness) -> str:
     """Says which threshold gave figures of version 0.1 that were not measured at probability 0.5."""
-    value = section(noted, "threshold").get("value", 0.5)
+    value = noted.threshold.value
     return "" if value == 0.5 else f", at the threshold {value:.3f} of version 0.1"
 
 
-def scores_cell(row: Mapping[str, Any]) -> str:
-    """`97.87 [97.66, 98.06], AUC 0.9983`; without the AUC where that is None."""
-    accuracy = row["accuracy"]
-    measured = f"{percent(accuracy['value'])} {interval(accuracy['low'], accuracy['high'])}"
-    return f"{measured}, AUC {decimal(row['auc'])}" if row["auc"] is not None else measured
+def _scores_cell(row: RobustnessRow) -> str:
+    """`97.87 [97.66, 98.06], AUC 0.9983`; without the AUC where the images are of one class."""
+    measured = accuracy_cell(row.accuracy)
+    return f"{measured}, AUC {decimal(row.auc)}" if row.auc is not None else measured
+
+
+def accuracy_cell(accuracy: Interval) -> str:
+    """`97.87 [97.66, 98.06]`."""
+    return f"{percent(accuracy.value)} {interval(accuracy.low, accuracy.high)}"
 
 
 def _unmeasured(studies: Sequence[Study]) -> list[str]:
     """Which command measures what tested studies lack."""
-    lacking = [study.name for study in studies if study.winner("tuned") and not study.robustness.get("rows")]
+    lacking = [study.name for study in studies if study.outcome("tuned") and not study.records.robustness.rows]
     if not lacking:
         return []
     return [
@@ -77,12 +81,12 @@ def _weakness(studies: Sequence[Study]) -> str:
     """How the worst degradation hits each study for which it is measured."""
     drops = []
     for study in studies:
-        rows = {row["name"]: row for row in study.robustness.get("rows") or []}
-        spoilt = [row for row in rows.values() if row["kind"] not in ("clean", *_SUBJECTS)]
+        rows = {row.name: row for row in study.records.robustness.rows}
+        spoilt = [row for row in rows.values() if row.kind not in ("clean", *_SUBJECTS)]
         if spoilt and "as they are" in rows:
-            worst = min(spoilt, key=lambda row: float(row["accuracy"]["value"]))
-            values = [percent(row["accuracy"]["value"], 1) for row in (rows["as they are"], worst)]
-            drops.append(f"{study.name} falls from {values[0]} to {values[1]} % ({worst['name']})")
+            worst = min(spoilt, key=lambda row: row.accuracy.value)
+            values = [percent(row.accuracy.value, 1) for row in (rows["as they are"], worst)]
+            drops.append(f"{study.name} falls from {values[0]} to {values[1]} % ({worst.name})")
     general = "Such detectors are weak under blur, compression and scaling, and on other generators."
     return (
         f"{general} Measured here: {'; '.join(drops)}." if drops else f"{general} It was not measured for these runs."
@@ -96,21 +100,20 @@ def _weakness(studies: Sequence[Study]) -> str:
 )
 def robustness(studies: Sequence[Study]) -> Figure | None:
     """Accuracy on test images as they are and degraded, with 95 % intervals."""
-    panels = [(place, study) for place, study in enumerate(studies) if study.robustness.get("rows")]
+    panels = [(place, study) for place, study in enumerate(studies) if study.records.robustness.rows]
     if not panels:
         return None
-    rows_of = {study.name: [row for row in study.robustness["rows"] if row["kind"] not in _SUBJECTS]
+    rows_of = {study.name: [row for row in study.records.robustness.rows if row.kind not in _SUBJECTS]
                for _, study in panels}  # fmt: skip
-    names = list(dict.fromkeys(row["name"] for rows in rows_of.values() for row in rows))
+    names = list(dict.fromkeys(row.name for rows in rows_of.values() for row in rows))
     labels = _counted_names([study for _, study in panels])
     figure, panel = rows_panel(names, labels, left=1.55)
     panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
     for rank, (place, study) in enumerate(panels):
         for row in rows_of[study.name]:
-            y = names.index(row["name"]) + study_offset(rank, len(panels))
-            accuracy = row["accuracy"]
-            study_span(panel, 100 * accuracy["low"], 100 * accuracy["high"], y, place)
-            study_dot(panel, 100 * accuracy["value"], y, place)
+            y = names.index(row.name) + study_offset(rank, len(panels))
+            study_span(panel, 100 * row.accuracy.low, 100 * row.accuracy.high, y, place)
+            study_dot(panel, 100 * row.accuracy.value, y, place)
         study_handle(panel, place, labels[rank])
     panel.set_xlabel("accuracy (%); dashed: 50 %, chance")
     legend_above(figure, panel.get_legend_handles_labels()[0])
@@ -119,7 +122,7 @@ def robustness(studies: Sequence[Study]) -> Figure | None:
 
 def _counted_names(studies: Sequence[Study]) -> list[str]:
     """Names of studies; with the number of degraded images where it is not the same for all."""
-    counts = [study.robustness.get("test_images") for study in studies]
+    counts = [study.records.robustness.test_images for study in studies]
     if len(set(counts)) == 1:
         return [short_name(study) for study in studies]
     return [f"{short_name(study)} ({whole(count)} images)" for study, count in zip(studies, counts, strict=True)]

@@ -4,7 +4,7 @@ from typing import Any
 
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.formatting import setting
-from cifake_ray.reporting.load import Role, Study, section
+from cifake_ray.reporting.load import Role, Study
 from cifake_ray.reporting.section import Cell, Section, Table
 
 
@@ -38,7 +38,8 @@ def _space_row(study: Study, name: str, dimension: Dimension) -> dict[str, str |
 
 
 def _params(study: Study, role: Role) -> dict[str, Any]:
-    return section(study.winner(role), "params") or study.trial(role)
+    winner = study.outcome(role)
+    return (winner and winner.params) or study.trial(role)
 
 
 def _range(dimension: Dimension) -> str:

@@ -17,7 +17,7 @@ _METHOD = "Test images as they are, of subjects that no training image shows, an
 
 def build(studies: Sequence[Study]) -> Section:
     """A row for the subjects left out of training and one for the others, a column for each study that did so."""
-    rows = degraded({study.name: study.robustness for study in studies}, of_subjects=True)
+    rows = degraded({study.name: study.records.robustness for study in studies}, of_subjects=True)
     if not rows:
         return Section(figures=(subjects,))
     return Section("Subjects left out of training", tables=(Table(rows),), figures=(subjects,), method=_METHOD)

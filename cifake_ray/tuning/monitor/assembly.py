@@ -1,7 +1,6 @@
 """Everything that follows a study, in the order in which it is called. A new tracker is one line here."""
 
-from typing import Any
-
+from cifake_ray.runs.records import FeatureCost
 from cifake_ray.tuning.monitor.callback import Callbacks, StudyCallback
 from cifake_ray.tuning.monitor.display import display_of, study_work
 from cifake_ray.tuning.monitor.failures import ProcessFailures
@@ -15,13 +14,13 @@ from cifake_ray.tuning.study_inputs import StudyInputs
 
 
 def study_callbacks(
-    record: StudyRecord, inputs: StudyInputs, spent: dict[str, Any] | None, capacity: Capacity, signal: StopSignal,
+    record: StudyRecord, inputs: StudyInputs, spent: FeatureCost | None, capacity: Capacity, signal: StopSignal,
     nodes: SharedStorage | None,
 ) -> Callbacks:  # fmt: skip
     """What follows the record's study. `spent`: on extracting features; `nodes`: to check, on a cluster."""
     train, test = len(inputs.split.train), len(inputs.images.test)
-    extracted, seconds = ((spent or {}).get(key) or 0 for key in ("extracted", "seconds"))
-    work = study_work(record, test / train, test * seconds / extracted if extracted else 0.0)
+    cost = test * spent.seconds / spent.extracted if spent and spent.extracted else 0.0
+    work = study_work(record, test / train, cost)
     storage: list[StudyCallback] = [] if nodes is None else [StorageCheck(record, nodes)]
     return Callbacks(
         [

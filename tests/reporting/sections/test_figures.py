@@ -22,6 +22,7 @@ from cifake_ray.reporting.sections.hyperparameters import hyperparameters
 from cifake_ray.reporting.sections.probabilities import roc
 from cifake_ray.reporting.sections.robustness import robustness
 from cifake_ray.reporting.sections.subjects import subjects
+from cifake_ray.runs.records import Robustness
 
 from ..conftest import MakeRun, robustness_of
 
@@ -277,7 +278,10 @@ def test_a_single_trial_has_no_plot_of_its_search(make_run: MakeRun, plot: Any) 
 def test_other_numbers_of_degraded_images_are_in_the_legend(make_run: MakeRun) -> None:
     studies = [load(make_run(name)) for name in ("one", "two")]
     measured = [robustness_of({"as they are": 0.9}) | {"test_images": count} for count in (1_000, 20_000)]
-    counted = [replace(study, robustness=noted) for study, noted in zip(studies, measured, strict=True)]
+    counted = [
+        replace(study, records=replace(study.records, robustness=Robustness.parse(noted)))
+        for study, noted in zip(studies, measured, strict=True)
+    ]
     for chosen, names in ((counted, ["one (1,000 images)", "two (20,000 images)"]), (counted[:1], ["one"])):
         figure = robustness(chosen)
         assert figure is not None

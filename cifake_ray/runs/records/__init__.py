@@ -1,0 +1,60 @@
+"""The JSON files of a run, one class each. Unknown keys are kept; files of earlier versions load."""
+
+from cifake_ray.runs.records.base import SCHEMA, Record
+from cifake_ray.runs.records.environment import (
+    DataNote,
+    Environment,
+    FeatureCost,
+    LeftOut,
+    Node,
+    Skipped,
+    WeightsNote,
+)
+from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
+from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property
+from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
+
+# By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
+RECORDS: dict[str, type[Record]] = {
+    "environment.json": Environment,
+    "winners.json": Winners,
+    "test.json": Winners,
+    "robustness.json": Robustness,
+    "evaluation.json": Evaluation,
+    "explain.json": Explanations,
+    "model.json": ModelNote,
+    "threshold.json": Threshold,
+}
+
+__all__ = [
+    "RECORDS",
+    "SCHEMA",
+    "BackboneNote",
+    "ClassScores",
+    "DataNote",
+    "Domain",
+    "DomainCounts",
+    "Environment",
+    "Epoch",
+    "Evaluation",
+    "Explained",
+    "Explanations",
+    "FeatureCost",
+    "Interval",
+    "LeftOut",
+    "Mean",
+    "ModelNote",
+    "Node",
+    "Property",
+    "Record",
+    "Robustness",
+    "RobustnessRow",
+    "Scores",
+    "Seed",
+    "Skipped",
+    "Threshold",
+    "WeightsNote",
+    "Winner",
+    "Winners",
+]

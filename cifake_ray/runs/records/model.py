@@ -1,0 +1,63 @@
+"""best/model.json: what the weights beside it are, and how to feed them. Written by `detector.load`."""
+
+import math
+from typing import Any
+
+from pydantic import Field, field_serializer
+
+from cifake_ray.experiment import Model, Strict
+from cifake_ray.runs.records.base import Record
+
+
+class BackboneNote(Record):
+    """The pretrained backbone of a model; of a frozen one, no weights lie in the run."""
+
+    weights: str
+    sha256: str
+    licence: str
+    image_size: int | list[int] = 0
+    stages: list[str] = []
+    pool: list[str] = []
+    views: list[str] = []
+    normalisation: str = ""
+
+
+class Property(Record):
+    """A property of the validation images: median, and the distance of the outermost 0.5 % on either side."""
+
+    name: str
+    median: float
+    below: float
+    above: float
+
+
+class Domain(Record):
+    """What the validation images are like. Above `threshold` a picture's score is unlike theirs."""
+
+    schema_version: int = Field(0, alias="schema")
+    images: int = 0
+    properties: list[Property]
+    threshold: float
+
+
+class ModelNote(Record):
+    """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed."""
+
+    schema_version: int = Field(0, alias="schema")
+    model: Model
+    backbone: BackboneNote | None = None
+    input: str = ""
+    labels: list[str] = ["FAKE", "REAL"]
+    positive_class: str = "FAKE"
+    sha256: str | None = None
+    study: str = ""
+    seed: int | None = None
+    epoch: int | None = None
+    val_accuracy: float = math.nan
+    data_fingerprint: str | None = None
+    domain: Domain | None = None
+
+    @field_serializer("model")
+    def _with_defaults(self, model: Strict) -> dict[str, Any]:
+        """All settings of the model, so that another version's defaults do not change it."""
+        return model.model_dump(mode="json")
