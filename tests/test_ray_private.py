@@ -132,7 +132,7 @@ def test_a_trials_process_gets_no_variables_for_a_while() -> None:
 
 def test_the_options_of_a_start_are_keywords_that_ray_init_takes() -> None:
     source = inspect.getsource(ray.init.__wrapped__)
-    assert all(f'"{name}"' in source for name in ray_private.start_options("127.0.0.1", "folder", {}))
+    assert all(f'"{name}"' in source for name in ray_private.start_options("127.0.0.1", "folder", {}, "objects"))
 
 
 def test_a_trial_is_put_into_the_chosen_bracket() -> None:
