@@ -17,6 +17,6 @@ def test_a_second_writer_is_refused_until_the_first_one_is_done(tmp_path: Path) 
 
 def test_a_folder_that_is_none_is_told_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"run a: cannot be written .*; make it writable"):
-        with locked(tmp_path / "file", "run a", "taken"):
-            pass
+    told = pytest.raises(InputError, match=r"run a: cannot be written .*; make it writable")
+    with told, locked(tmp_path / "file", "run a", "taken"):
+        pass
