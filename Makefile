@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 export RESULTS SET
 
-.PHONY: help install demo test test-cluster results bench lint pins clean
+.PHONY: help install demo test test-cluster test-oldest coverage results bench lint pins clean
 help: # print this list
 	@grep -E '^[a-z-]+:.*# ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*# /  make \1\t/' | expand -t 22
 
@@ -29,6 +29,17 @@ test: install # install, run the tests
 test-cluster: install # run the long tests: several nodes, lost processes, real images
 	$(BIN)/pytest -m cluster
 
+test-oldest: install # run the tests that start no Ray with the oldest allowed packages, in .venv-oldest
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-oldest
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct --group test --editable .
+	.venv-oldest/bin/python -m pytest --without-ray
+
+coverage: install # run the tests and print which share of the lines ran, files that lack most first
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 results: install # tune every published experiment on CIFAKE and write results/ (many hours)
 	scripts/results.sh
 
@@ -47,5 +58,5 @@ pins: install # resolve requirements/ anew
 	grep -A99 '^uv==' requirements/locked.txt | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > requirements/bootstrap.txt
 
 clean: # remove .venv and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+	rm -rf .venv .venv-oldest .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,11 @@
 """What this machine has, asked in one place: containers, notebooks and other systems lack some of it."""
 
+import ctypes
 import logging
 import os
 import platform
+import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -11,12 +14,20 @@ from contextlib import suppress
 from pathlib import Path
 
 _CLOCK_SECONDS = 2.0  # that the time when a process began may be off
-_LONGEST_TEMPORARY = 40  # characters: an AF_UNIX path has 107, of which Ray's session and socket take 65
+LONGEST_TEMPORARY = 40  # characters: an AF_UNIX path has 107, of which Ray's session and socket take 65
+_SHARED_MEMORY = "/dev/shm"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def cores() -> int:
     """CPU cores that this process may use; all of the machine where the system has no affinity (macOS)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    import psutil
+
+    with suppress(AttributeError, psutil.Error, OSError):  # no such method on macOS
+        return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
 
 
 def total_memory() -> int:
@@ -31,6 +42,53 @@ def available_memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def shared_memory() -> int | None:
+    """Bytes free in /dev/shm; None where the folder is missing or cannot be written (macOS, some containers)."""
+    if not os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
+        return None
+    with suppress(OSError):
+        return shutil.disk_usage(_SHARED_MEMORY).free
+    return None
+
+
+def forget_peak_memory() -> None:
+    """Begin `peak_memory` anew, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc
+
+
+def peak_memory() -> int:
+    """Bytes that this process has held at most, since `forget_peak_memory` where the system can forget (Linux)."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forks_safely() -> bool:
+    """Whether a forked copy of this process works: the frameworks of macOS break in one, Windows has none."""
+    return sys.platform == "linux"
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this forked process when its parent ends (Linux: prctl(2)); nothing elsewhere."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_children() -> None:
+    """Kill every process that this one started, and theirs: Ray's agents outlive a killed parent by a minute."""
+    import psutil
+
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
 
 
 def process_alive(pid: object, seen: float | None = None) -> bool:
@@ -69,9 +127,14 @@ def cpu_model() -> str:
     return platform.processor()
 
 
+def ray_temporary() -> str:
+    """The folder in which Ray keeps sockets, logs and spilled objects, unless it is told another."""
+    return os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+
+
 def short_temporary() -> str | None:
     """A folder for Ray's sockets when the temporary folder's path is too long for these; None when it is not."""
-    if len(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) <= _LONGEST_TEMPORARY:
+    if len(ray_temporary()) <= LONGEST_TEMPORARY:
         return None
     return next((folder for folder in ("/tmp", "/var/tmp") if os.access(folder, os.W_OK | os.X_OK)), None)
 

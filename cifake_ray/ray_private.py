@@ -118,9 +118,15 @@ def local_start(popen: Any) -> Any:
     )
 
 
-def start_options(address: str, folder: str | None, settings: dict[str, Any]) -> dict[str, Any]:
-    """Keywords of `ray.init`: IP address of the node, folder of its session (None: Ray's own), settings of Ray."""
-    return {"_node_ip_address": address, "_temp_dir": folder, "_system_config": settings}
+def start_options(
+    address: str, folder: str | None, settings: dict[str, Any], objects: str | None = None
+) -> dict[str, Any]:
+    """Keywords of `ray.init`: IP address of the node, folders of its session and of its object store, settings of Ray.
+
+    A folder that is None is Ray's own; that of the object store is /dev/shm, which must exist then.
+    """
+    options = {"_node_ip_address": address, "_temp_dir": folder, "_system_config": settings}
+    return options | ({"_plasma_directory": objects} if objects else {})
 
 
 def put_in_bracket(scheduler: Any, trial: str, choose: Callable[[int, float], int]) -> None:

@@ -3,7 +3,6 @@
 Signal handlers belong to the process, and so does what is kept here: the last line that a signal prints.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from cifake_ray.errors import Interrupted
+from cifake_ray.machine import end_children, end_with_parent
 
 KINDS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 ORDERLY_SECONDS = 8.0  # to end in order; Docker kills 10 s after SIGTERM, Slurm 30 s
-_PR_SET_PDEATHSIG = 1
 _AGAIN_SECONDS = 1.0  # `timeout` signals its child and then the child's whole group: these two are one signal
 _CALLBACK_SECONDS = 0.1  # longer than any callback that drops an exception
 _NOTHING_SAVED = "interrupted; nothing is lost, run the command again"
@@ -123,11 +122,10 @@ def handle(number: int, frame: Any) -> None:  # noqa: ARG001
 
 
 def end_as_child() -> None:
-    """Let signals, and the end of its parent (Linux: prctl(2)), end this forked process at once and without a word."""
+    """Let signals, and the end of its parent (Linux), end this forked process at once and without a word."""
     for kind in KINDS:
         signal.signal(kind, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
 
 
 def _leave_late(since: float) -> None:
@@ -143,13 +141,3 @@ def leave(message: str, code: int) -> NoReturn:
         print(f"cifake-ray: {message}", file=sys.stderr, flush=True)
     end_children()
     os._exit(code)
-
-
-def end_children() -> None:
-    """Kill every process that this one started, and theirs: Ray's agents outlive a killed parent by a minute."""
-    import psutil
-
-    with suppress(psutil.Error):
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                child.kill()

@@ -19,6 +19,22 @@ from cifake_ray.ray_private import logs_folder
 from cifake_ray.signals import forget
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-ray", action="store_true", help="leave out the tests that start a Ray")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the folders whose tests start their own Ray or check recipes by tools of developers."""
+    return True if config.getoption("--without-ray") and collection_path.name in {"e2e", "cluster"} else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-ray"):
+        left_out = [item for item in items if "ray_session" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty cache folder; data and weights only in tests marked `real`, which share the user's cache."""

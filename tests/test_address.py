@@ -28,7 +28,7 @@ def test_only_a_port_where_something_listens_answers() -> None:
     assert not any(map(answers, ("127.0.0.1", "auto", "127.0.0.1:dashboard", "127.0.0.1:99999", "http://nowhere")))
 
 
-def test_a_head_that_keeps_to_this_machine_is_named_so_that_ray_does_not_look_for_it_elsewhere() -> None:
+def test_a_head_that_keeps_to_this_machine_is_named_so_that_ray_looks_nowhere_else() -> None:
     outward = ray.util.get_node_ip_address()
     with listening("127.0.0.1") as port:
         expected = f"127.0.0.1:{port}" if outward == "127.0.0.1" else f"LOCALHOST:{port}"

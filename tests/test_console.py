@@ -1,7 +1,11 @@
-"""The library logs and prints nothing by itself; the command line prints plain lines."""
+"""Text for people: one line, nothing that a terminal obeys; the library logs, the command line prints plain lines."""
 
 import subprocess
 import sys
+
+import pytest
+
+from cifake_ray import console
 
 LIBRARY = """
 import logging
@@ -28,3 +32,48 @@ def test_a_notebook_sees_warnings_alone_until_it_asks_for_more() -> None:
 def test_the_command_line_prints_each_message_once_as_a_plain_line() -> None:
     twice = "logging.basicConfig(); log_plainly(); log_plainly()"
     assert printed(twice) == ("", "3/3 retraining\nwaiting for a node\n")
+
+
+def test_text_from_files_cannot_steer_a_terminal() -> None:
+    assert console.printable("a\x1b[31mb\nü\udc80") == "a\\x1b[31mb\\nü\\udc80"
+
+
+def test_a_long_text_loses_its_middle_and_keeps_its_end() -> None:
+    short = console.shortened("a" * 3000 + "the cure", longest=20)
+    assert short.startswith("a" * 10)
+    assert short.endswith("the cure")
+    assert "2,988 characters" in short
+    assert console.shortened("whole") == "whole"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.421, "0.42 s"), (37, "37 s"), (89.6, "90 s"), (720, "12 min"), (12240, "3.4 h")]
+)
+def test_durations_are_in_the_unit_that_reads_best(seconds: float, text: str) -> None:
+    assert console.duration(seconds) == text
+
+
+def test_counts_and_shares_read_as_words_and_percent() -> None:
+    assert (console.counted(1, "epoch"), console.counted(1200, "epoch")) == ("1 epoch", "1,200 epochs")
+    assert (console.percent(0.885), console.percent(None)) == ("88.50 %", "")
+
+
+def test_a_note_in_a_jobs_log_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_note({"trial": 3, "text": "ü\n"})
+    line = capsys.readouterr().err.rstrip("\n")
+    assert console.read_note(line) == {"trial": 3, "text": "ü\n"}
+    assert console.read_note(line[:-2]) == {}
+    assert console.read_note("another line") is None
+
+
+def test_without_a_terminal_progress_is_a_line_and_silent_if_nothing_is_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with console.progress("decoding"):
+        pass
+    assert capsys.readouterr().err == ""
+    with console.progress("decoding") as update:
+        update(1, 2)
+        update(2, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("decoding: 2 of 2 images, ")

@@ -132,7 +132,7 @@ def test_a_trials_process_gets_no_variables_for_a_while() -> None:
 
 def test_the_options_of_a_start_are_keywords_that_ray_init_takes() -> None:
     source = inspect.getsource(ray.init.__wrapped__)
-    assert all(f'"{name}"' in source for name in ray_private.start_options("127.0.0.1", "folder", {}))
+    assert all(f'"{name}"' in source for name in ray_private.start_options("127.0.0.1", "folder", {}, "objects"))
 
 
 def test_a_trial_is_put_into_the_chosen_bracket() -> None:
@@ -141,7 +141,7 @@ def test_a_trial_is_put_into_the_chosen_bracket() -> None:
     assert scheduler._trial_info["a"] is scheduler._brackets[1]
 
 
-def test_the_median_rule_keeps_results_by_trial_and_goes_on_with_a_trial_it_would_stop() -> None:
+def test_the_median_rule_keeps_results_by_trial_and_resumes_one_it_would_stop() -> None:
     rule = MedianStoppingRule("epoch", "accuracy", "max", grace_period=0, min_samples_required=1, min_time_slice=9)
     good, bad = (SearchTrial(name, number) for number, name in enumerate(("good", "bad")))
     controller = SimpleNamespace(get_live_trials=list)

@@ -44,7 +44,7 @@ while True:
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_swallows_the_interruption_ends_all_the_same_and_says_how_to_resume(
+def test_a_command_that_swallows_the_interruption_ends_and_says_how_to_resume(
     kind: signal.Signals,
 ) -> None:
     code, error = run(SWALLOWS.replace('"600"', f'"60{kind:d}.5"'), kind)

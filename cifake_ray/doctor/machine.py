@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -17,11 +16,9 @@ from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
 from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
 from cifake_ray.jobs.client import token_file
-from cifake_ray.machine import cores
+from cifake_ray.machine import LONGEST_TEMPORARY, cores, ray_temporary, shared_memory
 from cifake_ray.ray_private import running_clusters
 from cifake_ray.storage.cache import cache_root, locked
-
-_LONGEST_FOLDER = 40  # characters: Ray adds 62 to it for its sockets, whose paths have 107 bytes
 
 
 def machine_checks(storage: str, source: str | None, address: str | None) -> list[Check]:
@@ -80,18 +77,17 @@ def _threads() -> Check:
 
 
 def _memory() -> Check:
-    shm = Path("/dev/shm")
-    free = shutil.disk_usage(shm).free if shm.is_dir() else 0
+    free = shared_memory() or 0
     cure = "Ray falls back to slow files; enlarge it (--shm-size)"
     return judged("/dev/shm", f"{free / GIB:.1f} GiB free", cure, amber=free < SHM_GIB * GIB)
 
 
 def _temporary() -> Check:
     """Ray's sockets, logs and spilled objects lie there."""
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    folder = ray_temporary()
     disk = shutil.disk_usage(folder) if Path(folder).is_dir() else None
-    if disk is None or len(folder) > _LONGEST_FOLDER:
-        why = f"longer than {_LONGEST_FOLDER} characters, too long for Ray's sockets" if disk else "no such folder"
+    if disk is None or len(folder) > LONGEST_TEMPORARY:
+        why = f"longer than {LONGEST_TEMPORARY} characters, too long for Ray's sockets" if disk else "no such folder"
         return Check("temporary folder", "red", f"{folder}: {why}", "set RAY_TMPDIR to a short folder that exists")
     used = disk.used / disk.total
     found = f"{disk.free / GIB:.0f} GiB free at {folder}"

@@ -1,11 +1,9 @@
 """Which of this machine's Ray servers listen for more than this machine."""
 
-import importlib
 import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cifake_ray.doctor.check import Check, judged
 
@@ -45,9 +43,8 @@ def ports_check() -> Check:
 
 def ray_listeners() -> Iterator[Listener]:
     """Of this machine's Ray servers, those of other users left out (they cannot be seen)."""
-    import ray  # noqa: F401 (brings psutil)
+    import psutil
 
-    psutil: Any = importlib.import_module("psutil")
     for process in psutil.process_iter():
         try:
             name, command = process.name(), process.cmdline()

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from cifake_ray.errors import InputError
-from cifake_ray.machine import cores
+from cifake_ray.machine import cores, forks_safely
 from cifake_ray.reporting.comparison import comparison_table
 from cifake_ray.reporting.figures import DRAWINGS, Plot, drawn
 from cifake_ray.reporting.load import Study, load_all
@@ -86,7 +85,7 @@ def _drawing(studies: Sequence[Study], parts: Sequence[StudyPart]) -> Iterator[I
     """
     slugs = _slugs([study.name for study in studies], _names(of_study=False))
     names = [[figure.name for section in part.sections for figure in section.figures] for part in parts]
-    processes = cores() if sys.platform == "linux" else 1
+    processes = cores() if forks_safely() else 1
     if len(studies) <= _ALONE or processes == 1:
         yield map(_draw_study, studies, slugs, names)
         return

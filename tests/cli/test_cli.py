@@ -223,7 +223,7 @@ def test_images_of_one_class_only_are_refused(
 
 
 @pytest.mark.parametrize("verb", ["tune", "train"])
-def test_a_folder_that_is_not_divided_is_refused_before_anything_is_said_of_the_study(
+def test_a_folder_that_is_not_divided_is_refused_before_the_study_is_announced(
     call: Call, yaml_file: Path, storage: Path, tmp_path: Path, verb: str
 ) -> None:
     folder = write_images(tmp_path / "images") / "train"

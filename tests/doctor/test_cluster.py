@@ -79,7 +79,7 @@ def test_a_dashboard_that_asks_for_no_token_is_amber(give_token: GiveToken, tmp_
         assert checks(url, tmp_path)["token"].level == "amber"
 
 
-def test_a_refused_token_is_one_red_line_with_the_places_for_the_right_one_and_never_shown(
+def test_a_refused_token_is_one_red_line_with_the_places_for_it_and_never_shown(
     give_token: GiveToken, tmp_path: Path
 ) -> None:
     give_token("wrongwrongwrong")

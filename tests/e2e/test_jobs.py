@@ -91,7 +91,7 @@ def epochs(run: Path) -> int:
 LONGER = ("--set", "training.epochs=150", "--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
 
 
-def test_a_study_that_is_detached_from_killed_and_stopped_goes_on_and_repeats_no_epoch(shell: Shell) -> None:
+def test_a_study_that_is_detached_from_killed_and_stopped_repeats_no_epoch(shell: Shell) -> None:
     storage = shell.folder / "runs"
     run = storage / "long"
     submit = shell.start("submit", "small.yaml", "--storage", storage, "--name", "long", "--trials", "3", *LONGER,

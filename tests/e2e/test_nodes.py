@@ -135,7 +135,7 @@ def test_a_study_in_object_storage_survives_a_lost_node_and_a_killed_driver(
 
 
 @needs_namespaces
-def test_a_node_that_does_not_share_the_folder_is_refused_by_name_also_when_it_joins_later(
+def test_a_node_that_does_not_share_the_folder_is_refused_by_name_even_joining_late(
     nodes: Nodes, tmp_path: Path
 ) -> None:
     nodes.add()
@@ -158,9 +158,7 @@ def test_a_node_that_does_not_share_the_folder_is_refused_by_name_also_when_it_j
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason="it is about a node whose GPU torch does not see, and here torch sees one"
 )
-def test_trials_on_gpu_slices_go_to_the_node_with_the_gpu_and_are_told_when_torch_sees_none(
-    nodes: Nodes, tmp_path: Path
-) -> None:
+def test_trials_on_gpu_slices_go_to_the_gpus_node_and_are_told_if_torch_sees_none(nodes: Nodes, tmp_path: Path) -> None:
     nodes.add(cpus=4)
     node = nodes.add(cpus=2, gpus=1)
     (tmp_path / "study.yaml").write_text(EXPERIMENT)

@@ -36,7 +36,7 @@ def test_a_short_cnn_study_passes_85_percent(cifake_ray: Command, tmp_path: Path
     "CIFAKE_RAY_WEIGHTS" not in os.environ,
     reason="weights may not lie in the repository; CIFAKE_RAY_WEIGHTS names none",
 )
-def test_a_short_frozen_resnet50_study_passes_95_percent_and_its_backbone_sees_each_image_once(
+def test_a_short_frozen_resnet50_study_passes_95_percent_and_sees_each_image_once(
     cifake_ray: Command, tmp_path: Path
 ) -> None:
     for name, epochs in (("first", 6), ("second", 1)):

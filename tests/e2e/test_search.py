@@ -44,7 +44,7 @@ def dashboards_study(run: Path) -> dict[str, Any]:
     return study
 
 
-def test_hyperband_with_two_objectives_and_a_conditional_dimension_from_search_to_report(
+def test_hyperband_with_two_objectives_and_a_condition_from_search_to_report(
     cifake_ray: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "two.yaml").write_text(TWO)

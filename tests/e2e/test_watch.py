@@ -54,7 +54,7 @@ def ask(url: str, data: bytes | None = None) -> Any:
     return json.loads(urllib.request.urlopen(urllib.request.Request(url, data), timeout=20).read())
 
 
-def test_a_study_is_in_its_workers_logs_and_in_the_dashboard_which_leaves_its_journal_alone(run: Run, url: str) -> None:
+def test_a_study_is_in_its_workers_logs_and_the_dashboard_leaves_its_journal_alone(run: Run, url: str) -> None:
     logs = Path(logs_folder())
     lines = [line for file in logs.glob("worker-*.out") for line in file.read_text().splitlines()]
     for number in range(3):

@@ -114,7 +114,7 @@ def test_cached_features_and_extraction_give_the_same_predictions(kind: str) -> 
     np.testing.assert_array_equal(detector.p_fake_of_part(images.test), cached)
 
 
-def test_sizes_of_unlike_batches_take_no_more_images_at_once_and_give_the_same_answers(
+def test_batches_of_unlike_sizes_take_no_more_images_at_once_and_answer_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     detector = views_detector()  # batches of 128 images at 32 px and of 81 at 40 px, whose common multiple is 10,368

@@ -23,7 +23,7 @@ def outside(domain: Domain, pixels: np.ndarray, size: tuple[int, int] = (32, 32)
     return float(np.mean([one.domain == "outside" for one in judged]))
 
 
-def test_one_in_a_hundred_validation_images_and_about_as_many_others_of_the_kind_are_outside(
+def test_one_in_a_hundred_validation_images_and_as_many_others_alike_are_outside(
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
     validation, test = images

@@ -20,7 +20,7 @@ def predictions(images: int, seed: int = 0, decimals: int = 9) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize("decimals", [9, 1])
-def test_auc_f1_and_accuracy_are_those_of_scikit_learn_with_fake_as_the_positive_class(decimals: int) -> None:
+def test_auc_f1_and_accuracy_are_those_of_scikit_learn_with_fake_as_positive(decimals: int) -> None:
     labels, p_fake = predictions(500, decimals=decimals)
     _, mean = score_seeds(labels, [p_fake])
     assert mean.auc.value == pytest.approx(roc_auc_score(labels == 0, p_fake))

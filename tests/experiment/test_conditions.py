@@ -30,7 +30,7 @@ def experiment_of(space: dict[str, Any], **sections: Any) -> Experiment:
     return validate_experiment(tree | {"search_space": space}, "x.yaml")
 
 
-def test_a_dimension_is_active_only_with_its_parents_value_and_else_keeps_the_experiments_own() -> None:
+def test_a_dimension_is_active_only_with_its_parents_value_and_else_keeps_its_own() -> None:
     experiment = experiment_of({"weight_decay": DECAY, "optimizer": OPTIMIZER}, training={"weight_decay": 0.05})
     assert experiment.baseline_params() == {"weight_decay": 0.05, "optimizer": "adamw"}
     assert experiment.with_params({"optimizer": "adam"}).training.weight_decay == 0.05
@@ -40,7 +40,7 @@ def test_a_dimension_is_active_only_with_its_parents_value_and_else_keeps_the_ex
     assert without.baseline_params() == {"optimizer": "adam"}
 
 
-def test_values_that_are_not_active_are_no_part_of_a_configuration_whatever_the_order_they_are_written_in() -> None:
+def test_values_that_are_not_active_are_no_part_of_a_configuration_in_any_order() -> None:
     space = experiment_of({"weight_decay": DECAY, "optimizer": OPTIMIZER}).search_space
     assert active_params(space, {"weight_decay": 0.1, "optimizer": "adamw"}) == {
         "weight_decay": 0.1,

@@ -30,7 +30,7 @@ def load(tmp_path: Path, text: str, *overrides: str) -> Experiment:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_every_shipped_experiment_is_valid_and_searches_the_three_that_are_always_searched(path: Path) -> None:
+def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searched(path: Path) -> None:
     experiment = load_experiment(path)
     assert {"lr", "batch_size", "head_width"} <= set(experiment.search_space)
     assert path.read_text().startswith("# cifake-ray ")

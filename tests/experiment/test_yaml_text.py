@@ -194,7 +194,7 @@ def refused_with(file: Path, settings: list[str]) -> str | None:
     return None
 
 
-def test_three_hundred_mutations_of_the_shipped_experiments_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
+def test_300_mutations_of_the_shipped_experiments_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
     draw, file, refused = random.Random(14), tmp_path / "x.yaml", 0
     for _ in range(300):
         text = mutated(draw.choice(SHIPPED).read_text(), draw)

@@ -121,7 +121,7 @@ def test_the_option_beats_the_environment_and_a_dashboard_needs_no_scheme(
     assert connect(second).url == f"http://{second}"
 
 
-def test_nodes_whose_port_another_ray_has_are_waited_for_and_then_named_with_the_cure(
+def test_nodes_whose_port_another_ray_has_are_waited_for_then_named_with_the_cure(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_nodes, "_AGENT_SECONDS", 0.5)

@@ -107,7 +107,7 @@ def test_what_the_head_has_and_what_it_cannot_see_are_accepted() -> None:
     check_paths(submission("s3://bucket/runs", "s3://bucket/cifake"), {})
 
 
-def test_a_submission_that_is_not_confirmed_may_have_begun_and_the_line_says_how_to_see_it(tmp_path: Path) -> None:
+def test_a_submission_that_is_not_confirmed_may_have_begun_and_says_how_to_see_it(tmp_path: Path) -> None:
     class Late:
         def submit_job(self, **_: Any) -> str:
             raise InputError("http://head:8265: no answer in time; see whether the cluster is up")

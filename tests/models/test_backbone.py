@@ -129,7 +129,7 @@ def test_the_table_of_stages_is_what_torchvision_has() -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(BackboneKind))
-def test_every_registered_network_has_the_stages_blocks_channels_and_prefixes_of_its_table(kind: str) -> None:
+def test_every_registered_network_has_stages_channels_and_prefixes_of_its_table(kind: str) -> None:
     with torch.device("meta"):
         network = get_model(kind).eval()
         blocks = cut_network(kind, network, stages_of(kind)[-1])

@@ -52,7 +52,7 @@ def measured(folder: Path, size: tuple[int, int]) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_on_a_phone_nothing_overflows_and_the_whole_first_plot_starts_in_the_first_screen(tmp_path: Path) -> None:
+def test_on_a_phone_nothing_overflows_and_the_first_plot_starts_in_the_first_screen(tmp_path: Path) -> None:
     found = measured(tmp_path, PHONE)
     assert found["overflow"] <= 0
     assert found["top"] < PHONE[1] / 2 + 100

@@ -41,7 +41,7 @@ def test_every_type_of_dimension_is_optunas_and_counted(
     assert trial.distributions == {name: expected}
 
 
-def test_every_configuration_of_a_finite_space_comes_once_and_is_one_optuna_may_propose() -> None:
+def test_every_configuration_of_a_finite_space_comes_once_and_as_optuna_may_propose() -> None:
     widths = {"type": "int", "low": 32, "high": 96, "step": 32}
     dropouts = {"type": "float", "low": 0.0, "high": 0.3, "step": 0.1}
     experiment = experiment_of({"batch_size": CHOICES, "head_width": widths, "dropout": dropouts})

@@ -12,16 +12,10 @@ import optuna
 from cifake_ray.data import ImageSet
 from cifake_ray.experiment import CategoricalDimension, Experiment
 from cifake_ray.features import missing_features
-from cifake_ray.machine import available_memory
+from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
 from cifake_ray.models.registry import family_of
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
-from cifake_ray.tuning.estimate.timing import (
-    Pace,
-    forget_peak_memory,
-    peak_memory,
-    time_extraction,
-    time_training,
-)
+from cifake_ray.tuning.estimate.timing import Pace, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs

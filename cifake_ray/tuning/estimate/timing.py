@@ -1,11 +1,7 @@
 """How fast this machine is at an experiment: a few training steps, an evaluation and an extraction, timed."""
 
-import contextlib
-import resource
-import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,18 +92,3 @@ def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
         return (time.perf_counter() - began) / len(images)
     finally:
         torch.set_num_threads(threads)
-
-
-def forget_peak_memory() -> None:
-    """Begin `peak_memory` anew, where the system can (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc
-
-
-def peak_memory() -> int:
-    """Bytes that this process has held at most: after a calibration, about what a trial's process takes."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

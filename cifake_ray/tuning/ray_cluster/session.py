@@ -14,7 +14,7 @@ import ray
 from cifake_ray.address import driver_address, no_cluster, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
-from cifake_ray.machine import short_temporary
+from cifake_ray.machine import available_memory, end_children, ray_temporary, shared_memory, short_temporary
 from cifake_ray.ray_private import (
     local_start,
     own_sigterm,
@@ -24,7 +24,6 @@ from cifake_ray.ray_private import (
     use_token,
 )
 from cifake_ray.runs.resume import in_job
-from cifake_ray.signals import end_children
 from cifake_ray.tuning.ray_cluster.capacity import local_node
 
 PRELOADED = "cifake_ray.tuning.trial.trainable"  # by the worker processes, while this one still gathers what they need
@@ -47,6 +46,9 @@ _STARTS = 3  # tries to start a local Ray: on two cores busy with a study its pr
 # A raylet ends itself when its agents are not up after 30 s, or when the GCS hears nothing of it for about a minute: on
 # a busy machine both happen to a Ray that is only slow. A Ray that is dead is noticed by `watching_ray`.
 PATIENT = {"agent_register_timeout_ms": 180_000, "health_check_failure_threshold": 60}
+
+# Of the object store in files: Ray's own choice on macOS, and the least that Ray takes.
+_STORE_SHARE, _STORE_BYTES, _STORE_LEAST = 0.3, 2 * 2**30, 80 * 2**20
 
 _own = False  # whether the connected Ray is one that `ray_session` started
 
@@ -118,7 +120,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                     address="local",
                     num_cpus=cpus,
                     include_dashboard=False,
-                    **start_options("127.0.0.1", short_temporary(), PATIENT | {"preload_python_modules": [PRELOADED]}),
+                    **_local_options(),
                     **quiet,
                 )
             return
@@ -130,6 +132,17 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
             if not left:
                 reason = " ".join(str(error).split())[:200]
                 raise WorkError(f"Ray did not start on this machine: {reason}; {_cure(error)}") from error
+
+
+def _local_options() -> dict[str, Any]:
+    """Keywords of `ray.init` for a Ray on this machine, whose object store lies in files where /dev/shm is missing."""
+    folder = short_temporary()
+    settings = PATIENT | {"preload_python_modules": [PRELOADED]}
+    if shared_memory() is not None:
+        return start_options("127.0.0.1", folder, settings)
+    size = max(min(available_memory() * _STORE_SHARE, _STORE_BYTES), _STORE_LEAST)
+    objects = start_options("127.0.0.1", folder, settings, folder or ray_temporary())
+    return objects | {"object_store_memory": int(size)}
 
 
 def _cure(error: Exception) -> str:

@@ -173,7 +173,7 @@ def test_command_without_a_source_or_with_a_wrong_one_is_one_line_with_code_2(
 @pytest.mark.skipif(
     not os.environ.get("CIFAKE_RAY_DATA"), reason="the images may not lie in the repository; CIFAKE_RAY_DATA names none"
 )
-def test_cifake_has_1336_pairs_of_duplicates_378_of_them_across_and_one_set_of_tables() -> None:
+def test_cifake_has_1336_pairs_of_duplicates_378_of_them_across_and_one_table_set() -> None:
     found = audited(os.environ["CIFAKE_RAY_DATA"])
     assert found["card"] == "cifake"
     assert found["exact_duplicates"]["pairs"] == {"train": 920, "test": 38, "train-test": 378}

@@ -57,7 +57,7 @@ def test_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
     assert "no folder train/FAKE (class folders found: none); expected" in refused(tmp_path / "photos")
 
 
-def test_classes_that_are_not_divided_into_train_and_test_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_classes_not_divided_into_train_and_test_are_refused_with_what_to_do(tmp_path: Path) -> None:
     for name in ("fake", "real"):
         (tmp_path / "own" / name).mkdir(parents=True)
         (tmp_path / "own" / name / "a.jpg").write_bytes(b"x")

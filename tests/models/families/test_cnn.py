@@ -34,7 +34,7 @@ def test_cnn_has_exactly_two_convolutional_layers() -> None:
     assert sum(isinstance(module, nn.Conv2d) for module in modules) == 2
 
 
-def test_cnn_deep_has_fewer_than_300_000_parameters_and_drops_nothing_at_its_defaults() -> None:
+def test_cnn_deep_has_fewer_than_300_000_parameters_and_drops_nothing_by_default() -> None:
     network = CnnDeepFamily().build(CnnDeepModel())
     assert count_parameters(network) < 300_000
     assert {module.p for module in network.modules() if isinstance(module, nn.Dropout)} == {0.0}
@@ -61,7 +61,7 @@ def test_statistics_are_those_of_the_positions_and_as_wide_as_said() -> None:
     assert [pooled[name].shape[1] for name in names] == [pooled_width(name, 3, 64) for name in names]
 
 
-def test_correlations_of_many_channels_are_those_of_64_projections_and_tell_maps_apart() -> None:
+def test_correlations_of_many_channels_are_of_64_projections_and_tell_maps_apart() -> None:
     maps = torch.randn(3, 256, 8, 8)
     pooled = pool_map(maps, ["corr"])["corr"]
     assert pooled.shape == (3, 64 * 63 // 2) == (3, pooled_width("corr", 256))

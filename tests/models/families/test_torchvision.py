@@ -73,14 +73,14 @@ def test_range_without_a_step_is_refused_with_the_cure() -> None:
         passes(experiment({"image_size": {"type": "int", "low": 32, "high": 224}}))
 
 
-def test_every_view_is_a_pass_and_columns_beyond_mean_and_std_are_those_that_a_trial_may_ask_for() -> None:
+def test_every_view_is_a_pass_and_further_columns_are_those_a_trial_may_ask_for() -> None:
     space = {"views": choices("identity", "identity+flip"), "pool": choices("mean", "mean+max")}
     first, second = passes(experiment(space, stages=["stem", "layer1.0"], pool=["mean"], views=["identity"]))
     assert (first.view, second.view) == ("identity", "flip")
     assert first.columns == ("stem.mean", "stem.std", "layer1.0.mean", "stem.max", "layer1.0.max")
 
 
-def test_sizes_of_one_model_are_passes_too_and_correlations_are_of_its_deepest_stage_alone() -> None:
+def test_sizes_of_one_model_are_passes_and_correlations_are_of_its_deepest_stage() -> None:
     specs = passes(experiment(image_size=[64, 32], stages=["stem", "layer1.0"], pool=["mean", "corr"]))
     assert [spec.image_size for spec in specs] == [64, 32]
     assert specs[0].columns == ("stem.mean", "stem.std", "layer1.0.mean", "layer1.0.corr")

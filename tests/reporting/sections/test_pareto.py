@@ -65,7 +65,7 @@ def test_a_study_with_one_objective_or_without_results_has_no_front(make_run: Ma
         assert pareto(study) is None
 
 
-def test_the_table_has_what_is_searched_and_leaves_out_what_no_trial_of_the_front_has(tmp_path: Path) -> None:
+def test_the_table_has_what_is_searched_and_no_column_that_the_front_lacks(tmp_path: Path) -> None:
     table = front_table(load(write_run(tmp_path)))
     assert list(table.columns) == [
         "trial_id", "status", "parameters", "val_accuracy", "head_width", "optimizer", "weight_decay",

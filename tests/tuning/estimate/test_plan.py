@@ -16,7 +16,7 @@ from ..conftest import experiment_of
 __all__ = ["cifake_ray", "small"]  # fixtures
 
 
-def test_an_epoch_is_its_steps_the_validation_and_a_clean_pass_over_at_most_10000_train_images() -> None:
+def test_an_epoch_is_steps_validation_and_a_clean_pass_over_at_most_10000_images() -> None:
     pace = Pace(batch_size=100, step=0.5, image=0.001)
     assert pace.epoch(train=1000, validation=200) == pytest.approx(10 * 0.5 + (200 + 1000) * 0.001)
     assert pace.epoch(train=50_000, validation=0) == pytest.approx(500 * 0.5 + 10_000 * 0.001)

@@ -47,7 +47,7 @@ def test_the_table_on_a_terminal_has_a_row_for_every_trial_and_the_best_in_its_t
     assert "2/3 search · 0/6 · best 85.00 % (trial 0)" in str(table.title)
 
 
-def test_a_retraining_that_ends_is_one_line_with_its_rank_and_one_that_is_interrupted_is_none(
+def test_a_retraining_that_ends_is_one_line_with_its_rank_an_interrupted_one_none(
     open_record: OpenRecord, capsys: pytest.CaptureFixture[str]
 ) -> None:
     display = Display(open_record())

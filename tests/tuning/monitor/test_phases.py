@@ -27,7 +27,7 @@ def test_one_configuration_is_trained_and_not_searched() -> None:
     assert [phase_name(alone, phase) for phase in ("images", "search")] == ["1/2 images", "2/2 training"]
 
 
-def test_the_first_line_names_model_trials_and_images_and_that_the_sample_is_not_cifake() -> None:
+def test_the_first_line_names_model_trials_images_and_that_the_sample_is_no_cifake() -> None:
     sample = opening_line(experiment_of(data={"source": "sample"}), "mine")
     assert sample == (
         "mine · cnn · 6 trials · images: synthetic sample; results say nothing about CIFAKE (yours: --data or "

@@ -62,7 +62,7 @@ def test_a_retraining_ends_as_its_last_report_says(
     assert seen.calls[-1] == ("ended", "tuned-trial0-seed1", status, reason)
 
 
-def test_a_storage_that_a_trial_cannot_write_is_the_records_fault_and_the_trial_is_interrupted(
+def test_a_storage_that_a_trial_cannot_write_interrupts_it_as_the_records_fault(
     record: StudyRecord,
 ) -> None:
     adapter, trial = TuneAdapter(record, seen := Recorder()), tunes()

@@ -152,7 +152,7 @@ def test_a_proposal_cut_short_before_its_conditional_dimension_is_no_trial(open_
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "nsga2", "random", "grid"])
-def test_a_second_objective_is_minimised_beside_the_first_and_the_winner_is_the_most_accurate(
+def test_a_second_objective_is_minimised_and_the_winner_is_the_most_accurate(
     open_record: OpenRecord, sampler: str
 ) -> None:
     experiment = study_of(sampler, 6, second_objective="parameters")

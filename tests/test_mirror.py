@@ -1,0 +1,99 @@
+"""Tests mirror the package: a module's tests have its name and folder, or stand here with the reason."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+PACKAGE = ROOT.parent / "cifake_ray"
+LONGEST_NAME = 80  # characters of a test's name
+
+# A test file, and the modules that it tests beside (or instead of) the one of its own name: they have no behaviour
+# apart from what these tests hold, or need the same costly set-up.
+TESTED_BY = {
+    "cli/test_cli.py": ["__main__", *(f"cli/{verb}" for verb in ("app", "data", "find", "machine", "read", "study"))],
+    "cli/test_show.py": ["cli/cluster"],
+    "data/audit/test_audit.py": ["data/audit/encoding", "data/audit/near_duplicates"],
+    "data/decoding/test_decode.py": ["data/decoding/workers"],
+    "data/sources/test_find.py": ["data/sources/folders"],
+    "data/test_images.py": ["data/build"],
+    "data/test_splits.py": ["data/datasets/card", "data/datasets/cifake", "data/datasets/generic", "data/pixels"],
+    "e2e/test_nodes.py": ["tuning/ray_cluster/replication", "tuning/ray_cluster/shared_storage"],
+    "e2e/test_processes.py": ["tuning/ray_cluster/watchdog", "tuning/trial/workers"],
+    "e2e/test_watch.py": ["reporting/dashboard"],
+    "evaluation/test_detector.py": [f"detector/{name}" for name in ("load", "module", "note", "predict")],
+    "evaluation/test_domain.py": ["detector/domain"],
+    "evaluation/test_errors.py": ["evaluation/saliency"],
+    "evaluation/test_scores.py": ["evaluation/evaluate", "evaluation/own_images"],
+    "experiment/test_conditions.py": ["experiment/pairs", "experiment/space"],
+    "experiment/test_experiment.py": [
+        f"experiment/{name}"
+        for name in ("families/base", "families/torchvision", "file", "model", "schema", "search", "training")
+    ],
+    "jobs/test_cluster.py": ["jobs/client", "jobs/probe", "jobs/probe_nodes"],
+    "jobs/test_manifest.py": ["cli/render"],
+    "models/families/test_base.py": ["models/passes", "models/registry"],
+    "models/families/test_cnn.py": ["experiment/families/cnn", "models/network", "models/pooling"],
+    "models/test_backbone.py": ["experiment/families/stages", "models/stage_table"],
+    "models/test_download.py": ["storage/download"],
+    "models/test_finetune.py": ["training/standardise"],
+    "models/test_weights.py": ["models/published_weights"],
+    "reporting/sections/test_certainty.py": ["reporting/sections/differences", "reporting/winners"],
+    "reporting/sections/test_figures.py": [
+        *("reporting/figures", "reporting/marks", "reporting/style"),
+        *(
+            f"reporting/sections/{topic}"
+            for topic in (
+                *("accuracy", "cost", "curves", "errors", "hyperparameters", "parallel", "probabilities"),
+                *("robustness", "subjects", "timeline"),
+            )
+        ),
+    ],
+    "reporting/sections/test_sections.py": ["reporting/section"],
+    "reporting/test_comparison.py": [
+        *("reporting/terms", "reporting/writers/markdown"),
+        *(
+            f"reporting/sections/{topic}"
+            for topic in ("caveats", "commands", "data", "environment", "evaluations", "head", "missing", "reading")
+        ),
+    ],
+    "reporting/test_load.py": ["reporting/run_tables", "runs/records"],
+    "reporting/test_report.py": [
+        *("reporting/formatting", "reporting/writers/csv", "reporting/writers/html"),
+        *("reporting/sections/search", "reporting/sections/trials"),
+    ],
+    "runs/test_claim.py": ["storage/conditional"],
+    "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
+    "training/test_fit.py": ["training/checkpoint"],
+    "tuning/estimate/test_plan.py": ["tuning/estimate/timing"],
+    "tuning/monitor/test_callback.py": ["tuning/monitor/assembly", "tuning/trial/context", "tuning/trial/trainable"],
+    "tuning/test_dry_run.py": ["tuning/request", "tuning/study_inputs"],
+    "tuning/test_kept_retrainings.py": ["tuning/environment", "tuning/retraining", "tuning/study"],
+    "tuning/test_storage_faults.py": ["runs/faults", "tuning/trial/loop"],
+    "tuning/monitor/test_phases.py": ["tuning/single_trial"],
+}
+
+
+def mirror(module: str) -> Path:
+    """The test file of a module of this path below the package, without `.py`."""
+    path = ROOT / module
+    return path.with_name(f"test_{path.name}.py")
+
+
+def test_every_module_has_tests_of_its_name_or_is_tested_by_a_named_file() -> None:
+    modules = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in PACKAGE.rglob("[!_]*.py")}
+    modules |= {"__main__"}
+    elsewhere = [module for tested in TESTED_BY.values() for module in tested]
+    assert len(elsewhere) == len(set(elsewhere))
+    assert {module for module in modules if not mirror(module).exists()} == set(elsewhere)
+
+
+def test_every_file_that_tests_other_modules_exists() -> None:
+    assert [file for file in TESTED_BY if not (ROOT / file).is_file()] == []
+
+
+def test_names_of_tests_have_at_most_80_characters_and_are_unique_in_their_file() -> None:
+    for file in ROOT.rglob("test_*.py"):
+        functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+        names = [node.name for node in functions if node.name.startswith("test_")]
+        assert [name for name in names if len(name) > LONGEST_NAME] == [], file
+        assert len(names) == len(set(names)), file
