@@ -68,9 +68,7 @@ def test_spectrum_tells_the_classes_well_and_not_perfectly(pictures: Pictures, p
     assert 0.85 < (called == labels[~train]).mean() < 0.95
 
 
-def test_folder_is_read_without_renaming(
-    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_is_read_without_renaming(pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_native, "build_sample_native", lambda: pictures)
     for picture in pictures[::40]:
         assert picture.path.startswith(("train/FAKE/", "train/REAL/0", "test/FAKE/", "test/REAL/0"))
