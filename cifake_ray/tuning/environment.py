@@ -100,6 +100,7 @@ def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
         "duplicates_in_test": inputs.duplicates_in_test,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
         "converted": dict(images.converted),
+        "bias": None if inputs.bias is None else inputs.bias.model_dump(),
     }
 
 
