@@ -18,7 +18,7 @@ def sentence(bias: Bias) -> str:
         )
     looked = sum(bias.images.values())
     pictures = f"{looked:,} pictures" if looked == bias.of else f"{looked:,} of {bias.of:,} pictures"
-    reached = f"a model that sees no pixel reaches {share(bias.accuracy)} % balanced accuracy on {pictures}"
+    reached = f"a model that sees no pixel reaches {score_words(bias.accuracy)} balanced accuracy on {pictures}"
     alone = ", ".join(_alone(bias, one) for one in bias.leading())
     return f"{reached}: {alone}" if alone else reached
 
@@ -38,9 +38,9 @@ def lines(bias: Bias) -> Iterator[str]:
             yield f"{row.name:20} {'; '.join(f'{label} {by_class(row, label)}' for label in LABELS)}"
 
 
-def share(score: Score) -> str:
-    """`97.2 [91.3, 98.8]`, in percent."""
-    return f"{100 * score.value:.1f} [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+def score_words(score: Score) -> str:
+    """`97.2 % [91.3, 98.8]`."""
+    return f"{100 * score.value:.1f} % [{100 * score.low:.1f}, {100 * score.high:.1f}]"
 
 
 def group_words(group: GroupScore) -> str:
@@ -48,7 +48,7 @@ def group_words(group: GroupScore) -> str:
     if group.balanced is None:
         low, high = 100 * group.right.low, 100 * group.right.high
         return f"{group.images:,} pictures, {low:.0f} to {high:.0f} % called rightly"
-    return f"{group.images:,} pictures, {share(group.balanced)} % balanced accuracy"
+    return f"{group.images:,} pictures, {score_words(group.balanced)} balanced accuracy"
 
 
 def by_class(row: PropertyByClass, label: str) -> str:
@@ -78,18 +78,17 @@ def _limits(spread: Spread | None) -> tuple[float | None, ...]:
 
 
 def _alone(bias: Bias, one: PropertyScore) -> str:
-    """`format alone 93.0 % (FAKE mostly PNG, REAL mostly JPEG)`."""
+    """`format alone 93.0 % (FAKE mostly PNG, REAL mostly JPEG)`; of numbers the medians."""
     seen = [_typical(bias, one.name, label) for label in LABELS]
-    told = ", ".join(f"{label} mostly {what}" for label, what in zip(LABELS, seen, strict=True))
+    told = ", ".join(f"{label} {what}" for label, what in zip(LABELS, seen, strict=True))
     return f"{one.name} alone {100 * one.alone:.1f} %" + (f" ({told})" if seen[0] != seen[1] else "")
 
 
 def _typical(bias: Bias, name: str, label: str) -> str:
     """The value that most pictures of a class have, or their median."""
-    if name == "size":
-        return "x".join(_typical(bias, side, label) for side in ("width", "height"))
-    row = next((row for row in bias.table if row.name == name), PropertyByClass(name=name))
-    if row.words:
-        return next(iter(row.words.get(label, {})), "none")
-    spread = row.numbers.get(label)
-    return "none" if spread is None else f"{spread.median:g}"
+    rows = {row.name: row for row in bias.table}
+    if name in rows and rows[name].words:
+        return f"mostly {next(iter(rows[name].words.get(label, {})), 'none')}"
+    sides = ("width", "height") if name == "size" else (name,)
+    spreads = [rows[side].numbers.get(label) for side in sides if side in rows]
+    return "median " + "x".join("none" if spread is None else f"{spread.median:g}" for spread in spreads)

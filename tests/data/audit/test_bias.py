@@ -51,7 +51,7 @@ def test_a_format_that_separates_the_classes_is_said_before_the_first_trial_and_
     source = write_folder(as_png(files))
     images = load_images(str(source))
     (said,) = warnings_of(images, bias_of(images))
-    assert said.startswith("warning: a model that sees no pixel reaches 100.0 [")
+    assert said.startswith("warning: a model that sees no pixel reaches 100.0 % [")
     assert "format alone 100.0 % (FAKE mostly PNG, REAL mostly JPEG)" in said
     assert said.endswith("give both classes the same")
     _, out, _ = command("data", "audit", source)
@@ -72,7 +72,7 @@ def test_a_size_or_quality_that_separates_the_classes_is_found_and_named() -> No
     by_quality = measured(fake, [saved((64, 64), 200 + at, quality=90) for at in range(40)])
     names = {one.name for one in by_quality.leading()}
     assert "JPEG quality" in names
-    assert "JPEG quality alone 100.0 % (FAKE mostly 75, REAL mostly 90)" in sentence(by_quality)
+    assert "JPEG quality alone 100.0 % (FAKE median 75, REAL median 90)" in sentence(by_quality)
 
 
 def test_sets_alike_give_no_warning(files: Files, write_folder: Write) -> None:
