@@ -48,7 +48,7 @@ def audit(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON there as well.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count parts, classes and subjects, find duplicates, contradicting labels, damaged files, read JPEG tables."""
+    """Count parts and classes; find duplicates, contradicting labels, damaged files; measure the bias of files."""
     from cifake_ray.console import progress
     from cifake_ray.data.audit.audit import audit_source
 
@@ -109,9 +109,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for label, kinds in found["encoding"].items():
         tallies = (", ".join(f"{count:,} {name}" for name, count in kind.items()) for kind in kinds.values())
         yield f"{f'files {label}':20} {'; '.join(tallies)}"
-    yield from _giveaways(found["encoding"])
     for label, tables in found["jpeg"].items():
         yield from _tables(label, tables)
+    yield from _bias(found["bias"])
 
 
 def _groups(groups: dict[str, dict[str, int]]) -> str:
@@ -134,13 +134,13 @@ def _share(counts: dict[str, Any]) -> Iterator[str]:
             yield f"unbalanced           {said}"
 
 
-def _giveaways(encoding: dict[str, Any]) -> Iterator[str]:
-    """A line where format or size alone tell the class."""
-    from cifake_ray.data.audit.giveaways import giveaway
+def _bias(bias: dict[str, Any] | None) -> Iterator[str]:
+    """What a model tells that sees no pixel; nothing of the sample, which has no files."""
+    if bias is not None:
+        from cifake_ray.data.audit.bias_text import lines
+        from cifake_ray.runs.records import Bias
 
-    for what in ("format", "size"):
-        if said := giveaway(what, {label: kinds[f"{what}s"] for label, kinds in encoding.items()}):
-            yield f"warning              {said}"
+        yield from map(printable, lines(Bias.model_validate(bias)))
 
 
 def _damaged(files: list[dict[str, str]]) -> str:

@@ -1,6 +1,7 @@
 """95 % intervals of proportions, of their differences, and of paired differences. Accuracies and limits are 0..1."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,3 +69,16 @@ def matched_difference(only_first: int, only_second: int, images: int) -> Interv
     shift = (only_first - only_second) / total
     half = Z95 * math.sqrt(max(0.0, (only_first + only_second + 1) / total - shift**2) / total)
     return Interval((only_first - only_second) / max(images, 1), shift - half, shift + half)
+
+
+def balanced_interval(right: Sequence[int], images: Sequence[int]) -> Interval:
+    """Mean of the shares judged rightly in each class, with its 95 % interval. right, images: counts by class.
+
+    Zou and Donner (2008), Statistics in Medicine 27, 1693-1702 (MOVER): Wilson intervals combined in squares.
+    """
+    shares = [one / of for one, of in zip(right, images, strict=True)]
+    limits = [wilson(share, of) for share, of in zip(shares, images, strict=True)]
+    below = math.hypot(*(share - low for share, (low, _) in zip(shares, limits, strict=True))) / len(shares)
+    above = math.hypot(*(high - share for share, (_, high) in zip(shares, limits, strict=True))) / len(shares)
+    mean = sum(shares) / len(shares)
+    return Interval(mean, mean - below, mean + above)

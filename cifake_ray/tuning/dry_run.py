@@ -5,7 +5,8 @@ from itertools import islice
 
 from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
-from cifake_ray.data.audit.giveaways import formats_of, giveaways_of
+from cifake_ray.data.audit.bias import bias_of_source
+from cifake_ray.data.audit.bias_text import warning
 from cifake_ray.data.build import check_refused
 from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
@@ -49,7 +50,9 @@ def _rehearse_images(source: str, leave_out: Sequence[str]) -> list[str]:
     lines = [f"{part}: {counts(contents.parts[part].labels)}" for part in PARTS]
     train = contents.parts["train"]
     said = unbalanced("train", {label: int((train.labels == code).sum()) for code, label in enumerate(LABELS)})
-    lines += [f"warning: {one}" for one in [said, *giveaways_of(train.labels, formats_of(train.names))] if one]
+    known = sizes in [dict(card.images) for card in CARDS.values()]  # by number: their content is not decoded here
+    bias = None if known else bias_of_source(source, generic.CARD)
+    lines += [f"warning: {one}" for one in (said, warning(bias)) if one]
     lines += [f"not used: {left}" for left in contents.left]
     return [*lines, "not checked: images but one of each class, and copies among them; the study decodes all first"]
 

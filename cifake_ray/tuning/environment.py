@@ -112,6 +112,7 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
         duplicates_in_test=inputs.duplicates_in_test,
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         converted=dict(images.converted),
+        bias=inputs.bias,
     )
 
 

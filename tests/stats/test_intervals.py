@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm, ttest_1samp
 
-from cifake_ray.stats.intervals import Z95, difference_interval, matched_difference, paired_interval, wilson
+from cifake_ray.stats.intervals import (
+    Z95,
+    balanced_interval,
+    difference_interval,
+    matched_difference,
+    paired_interval,
+    wilson,
+)
 
 
 def test_wilson_interval_of_half() -> None:
@@ -99,3 +106,18 @@ def test_matched_difference_is_walds_interval_with_half_an_image_in_each_cell() 
     found = matched_difference(253, 160, 19_622)
     assert (found.low, found.high) == pytest.approx((mean - half, mean + half))
     assert found.value == pytest.approx(93 / 19_622)
+
+
+def test_balanced_interval_is_wilsons_for_one_class_and_between_the_classes_for_two() -> None:
+    one = balanced_interval([81], [263])
+    assert (one.low, one.high) == pytest.approx(wilson(81 / 263, 263))
+    two = balanced_interval([90, 20], [100, 40])
+    assert two.value == pytest.approx(0.7)
+    assert 0.0 < two.low < two.value < two.high < 1.0
+
+
+def test_balanced_interval_holds_the_true_value_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    drawn = zip(rng.binomial(60, 0.9, 2000).tolist(), rng.binomial(200, 0.6, 2000).tolist(), strict=True)
+    found = [balanced_interval(right, (60, 200)) for right in drawn]
+    assert 0.94 < np.mean([one.low <= 0.75 <= one.high for one in found]) < 0.97

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import Progress
+from cifake_ray.data.audit.bias import groups_of, measure_bias
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
 from cifake_ray.data.build import card_of, decode_parts, joined_parts, set_fingerprint, table_of_arrays
@@ -81,18 +82,22 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
         "exact_duplicates": _exact(images, copies),
         "near_duplicates": _near(images, copies),
         "label_conflicts": _conflicts(images, copies),
-        **_encodings(encoded),
+        **_encodings(encoded, card),
     }
 
 
-def _encodings(encoded: Mapping[str, Encoded]) -> dict[str, Any]:
-    """Formats, modes, sizes and JPEG quantisation tables of each class; empty for the sample, which has no files."""
+def _encodings(encoded: Mapping[str, Encoded], card: Card) -> dict[str, Any]:
+    """Formats, modes, sizes and JPEG quantisation tables of each class, and how far they tell the classes.
+
+    Empty for the sample, which has no files.
+    """
     if not encoded:
-        return {"encoding": {}, "jpeg": {}}
-    headers, which = read_headers([item for part in encoded.values() for item in part.items])
+        return {"bias": None, "encoding": {}, "jpeg": {}}
+    headers = read_headers([item for part in encoded.values() for item in part.items])
     labels = np.concatenate([part.labels for part in encoded.values()])
-    tallies = {name: tally_headers(headers, which[labels == label]) for label, name in enumerate(LABELS)}
+    tallies = {name: tally_headers(headers, labels == label) for label, name in enumerate(LABELS)}
     return {
+        "bias": measure_bias(headers, labels, groups_of(card, encoded)).model_dump(),
         "encoding": {name: describe_files(tally) for name, tally in tallies.items()},
         "jpeg": {name: describe_tables(tally) for name, tally in tallies.items()},
     }

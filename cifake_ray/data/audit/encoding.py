@@ -1,5 +1,6 @@
-"""What the headers of encoded pictures say: format, mode, size, and the quantisation tables of a JPEG."""
+"""What the headers of encoded pictures say: format, mode, size, metadata, and the quantisation tables of a JPEG."""
 
+import hashlib
 import io
 import warnings
 from collections import Counter
@@ -16,62 +17,128 @@ from cifake_ray.data.decoding.decode import Item, UnreadableError, read_item
 from cifake_ray.data.decoding.workers import Items, in_batches
 
 _SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+METADATA = ("EXIF", "ICC profile", "XMP", "C2PA", "text")
+_XMP = "XML:com.adobe.xmp"  # a PNG's text of this keyword
+_C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the uuid box of AVIF and HEIC
+_DIGEST = 16  # bytes
 Tables = tuple[tuple[int, ...], ...]  # luma, chroma: 64 values each
 
 
 @dataclass(frozen=True)
 class Header:
-    """`tables` and `subsampling` are those of a JPEG, else empty."""
+    """`tables` and `subsampling` are those of a JPEG, else empty. `metadata`: which of METADATA the file has."""
 
     format: str
     mode: str
     size: tuple[int, int]  # pixels, width before height
     tables: Tables = ()
     subsampling: str = ""
+    progressive: bool = False
+    metadata: tuple[str, ...] = ()
 
 
-Headers = tuple[list[Header | None], np.ndarray]  # different headers (None: unreadable), which of them each image has
+@dataclass(frozen=True)
+class Headers:
+    """Headers of n pictures, each different one once.
+
+    different: None for unreadable ones; which: int64 [n], positions in `different`; bytes: int64 [n], of the encoded
+    picture; digests: bytes [n], `S16`, equal for equal files.
+    """
+
+    different: list[Header | None]
+    which: np.ndarray
+    bytes: np.ndarray
+    digests: np.ndarray
+
+    @property
+    def readable(self) -> np.ndarray:
+        """bool [n]."""
+        known = np.array([header is not None for header in self.different], dtype=bool)
+        return known[self.which] if len(known) else np.zeros(0, dtype=bool)
 
 
 def read_headers(items: Items) -> Headers:
-    """The different headers, and int64 [n]: which of them each picture has. All cores."""
+    """The headers of encoded pictures. All cores."""
     number: dict[Header | None, int] = {}
-    which = np.empty(len(items), dtype=np.int64)
+    which, sizes = np.empty(len(items), np.int64), np.empty(len(items), np.int64)
+    digests = np.empty(len(items), f"S{_DIGEST}")
     with closing(in_batches(headers_of, items)) as batches:
-        for start, (headers, some) in batches:
-            places = np.array([number.setdefault(header, len(number)) for header in headers], dtype=np.int64)
-            which[start : start + len(some)] = places[some]
-    return list(number), which
+        for start, some in batches:
+            rows = slice(start, start + len(some.which))
+            places = np.array([number.setdefault(header, len(number)) for header in some.different], dtype=np.int64)
+            which[rows], sizes[rows], digests[rows] = places[some.which], some.bytes, some.digests
+    return Headers(list(number), which, sizes, digests)
 
 
 def headers_of(items: Sequence[Item]) -> Headers:
     """As `read_headers`, in this process."""
     number: dict[Header | None, int] = {}
+    rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        which = [number.setdefault(_header(item), len(number)) for item in items]
-    return list(number), np.array(which, dtype=np.int64)
+        for item in items:
+            data = _read(item)
+            rows.append((number.setdefault(_header(data), len(number)), len(data), _digest(data)))
+    which, sizes, digests = zip(*rows, strict=True) if rows else ((), (), ())
+    return Headers(list(number), np.array(which, np.int64), np.array(sizes, np.int64), np.array(digests, f"S{_DIGEST}"))
 
 
-def _header(item: Item) -> Header | None:
+def _read(item: Item) -> bytes:
+    """The encoded picture; nothing where it cannot be read."""
     try:
-        with Image.open(io.BytesIO(read_item(item))) as image:
+        return read_item(item)
+    except UnreadableError:
+        return b""
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+def _header(data: bytes) -> Header | None:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
             tables: Tables = ()
             subsampling = ""
             if isinstance(image, JpegImagePlugin.JpegImageFile):
                 tables = tuple(tuple(table) for table in image.quantization.values())
                 subsampling = _SUBSAMPLING.get(JpegImagePlugin.get_sampling(image), "other")
-            return Header(image.format or "", image.mode, image.size, tables, subsampling)
-    except UnreadableError:
-        return None
+            progressive = bool(image.info.get("progressive"))
+            metadata = _metadata(image, data)
+            return Header(image.format or "", image.mode, image.size, tables, subsampling, progressive, metadata)
     except Exception:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, … of a broken header
         return None
 
 
-def tally_headers(headers: list[Header | None], which: np.ndarray) -> Counter[Header]:
-    """How many images have each header; those without a readable one are left out."""
-    counts = np.bincount(which, minlength=len(headers)).tolist()
-    found = zip(headers, counts, strict=True)
+def _metadata(image: Image.Image, data: bytes) -> tuple[str, ...]:
+    """Which of METADATA stand before the pixels; in WebP anywhere."""
+    info = image.info
+    texts = set(getattr(image, "text", {}) or {}) | ({"comment"} & set(info))
+    found = {
+        "EXIF": bool(info.get("exif")),
+        "ICC profile": bool(info.get("icc_profile")),
+        "XMP": bool(info.get("xmp") or info.get(_XMP)),
+        "C2PA": _has_c2pa(image, data),
+        "text": bool(texts - {_XMP}),
+    }
+    return tuple(name for name in METADATA if found[name])
+
+
+def _has_c2pa(image: Image.Image, data: bytes) -> bool:
+    """Whether the file carries a C2PA manifest (C2PA specification 2.1, A.3: where each format keeps it)."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return any(name == "APP11" and b"jumb" in block for name, block in image.applist)
+    if image.format == "PNG":
+        return b"caBX" in data[: max(data.find(b"IDAT"), 0)]
+    if image.format == "WEBP":
+        return b"C2PA" in data
+    return _C2PA_BOX in data
+
+
+def tally_headers(headers: Headers, chosen: np.ndarray) -> Counter[Header]:
+    """How many of the chosen images, bool [n], have each header; those without a readable one are left out."""
+    counts = np.bincount(headers.which[chosen], minlength=len(headers.different)).tolist()
+    found = zip(headers.different, counts, strict=True)
     return Counter({header: count for header, count in found if header is not None and count})
 
 

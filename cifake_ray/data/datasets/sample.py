@@ -38,7 +38,7 @@ _KEPT = (0.0, 0.7)  # these two set the difficulty; measured as the docstring ab
 _RIPPLE = (0.0, 0.12)
 _BATCH = 25  # scenes rendered at a time: their arrays stay in the processor's cache
 # What the outdoors is made of, RGB 0..1: sky, water, leaf, grass, bark, soil, sand, stone, snow, brick, night.
-_PALETTE = np.array(
+PALETTE = np.array(
     [
         [0.55, 0.71, 0.88], [0.25, 0.42, 0.55], [0.18, 0.33, 0.13], [0.45, 0.55, 0.22], [0.36, 0.27, 0.19],
         [0.29, 0.21, 0.15], [0.80, 0.70, 0.52], [0.52, 0.51, 0.49], [0.90, 0.91, 0.92], [0.62, 0.28, 0.21],
@@ -86,7 +86,7 @@ def build_sample(progress: Callable[[int, int], None] | None = None) -> dict[str
 def generate_sample(seed: int = 0) -> Iterator[tuple[str, int, npt.NDArray[np.uint8]]]:
     """Yield (part, label, uint8 [n, 32, 32, 3]) in canonical order: FAKE before REAL in each part."""
     rng = np.random.default_rng(seed)
-    bank = _texture_bank(rng)
+    bank = texture_bank(rng)
     for part, count in PER_CLASS.items():
         for label in (0, 1):
             yield part, label, np.concatenate([_batch(rng, bank, label, _BATCH) for _ in range(count // _BATCH)])
@@ -104,7 +104,7 @@ def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> 
     return low + (high - low) * rng.random(shape, dtype=np.float32)
 
 
-def _texture_bank(rng: np.random.Generator) -> Floats:
+def texture_bank(rng: np.random.Generator) -> Floats:
     """Noise fields with amplitude spectra 1/f^alpha: float32 [len(_ALPHAS), _BANK, _BANK], mean 0, about unit variance.
 
     Octaves of interpolated white noise stand in for the Fourier transform, because their sums are the same to the last
@@ -169,10 +169,10 @@ def _leaf_map(rng: np.random.Generator, n: int) -> Ints:
 
 def _leaf_colours(rng: np.random.Generator, n: int) -> Floats:
     """A scene takes four colours of the palette and varies them: float32 [n, leaves and ground, 3]."""
-    scheme = rng.integers(len(_PALETTE), size=(n, 4))
+    scheme = rng.integers(len(PALETTE), size=(n, 4))
     chosen = np.take_along_axis(scheme, rng.integers(4, size=(n, _LEAVES + 1)), 1)
     light = _uniform(rng, 0.6, 1.3, n, _LEAVES + 1, 1) * _uniform(rng, 0.75, 1.1, n, 1, 1)
-    colours: Floats = _PALETTE[chosen] * light + _uniform(rng, -0.05, 0.05, n, _LEAVES + 1, 3)
+    colours: Floats = PALETTE[chosen] * light + _uniform(rng, -0.05, 0.05, n, _LEAVES + 1, 3)
     return colours
 
 

@@ -10,6 +10,7 @@ from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.section import Document, Section, StudyPart
 from cifake_ray.reporting.sections import (
     accuracy,
+    bias,
     caveats,
     certainty,
     commands,
@@ -47,6 +48,7 @@ def figures_here(_: object) -> Section:
 
 OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     accuracy.build,
+    bias.build,
     cost.build,
     figures_here,
     reading.build,
@@ -77,11 +79,12 @@ OF_STUDY: list[BuildOne] = [  # of each study: page
     errors.largest,
     trials.of_study,
     data.of_study,
+    bias.of_study,
     environment.of_study,
     commands.repetition,
 ]
 CLOSING: list[Build] = [missing.build]  # after the limits: page and Markdown
-TERMINAL: list[Build] = [accuracy.build, reading.build]
+TERMINAL: list[Build] = [accuracy.build, bias.build, reading.build]
 
 
 def document(studies: Sequence[Study], parts: Sequence[StudyPart] | None = None) -> Document:

@@ -23,6 +23,7 @@ from cifake_ray.reporting.load import Role, Study, cards_of
 from cifake_ray.reporting.repeat import winner_command
 from cifake_ray.reporting.section import Cell, Listing, Section, Small, Table
 from cifake_ray.reporting.sections.accuracy import accuracy_cells
+from cifake_ray.reporting.sections.bias import headline_warning, recorded_bias
 from cifake_ray.reporting.winners import study_gain
 
 _AGAIN = "Train the best one again (one seed; the figure above is a mean over the study's seeds)"
@@ -55,8 +56,10 @@ def headlines(studies: Sequence[Study]) -> list[str]:
     if best is None:
         sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
     else:
-        card = next(study.card for study in studies if study.name == best["study"])
-        sentences = [_best_sentence(card, best), *_claim_sentences(card, best)]
+        study = next(study for study in studies if study.name == best["study"])
+        biased = headline_warning(best, recorded_bias(study))
+        sentences = [_best_sentence(study.card, best), *([biased] if biased else [])]
+        sentences += _claim_sentences(study.card, best)
     return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
 
 

@@ -1,6 +1,7 @@
 """The JSON files of a run, one class each. Unknown keys are kept; files of earlier versions load."""
 
 from cifake_ray.runs.records.base import SCHEMA, Record
+from cifake_ray.runs.records.bias import NAMED, WARNED, Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
 from cifake_ray.runs.records.environment import (
     DataNote,
     Environment,
@@ -28,9 +29,12 @@ RECORDS: dict[str, type[Record]] = {
 }
 
 __all__ = [
+    "NAMED",
     "RECORDS",
     "SCHEMA",
+    "WARNED",
     "BackboneNote",
+    "Bias",
     "ClassScores",
     "DataNote",
     "Domain",
@@ -41,18 +45,23 @@ __all__ = [
     "Explained",
     "Explanations",
     "FeatureCost",
+    "GroupScore",
     "Interval",
     "LeftOut",
     "Mean",
     "ModelNote",
     "Node",
     "Property",
+    "PropertyByClass",
+    "PropertyScore",
     "Record",
     "Robustness",
     "RobustnessRow",
     "Scores",
     "Seed",
+    "Share",
     "Skipped",
+    "Spread",
     "Threshold",
     "WeightsNote",
     "Winner",

@@ -5,6 +5,7 @@ import math
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
+from cifake_ray.runs.records.bias import Bias
 
 
 class Skipped(Record):
@@ -26,7 +27,8 @@ class DataNote(Record):
     """The images. `train`, `test`: images by label; `split`: images for training and validation.
 
     `generated`: whether the images are the built-in sample; None in runs that do not say so. `card`: name of the data
-    set's card; `groups`: columns that sort the images. `is_cifake`, `subjects`: what version 0.1 wrote instead.
+    set's card; `groups`: columns that sort the images; `bias`: of pictures of the user's own. `is_cifake`, `subjects`:
+    what version 0.1 wrote instead.
     """
 
     source: str = ""
@@ -44,6 +46,7 @@ class DataNote(Record):
     duplicates_in_test: int | None = None
     skipped: list[Skipped] = []
     converted: dict[str, int] = {}
+    bias: Bias | None = None
 
 
 class Node(Record):

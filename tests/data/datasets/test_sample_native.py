@@ -1,0 +1,80 @@
+import hashlib
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cifake_ray.data.audit.spectrum import radial_spectrum, spectrum_calls
+from cifake_ray.data.datasets import sample_native
+from cifake_ray.data.datasets.sample_native import GENERATORS, NativePicture, build_sample_native, render
+from cifake_ray.data.sources.find import find_source
+
+Pictures = list[NativePicture]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    return build_sample_native()
+
+
+@pytest.fixture(scope="module")
+def pixels(pictures: Pictures) -> list[np.ndarray]:
+    return [np.asarray(Image.open(io.BytesIO(picture.data))) for picture in pictures]
+
+
+def test_pixels_are_the_same_everywhere() -> None:
+    digest = hashlib.sha256()
+    for part in ("train", "test"):
+        for label in (0, 1):
+            for at in range(6):
+                digest.update(render(part, label, at).tobytes())
+    assert digest.hexdigest().startswith("90f503c3c00120b9")
+
+
+def test_card_knows_the_content_of_the_files(pictures: Pictures, pixels: list[np.ndarray]) -> None:
+    content = {}
+    for part in ("train", "test"):
+        rows = [
+            bytes([picture.label]) + hashlib.sha256(image.tobytes()).digest()
+            for picture, image in zip(pictures, pixels, strict=True)
+            if picture.part == part
+        ]
+        content[part] = hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+    assert sample_native.CARD.is_whole(content)
+
+
+def test_both_classes_are_equal_in_number_and_each_generator_too(pictures: Pictures) -> None:
+    counts = Counter((picture.part, picture.label, picture.generator) for picture in pictures)
+    assert counts.pop(("train", 1, "")) == 240
+    assert counts.pop(("test", 1, "")) == 60
+    assert counts == {(part, 0, name): n for part, n in (("train", 80), ("test", 20)) for name in GENERATORS}
+    assert len({picture.path for picture in pictures}) == 600
+
+
+def test_sizes_are_native_and_formats_mixed(pictures: Pictures, pixels: list[np.ndarray]) -> None:
+    sides = np.array([image.shape[:2] for image in pixels])
+    assert (sides.min(), sides.max()) == (192, 506)
+    assert Counter(picture.name[-3:] for picture in pictures) == {"jpg": 396, "png": 204}
+
+
+def test_spectrum_tells_the_classes_well_and_not_perfectly(pictures: Pictures, pixels: list[np.ndarray]) -> None:
+    spectra = np.array([radial_spectrum(image) for image in pixels])
+    labels = np.array([picture.label for picture in pictures])
+    train = np.array([picture.part == "train" for picture in pictures])
+    called = spectrum_calls(spectra[train], labels[train], spectra[~train])
+    assert 0.85 < (called == labels[~train]).mean() < 0.95
+
+
+def test_folder_is_read_without_renaming(pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample_native, "build_sample_native", lambda: pictures)
+    for picture in pictures[::40]:
+        assert picture.path.startswith(("train/FAKE/", "train/REAL/0", "test/FAKE/", "test/REAL/0"))
+    sample_native.write_folder(tmp_path)
+    parts = find_source(str(tmp_path)).read().parts
+    assert {part: np.bincount(encoded.labels).tolist() for part, encoded in parts.items()} == {
+        "train": [240, 240], "test": [60, 60]
+    }  # fmt: skip
+    assert {name.split("/")[0] for name in parts["train"].names[:240].tolist()} == set(GENERATORS)
