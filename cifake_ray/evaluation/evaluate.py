@@ -67,7 +67,8 @@ def _about(found: Scored) -> dict[str, Any]:
     about = {"data": images.source, "part": part, "generated": images.card.generated, "converted": images.converted}
     skipped = [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped]
     left = [left.as_note() for left in images.left]
-    return about | {"skipped": skipped, "left": left, "summary": images.summary()}
+    taken = [taken.as_note() for taken in images.taken if taken.part == part]
+    return about | {"taken": taken, "skipped": skipped, "left": left, "summary": images.summary()}
 
 
 def note_evaluation(run: Run, source: str, result: dict[str, Any]) -> None:

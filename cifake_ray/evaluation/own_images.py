@@ -6,6 +6,7 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Labelled, Part, check_images_here, copies_among, load_labelled, run_images
+from cifake_ray.data.sources.reading import PLAIN, Reading, reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
@@ -36,8 +37,11 @@ def images_to_score(run: Run, source: str | None) -> Scored:
     if source is None:
         own = run_images(run, experiment)
         return Scored(own.test, own, None)
+    if (own_set := _as_own(run, experiment, source)) is not None:
+        return Scored(own_set.test, own_set, None)
     with progress("decoding images") as update:
-        other = load_labelled(source, progress=update)
+        words = Reading(fake=reading_of(experiment.data).fake, real=reading_of(experiment.data).real)
+        other = load_labelled(source, progress=update, reading=words)
     if _may_be_own(run, experiment, other):
         try:
             own = run_images(run, experiment, source)
@@ -45,6 +49,16 @@ def images_to_score(run: Run, source: str | None) -> Scored:
             return Scored(other.images, _own(run, experiment), other)
         return Scored(own.test, own, None)
     return Scored(other.images, _own(run, experiment), other)
+
+
+def _as_own(run: Run, experiment: Experiment, source: str) -> ImageSet | None:
+    """The run's own images at `source`, where the experiment says how to read them; None when others are there."""
+    if reading_of(experiment.data) == PLAIN:
+        return None
+    try:
+        return run_images(run, experiment, source)
+    except InputError:
+        return None
 
 
 def _own(run: Run, experiment: Experiment) -> ImageSet | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
+from cifake_ray.data import ImageSet
+from cifake_ray.data.labels import PARTS
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
@@ -89,10 +91,12 @@ def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
         "kind": images.kind,
         "generated": images.card.generated,
         "fingerprint": images.fingerprint,
-        **{
-            part: {label: int((getattr(images, part).labels == code).sum()) for code, label in enumerate(LABELS)}
-            for part in ("train", "test")
-        },
+        "fingerprint_v2": images.fingerprint_v2,
+        **_counts(images),
+        "taken": [taken.as_note() for taken in images.taken],
+        "said": list(images.said),
+        "test_drawn": images.test_drawn,
+        "dropped_from_train": inputs.split.dropped,
         "card": images.card.name,
         "groups": list(images.train.table.groups),
         "left": [left.as_note() for left in images.left],
@@ -101,6 +105,14 @@ def _describe_data(inputs: StudyInputs) -> dict[str, Any]:
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in images.skipped],
         "converted": dict(images.converted),
     }
+
+
+def _counts(images: ImageSet) -> dict[str, dict[str, int]]:
+    """Images of each class in each part; a validation part only where the source gives one."""
+    counts = {part: dict.fromkeys(LABELS, 0) for part in PARTS}
+    for taken in images.taken:
+        counts.setdefault(taken.part, {})[taken.label] = taken.images
+    return counts
 
 
 def _hardware() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from cifake_ray.data.sources.locate import noted_fingerprints
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt, storage_interrupted
@@ -112,12 +113,12 @@ def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slo
     environment = describe_environment(experiment, inputs, slots())
     before = run.read_json(run.environment_file)
     if before:
-        images, weights = environment["data"]["fingerprint"], environment["weights"]
-        for what, now, then in (
-            ("images", images, (before.get("data") or {}).get("fingerprint") or images),
-            ("backbone weights", _hashes(weights), _hashes(before.get("weights", weights))),
+        weights, noted = environment["weights"], noted_fingerprints(run)
+        for what, same in (
+            ("images", not noted or bool(noted & inputs.images.fingerprints)),
+            ("backbone weights", _hashes(weights) == _hashes(before.get("weights", weights))),
         ):
-            if now != then:
+            if not same:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
         environment |= {key: before[key] for key in ("created", "command", "features", "seconds") if key in before}
         environment["resumed"] = [*before.get("resumed", []), environment["versions"]]

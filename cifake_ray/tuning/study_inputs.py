@@ -10,6 +10,7 @@ from cifake_ray.data import ImageSet, Split, load_images, run_images, split_trai
 from cifake_ray.data.audit.balance import few_images, unbalanced
 from cifake_ray.data.audit.giveaways import giveaways_of
 from cifake_ray.data.images import remarks
+from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
@@ -62,6 +63,17 @@ def warnings_of(images: ImageSet) -> list[str]:
     return [*remarks(images), *(f"warning: {one}" for one in said if one)]
 
 
+def split_lines(inputs: StudyInputs) -> list[str]:
+    """How the parts came about, where not as always: a test part that was drawn, a validation part as given."""
+    lines = []
+    if (drawn := inputs.images.test_drawn) is not None:
+        lines.append(f"test part: drawn from the train part, {drawn['fraction']:.0%} by split seed {drawn['seed']}")
+    if inputs.images.train.table.given_validation.any():
+        dropped = inputs.split.dropped
+        lines.append(f"validation part: as given; {dropped:,} train images that equal one of its images are left out")
+    return lines
+
+
 def small_parts(inputs: StudyInputs) -> list[str]:
     """A warning when validation or test have so few images that their accuracies say little; else nothing."""
     validation = inputs.images.train.labels[inputs.split.validation]
@@ -75,7 +87,8 @@ def _counts(labels: np.ndarray) -> dict[str, int]:
 
 def _load(experiment: Experiment) -> ImageSet:
     with progress("decoding images") as update:
-        return load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
+        data = experiment.data
+        return load_images(data.source, limit=data.limit, progress=update, reading=reading_of(data))
 
 
 def _pretrained(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":

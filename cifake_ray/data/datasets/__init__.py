@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from cifake_ray.data.datasets import cifake, generic, sample
+from cifake_ray.data.datasets import cifake, generic, sample, tiny_genimage
 from cifake_ray.data.datasets.card import Card
 
-CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (cifake, sample, generic)}
+CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (cifake, sample, tiny_genimage, generic)}
 
 
 def card_of_content(content: Mapping[str, str]) -> Card:
