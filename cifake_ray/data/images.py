@@ -238,12 +238,8 @@ def _limited(images: ImageSet, limit: int) -> EntryContents:
         arrays |= {f"{name}_images": chosen.images, f"{name}_labels": chosen.labels}
         tables.append(chosen.table)
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
-    notes: dict[str, Any] = {
-        "source": images.source,
-        "kind": images.kind,
-        "skipped": skipped,
-        "converted": images.converted,
-    }
+    notes: dict[str, Any] = {"source": images.source, "kind": images.kind, "skipped": skipped}
+    notes["converted"] = images.converted
     notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left], "said": list(images.said)}
     if images.test_drawn is not None:
         notes["test_drawn"] = images.test_drawn

@@ -263,9 +263,8 @@ def as_shown(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
     rgb, converted = _as_rgb(_in_8_bits(upright), mode)
-    conversions = (TURNED,) if upright is not image else ()
-    conversions += (DEEP,) if deep else ()
-    return rgb, (*conversions, *converted)
+    turned = (TURNED,) if upright is not image else ()
+    return rgb, (*turned, *((DEEP,) if deep else ()), *converted)
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:

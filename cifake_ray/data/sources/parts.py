@@ -83,10 +83,7 @@ def _no_folder(source: str, lacking: str, listing: Listing) -> InputError:
 
 def _no_class(source: str, listing: Listing) -> InputError:
     there = _listed(listing.unnamed) or "none"
-    return InputError(
-        f"{source}: no folder FAKE or REAL (folders with files found: {there}); expected one of images of each, or "
-        f"{EXPECTED}; {_how_to_name()}"
-    )
+    return InputError(f"{source}: no folder FAKE or REAL (folders with files found: {there}); {_how_to_name()}")
 
 
 def _how_to_name() -> str:
