@@ -41,16 +41,16 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Class:
-    """A folder of one class. `at`: position of the step that names the part; None where none does."""
+    """A folder of one class. `at`: position of the step that names the part; None where none does.
+
+    root: the steps above the part that name no class.
+    """
 
     folder: Folder
     label: int
     part: str
     at: int | None
-
-    @property
-    def root(self) -> Steps:
-        return self.folder.steps[: self.at or 0]
+    root: Steps
 
     @property
     def inner(self) -> Steps:
@@ -84,7 +84,8 @@ def _classes(source: str, listed: Sequence[Folder], reading: Reading) -> list[_C
             continue
         at = _part_at(folder.steps, steps, reading)
         part = ALL if at is None else reading.part(folder.steps[at])
-        found.append(_Class(folder, label, part or ALL, at))
+        root = tuple(step for step in folder.steps[: at or 0] if not reading.names_class(step))
+        found.append(_Class(folder, label, part or ALL, at, root))
     return found
 
 
