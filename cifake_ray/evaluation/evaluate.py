@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from cifake_ray.console import progress
+from cifake_ray.data.sources.reading import Reading
 from cifake_ray.detector.decision import NOTE, only_answer, scores
 from cifake_ray.detector.domain import count_domain
 from cifake_ray.detector.load import load_detector
@@ -18,16 +19,16 @@ from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
-def evaluate_run(run: Run, source: str | None = None) -> dict[str, Any]:
+def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = None) -> dict[str, Any]:
     """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
-    The latter is written to `evaluations/<name>.json`. Copies of the images that the model was trained on are left out
-    of `test_dedup`, where the run's own images are here to be compared. Raises InputError when the images, the weights
-    or the model cannot be found.
+    `reading`: how to read these. What other images give is written to `evaluations/<name>.json`. Copies of the images
+    that the model was trained on are left out of `test_dedup`, where the run's own images are here to be compared.
+    Raises InputError when the images, the weights or the model cannot be found.
     """
     use_all_cores()
     detector = load_detector(run)
-    found = images_to_score(run, source)
+    found = images_to_score(run, source, reading)
     with progress("features of the test part", "image passes") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()

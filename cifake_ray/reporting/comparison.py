@@ -95,7 +95,9 @@ def data_name(study: Study) -> str:
     source = str(study.data.get("source") or study.experiment.data.source)
     name = study.card.title or PurePath(source).name or source
     limit = study.experiment.data.limit
-    parts = [name, f"{limit:,} images of train" if limit else "", str(study.data.get("fingerprint") or "")[:8]]
+    drawn = section(study.data, "test_drawn").get("fraction")
+    parts = [name, f"{limit:,} images of train" if limit else "", f"test part drawn: {drawn:.0%}" if drawn else ""]
+    parts += [str(study.data.get("fingerprint") or "")[:8]]
     return ", ".join(part for part in parts if part)
 
 

@@ -91,6 +91,19 @@ class Reading:
 PLAIN = Reading()
 
 
+def reading_from(settings: Sequence[str]) -> Reading:
+    """What `--set data.KEY=VALUE` says of a source that no experiment names. Raises InputError, as an experiment would.
+
+    A seed or fraction of a split says nothing here.
+    """
+    from cifake_ray.experiment import override, validate_experiment
+
+    tree = override({}, settings)
+    if others := [key for key in tree if key != "data"]:
+        raise InputError(f"--set {others[0]}: only keys of data count here, as data.labels={{fake: [sdxl]}}")
+    return reading_of(validate_experiment({"name": "source", "model": {"kind": "cnn"}, **tree}, "--set").data)
+
+
 def reading_of(data: "Data") -> Reading:
     """What the `data` section of an experiment says of its source. Raises InputError for an unknown card."""
     labels = data.labels

@@ -7,6 +7,8 @@ from cifake_ray.reporting.formatting import listed, whole
 from cifake_ray.reporting.load import Study, cards_of, section
 from cifake_ray.reporting.section import Listing, Section, Table
 
+_SHOWN = 12  # groups named in a row
+
 
 def build(studies: Sequence[Study]) -> Section:
     """What the cards of the data sets say of the images."""
@@ -20,7 +22,34 @@ def of_study(study: Study) -> Section:
     facts = Table([{"Fact": name, "Value": value} for name, value in _facts(study)], look="facts")
     skipped = [f"{file.get('name', '?')}: {file.get('reason', '?')}" for file in listed(study.data.get("skipped"))]
     folded = Listing(skipped, fold=f"Files skipped: {len(skipped)}", code=False)
-    return Section("Data", tables=(facts,), listings=(folded,) if skipped else ())
+    listings = [folded] if skipped else []
+    return Section("Data", tables=(facts, *_taken(study.data)), listings=(*listings, *_left(study.data)))
+
+
+def _taken(data: dict[str, Any]) -> tuple[Table, ...]:
+    """Images of each part, class and group; none for runs that did not note them, or that have no groups."""
+    rows = []
+    for one in listed(data.get("taken")):
+        groups = section(one, "groups")
+        told = "; ".join(f"{name}: {_counted(dict(list(tally.items())[:_SHOWN]))}" for name, tally in groups.items())
+        rows.append(
+            {
+                "Part": one.get("part", "?"),
+                "Class": one.get("class", "?"),
+                "Images": whole(one.get("images")),
+                "Groups": told,
+            }
+        )
+    return (Table(rows),) if any(row["Groups"] for row in rows) else ()
+
+
+def _left(data: dict[str, Any]) -> tuple[Listing, ...]:
+    """What lies under the source and was not used."""
+    left = [
+        f"{whole(one.get('count'))} {one.get('reason', '?')} ({', '.join(map(str, one.get('examples') or []))})"
+        for one in listed(data.get("left"))
+    ]
+    return (Listing(left, fold=f"Not used of the source: {len(left)} kinds", code=False),) if left else ()
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:
@@ -30,16 +59,34 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Source", f"{data.get('source', '?')} ({data.get('kind', '?')})"),
         ("What it is", _what_it_is(study)),
         ("Fingerprint (SHA-256)", str(data.get("fingerprint", "?"))),
+        ("Fingerprint v2 (SHA-256)", str(data.get("fingerprint_v2") or "not recorded")),
         ("Train part", _counted(section(data, "train"))),
         (
             "Split",
             f"{whole(split.get('train'))} train, {whole(split.get('validation'))} validation",
         ),
-        ("Test part", _counted(section(data, "test"))),
+        *_given(data),
+        ("Test part", _counted(section(data, "test")) + _drawn(data)),
         ("Test images that are also in train", whole(data.get("duplicates_in_test"))),
         ("Files skipped", whole(len(data.get("skipped") or []))),
         ("Images converted", _counted(section(data, "converted")) or "none"),
     ]
+
+
+def _given(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """A validation part that the source gives."""
+    if "validation" not in data:
+        return []
+    dropped = whole(data.get("dropped_from_train"))
+    told = f"{_counted(section(data, 'validation'))}, as given; train lost {dropped} copies of its images"
+    return [("Validation part", told)]
+
+
+def _drawn(data: dict[str, Any]) -> str:
+    drawn = section(data, "test_drawn")
+    if not drawn:
+        return ""
+    return f", drawn from the train part: {drawn.get('fraction', 0):.0%} by split seed {drawn.get('seed')}"
 
 
 def _what_it_is(study: Study) -> str:

@@ -59,9 +59,7 @@ def test_class_without_a_readable_image_is_only_one_class(files: Files, write_fo
 
 def test_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    assert "no folder FAKE or REAL (folders with files found: none); words known" in refused(
-        tmp_path / "photos"
-    )
+    assert "no folder FAKE or REAL (folders with files found: none); words known" in refused(tmp_path / "photos")
 
 
 def test_classes_that_are_not_divided_into_train_and_test_are_refused_with_what_to_do(tmp_path: Path) -> None:

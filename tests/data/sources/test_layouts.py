@@ -212,9 +212,7 @@ def test_bare_numbers_are_read_by_the_card_that_is_named_or_by_data_labels(pictu
     assert by_card.fingerprint == by_words.fingerprint != reverse.fingerprint
     assert len({by_card.path, by_words.path, reverse.path}) == 3
     assert by_card.card.title == "Tiny-GenImage"
-    assert "data.card: no card tiny_genimge; did you mean tiny_genimage?" in refused(
-        root, Reading(card="tiny_genimge")
-    )
+    assert "data.card: no card tiny_genimge; did you mean tiny_genimage?" in refused(root, Reading(card="tiny_genimge"))
 
 
 def test_labels_the_wrong_way_round_are_noticed_by_the_generator(pictures: Pictures, tmp_path: Path) -> None:
