@@ -9,7 +9,7 @@ from cifake_ray.console import printable
 from cifake_ray.data.labels import LABELS
 from cifake_ray.data.table import ImageTable
 
-_SHOWN = 12  # values of a group that a line names
+_SHOWN = 6  # values of a group that a line names
 _OF_NAMES = "subject"  # told by names of a known data set, alike in every part: counted in JSON, no line in a summary
 
 
@@ -34,13 +34,14 @@ def taken_of(table: ImageTable) -> list[Taken]:
         of_part = table.is_of(part)
         for code, label in enumerate(LABELS):
             rows = of_part & (table.labels == code)
-            groups = {name: _tally(codes[rows], table.group_values(name)) for name, codes in table.groups.items()}
-            told = {name: tally for name, tally in groups.items() if tally}
+            groups = {name: tally(codes[rows], table.group_values(name)) for name, codes in table.groups.items()}
+            told = {name: counts for name, counts in groups.items() if counts}
             found.append(Taken(part, label, int(rows.sum()), told))
     return found
 
 
-def _tally(codes: np.ndarray, values: Sequence[str]) -> dict[str, int]:
+def tally(codes: np.ndarray, values: Sequence[str]) -> dict[str, int]:
+    """How often each value is told, most first. codes: int64 [n], positions in `values`; "" is none told."""
     counts = np.bincount(codes, minlength=len(values)).tolist()
     told = [(value, count) for value, count in zip(values, counts, strict=True) if value and count]
     return dict(sorted(told, key=lambda pair: -pair[1]))
@@ -49,14 +50,14 @@ def _tally(codes: np.ndarray, values: Sequence[str]) -> dict[str, int]:
 def taken_lines(taken: Sequence[Taken]) -> Iterator[str]:
     """`train FAKE by generator: sd14 6,000, midjourney 2,000` for each part, class and group of the source."""
     for one in taken:
-        for column, tally in one.groups.items():
+        for column, counts in one.groups.items():
             if column != _OF_NAMES:
-                yield f"{one.part} {one.label} by {column}: {shown(tally)}"
+                yield f"{one.part} {one.label} by {column}: {shown(counts)}"
 
 
-def shown(tally: dict[str, int]) -> str:
+def shown(counts: dict[str, int]) -> str:
     """The largest groups with their counts, and how many more there are."""
-    some = [f"{printable(value)} {count:,}" for value, count in list(tally.items())[:_SHOWN]]
-    rest = list(tally.values())[_SHOWN:]
+    some = [f"{printable(value)} {count:,}" for value, count in list(counts.items())[:_SHOWN]]
+    rest = list(counts.values())[_SHOWN:]
     more = [f"{len(rest):,} more with {sum(rest):,}"] if rest else []
     return ", ".join([*some, *more])

@@ -18,6 +18,7 @@ from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, copies_of
 from cifake_ray.data.table import ImageTable, content_digest, fingerprint_v2, joined
+from cifake_ray.data.taken import tally
 from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import array_digest
 
@@ -119,14 +120,9 @@ def _counts(table: ImageTable) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = table.labels == label
-        told = {column: _tally(codes[of_label], table.group_values(column)) for column, codes in table.groups.items()}
+        told = {column: tally(codes[of_label], table.group_values(column)) for column, codes in table.groups.items()}
         counts[name] = {"images": int(of_label.sum()), "groups": told}
     return counts
-
-
-def _tally(codes: Indices, values: tuple[str, ...]) -> dict[str, int]:
-    counts = np.bincount(codes, minlength=len(values)).tolist()
-    return {value: count for value, count in zip(values, counts, strict=True) if value}
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def _check(source: str, listing: Listing, found: Found, needed: Collection[str],
     if parts == {ALL}:
         raise InputError(
             f"{source}: its FAKE and REAL images are not divided into train and test; add `{TEST_FRACTION}` (--set "
-            f"data.test_fraction=0.2), which draws every fifth picture as the test part; expected {EXPECTED}"
+            "data.test_fraction=0.2), which draws every fifth picture as the test part, or divide them by folders"
         )
     for part in needed:
         if part == "test" and reading.test_fraction is not None:

@@ -86,7 +86,7 @@ def _drawn(data: dict[str, Any]) -> str:
     drawn = section(data, "test_drawn")
     if not drawn:
         return ""
-    return f", drawn from the train part: {drawn.get('fraction', 0):.0%} by split seed {drawn.get('seed')}"
+    return f", drawn from the train part: {100 * drawn.get('fraction', 0):.0f} % by split seed {drawn.get('seed')}"
 
 
 def _what_it_is(study: Study) -> str:
