@@ -96,7 +96,11 @@ def data_name(study: Study) -> str:
     name = study.card.title or PurePath(source).name or source
     limit = study.experiment.data.limit
     drawn = section(study.data, "test_drawn").get("fraction")
-    parts = [name, f"{limit:,} images of train" if limit else "", f"test part drawn: {100 * drawn:.0f} %" if drawn else ""]
+    parts = [
+        name,
+        f"{limit:,} images of train" if limit else "",
+        f"test part drawn: {100 * drawn:.0f} %" if drawn else "",
+    ]
     parts += [str(study.data.get("fingerprint") or "")[:8]]
     return ", ".join(part for part in parts if part)
 

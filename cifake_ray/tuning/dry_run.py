@@ -59,7 +59,9 @@ def _rehearse_images(data: Data) -> list[str]:
 def _drawn(reading: Reading) -> list[str]:
     if reading.test_fraction is None:
         return []
-    return [f"test: drawn from the train images, {100 * reading.test_fraction:.0f} % by split seed {reading.split_seed}"]
+    return [
+        f"test: drawn from the train images, {100 * reading.test_fraction:.0f} % by split seed {reading.split_seed}"
+    ]
 
 
 def _rehearse_leaving_out(subjects: Sequence[str], sizes: Mapping[str, int]) -> None:

@@ -67,7 +67,9 @@ def split_lines(inputs: StudyInputs) -> list[str]:
     """How the parts came about, where not as always: a test part that was drawn, a validation part as given."""
     lines = []
     if (drawn := inputs.images.test_drawn) is not None:
-        lines.append(f"test part: drawn from the train part, {100 * drawn['fraction']:.0f} % by split seed {drawn['seed']}")
+        lines.append(
+            f"test part: drawn from the train part, {100 * drawn['fraction']:.0f} % by split seed {drawn['seed']}"
+        )
     if inputs.images.train.table.given_validation.any():
         dropped = inputs.split.dropped
         lines.append(f"validation part: as given; {dropped:,} train images that equal one of its images are left out")

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cifake_ray.data.taken import shown
 from cifake_ray.reporting.formatting import listed, whole
 from cifake_ray.reporting.load import Study, cards_of, section
 from cifake_ray.reporting.section import Listing, Section, Table
-
-_SHOWN = 12  # groups named in a row
 
 
 def build(studies: Sequence[Study]) -> Section:
@@ -31,7 +30,7 @@ def _taken(data: dict[str, Any]) -> tuple[Table, ...]:
     rows = []
     for one in listed(data.get("taken")):
         groups = section(one, "groups")
-        told = "; ".join(f"{name}: {_counted(dict(list(tally.items())[:_SHOWN]))}" for name, tally in groups.items())
+        told = "; ".join(f"{name}: {shown(tally)}" for name, tally in groups.items() if isinstance(tally, dict))
         rows.append(
             {
                 "Part": one.get("part", "?"),
