@@ -26,7 +26,7 @@ StorageOption = Annotated[str, typer.Option(help="Where the runs are: a folder, 
 DataOption = Annotated[
     str | None,
     typer.Option(
-        help="Images: folder or zip (train/REAL, train/FAKE, test/…), folder of parquet, s3://…, or `sample`."
+        help="Images: folder, zip or tar (train/REAL, test/FAKE, …), parquet, manifest.csv, s3://…, or `sample`."
     ),
 ]
 NameOption = Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")]
@@ -36,6 +36,10 @@ SetOption = Annotated[
         "--set",
         help="Override one key, as training.epochs=3. data.limit=N takes N train and N/4 test images. Repeatable.",
     ),
+]
+DataSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="How to read the images, as data.labels={fake: [sdxl], real: [human]}. Repeatable."),
 ]
 TrialsOption = Annotated[int | None, typer.Option(help="Number of trials over all resumes.", min=1)]
 SeedOption = Annotated[

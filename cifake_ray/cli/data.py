@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cifake_ray.cli.app import JsonOption, app
+from cifake_ray.cli.app import DataSetOption, JsonOption, app
 from cifake_ray.console import printable
 from cifake_ray.errors import InputError
 
@@ -46,18 +46,21 @@ def audit(
         typer.Argument(metavar="[SOURCE]", help="What --data takes, or any folder of REAL/… and FAKE/…, or one part."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON there as well.")] = None,
+    set_: DataSetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Count parts and classes; find duplicates, contradicting labels, damaged files; measure the bias of files."""
+    """Count parts, classes and groups, find duplicates, contradicting labels, damaged files, read JPEG tables."""
     from cifake_ray.console import progress
     from cifake_ray.data.audit.audit import audit_source
+    from cifake_ray.data.sources.reading import reading_from
 
     source = source or os.environ.get("CIFAKE_RAY_DATA")
     if source is None:
         raise InputError("a SOURCE is missing; give what --data takes, or set CIFAKE_RAY_DATA")
     if out is not None:
         _write(out, "", "a")  # a file that cannot be written is said before the work, not after
-    found = audit_source(source, progress)
+    found = audit_source(source, progress, reading_from(set_ or []))
     text = json.dumps(found, indent=1)
     if out is not None:
         _write(out, text + "\n", "w")
@@ -91,6 +94,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"{printable(found['source'])} ({found['kind']}): {card.note or known}"
     if found["fingerprint"]:
         yield f"fingerprint          {found['fingerprint']}"
+    yield f"fingerprint v2       {found['fingerprint_v2']}"
+    for conclusion in found["said"]:
+        yield f"layout               {conclusion}"
     for part, counts in found["counts"].items():
         for label, count in counts.items():
             yield f"{f'{part} {label}':20} {count['images']:,}{_groups(count['groups'])}"
@@ -115,12 +121,15 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _groups(groups: dict[str, dict[str, int]]) -> str:
+    from cifake_ray.data.taken import shown
+
     said = ""
     for column, tally in groups.items():
-        if len(set(tally.values())) == 1:
-            said += f": {next(iter(tally.values())):,} of each {column}, {' '.join(tally)}"
-        else:
-            said += f": {', '.join(f'{value} {count:,}' for value, count in tally.items())}"
+        told = {value: count for value, count in tally.items() if value}
+        if len(told) > 1 and len(set(told.values())) == 1:
+            said += f": {next(iter(told.values())):,} of each {column}, {' '.join(map(printable, told))}"
+        elif told:
+            said += f": {column} {shown(told)}"
     return said
 
 

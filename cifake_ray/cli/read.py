@@ -9,7 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, RunArgument, StorageOption, WideOption, app
+from cifake_ray.cli.app import (
+    DEFAULT_STORAGE,
+    DataOption,
+    DataSetOption,
+    JsonOption,
+    RunArgument,
+    StorageOption,
+    WideOption,
+    app,
+)
 from cifake_ray.cli.find import experiment_about, experiment_text, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
     print_comparison,
@@ -20,7 +29,7 @@ from cifake_ray.cli.show import (
     run_row,
     trained_on,
 )
-from cifake_ray.errors import WorkError
+from cifake_ray.errors import InputError, WorkError
 
 
 @app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
@@ -56,6 +65,7 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score degraded test images (JPEG, blur, noise, scaling) instead.")
     ] = False,
+    set_: DataSetOption = None,
     limit: Annotated[int | None, typer.Option(help="With --robustness: only so many test images.", min=20)] = None,
     explain: Annotated[
         bool,
@@ -68,9 +78,12 @@ def evaluate(
     What --data, --robustness and --explain find is noted in the run, and `report` shows it.
     """
     from cifake_ray.data import check_images_here
+    from cifake_ray.data.sources.reading import reading_from
     from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.runs.names import find_run
 
+    if set_ and (data is None or robustness or explain):
+        raise InputError("--set says how to read the images of --data, which are scored as they are; add --data SOURCE")
     found = find_run(run, storage)
     if data is None:
         check_images_here(found, found.experiment())  # at once: what is below imports torch
@@ -78,7 +91,7 @@ def evaluate(
         _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
 
-    result = evaluate_run(found, data)
+    result = evaluate_run(found, data, reading_from(set_) if set_ else None)
     if as_json:
         print(json.dumps(result.as_json(), indent=1))
         return

@@ -12,10 +12,21 @@ from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.decode import Refused
 from cifake_ray.data.decoding.workers import Decoded, decode_all
-from cifake_ray.data.labels import PARTS
+from cifake_ray.data.labels import PARTS, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
-from cifake_ray.data.table import ImageTable, content_digest, facts_of, joined, make_table
+from cifake_ray.data.sources.reading import Reading
+from cifake_ray.data.stratify import choose_fraction, copies_of, pooled, strata_of
+from cifake_ray.data.table import (
+    TRAIN_PARTS,
+    ImageTable,
+    content_digest,
+    facts_of,
+    fingerprint_v2,
+    joined,
+    make_table,
+    unpacked,
+)
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
@@ -54,7 +65,8 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any
     parts = [name.removesuffix("_images") for name in arrays if name.endswith("_images")]
     prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts}
     try:
-        return write_entry(path, arrays, {**notes, "fingerprints": prints})
+        told = {"fingerprints": prints, "fingerprint_v2": fingerprint_v2(unpacked(arrays[TABLE]))}
+        return write_entry(path, arrays, {**notes, **told})
     except OSError as error:
         raise InputError(
             f"cache folder {cache_root()} cannot be written ({error.strerror or error}); free some space or set "
@@ -88,9 +100,44 @@ def decode_source(
     arrays, table = joined_parts(encoded, decoded)
     for part in encoded:
         _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
-    card = card_of(table)
+    card = found.reading.named_card() or card_of(table)
     noted = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
-    return _packed(arrays, table, card), noted | {"left": [one.as_note() for one in left], "card": card.name}
+    noted |= {"left": [one.as_note() for one in left], "card": card.name, "said": list(contents.said)}
+    return _packed(arrays, table, card), noted
+
+
+def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
+    """The contents with a validation part behind the train part, and the test part drawn where `reading` asks for it.
+
+    Raises InputError when a drawn part lacks a class.
+    """
+    arrays, notes = contents
+    table = unpacked(arrays[TABLE])
+    for kind in ("images", "labels") if VALIDATION in table.parts else ():
+        arrays[f"train_{kind}"] = np.concatenate([arrays[f"train_{kind}"], arrays.pop(f"{VALIDATION}_{kind}")])
+    if reading.test_fraction is None:
+        return arrays, notes
+    rows = table.of_part(*TRAIN_PARTS)
+    drawn = _draw_test(rows, reading.test_fraction, reading.split_seed)
+    for kind in ("images", "labels"):
+        together = arrays[f"train_{kind}"]
+        arrays |= {f"train_{kind}": together[~drawn], f"test_{kind}": together[drawn]}
+    for part in PARTS:
+        _check_classes(notes["source"], part, arrays[f"{part}_labels"], "image")
+    kept, test = rows.take(np.flatnonzero(~drawn)), rows.take(np.flatnonzero(drawn))
+    arrays[TABLE] = joined([kept, test.with_part("test")]).packed()
+    return arrays, {**notes, "test_drawn": {"fraction": reading.test_fraction, "seed": reading.split_seed}}
+
+
+def _draw_test(rows: ImageTable, fraction: float, seed: int) -> np.ndarray:
+    """The train images that are to be the test part: bool [n]; copies on one side, none of a validation part."""
+    train = np.flatnonzero(~rows.given_validation)
+    of_train = rows.take(train)
+    strata = pooled(strata_of(of_train.labels, of_train.groups), of_train.labels, fraction)
+    random = np.random.default_rng([seed, 1])  # apart from the draw of the validation images
+    drawn = np.zeros(len(rows), dtype=bool)
+    drawn[train] = choose_fraction(copies_of(of_train.digests), strata, fraction, random)
+    return drawn
 
 
 def _packed(arrays: Mapping[str, np.ndarray], table: ImageTable, card: Card) -> dict[str, np.ndarray]:
@@ -169,7 +216,9 @@ def joined_parts(encoded: Mapping[str, Encoded], decoded: Decoded) -> tuple[dict
         arrays[f"{part}_images"] = decoded.images[rows][keep]
         arrays[f"{part}_labels"] = of_part.labels[keep]
         facts = decoded.facts.take(rows).take(keep)
-        tables.append(make_table(part, of_part.labels[keep], of_part.names[keep], facts))
+        rest = np.flatnonzero(readable[rows]).tolist() if of_part.groups else []
+        groups = {name: [values[row] for row in rest] for name, values in of_part.groups.items()}
+        tables.append(make_table(part, of_part.labels[keep], of_part.names[keep], facts, groups))
         start = rows.stop
     return arrays, joined(tables)
 

@@ -12,6 +12,8 @@ from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks, w
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
+from cifake_ray.data.sources.reading import PLAIN, Reading
+from cifake_ray.data.taken import Taken, taken_of
 
 _SUBSET = "labelled 3"  # its name among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
@@ -30,6 +32,12 @@ class Labelled:
     path: Path  # the cache entry
     card: Card
     left: tuple[Left, ...] = ()  # what lies under the source and is not scored
+    said: tuple[str, ...] = ()  # what was concluded from the source's layout
+
+    @property
+    def taken(self) -> list[Taken]:
+        """Pictures of each class, and of each group among them."""
+        return taken_of(self.images.table)
 
     def summary(self) -> str:
         """One line for people: which part, images of each class, what was resized or left out."""
@@ -42,7 +50,7 @@ class Labelled:
         return "; ".join([f"{self.source}: {chosen[self.part]}, {counts(self.images.labels)}", *remarks(self)])
 
 
-def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
+def load_labelled(source: str, *, progress: Progress | None = None, reading: Reading = PLAIN) -> Labelled:
     """The images of `source` to evaluate on, cached: the test part, else a validation part, else all.
 
     `source`: whatever `load_images` takes, or a folder or zip file with folders that name a class at any depth
@@ -52,7 +60,7 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
     Raises InputError: missing source, a class missing, folder names that contradict each other, more than 1 %
     unreadable.
     """
-    found = find_source(source, needed=())
+    found = find_source(source, needed=(), reading=reading.without_test())
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
     part, *_ = notes["fingerprints"]
@@ -67,6 +75,7 @@ def load_labelled(source: str, *, progress: Progress | None = None) -> Labelled:
         path=entry.path,
         card=card,
         left=_left(found, left_from(notes.get("left", []))),
+        said=tuple(notes.get("said", ())),
     )
 
 

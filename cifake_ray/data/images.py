@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from cifake_ray.data.build import (
     cached,
     decode_source,
     entry_path,
+    for_study,
     set_fingerprint,
     table_of_arrays,
 )
@@ -23,8 +24,10 @@ from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.sources.find import SAMPLE, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
+from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import choose_stratified
-from cifake_ray.data.table import ImageTable, joined, unpacked
+from cifake_ray.data.table import TRAIN_PARTS, ImageTable, fingerprint_v2, joined, unpacked
+from cifake_ray.data.taken import Taken, taken_lines, taken_of
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, add_array, read_entry
@@ -70,7 +73,10 @@ class Part:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Train and test images of one source. The fingerprint covers pixels and labels of both parts, and nothing else."""
+    """Train and test images of one source. The fingerprint covers pixels and labels of both parts, and nothing else.
+
+    A validation part that the source gives stands behind the train images, in `train`; the table tells the two apart.
+    """
 
     source: str  # as the user gave it
     kind: str  # folder | zip | parquet | sample
@@ -82,11 +88,26 @@ class ImageSet:
     path: Path  # the cache entry: another process opens it with `open_images`
     card: Card  # of the data set that these images are, or are a subset of
     left: tuple[Left, ...] = ()  # what lies under the source and is not used
+    said: tuple[str, ...] = ()  # what was concluded from the source's layout
+    test_drawn: dict[str, Any] | None = None  # {fraction, seed} of a test part that the source lacks
+    fingerprint_v2: str = ""  # SHA-256 (hex) over part, label and native pixel digest of each picture
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Both, by either of which a run knows its images."""
+        return frozenset({self.fingerprint, self.fingerprint_v2})
+
+    @property
+    def taken(self) -> list[Taken]:
+        """Pictures of each part and class, and of each group among them."""
+        return [*taken_of(self.train.table), *taken_of(self.test.table)]
 
     def summary(self) -> str:
         """One line for people: images of each part and class; and the note of the data set."""
-        parts = [f"{name} {counts(getattr(self, name).labels)}" for name in PARTS]
-        return "; ".join([f"{self.source}: {', '.join(parts)}", *remarks(self)])
+        given = self.train.table.given_validation
+        parts = {"train": self.train.labels[~given], "validation": self.train.labels[given], "test": self.test.labels}
+        told = ", ".join(f"{part} {counts(labels)}" for part, labels in parts.items() if len(labels))
+        return "; ".join([f"{self.source}: {told}", *remarks(self)])
 
 
 class _Loaded(Protocol):
@@ -98,12 +119,16 @@ class _Loaded(Protocol):
     def card(self) -> Card: ...
     @property
     def left(self) -> tuple[Left, ...]: ...
+    @property
+    def said(self) -> tuple[str, ...]: ...
+    @property
+    def taken(self) -> list[Taken]: ...
 
 
 def remarks(loaded: _Loaded) -> list[str]:
-    """What a person should know of loaded images: conversions, images left out, the note of the data set."""
+    """What a person should know of loaded images: groups, conversions, images left out, the note of the data set."""
     converted = ", ".join(f"{count:,} {what}" for what, count in loaded.converted.items())
-    notes = [f"converted: {converted}"] if converted else []
+    notes = [*loaded.said, *taken_lines(loaded.taken), *([f"converted: {converted}"] if converted else [])]
     if loaded.skipped:
         first = loaded.skipped[0]
         more = ", …" if len(loaded.skipped) > 1 else ""
@@ -117,20 +142,23 @@ def counts(labels: np.ndarray) -> str:
     return " + ".join(f"{np.count_nonzero(labels == label):,} {name}" for label, name in enumerate(LABELS))
 
 
-def load_images(source: str, *, limit: int | None = None, progress: Progress | None = None) -> ImageSet:
+def load_images(
+    source: str, *, limit: int | None = None, progress: Progress | None = None, reading: Reading = PLAIN
+) -> ImageSet:
     """The images of `source`: from the cache, or decoded over all cores into it. Two processes at once decode once.
 
     `limit`: a set of its own with a subset of so many train images, stratified by label and groups, and of a quarter
     as many test images (at least 20); the whole set when it has no more. `progress(done, total)` while decoding.
+    `reading`: class words, parts and a test part to be drawn, as the `data` section of an experiment says.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
     """
     if limit is not None and limit < SMALLEST:
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
-    found = find_source(source)
+    found = find_source(source, reading=reading)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
         return _subset(known, source, found)
-    entry = cached(entry_path(found, None), lambda: decode_source(source, found, progress))
+    entry = cached(entry_path(found, None), lambda: for_study(decode_source(source, found, progress), reading))
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
         return images
@@ -166,13 +194,17 @@ def _image_set(entry: Entry, card: Card | None = None) -> ImageSet:
         path=entry.path,
         card=card,
         left=left_from(notes.get("left", [])),
+        said=tuple(notes.get("said", ())),
+        test_drawn=notes.get("test_drawn"),
+        fingerprint_v2=notes.get("fingerprint_v2") or fingerprint_v2(unpacked(entry.arrays[TABLE])),
     )
 
 
 def entry_part(entry: Entry, part: str, card: Card) -> Part:
     """One part of a cache entry that has a table."""
     pixels = ArrayPixels(entry.arrays[f"{part}_images"])
-    return Part(unpacked(entry.arrays[TABLE]).of_part(part), pixels, entry.meta["fingerprints"][part], card)
+    parts = TRAIN_PARTS if part == "train" else (part,)
+    return Part(unpacked(entry.arrays[TABLE]).of_part(*parts), pixels, entry.meta["fingerprints"][part], card)
 
 
 def with_table(entry: Entry, card: Card) -> Entry:
@@ -201,10 +233,14 @@ def _limited(images: ImageSet, limit: int) -> EntryContents:
     arrays: dict[str, np.ndarray] = {}
     tables = []
     for name, part, count in (("train", images.train, limit), ("test", images.test, max(limit // 4, SMALLEST))):
-        chosen = part.take(choose_stratified(part.labels, part.table.groups, count))
+        strata = {"part": part.table.given_validation.astype(np.int64), **part.table.groups}
+        chosen = part.take(choose_stratified(part.labels, strata, count))
         arrays |= {f"{name}_images": chosen.images, f"{name}_labels": chosen.labels}
         tables.append(chosen.table)
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
-    notes = {"source": images.source, "kind": images.kind, "skipped": skipped, "converted": images.converted}
-    notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left]}
+    notes: dict[str, Any] = {"source": images.source, "kind": images.kind, "skipped": skipped}
+    notes["converted"] = images.converted
+    notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left], "said": list(images.said)}
+    if images.test_drawn is not None:
+        notes["test_drawn"] = images.test_drawn
     return {**arrays, TABLE: joined(tables).packed()}, notes

@@ -1,9 +1,7 @@
-"""What the two classes and the two parts are called, in folders, archives and parquet files of other people."""
+"""What the two classes and the parts are called, in folders, archives, tables and manifests of other people."""
 
 import re
 from collections.abc import Sequence
-
-from cifake_ray.errors import InputError
 
 PARTS = ("train", "test")
 ALL = "all"  # the one part of images that nobody has split
@@ -13,36 +11,53 @@ _PART_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "evaluation"), VALIDATION),
 }  # fmt: skip
 # Words that mean one thing only. `0_real`, `1_fake` are ForenSynths' folders; `ai`, `nature` are GenImage's.
-_WORDS = {
-    "fake": 0, "ai": 0, "ai generated": 0, "generated": 0, "synthetic": 0,
-    "real": 1, "authentic": 1, "nature": 1,
+_CLEAR = {
+    **dict.fromkeys(("fake", "fakes", "deepfake", "deepfakes", "ai", "aigc", "ai generated", "generated", "ai made",
+                     "synthetic", "artificial"), 0),
+    **dict.fromkeys(("real", "reals", "authentic", "genuine", "non ai", "not ai", "human made"), 1),
 }  # fmt: skip
-WORDS = "fake, ai, ai-generated, generated, synthetic; real, authentic, nature (in any case)"
+# Words that may as well be a subject: FAKE/nature holds FAKE pictures of nature.
+_SUBJECT_LIKE = dict.fromkeys(("nature", "natural", "human", "original", "originals"), 1)
+_WORDS = {**_CLEAR, **_SUBJECT_LIKE}
+# Words beside a class word that change nothing: `RealImages`, `ai_photos`, `fake_v2`, `real_train`.
+_BESIDE = {
+    "image", "images", "img", "imgs", "pic", "pics", "picture", "pictures", "photo", "photos", "face", "faces", "art",
+    "data", "dataset", "set", "sample", "samples", "v", *_PART_WORDS,
+}  # fmt: skip
+WORDS = (
+    "fake, deepfake, ai, aigc, ai-generated, generated, synthetic, artificial; real, authentic, genuine, non-ai, "
+    "nature, natural, human, original (in any case)"
+)
 
 
 def label_of(name: str) -> int | None:
     """0 for a name that says FAKE, 1 for one that says REAL, None for any other. A number before it says nothing."""
-    words = re.findall(r"[a-z]+", name.casefold().removesuffix("images").removesuffix("image"))
-    return _WORDS.get(" ".join(words))
+    return _WORDS.get(_class_word(name))
+
+
+def _class_word(name: str) -> str:
+    """`AIGenerated_images` as `ai generated`."""
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+", name)
+    return " ".join(word for word in map(str.casefold, words) if word not in _BESIDE)
 
 
 def part_of(name: str) -> str | None:
     """train, test or validation for a folder that is called so: `Training`, `val_data`, `test-set`; None for others."""
-    words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word]
-    words = [word.removesuffix("set") or "set" for word in words]
-    named = [word for word in words if word not in ("data", "set", "images", "split")]
+    named = [word for word in _part_words(name) if word not in ("data", "set", "images", "split")]
     return _PART_WORDS.get(named[0]) if len(named) == 1 else None
 
 
 def part_in(name: str) -> str | None:
     """The part that a file name tells somewhere: `cifake-test-00000-of-00001.parquet`, `my_validation.parquet`."""
-    words = re.split(r"[^a-z]+", name.casefold())
-    return next((_PART_WORDS[word] for word in reversed(words) if word in _PART_WORDS), None)
+    return next((_PART_WORDS[word] for word in reversed(_part_words(name)) if word in _PART_WORDS), None)
 
 
-def label_of_path(folders: Sequence[str], where: str) -> int | None:
-    """The label that the names of nested folders give. Raises InputError when they contradict each other."""
-    found = {label for folder in folders if (label := label_of(folder)) is not None}
-    if len(found) > 1:
-        raise InputError(f"{where}: {'/'.join(folders)} names both classes; rename one of its folders")
-    return found.pop() if found else None
+def _part_words(name: str) -> list[str]:
+    words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word]
+    return [word.removesuffix("set") or "set" for word in words]
+
+
+def labels_in(folders: Sequence[str]) -> set[int]:
+    """The classes that the names of nested folders tell; a clear word outweighs one that may be a subject."""
+    words = [_class_word(folder) for folder in folders]
+    return {_CLEAR[word] for word in words if word in _CLEAR} or {_WORDS[word] for word in words if word in _WORDS}

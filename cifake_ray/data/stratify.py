@@ -16,6 +16,32 @@ def strata_of(labels: np.ndarray, groups: Mapping[str, Indices]) -> Indices:
     return strata
 
 
+def pooled(strata: Indices, labels: np.ndarray, fraction: float) -> Indices:
+    """The strata with those too small to be split as one for each label: of which a side would get less than one."""
+    kinds, inverse, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    small = sizes * min(fraction, 1 - fraction) < 1
+    return np.where(small[inverse], len(kinds) + labels.astype(np.int64), inverse)
+
+
+def choose_fraction(first: Indices, strata: Indices, fraction: float, random: np.random.Generator) -> np.ndarray:
+    """A share of the images: bool [n]. Copies (same `first`) are drawn as one, with the stratum of the first of them.
+
+    In each stratum the units come in random order; one is chosen if the middle of its place in the running count lies
+    below the stratum's quota.
+    """
+    weights = np.bincount(first, minlength=len(first))
+    units = np.flatnonzero(weights)
+    _, stratum = np.unique(strata[units], return_inverse=True)
+    order = np.lexsort((random.random(len(first))[units], stratum))
+    weights, stratum = weights[units][order], stratum[order]
+    sizes = np.bincount(stratum, weights=weights).astype(np.int64)
+    quota = quotas(sizes, round(fraction * len(first)))
+    middle = np.cumsum(weights) - weights / 2 - (np.cumsum(sizes) - sizes)[stratum]
+    chosen = np.zeros(len(first), dtype=bool)
+    chosen[units[order]] = middle < quota[stratum]
+    return chosen[first]
+
+
 def quotas(sizes: np.ndarray, total: int) -> Indices:
     """`total` shared out in proportion to `sizes` by largest remainders: int64, summing to `total`."""
     exact = sizes * (total / max(int(sizes.sum()), 1))

@@ -2,13 +2,14 @@
 
 Columns (Arrow): part, label (0 FAKE, 1 REAL), name, digest (SHA-256 of the decoded pixels in the picture's own size),
 width and height (pixels, as delivered), format (`JPEG`; null for pictures that a program drew), and one column for each
-group that the card tells. A cache entry holds the table as an Arrow stream, memory-mapped; pyarrow takes 0.2 s to
-import, so that processes which only decode do without.
+group (`generator`, `source`) that the source tells, or the card. "" in a group column: not told of this picture. A
+cache entry holds the table as an Arrow stream, memory-mapped; pyarrow takes 0.2 s to import, so that processes which
+only decode do without.
 """
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DIGEST = 32  # bytes of a SHA-256
+TRAIN_PARTS = ("train", "validation")  # a validation part as given stands behind the train part
 COLUMNS = ("part", "label", "name", "digest", "width", "height", "format")
 
 
@@ -53,7 +55,25 @@ class ImageTable:
     def groups(self) -> dict[str, Codes]:
         """Group columns: name to codes, int64 [n]."""
         names = [name for name in self.columns.column_names if name not in COLUMNS]
-        return {name: np.asarray(self.columns[name].combine_chunks().indices, np.int64) for name in names}
+        return {name: np.asarray(self._group(name).indices, np.int64) for name in names}
+
+    def group_values(self, name: str) -> tuple[str, ...]:
+        """What the codes 0, 1, … of a group column mean; "" is a group that is not told."""
+        return tuple(self._group(name).dictionary.to_pylist())
+
+    def _group(self, name: str) -> Any:
+        return self.columns[name].combine_chunks()
+
+    @functools.cached_property
+    def given_validation(self) -> np.ndarray:
+        """Which pictures are of a validation part that the source gives: bool [n]."""
+        return self.is_of("validation")
+
+    def is_of(self, part: str) -> np.ndarray:
+        """Which pictures are of this part: bool [n]."""
+        import pyarrow.compute as pc
+
+        return np.asarray(pc.equal(self.columns["part"], part))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -70,22 +90,32 @@ class ImageTable:
         """The parts that have a picture, in the order in which they stand."""
         return [str(part) for part in self.columns["part"].unique().to_pylist()]
 
-    def of_part(self, part: str) -> "ImageTable":
-        """The rows of this part."""
+    def of_part(self, *parts: str) -> "ImageTable":
+        """The rows of these parts."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        return ImageTable(self.columns.filter(pc.equal(self.columns["part"], part)).combine_chunks())
+        chosen = pc.is_in(self.columns["part"], pa.array(parts, pa.string()))
+        return ImageTable(self.columns.filter(chosen).combine_chunks())
+
+    def with_part(self, part: str) -> "ImageTable":
+        """The same pictures as those of one part."""
+        import pyarrow as pa
+
+        return ImageTable(self.columns.set_column(0, "part", pa.array([part] * len(self), pa.string())))
 
     def take(self, rows: np.ndarray) -> "ImageTable":
         """The rows at these positions, int64 [m], in this order."""
         return ImageTable(self.columns.take(rows).combine_chunks())
 
     def with_groups(self, card: Card) -> "ImageTable":
-        """The table with a column for each group that the card tells by the names."""
+        """The table with a column for each group that the card tells by the names, where the source tells none."""
         import pyarrow as pa
 
         columns = self.columns
         for name, codes in card.codes(self.names).items():
+            if name in columns.column_names:
+                continue
             column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(card.groups[name].values))
             columns = columns.append_column(name, column)
         return ImageTable(columns)
@@ -100,8 +130,13 @@ class ImageTable:
         return np.frombuffer(sink.getvalue(), np.uint8)
 
 
-def make_table(part: str, labels: np.ndarray, names: np.ndarray, facts: "Facts") -> ImageTable:
-    """The rows of one part. labels: uint8 [n]; names: unicode [n]."""
+Told = Mapping[str, Sequence[str]]  # group column -> one value a picture
+
+
+def make_table(
+    part: str, labels: np.ndarray, names: np.ndarray, facts: "Facts", groups: Told | None = None
+) -> ImageTable:
+    """The rows of one part. labels: uint8 [n]; names: unicode [n]; groups: what the source tells of each picture."""
     import pyarrow as pa
 
     digests = pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST), len(labels), [None, pa.py_buffer(facts.digests)])
@@ -115,14 +150,32 @@ def make_table(part: str, labels: np.ndarray, names: np.ndarray, facts: "Facts")
         "height": pa.array(sizes[:, 1], pa.int32()),
         "format": pa.array([one or None for one in facts.formats.tolist()], pa.string()),
     }
-    return ImageTable(pa.table(columns))
+    told = {name: _coded(pa.array(list(texts), pa.string()), set(texts)) for name, texts in (groups or {}).items()}
+    return ImageTable(pa.table({**columns, **told}))
 
 
 def joined(tables: Sequence[ImageTable]) -> ImageTable:
-    """The rows of these tables one after another."""
+    """The rows of these tables one after another; where they tell different groups, "" stands for what is not told."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    return ImageTable(pa.concat_tables([table.columns for table in tables]).combine_chunks())
+    columns = pa.concat_tables([table.columns for table in tables], promote_options="default")
+    for at, name in enumerate(columns.column_names):
+        values = {table.group_values(name) if name in table.columns.column_names else ("",) for table in tables
+                  if name not in COLUMNS}  # fmt: skip
+        if len(values) > 1:
+            texts = pc.fill_null(columns[name].cast(pa.string()), "").combine_chunks()
+            columns = columns.set_column(at, name, _coded(texts, set().union(*values)))
+    return ImageTable(columns.combine_chunks())
+
+
+def _coded(texts: Any, values: set[str]) -> Any:
+    """A string column as a dictionary of these values, sorted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = pa.array(sorted(values), pa.string())
+    return pa.DictionaryArray.from_arrays(pc.index_in(texts, known).cast(pa.int32()), known)
 
 
 def unpacked(stream: np.ndarray) -> ImageTable:
@@ -130,6 +183,14 @@ def unpacked(stream: np.ndarray) -> ImageTable:
     import pyarrow as pa
 
     return ImageTable(pa.ipc.open_stream(pa.py_buffer(stream)).read_all())
+
+
+def fingerprint_v2(table: ImageTable) -> str:
+    """SHA-256 (hex) over part, label and pixel digest of each picture, sorted: order, names and groups do not count."""
+    parts = [str(part).encode() + b"\0" for part in table.columns["part"].to_pylist()]
+    digests = table.columns["digest"].to_pylist()
+    rows = sorted(map(b"".join, zip(parts, (bytes([label]) for label in table.labels.tolist()), digests, strict=True)))
+    return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import re
 from pathlib import PurePath
 
 from cifake_ray.console import progress
+from cifake_ray.data.sources.reading import Reading
 from cifake_ray.detector.decision import NOTE, only_answer, scores
 from cifake_ray.detector.domain import count_domain
 from cifake_ray.detector.load import load_detector
@@ -12,22 +13,22 @@ from cifake_ray.detector.module import use_all_cores
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Skipped
+from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Skipped, TakenNote
 from cifake_ray.runs.records.store import read_record, write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
-def evaluate_run(run: Run, source: str | None = None) -> Evaluation:
+def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = None) -> Evaluation:
     """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
-    The latter is written to `evaluations/<name>.json`. Copies of the images that the model was trained on are left out
-    of `test_dedup`, where the run's own images are here to be compared. Raises InputError when the images, the weights
-    or the model cannot be found.
+    `reading`: how to read these. What other images give is written to `evaluations/<name>.json`. Copies of the images
+    that the model was trained on are left out of `test_dedup`, where the run's own images are here to be compared.
+    Raises InputError when the images, the weights or the model cannot be found.
     """
     use_all_cores()
     detector = load_detector(run)
-    found = images_to_score(run, source)
+    found = images_to_score(run, source, reading)
     with progress("features of the test part", "image passes") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()
@@ -64,11 +65,13 @@ def _about(found: Scored) -> Evaluation:
     """Which images these are, and what of their source is not among them."""
     images = found.other or found.own
     assert images is not None  # one of them was scored
+    part = found.other.part if found.other is not None else "test"
     return Evaluation(
         data=images.source,
-        part=found.other.part if found.other is not None else "test",
+        part=part,
         generated=images.card.generated,
         converted=dict(images.converted),
+        taken=[TakenNote.parse(taken.as_note()) for taken in images.taken if taken.part == part],
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         left=[LeftOut.parse(left.as_note()) for left in images.left],
         summary=images.summary(),

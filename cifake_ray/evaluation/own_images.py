@@ -6,6 +6,7 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Labelled, Part, check_images_here, copies_among, load_labelled, run_images
+from cifake_ray.data.sources.reading import PLAIN, Reading, reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
@@ -28,7 +29,7 @@ class Scored:
         return copies_among(self.part, self.own.train)
 
 
-def images_to_score(run: Run, source: str | None) -> Scored:
+def images_to_score(run: Run, source: str | None, reading: Reading | None = None) -> Scored:
     """The test part of the run's own images, wherever these are now, or the held-out part of the set at `source`.
 
     Raises InputError when the run's own images are wanted and are not here, or `source` cannot be read.
@@ -37,8 +38,10 @@ def images_to_score(run: Run, source: str | None) -> Scored:
     if source is None:
         own = run_images(run, experiment)
         return Scored(own.test, own, None)
+    if reading is None and (own_set := _as_own(run, experiment, source)) is not None:
+        return Scored(own_set.test, own_set, None)
     with progress("decoding images") as update:
-        other = load_labelled(source, progress=update)
+        other = load_labelled(source, progress=update, reading=reading or _class_words(experiment))
     if _may_be_own(run, experiment, other):
         try:
             own = run_images(run, experiment, source)
@@ -46,6 +49,22 @@ def images_to_score(run: Run, source: str | None) -> Scored:
             return Scored(other.images, _own(run, experiment), other)
         return Scored(own.test, own, None)
     return Scored(other.images, _own(run, experiment), other)
+
+
+def _class_words(experiment: Experiment) -> Reading:
+    """The class words of the run's own images, for others: numbers and parts mean other things elsewhere."""
+    own = reading_of(experiment.data)
+    return Reading(fake=own.fake, real=own.real)
+
+
+def _as_own(run: Run, experiment: Experiment, source: str) -> ImageSet | None:
+    """The run's own images at `source`, where the experiment says how to read them; None when others are there."""
+    if reading_of(experiment.data) == PLAIN:
+        return None
+    try:
+        return run_images(run, experiment, source)
+    except InputError:
+        return None
 
 
 def _own(run: Run, experiment: Experiment) -> ImageSet | None:

@@ -55,7 +55,10 @@ def score_winners(run: Run) -> None:
         duplicate = train_duplicates(images)
         arrays = {"labels": images.test.labels, "names": images.test.table.names, "duplicate": duplicate}
         for column, codes in images.test.table.groups.items():
-            arrays[column] = (codes + 1).astype(np.uint8)  # 1, 2, … as version 0.1 counted subjects
+            counted = (codes + 1).astype(np.min_scalar_type(int(codes.max(initial=0)) + 1))
+            arrays[column] = counted  # 1, 2, … as version 0.1 counted subjects
+            if column != "subject":
+                arrays[f"{column}_values"] = np.array(images.test.table.group_values(column), dtype=np.str_)
         for winner in winners:
             scored = _score_role(run, experiment, winner, images)
             _describe(winner, scored, images.test.labels, ~duplicate)

@@ -1,8 +1,8 @@
 """The `search`, `resources` and `data` sections."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.values import SecondObjective, Strict, split_plus, unrepeated
@@ -39,11 +39,40 @@ class Resources(Strict):
     wait_s: float = Field(3600, gt=0, le=1e8)
 
 
+def _as_text(value: Any) -> Any:
+    """Patterns as text: `[0]` in YAML is a number, and a folder's name. One pattern may stand without a list."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in values)
+
+
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_text), AfterValidator(unrepeated)
+]
+
+
+class Labels(Strict):
+    """Names of class folders, or labels in a table, beyond the known words; `*` stands for anything."""
+
+    fake: Patterns = ()
+    real: Patterns = ()
+
+    @model_validator(mode="after")
+    def _some(self) -> "Labels":
+        if not self.fake and not self.real:
+            raise ValueError("expected names of class folders, as {fake: [ai*, sdxl], real: [human]}")
+        if both := {name.casefold() for name in self.fake} & {name.casefold() for name in self.real}:
+            raise ValueError(f"{min(both)} is named fake and real; remove one")
+        return self
+
+
 class Data(Strict):
     """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
     and of a quarter as many test images (at least 20); validation is taken from the train images as always.
 
     `leave_out`: subjects (told by the data set's card) that neither train nor validate; the test part keeps them.
+    `labels`: other words for the classes. `parts`: which part a folder or file of this name is. `test_fraction`: share
+    of the train part to draw as the test part, where the source has none. `card`: the data set's card, where numbers
+    are the labels; `auto` finds the card by content.
     """
 
     source: str = Field("sample", min_length=1)
@@ -53,3 +82,9 @@ class Data(Strict):
     leave_out: Annotated[
         tuple[str, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=100)
     ] = ()
+    labels: Labels | None = None
+    parts: dict[Annotated[str, Field(min_length=1)], Literal["train", "validation", "test"]] = Field(
+        default_factory=dict
+    )
+    test_fraction: float | None = Field(None, gt=0, lt=1)
+    card: str = Field("auto", min_length=1)

@@ -97,7 +97,13 @@ def data_name(study: Study) -> str:
     source = data.source or study.experiment.data.source
     name = study.card.title or PurePath(source).name or source
     limit = study.experiment.data.limit
-    parts = [name, f"{limit:,} images of train" if limit else "", (data.fingerprint or "")[:8]]
+    drawn = data.test_drawn.fraction if data.test_drawn else 0.0
+    parts = [
+        name,
+        f"{limit:,} images of train" if limit else "",
+        f"test part drawn: {100 * drawn:.0f} %" if drawn else "",
+        (data.fingerprint or "")[:8],
+    ]
     return ", ".join(part for part in parts if part)
 
 

@@ -11,11 +11,11 @@ from cifake_ray.data.build import check_refused
 from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
-from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
+from cifake_ray.data.sources.reading import Reading, reading_of
 from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Data, Experiment
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
@@ -28,15 +28,16 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     experiment = request.experiment
     slots = Capacity.here(experiment).trials
     check_address(request.address)
-    lines = [] if request.resume else _rehearse_images(experiment.data.source, experiment.data.leave_out)
+    lines = [] if request.resume else _rehearse_images(experiment.data)
     lines += _rehearse_weights(experiment)
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines
 
 
-def _rehearse_images(source: str, leave_out: Sequence[str]) -> list[str]:
-    found = find_source(source)
+def _rehearse_images(data: Data) -> list[str]:
+    source, leave_out, reading = data.source, data.leave_out, reading_of(data)
+    found = find_source(source, reading=reading)
     contents = found.read()
     sizes = {part: len(encoded.labels) for part, encoded in contents.parts.items()}
     if leave_out:
@@ -44,10 +45,11 @@ def _rehearse_images(source: str, leave_out: Sequence[str]) -> list[str]:
     if found.kind == SAMPLE:
         return []
     check_refused(source, contents.parts)
-    for part in PARTS:
+    for part, encoded in contents.parts.items():
         for code, label in enumerate(LABELS):
-            _check_one(source, f"{part}/{label}", contents.parts[part], code)
-    lines = [f"{part}: {counts(contents.parts[part].labels)}" for part in PARTS]
+            _check_one(source, f"{part}/{label}", encoded, code)
+    lines = [*contents.said, *(f"{part}: {counts(encoded.labels)}" for part, encoded in contents.parts.items())]
+    lines += _drawn(reading)
     train = contents.parts["train"]
     said = unbalanced("train", {label: int((train.labels == code).sum()) for code, label in enumerate(LABELS)})
     known = sizes in [dict(card.images) for card in CARDS.values()]  # by number: their content is not decoded here
@@ -55,6 +57,14 @@ def _rehearse_images(source: str, leave_out: Sequence[str]) -> list[str]:
     lines += [f"warning: {one}" for one in (said, warning(bias)) if one]
     lines += [f"not used: {left}" for left in contents.left]
     return [*lines, "not checked: images but one of each class, and copies among them; the study decodes all first"]
+
+
+def _drawn(reading: Reading) -> list[str]:
+    if reading.test_fraction is None:
+        return []
+    return [
+        f"test: drawn from the train images, {100 * reading.test_fraction:.0f} % by split seed {reading.split_seed}"
+    ]
 
 
 def _rehearse_leaving_out(subjects: Sequence[str], sizes: Mapping[str, int]) -> None:

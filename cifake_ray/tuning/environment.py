@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from cifake_ray import __version__
 from cifake_ray.console import progress
-from cifake_ray.data import Part
+from cifake_ray.data import ImageSet
+from cifake_ray.data.labels import PARTS
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
@@ -24,6 +26,8 @@ from cifake_ray.runs.records import (
     LeftOut,
     Node,
     Skipped,
+    TakenNote,
+    TestDrawn,
     WeightsNote,
 )
 from cifake_ray.runs.run import Run
@@ -103,8 +107,12 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
         kind=images.kind,
         generated=images.card.generated,
         fingerprint=images.fingerprint,
-        train=_by_label(images.train),
-        test=_by_label(images.test),
+        fingerprint_v2=images.fingerprint_v2,
+        **_counts(images),
+        taken=[TakenNote.parse(taken.as_note()) for taken in images.taken],
+        said=list(images.said),
+        test_drawn=None if images.test_drawn is None else TestDrawn.parse(images.test_drawn),
+        dropped_from_train=inputs.split.dropped,
         card=images.card.name,
         groups=list(images.train.table.groups),
         left=[LeftOut.parse(left.as_note()) for left in images.left],
@@ -116,9 +124,12 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
     )
 
 
-def _by_label(part: Part) -> dict[str, int]:
-    """The number of images of each label."""
-    return {label: int((part.labels == code).sum()) for code, label in enumerate(LABELS)}
+def _counts(images: ImageSet) -> dict[str, Any]:
+    """Images of each class in each part; a validation part only where the source gives one."""
+    counts = {part: dict.fromkeys(LABELS, 0) for part in PARTS}
+    for taken in images.taken:
+        counts.setdefault(taken.part, {})[taken.label] = taken.images
+    return counts
 
 
 def _hardware() -> list[Node]:

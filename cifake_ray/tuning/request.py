@@ -12,6 +12,7 @@ from cifake_ray.address import check_address
 from cifake_ray.console import say, warn
 from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.data.sources.find import refuse_undivided
+from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, check_study
 from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt
@@ -23,7 +24,7 @@ from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
-from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, warnings_of
+from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, split_lines, warnings_of
 
 ResultsFault = Callable[[Run], str | None]
 
@@ -104,7 +105,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         check_new_study(request, searching=False)
     check_address(request.address)
     if run is None:
-        refuse_undivided(experiment.data.source)
+        refuse_undivided(experiment.data.source, reading_of(experiment.data))
         say_opening(experiment, request.name, run)
     say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
@@ -135,7 +136,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 def _say_counts(inputs: StudyInputs) -> None:
     train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
     say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
-    for line in [*warnings_of(inputs.images, inputs.bias), *small_parts(inputs)]:
+    for line in [*split_lines(inputs), *warnings_of(inputs.images, inputs.bias), *small_parts(inputs)]:
         say(line)
 
 

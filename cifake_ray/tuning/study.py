@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from cifake_ray.data.sources.locate import noted_fingerprints
 from cifake_ray.errors import InputError, Interrupted
 from cifake_ray.experiment import Experiment, save_experiment
 from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt, storage_interrupted
@@ -113,12 +114,13 @@ def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slo
     environment = describe_environment(experiment, inputs, slots())
     before = read_environment(run)
     if not before.empty:
-        images, weights, noted = environment.data.fingerprint, environment.weights, before.model_fields_set
-        for what, now, then in (
-            ("images", images, before.data.fingerprint or images),
-            ("backbone weights", _hashes(weights), _hashes(before.weights if "weights" in noted else weights)),
+        weights, noted = environment.weights, noted_fingerprints(run)
+        then = before.weights if "weights" in before.model_fields_set else weights
+        for what, same in (
+            ("images", not noted or bool(noted & inputs.images.fingerprints)),
+            ("backbone weights", _hashes(weights) == _hashes(then)),
         ):
-            if now != then:
+            if not same:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
         kept = noted & {"created", "command", "features", "seconds", *(before.model_extra or ())}
         environment = environment.model_copy(update={key: getattr(before, key) for key in kept})

@@ -12,6 +12,7 @@ from cifake_ray.data.audit.bias import bias_of_source
 from cifake_ray.data.audit.bias_text import warning
 from cifake_ray.data.datasets import generic
 from cifake_ray.data.images import remarks
+from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
@@ -70,6 +71,19 @@ def warnings_of(images: ImageSet, bias: Bias | None = None) -> list[str]:
     return [*remarks(images), *(f"warning: {one}" for one in said if one)]
 
 
+def split_lines(inputs: StudyInputs) -> list[str]:
+    """How the parts came about, where not as always: a test part that was drawn, a validation part as given."""
+    lines = []
+    if (drawn := inputs.images.test_drawn) is not None:
+        lines.append(
+            f"test part: drawn from the train part, {100 * drawn['fraction']:.0f} % by split seed {drawn['seed']}"
+        )
+    if inputs.images.train.table.given_validation.any():
+        dropped = inputs.split.dropped
+        lines.append(f"validation part: as given; {dropped:,} train images that equal one of its images are left out")
+    return lines
+
+
 def small_parts(inputs: StudyInputs) -> list[str]:
     """A warning when validation or test have so few images that their accuracies say little; else nothing."""
     validation = inputs.images.train.labels[inputs.split.validation]
@@ -83,7 +97,8 @@ def _counts(labels: np.ndarray) -> dict[str, int]:
 
 def _load(experiment: Experiment) -> ImageSet:
     with progress("decoding images") as update:
-        return load_images(experiment.data.source, limit=experiment.data.limit, progress=update)
+        data = experiment.data
+        return load_images(data.source, limit=data.limit, progress=update, reading=reading_of(data))
 
 
 def _pretrained(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":

@@ -1,6 +1,7 @@
 import pytest
 
-from cifake_ray.data.labels import label_of, label_of_path
+from cifake_ray.data.labels import label_of
+from cifake_ray.data.sources.reading import PLAIN
 from cifake_ray.errors import InputError
 
 
@@ -20,6 +21,6 @@ def test_names_that_could_mean_anything_are_neither(name: str) -> None:
 
 
 def test_folders_that_contradict_each_other_are_refused() -> None:
-    assert label_of_path(("cats", "REAL", "nature"), "here") == 1
+    assert PLAIN.label(("cats", "REAL", "nature"), "here") == 1
     with pytest.raises(InputError, match="here: ai/real names both classes"):
-        label_of_path(("ai", "real"), "here")
+        PLAIN.label(("ai", "real"), "here")

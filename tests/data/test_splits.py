@@ -8,8 +8,7 @@ from cifake_ray.data import ImageSet, Part, split_train, train_duplicates
 from cifake_ray.data.datasets import cifake, generic
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.splits import _choose_validation
-from cifake_ray.data.stratify import choose_stratified, copies_of, quotas
+from cifake_ray.data.stratify import choose_fraction, choose_stratified, copies_of, quotas
 from cifake_ray.data.table import facts_of, make_table
 from cifake_ray.errors import InputError
 
@@ -77,7 +76,7 @@ def test_split_of_many_images_is_within_a_fifth_of_a_percent() -> None:
     first[50_000:51_000] = rng.permutation(25_000)[:1000]
     strata = np.arange(100_000) % 20
     for fraction in (0.1, 0.2, 0.35):
-        assert abs(_choose_validation(first, strata, fraction, 0).mean() - fraction) < 0.002
+        assert abs(choose_fraction(first, strata, fraction, np.random.default_rng(0)).mean() - fraction) < 0.002
 
 
 def test_split_follows_its_seed_alone() -> None:

@@ -17,8 +17,10 @@ from cifake_ray.data.datasets import sample
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
+from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, copies_of
-from cifake_ray.data.table import ImageTable, content_digest, joined
+from cifake_ray.data.table import ImageTable, content_digest, fingerprint_v2, joined
+from cifake_ray.data.taken import tally
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import array_digest
@@ -45,12 +47,12 @@ class _Images:
         return f"{self.parts[self.part[row]]}/{LABELS[self.table.labels[row]]}/{self.table.names[row]}"
 
 
-def audit_source(source: str, show: Shown) -> dict[str, Any]:
+def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str, Any]:
     """Everything `data audit` prints, as JSON holds it. Works on one part or one class, and on damaged sets too.
 
     Raises InputError: a source that is missing or holds nothing readable.
     """
-    found = find_source(source, needed=())
+    found = find_source(source, needed=(), reading=reading.without_test())
     contents = found.read()
     encoded = contents.parts
     with show("decoding images", "images") as update:
@@ -64,7 +66,7 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
         raise InputError(
             f"{source}: no readable image among {len(skipped):,}{_first(skipped)}; mend them or fetch them again"
         )
-    card = sample.CARD if found.kind == SAMPLE else card_of(table)
+    card = sample.CARD if found.kind == SAMPLE else reading.named_card() or card_of(table)
     images = _joined(arrays, table)
     prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
     copies = copies_of(images.table.digests)
@@ -76,7 +78,9 @@ def audit_source(source: str, show: Shown) -> dict[str, Any]:
         "fingerprint": set_fingerprint(prints) if set(prints) == set(PARTS) else None,
         "content": {part: content_digest(table.of_part(part)) for part in images.parts},
         "card": card.name,
-        "counts": {part: _counts(table.of_part(part).with_groups(card), card) for part in images.parts},
+        "fingerprint_v2": fingerprint_v2(images.table),
+        "counts": {part: _counts(images.table.of_part(part).with_groups(card)) for part in images.parts},
+        "said": list(contents.said),
         "left": [left.as_note() for left in contents.left],
         "undecodable": {"images": len(skipped), "files": skipped},
         "exact_duplicates": _exact(images, copies),
@@ -118,18 +122,14 @@ def _first(skipped: list[dict[str, str]]) -> str:
     return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
 
 
-def _counts(table: ImageTable, card: Card) -> dict[str, Any]:
-    """Images of each class, and of each value of the groups that the card tells."""
+def _counts(table: ImageTable) -> dict[str, Any]:
+    """Images of each class, and of each value of the groups that the source or the card tells."""
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = table.labels == label
-        told = {column: _tally(codes[of_label], card.groups[column].values) for column, codes in table.groups.items()}
+        told = {column: tally(codes[of_label], table.group_values(column)) for column, codes in table.groups.items()}
         counts[name] = {"images": int(of_label.sum()), "groups": told}
     return counts
-
-
-def _tally(codes: Indices, values: tuple[str, ...]) -> dict[str, int]:
-    return dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from cifake_ray.data.datasets import cifake, generic, sample, sample_native
+from cifake_ray.data.datasets import cifake, generic, sample, sample_native, tiny_genimage
 from cifake_ray.data.datasets.card import Card
 
-CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in (cifake, sample, sample_native, generic)}
+_MODULES = (cifake, sample, sample_native, tiny_genimage, generic)
+CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in _MODULES}
 
 
 def card_of_content(content: Mapping[str, str]) -> Card:

@@ -1,5 +1,6 @@
 """One encoded picture becomes 32x32 RGB, or a reason why not. Batches of them are what a decoding process works on."""
 
+import bz2
 import contextlib
 import hashlib
 import io
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
 from cifake_ray.errors import InputError
@@ -28,13 +29,20 @@ RESIZED = "resized from another size (Lanczos)"
 SQUEEZED = "squeezed to a square"
 # Named, because Pillow would otherwise also try formats that start other programs (EPS) or are no photographs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
-_CONVERTED = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "RGBA": "transparency"}
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands in the file's first box
+_CONVERTED = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette"}
+TRANSPARENT = "transparency laid on white"
+DEEP = "16 bits a channel brought to 8"
+TURNED = "turned as its EXIF says"
+_MOST_16 = 65_535
+_BOX = 40  # bytes in which an ISO file names its brands
+_METHODS = {0: "stored", 8: "deflate", 12: "bzip2"}  # APPNOTE 4.4.5
 _ZIP_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: signature, …, length of the name, of the extra field
-_DEEP = re.compile(r"^[IF]|;16")  # modes and raw modes of more than 8 bits a channel
+_DEEP = re.compile(r"^I|;16")  # modes and raw modes of more than 8 bits a channel
 
 
 class Member(NamedTuple):
-    """Where a picture lies in a zip archive. `method`: 0 stored, 8 deflated, -1 encrypted; others cannot be read."""
+    """Where a picture lies in a zip archive. `method`: as _METHODS; -1 encrypted; others cannot be read."""
 
     archive: str
     offset: int  # of its header, in bytes
@@ -43,13 +51,21 @@ class Member(NamedTuple):
     crc: int
 
 
+class Span(NamedTuple):
+    """Where a picture lies uncompressed in a file, such as a tar archive: position and length in bytes."""
+
+    file: str
+    offset: int
+    size: int
+
+
 class Refused(NamedTuple):
     """A file that cannot be read, or must not be: a link to nothing, a pipe."""
 
     reason: str
 
 
-Item = bytes | str | Member | Refused  # an encoded picture, the path of one, or its place in an archive
+Item = bytes | str | Member | Span | Refused  # an encoded picture, the path of one, or its place in an archive
 
 
 class UnreadableError(Exception):
@@ -109,7 +125,7 @@ def decode_batch(items: Sequence[Item]) -> Batch:
 def decode_image(data: bytes) -> Picture:
     """The picture in `data`, and what had to be converted for its 32x32 pixels.
 
-    Raises UnreadableError: no picture, truncated, several frames, more than 8 bits a channel, too many pixels.
+    Raises UnreadableError: no picture, truncated, several frames, floating-point pixels, too many pixels.
     """
     if not data:
         raise UnreadableError("empty")
@@ -119,7 +135,7 @@ def decode_image(data: bytes) -> Picture:
             pixels = decode_jpeg(data).tobytes()
             return Picture(pixels, hashlib.sha256(pixels).digest(), (SIZE, SIZE), "JPEG")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
             _refuse(image)
             return _picture(image)
     except UnreadableError:
@@ -143,13 +159,15 @@ def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str
             picture = decode_image(read_item(os.fspath(path)))
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
-        raise InputError(f"{path}: {error}; expected one still picture of 8 bits a channel ({kinds})") from error
+        raise InputError(f"{path}: {error}; expected one still picture ({kinds})") from error
     return np.frombuffer(picture.pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), picture.conversions
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) in pixels of a picture file that can be read."""
-    with Image.open(path, formats=_FORMATS) as image:
+    with Path(path).open("rb") as file:
+        formats = _formats_for(file.read(_BOX))
+    with Image.open(path, formats=formats) as image:
         return image.size
 
 
@@ -162,6 +180,8 @@ def read_item(item: Item) -> bytes:
     try:
         if isinstance(item, Member):
             return _read_member(item)
+        if isinstance(item, Span):
+            return _read_span(item)
         with open(item, "rb", buffering=0) as file:  # noqa: PTH123 (a buffer and a Path cost 6 us, a decode 11)
             return file.read(MAX_SOURCE_BYTES)
     except zlib.error as error:
@@ -172,8 +192,10 @@ def read_item(item: Item) -> bytes:
 
 def _read_member(member: Member) -> bytes:
     """One member by its offset. zipfile would need the archive's directory: 1 to 2 s of every decoding process."""
-    if member.method not in (0, 8):
-        raise UnreadableError("encrypted" if member.method < 0 else "compressed in a way other than deflate")
+    if member.method not in _METHODS:
+        known = ", ".join(_METHODS.values())
+        other = f"compressed by method {member.method} of zip (read are: {known}); pack the archive anew"
+        raise UnreadableError("encrypted" if member.method < 0 else other)
     with Path(member.archive).open("rb") as file:
         file.seek(member.offset)
         header = file.read(_ZIP_HEADER.size)
@@ -184,17 +206,28 @@ def _read_member(member: Member) -> bytes:
         data = file.read(member.stored)
     if member.method == 8:
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_SOURCE_BYTES)
+    elif member.method == 12:
+        data = bz2.BZ2Decompressor().decompress(data, MAX_SOURCE_BYTES)
     if zlib.crc32(data) != member.crc:
         raise zlib.error("wrong checksum")
     return data
 
 
+def _read_span(span: Span) -> bytes:
+    with open(span.file, "rb", buffering=0) as file:  # noqa: PTH123 (as in read_item)
+        file.seek(span.offset)
+        return file.read(min(span.size, MAX_SOURCE_BYTES))
+
+
 def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether these are the bytes of a baseline JPEG of 32x32 pixels, three channels of 8 bits, as all of CIFAKE."""
+    """Whether these are the bytes of a baseline JPEG of 32x32 pixels, three channels of 8 bits, as all of CIFAKE.
+
+    A file with EXIF (APP1), which may turn the picture, or another colour space (APP14) is none.
+    """
     if not data.startswith(b"\xff\xd8"):
         return False
     at = 2
-    while at + 10 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xEE:  # APP14 may name another colour space
+    while at + 10 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xE1, 0xEE):
         if data[at + 1] == 0xC0:  # the frame header: length, then bits, height, width, channels
             return data[at + 4 : at + 10] == b"\x08\x00\x20\x00\x20\x03"
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
@@ -208,10 +241,14 @@ def _refuse(image: Image.Image) -> None:
         raise UnreadableError(f"too many pixels ({width}x{height})")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # an MPO is a photo with a preview behind it
         raise UnreadableError("animated or of several pages")
-    # Pillow reads 16-bit colour PNG and TIFF as 8-bit "RGB"; only the raw mode tells.
+    if image.mode == "F":
+        raise UnreadableError("floating-point pixels, whose range nothing tells")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether the file has 16 bits a channel: Pillow reads colour as 8-bit "RGB", and only the raw mode tells."""
     raw_modes = [image.mode, *(str(part) for tile in getattr(image, "tile", ()) for part in _arguments(tile))]
-    if any(_DEEP.search(mode) for mode in raw_modes):
-        raise UnreadableError("more than 8 bits a channel")
+    return any(_DEEP.search(mode) for mode in raw_modes)
 
 
 def _arguments(tile: tuple[object, ...]) -> tuple[object, ...]:
@@ -219,14 +256,57 @@ def _arguments(tile: tuple[object, ...]) -> tuple[object, ...]:
     return arguments if isinstance(arguments, tuple) else (arguments,)
 
 
+def as_shown(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """The picture as viewers show it: upright, RGB, 8 bits, transparency on white; and what was converted for that."""
+    deep = _is_deep(image)  # before anything is decoded, after which the raw mode is gone
+    mode = image.mode
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    rgb, converted = _as_rgb(_in_8_bits(upright), mode)
+    turned = (TURNED,) if upright is not image else ()
+    return rgb, (*turned, *((DEEP,) if deep else ()), *converted)
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """The image; one of 16-bit grey by its high bytes. Raises UnreadableError for values of more than 16 bits."""
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if values.size and not 0 <= values.min() <= values.max() <= _MOST_16:
+        raise UnreadableError("more than 16 bits a channel")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _as_rgb(image: Image.Image, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
+    """`mode`: of the file. Transparent pixels are laid on white: what lies under them is not what viewers show."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image, ()
+    grey = () if mode in ("RGB", "RGBA") else ("grey" if mode.startswith("I") else _CONVERTED.get(mode, mode),)
+    if not image.has_transparency_data:
+        return image.convert("RGB"), grey
+    layer = image.convert("RGBA")
+    flat = Image.new("RGB", layer.size, "white")
+    flat.paste(layer, mask=layer.getchannel("A"))
+    return flat, (*grey, TRANSPARENT)
+
+
+def _formats_for(data: bytes) -> tuple[str, ...]:
+    """The formats to try: HEIC only where the file says so and the extra is installed. Raises UnreadableError."""
+    if data[4:8] != b"ftyp" or not any(brand in data[8:_BOX] for brand in _HEIC) or b"avif" in data[8:_BOX]:
+        return _FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise UnreadableError("HEIC; install cifake-ray[formats] to read it") from error
+    register_heif_opener()
+    return (*_FORMATS, "HEIF")
+
+
 def _picture(image: Image.Image) -> Picture:
-    conversions: tuple[str, ...] = ()
-    rgb = image
-    if image.mode != "RGB":
-        conversions = (_CONVERTED.get(image.mode, image.mode),)
-        rgb = image.convert("RGB")
+    rgb, conversions = as_shown(image)
     digest = hashlib.sha256(rgb.tobytes()).digest()
-    if image.size != (SIZE, SIZE):
-        conversions += (RESIZED,) if image.width == image.height else (RESIZED, SQUEEZED)
+    size = rgb.size
+    if size != (SIZE, SIZE):
+        conversions += (RESIZED,) if rgb.width == rgb.height else (RESIZED, SQUEEZED)
         rgb = rgb.resize((SIZE, SIZE), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking: antialiased
-    return Picture(rgb.tobytes(), digest, image.size, image.format or "", conversions)
+    return Picture(rgb.tobytes(), digest, size, image.format or "", conversions)

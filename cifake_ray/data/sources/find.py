@@ -1,7 +1,8 @@
-"""Where images come from: a folder or zip as Kaggle lays them out, parquet files, or the built-in sample."""
+"""Where images come from: a folder, an archive, parquet or Arrow files, a manifest, or the built-in sample."""
 
 import hashlib
 import os
+import tarfile
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,81 +13,129 @@ import numpy as np
 from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.decoding.decode import Item
-from cifake_ray.data.labels import ALL, PARTS, VALIDATION, label_of, part_of
-from cifake_ray.data.sources.folders import File, Found, Listing, files_beside, list_folder, list_zip, split_parts
+from cifake_ray.data.labels import PARTS
+from cifake_ray.data.sources.archives import check_whole, is_archive, tar_folders, zip_folders
+from cifake_ray.data.sources.columns import labelled
+from cifake_ray.data.sources.folders import File, Walk, files_beside
+from cifake_ray.data.sources.layouts import Found, Listing, by_layout
 from cifake_ray.data.sources.left_out import Left, left_for
-from cifake_ray.data.sources.parquet import find_parquet, read_parquet
+from cifake_ray.data.sources.manifest import find_manifests, is_table, read_manifests
+from cifake_ray.data.sources.parquet import find_tables, read_rows
+from cifake_ray.data.sources.parts import EXPECTED, chosen_parts
+from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage import mirror
 from cifake_ray.storage.cache import locked
 
 SAMPLE = "sample"
-EXPECTED = (
-    "a folder or zip file with train/FAKE, train/REAL, test/FAKE and test/REAL, or a folder with *train*.parquet and "
-    "*test*.parquet"
-)
+_RULES = 2  # of reading a source: raise it when the same files are read as other pictures, parts or labels
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One part before decoding, in canonical order (label, name): what to decode; uint8 [n]; unicode [n]."""
+    """One part before decoding, in canonical order (label, name): what to decode; uint8 [n]; unicode [n].
+
+    groups: column to one value a picture, "" where none is told.
+    """
 
     items: list[Item]
     labels: np.ndarray
     names: np.ndarray
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a source holds: the encoded pictures of each part, and what is not used of it."""
+    """What a source holds: the encoded pictures of each part, what is not used of it, what its layout was taken for."""
 
     parts: dict[str, Encoded] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Source:
-    """`identity` changes when the files do (their names, sizes and times). `read` lists or reads them.
+    """`identity` changes when the files do (their names, sizes and times), or how they are read. `read` lists them.
 
     `beside`: what is not used, where that is known before `read`; files that are not used do not change the identity.
     """
 
-    kind: str  # folder | zip | parquet | sample
+    kind: str  # folder | zip | tar | parquet | manifest | sample
     identity: str
     read: Callable[[], Contents]
     beside: tuple[Left, ...] | None = None
+    reading: Reading = PLAIN
 
 
-def find_source(source: str, *, needed: Collection[str] = PARTS) -> Source:
-    """What `source` names: the word `sample` (say `./sample` for a folder of that name), a folder, a zip file
-    or the folder that holds it; of these also one in object storage (`s3://…`), which is fetched into the cache.
+def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Reading = PLAIN) -> Source:
+    """What `source` names: the word `sample` (say `./sample` for a folder of that name), a folder, an archive or the
+    folder that holds it, a manifest; of these also one in object storage (`s3://…`), which is fetched into the cache.
 
     `needed`: the parts it must have. None needed: whatever is there, under the name `all` if nobody has split it.
 
     Raises InputError: missing, a file of another kind, no train or test part, a class missing, a folder that cannot be
-    listed. A zip file's parts are looked at by `read`.
+    listed. An archive's parts are looked at by `read`.
     """
     mirror.check_place(source, "--data")
     if source == SAMPLE:
-        return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}", Contents)
+        if reading.test_fraction is not None:
+            raise InputError(f"{source}: data.test_fraction: the source has a test part of its own; remove the key")
+        return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}{reading.key}", Contents, reading=reading)
     path = _fetched(source) if mirror.is_remote(source) else Path(source).expanduser()
+    request = _Request(source, path, needed, reading)
     if path.is_file():
-        return _zip_source(source, path, needed)
+        return _manifest_source(request, [path]) if is_table(path) else _archive_source(request, path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{source}: no regular file; expected {EXPECTED}, or the word sample")
     if not path.is_dir():
         raise InputError(f"{source}: no such data folder; expected {EXPECTED}, or the word sample")
-    zips = sorted(path.glob("*.zip"))
-    if zips and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
-        if len(zips) > 1:
-            names = ", ".join(printable(file.name) for file in zips[:4])
-            raise InputError(f"{source}: {len(zips)} zip files ({names}); give one of them")
-        return _zip_source(source, zips[0], needed, files_beside(path, zips))  # as `data fetch` leaves it
-    return _parquet_source(source, path, needed) or _folder_source(source, path, needed)
+    try:
+        return _in_folder(request)
+    except OSError as error:
+        raise InputError(
+            f"{source}: cannot be listed ({error.strerror}); give yourself the right to read it"
+        ) from error
 
 
-def refuse_undivided(source: str) -> None:
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for: the source as the user gave it, its place here, the parts needed, and how to read it."""
+
+    source: str
+    path: Path
+    needed: Collection[str]
+    reading: Reading
+
+    def contents(self, listing: Listing, beside: Sequence[Left] = ()) -> Contents:
+        """The listing's pictures of the parts needed. Raises InputError when a part or class is missing."""
+        found, unused = chosen_parts(self.source, listing, self.needed, self.reading)
+        return Contents(_parts(found), (*listing.left, *unused, *beside), listing.said)
+
+    def identity(self, files: Iterable[tuple[str, int, int]], place: Path | None = None) -> str:
+        """SHA-256 over the place, how it is read, and every file's (name, size, time of change in ns)."""
+        place = place or self.path
+        read = f"{_RULES} {self.reading.key}"
+        digest = hashlib.sha256(f"{os.fsencode(place.resolve())!r} {read}\n".encode())
+        for name, size, changed in files:
+            digest.update(f"{name!r} {size} {changed}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+def _in_folder(request: _Request) -> Source:
+    path = request.path
+    archives = sorted(file for file in path.iterdir() if file.is_file() and is_archive(file))
+    if archives and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
+        if len(archives) > 1:
+            names = ", ".join(printable(file.name) for file in archives[:4])
+            raise InputError(f"{request.source}: {len(archives)} archives ({names}); give one of them")
+        return _archive_source(request, archives[0], files_beside(path, archives))  # as `data fetch` leaves it
+    if manifests := find_manifests(path, request.reading):
+        return _manifest_source(request, manifests)
+    return _table_source(request) or _folder_source(request)
+
+
+def refuse_undivided(source: str, reading: Reading) -> None:
     """Raise InputError, as `find_source` does, for a folder whose own folders name classes and no part.
 
     Lists that folder alone, so that a study may be refused before anything is said of it; other sources are not read.
@@ -95,8 +144,8 @@ def refuse_undivided(source: str) -> None:
     if source == SAMPLE or mirror.is_remote(source) or not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         return
     names = [child.name for child in folder.iterdir() if child.is_dir()]
-    if any(label_of(name) is not None for name in names) and not any(part_of(name) for name in names):
-        find_source(source)
+    if any(map(reading.names_class, names)) and not any(map(reading.part, names)):
+        find_source(source, reading=reading)
 
 
 def _fetched(url: str) -> Path:
@@ -107,111 +156,91 @@ def _fetched(url: str) -> Path:
     return folder
 
 
-def _identity(path: Path, files: Iterable[tuple[str, int, int]]) -> str:
-    """SHA-256 over the place and every file's (name, size, time of change in ns)."""
-    digest = hashlib.sha256(f"{os.fsencode(path.resolve())!r}".encode())
-    for name, size, changed in files:
-        digest.update(f"{name!r} {size} {changed}\n".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
-def _zip_source(source: str, path: Path, needed: Collection[str], beside: Sequence[Left] = ()) -> Source:
-    if not zipfile.is_zipfile(path):
-        broken = " or not all of one; download it again" if path.suffix.lower() == ".zip" else ""
-        raise InputError(f"{source}: a file that is no zip archive{broken}; expected {EXPECTED}")
+def _archive_source(request: _Request, path: Path, beside: Sequence[Left] = ()) -> Source:
+    source = request.source
+    check_whole(source, path)
+    kind = "zip" if zipfile.is_zipfile(path) else "tar" if _is_tar(path) else None
+    if kind is None:
+        broken = " or not all of one; download it again" if is_archive(path) else ""
+        raise InputError(f"{source}: a file that is no zip or tar archive{broken}; expected {EXPECTED}")
+    list_folders = zip_folders if kind == "zip" else tar_folders
     status = path.stat()
-    identity = _identity(path, [(path.name, status.st_size, status.st_mtime_ns)])
-    return Source("zip", identity, lambda: _contents(source, list_zip(source, path), needed, beside))
+
+    def read() -> Contents:
+        listing = by_layout(source, path.name.partition(".")[0], list_folders(source, path), request.reading)
+        return request.contents(listing, beside)
+
+    identity = request.identity([(path.name, status.st_size, status.st_mtime_ns)], path)
+    return Source(kind, identity, read, reading=request.reading)
 
 
-def _folder_source(source: str, path: Path, needed: Collection[str]) -> Source:
-    contents = _checked(source, list_folder(source, path), needed)
-    files = ((key, file) for key, of_part in contents.found.items() for file in of_part)
-    stats = ((f"{key} {name}", size, changed) for key, (name, _, size, changed) in files)
-    left = tuple(contents.left)
-    return Source("folder", _identity(path, stats), lambda: Contents(_parts(contents.found), left), left)
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except OSError:
+        return False
 
 
-def _no_part(source: str, lacking: str, listing: Listing) -> InputError:
-    """The refusal of a source that lacks the folder `lacking`, such as `test/FAKE`."""
-    if {part for part, _ in listing.found} == {ALL}:
-        return InputError(
-            f"{source}: its FAKE and REAL images are not divided into train and test; move every fifth of each class "
-            f"below test/, the others below train/; expected {EXPECTED}"
-        )
-    there = ", ".join(dict.fromkeys(f"{part}/{LABELS[label]}" for part, label in listing.found)) or "none"
-    return InputError(f"{source}: no folder {lacking} (class folders found: {there}); expected {EXPECTED}")
+def _folder_source(request: _Request) -> Source:
+    folders = Walk(request.source, request.reading).folders(request.path)
+    listing = by_layout(request.source, request.path.resolve().name, folders, request.reading)
+    found, unused = chosen_parts(request.source, listing, request.needed, request.reading)
+    contents = Contents(_parts(found), (*listing.left, *unused), listing.said)
+    stats = ((f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files)
+    return Source("folder", request.identity(stats), lambda: contents, contents.left, request.reading)
 
 
-def _contents(source: str, listing: Listing, needed: Collection[str], beside: Sequence[Left]) -> Contents:
-    checked = _checked(source, listing, needed)
-    return Contents(_parts(checked.found), (*checked.left, *beside))
+def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
+    """The pictures that manifests list; other files of a folder are left, those beside one manifest are not its."""
+    tables, left = read_manifests(manifests, request.reading)
+    found, unused = chosen_parts(
+        request.source, Listing(labelled(tables, request.reading)), request.needed, request.reading
+    )
+    if request.path.is_dir():
+        listed = [Path(file.item) for files in found.values() for file in files if isinstance(file.item, str)]
+        left += files_beside(request.path, [*listed, *manifests])
+    contents = Contents(_parts(found), (*left, *unused))
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in manifests]
+    stats += [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
+    return Source("manifest", request.identity(stats), lambda: contents, contents.left, request.reading)
 
 
-def _checked(source: str, listing: Listing, needed: Collection[str]) -> Listing:
-    """What was found of the parts that are needed; a validation part beside them is not used."""
-    found, unused = split_parts(listing.found) if needed else (listing.found, [])
-    for part in needed:
-        for label, name in enumerate(LABELS):
-            if (part, label) not in found:
-                raise _no_part(source, f"{part}/{name}", listing)
-    if not found:
-        raise InputError(f"{source}: no folder FAKE or REAL; expected one of images of each, or {EXPECTED}")
-    parts = [part for part in (*PARTS, VALIDATION, ALL) if not needed or part in needed]
-    keys = [(part, label) for part in parts for label in range(len(LABELS))]
-    return Listing({key: sorted(found[key], key=_by_name) for key in keys if key in found}, [*listing.left, *unused])
+def _table_source(request: _Request) -> Source | None:
+    """None when there are no parquet or Arrow files of pictures."""
+    parts, others = find_tables(request.path, request.reading)
+    if not parts:
+        if others and not any(child.is_dir() for child in request.path.iterdir()):
+            raise InputError(
+                f"{others[0]}: no column of images, as image, img or image_data; expected image, label and perhaps name"
+            )
+        return None
+    # Labels are read with the rows: a file with one row of each class stands for a part's classes until then.
+    there = Listing({(part, label): [File(part, b"")] for part in parts for label in range(len(LABELS))})
+    chosen, _ = chosen_parts(request.source, there, request.needed, request.reading)
+    taken = {file.name for files in chosen.values() for file in files}
+    used = [(part, file) for part, files in parts.items() if part in taken for file in files]
+    unused = [file.name for part, files in parts.items() if part not in taken for file in files]
+    left = left_for("files of a part that is not used", unused)
+    left += files_beside(request.path, [file for files in parts.values() for file in files])
+    stats = [(f"{part} {file.relative_to(request.path)}", file.stat()) for part, file in used]
+    identity = request.identity((name, status.st_size, status.st_mtime_ns) for name, status in stats)
 
+    def read() -> Contents:
+        return request.contents(Listing(labelled(read_rows(used), request.reading)), left)
 
-def _by_name(file: File) -> str:
-    return file[0]
+    return Source("parquet", identity, read, tuple(left), request.reading)
 
 
 def _parts(found: Found) -> dict[str, Encoded]:
-    parts: dict[str, Encoded] = {}
-    for part in dict.fromkeys(part for part, _ in found):
-        files = [(label, file) for label in range(len(LABELS)) for file in found.get((part, label), [])]
-        labels = np.array([label for label, _ in files], dtype=np.uint8)
-        names = np.array([name for _, (name, *_) in files], dtype=np.str_)
-        parts[part] = _ordered([file[1] for _, file in files], labels, names)
-    return parts
+    columns = sorted({column for files in found.values() for file in files for column, _ in file.groups})
+    return {part: _part(found, part, columns) for part in dict.fromkeys(part for part, _ in found)}
 
 
-def _parquet_source(source: str, path: Path, needed: Collection[str]) -> Source | None:
-    """None when there are no parquet files."""
-    try:
-        parts = find_parquet(path)
-    except OSError as error:
-        raise InputError(
-            f"{source}: cannot be listed ({error.strerror}); give yourself the right to read it"
-        ) from error
-    if not parts:
-        return None
-    for part in needed:
-        if part not in parts:
-            count = sum(map(len, parts.values()))
-            raise InputError(
-                f"{source}: no *{part}*.parquet among {count} parquet files; a study needs a train part, and a test "
-                "part that nothing was chosen by"
-            )
-    unused = {part: files for part, files in parts.items() if needed and part not in needed}
-    left = left_for(
-        "parquet files of a part that is not used", (file.name for files in unused.values() for file in files)
-    )
-    left += files_beside(path, [file for files in parts.values() for file in files])
-    parts = {part: files for part, files in parts.items() if part not in unused}
-    stats = [(str(file.relative_to(path)), file.stat()) for found in parts.values() for file in found]
-    identity = _identity(path, ((name, status.st_size, status.st_mtime_ns) for name, status in stats))
-
-    def read(files: list[Path]) -> Encoded:
-        images, labels, names = read_parquet(files)
-        return _ordered([*images], labels, names)
-
-    beside = tuple(left)
-    return Source(
-        "parquet", identity, lambda: Contents({part: read(files) for part, files in parts.items()}, beside), beside
-    )
-
-
-def _ordered(items: list[Item], labels: np.ndarray, names: np.ndarray) -> Encoded:
-    order = np.lexsort((names, labels))
-    return Encoded([items[i] for i in order], labels[order], names[order])
+def _part(found: Found, part: str, columns: Sequence[str]) -> Encoded:
+    files = [(label, file) for label in range(len(LABELS)) for file in found.get((part, label), [])]
+    labels = np.array([label for label, _ in files], dtype=np.uint8)
+    names = np.array([file.name for _, file in files], dtype=np.str_)
+    order = np.lexsort((names, labels)).tolist()
+    told = [dict(files[at][1].groups) for at in order] if columns else []
+    groups = {column: [one.get(column, "") for one in told] for column in columns}
+    return Encoded([files[at][1].item for at in order], labels[order], names[order], groups)

@@ -1,7 +1,10 @@
 """What lies under a source and is not used: named and counted, never passed over in silence."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 
 from cifake_ray.console import printable
 
@@ -10,27 +13,39 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Left:
-    """Files or rows that are not used for one reason. `examples`: up to three of their names."""
+    """Files or rows that are not used for one reason. `examples`: up to three of their names.
+
+    suffixes: how many end in which suffix, most first; none where the names are no files.
+    """
 
     reason: str
     count: int
     examples: tuple[str, ...]
+    suffixes: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
         more = ", …" if self.count > len(self.examples) else ""
-        return f"{self.count:,} {self.reason} ({', '.join(map(printable, self.examples))}{more})"
+        kinds = ", ".join(f"{printable(suffix)} {count:,}" for suffix, count in self.suffixes[:_SHOWN])
+        kinds = f"{kinds}: " if len(self.suffixes) > 1 else ""
+        return f"{self.count:,} {self.reason} ({kinds}{', '.join(map(printable, self.examples))}{more})"
 
     def as_note(self) -> dict[str, object]:
         """For JSON."""
-        return {"reason": self.reason, "count": self.count, "examples": list(self.examples)}
+        note = {"reason": self.reason, "count": self.count, "examples": list(self.examples)}
+        return note | {"suffixes": dict(self.suffixes)}
 
 
 def left_for(reason: str, names: Iterable[str]) -> list[Left]:
     """One entry for these names; none for no name."""
     listed = sorted(names)
-    return [Left(reason, len(listed), tuple(listed[:_SHOWN]))] if listed else []
+    suffixes = Counter(PurePosixPath(name).suffix.lower() for name in listed)
+    told = tuple((suffix, count) for suffix, count in suffixes.most_common() if suffix)
+    return [Left(reason, len(listed), tuple(listed[:_SHOWN]), told)] if listed else []
 
 
-def left_from(notes: Sequence[Mapping[str, object]]) -> tuple[Left, ...]:
+def left_from(notes: Sequence[Mapping[str, Any]]) -> tuple[Left, ...]:
     """The entries that `as_note` made; notes of version 0.1 have none."""
-    return tuple(Left(str(n["reason"]), int(str(n["count"])), tuple(map(str, n["examples"]))) for n in notes)  # type: ignore[call-overload]
+    return tuple(
+        Left(str(n["reason"]), int(n["count"]), tuple(map(str, n["examples"])), tuple(n.get("suffixes", {}).items()))
+        for n in notes
+    )

@@ -1,4 +1,7 @@
-"""Where a run's images are now: images are known by their fingerprint, and the recorded place is a hint."""
+"""Where a run's images are now: images are known by their fingerprints, and the recorded place is a hint.
+
+Runs of version 0.1 recorded the first fingerprint alone, over arrays of 32 pixels; a run matches by either.
+"""
 
 import dataclasses
 import json
@@ -11,6 +14,7 @@ from cifake_ray.data.build import KIND, set_fingerprint
 from cifake_ray.data.images import ImageSet, load_images, open_images
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.find import SAMPLE
+from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.records.store import read_environment
@@ -29,7 +33,7 @@ def absolute_source(source: str) -> str:
 def check_images_here(run: Run, experiment: Experiment, source: str | None = None) -> None:
     """Raise InputError when `run_images` cannot find the images. Quick: nothing is decoded or fetched."""
     here = source is not None or _is_there(experiment.data.source) or _from_environment() is not None
-    if not here and next(_entries(noted_fingerprint(run)), None) is None:
+    if not here and next(_entries(noted_fingerprints(run)), None) is None:
         raise _not_here(run, experiment)
 
 
@@ -70,22 +74,23 @@ def readable_source(run: Run, experiment: Experiment) -> str:
 
 def _load(experiment: Experiment, place: str) -> ImageSet:
     with progress("decoding images") as update:
-        return load_images(place, limit=experiment.data.limit, progress=update)
+        return load_images(place, limit=experiment.data.limit, progress=update, reading=reading_of(experiment.data))
 
 
 def _checked(run: Run, images: ImageSet) -> ImageSet:
-    wanted = noted_fingerprint(run)
-    if wanted in (None, images.fingerprint):
+    wanted = noted_fingerprints(run)
+    if not wanted or wanted & images.fingerprints:
         return images
     raise InputError(
         f"{images.source}: the images (fingerprint {_short(images.fingerprint)}) are not those of {run.where} "
-        f"({_short(wanted or '')}); give those as --data"
+        f"({_short(min(wanted))}); give those as --data"
     )
 
 
-def noted_fingerprint(run: Run) -> str | None:
-    """The fingerprint of the images in environment.json; None before it is written."""
-    return read_environment(run).data.fingerprint
+def noted_fingerprints(run: Run) -> frozenset[str]:
+    """The fingerprints of the images in environment.json, of either kind; none before it is written."""
+    data = read_environment(run).data
+    return frozenset(one for one in (data.fingerprint, data.fingerprint_v2) if one)
 
 
 def _from_environment() -> str | None:
@@ -103,20 +108,23 @@ def _is_there(place: str) -> bool:
 
 def _cached(run: Run, experiment: Experiment) -> ImageSet | None:
     """The run's images in the cache, whatever they were decoded from; None when they are not there, or damaged."""
-    for path in _entries(noted_fingerprint(run)):
+    for path in _entries(noted_fingerprints(run)):
         if read_entry(path) is not None:
             return dataclasses.replace(open_images(path), source=experiment.data.source)
     return None
 
 
-def _entries(fingerprint: str | None) -> Iterator[Path]:
-    for note in sorted((cache_root() / KIND).glob(f"*/{META}")) if fingerprint else ():
+def _entries(wanted: frozenset[str]) -> Iterator[Path]:
+    """The cache entries of train and test images with one of these fingerprints."""
+    for note in sorted((cache_root() / KIND).glob(f"*/{META}")) if wanted else ():
         try:
-            prints = json.loads(note.read_text())["meta"]["fingerprints"]
-        except (OSError, ValueError, KeyError, TypeError):
+            meta = json.loads(note.read_text())["meta"]
+            prints = meta["fingerprints"]
+            whole = all(part in prints for part in PARTS)
+            if whole and wanted & {set_fingerprint(prints), str(meta.get("fingerprint_v2"))}:
+                yield note.parent
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        if all(part in prints for part in PARTS) and set_fingerprint(prints) == fingerprint:
-            yield note.parent
 
 
 def _not_here(run: Run, experiment: Experiment) -> InputError:

@@ -1,45 +1,56 @@
-"""Images in parquet files: this project's layout (image, label, name), and what Hugging Face `datasets` writes.
+"""Images in parquet files, and in the Arrow files that `datasets.save_to_disk` writes: files by part, and their rows.
 
-Labels of the second are read by name: what the ClassLabel in the file's metadata calls them, or text. Never by number,
-because copies of CIFAKE exist with FAKE as 0 and others with FAKE as 1.
+Columns have the names of this project's layout (image, label, name) or of copies on the hub (`img`, `image_data`,
+`labels`, `generator`, `model`, `Label_B`, …): see columns.py.
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-
 from cifake_ray.console import printable
-from cifake_ray.data.labels import ALL, PARTS, VALIDATION, WORDS, label_of, part_in
+from cifake_ray.data.labels import ALL, PARTS, VALIDATION
+from cifake_ray.data.sources.columns import GROUPS, IMAGE, LABEL, NAME, Rows, Value, column_of
+from cifake_ray.data.sources.reading import Reading
 from cifake_ray.errors import InputError
-from cifake_ray.runs.columns import LABELS
 
 # `train-00000-of-00002.parquet`, with the hash that older `datasets` appended, or with underscores.
-_SHARD = re.compile(r"^(.*?)[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_][0-9a-f]+)?\.parquet$", re.IGNORECASE)
-Rows = tuple[list[bytes], np.ndarray, np.ndarray]  # encoded images, labels uint8 [n], names unicode [n]
+_SHARD = re.compile(r"^(.*?)[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_][0-9a-f]+)?\.(?:parquet|arrow)$", re.IGNORECASE)
+_DEPTHS = ("", "*/", "*/*/")
 
 
-def find_parquet(root: Path) -> dict[str, list[Path]]:
-    """The parquet files in `root` and the folders in it, by part: what file or folder name says train or test."""
+def find_tables(root: Path, reading: Reading) -> tuple[dict[str, list[Path]], list[Path]]:
+    """The files of pictures in `root` and the folders in it, by part; and files without pictures, which are no source.
+
+    The part is what `data.parts`, the file's or a folder's name says. Raises InputError: numbered files of which one
+    is missing, a damaged file.
+    """
+    patterns = [f"{depth}*.{suffix}" for suffix in ("parquet", "arrow") for depth in _DEPTHS]
     found = sorted(
-        file for pattern in ("*.parquet", "*/*.parquet", "*/*/*.parquet") for file in root.glob(pattern)
-        if not any(step.startswith(".") for step in file.relative_to(root).parts)
+        file for pattern in patterns for file in root.glob(pattern)
+        if not any(step.startswith(".") or step.startswith("cache-") for step in file.relative_to(root).parts)
     )  # fmt: skip
+    pictures = [file for file in found if column_of(IMAGE, _columns(file)) is not None]
     parts: dict[str, list[Path]] = {}
-    for file in found:
-        parts.setdefault(_part_of(file.relative_to(root)), []).append(file)
+    for file in pictures:
+        parts.setdefault(_part_of(file.relative_to(root), reading), []).append(file)
     for part, files in parts.items():
         for folder in dict.fromkeys(file.parent for file in files):
             _check_shards(root, part, [file for file in files if file.parent == folder])
-    return {part: parts[part] for part in (*PARTS, VALIDATION, ALL) if part in parts}
+    order = [part for part in (*PARTS, VALIDATION, ALL) if part in parts]
+    return {part: parts[part] for part in order}, [file for file in found if file not in set(pictures)]
 
 
-def _part_of(path: Path) -> str:
-    named = (part_in(PurePath(step).stem if step == path.name else step) for step in reversed(path.parts))
-    return next((part for part in named if part is not None), ALL)
+def _part_of(path: Path, reading: Reading) -> str:
+    names = [*path.parts[:-1], _stem(path)]
+    return next((part for name in reversed(names) if (part := reading.part_in(name)) is not None), ALL)
+
+
+def _stem(path: PurePath) -> str:
+    """`train` for train-00000-of-00002.parquet."""
+    return match[1] if (match := _SHARD.match(path.name)) else path.stem
 
 
 def _check_shards(root: Path, part: str, files: list[Path]) -> None:
@@ -56,42 +67,91 @@ def _check_shards(root: Path, part: str, files: list[Path]) -> None:
             raise InputError(f"{root}: the {part} part mixes files of several splits ({names}); keep those of one")
         first = 1 if total in numbers else 0  # some count from 1
         if missing := sorted(set(range(first, first + total)) - numbers):
-            have = f"{len(numbers)} of {total} parquet files"
+            have = f"{len(numbers)} of {total} {files[0].suffix[1:]} files"
             raise InputError(f"{root}: the {part} part is {have}, number {missing[0]} is missing; fetch it")
 
 
-def read_parquet(files: list[Path]) -> Rows:
-    """All rows of the files. Without names of their own, rows are called by their number, and tell no subject.
+def read_rows(files: Iterable[tuple[str, Path]]) -> list[Rows]:
+    """All rows of these (part, file). Without names of their own, rows are called by their number in the part.
 
-    Raises InputError: damaged, a column missing or of another type, labels that have no name.
+    Raises InputError: damaged, images of another type.
     """
-    images: list[bytes] = []
-    labels: list[np.ndarray] = []
-    names: list[str] = []
-    for file in files:
-        table = _read_table(file)
-        images += _images(table.column("image"), file)
-        labels.append(_labels(table, file))
-        names += _names(table, len(names))
-    return images, np.concatenate(labels), np.array(names, dtype=np.str_)
+    start: dict[str, int] = {}
+    tables = []
+    for part, file in files:
+        rows = _rows(file, part, start.get(part, 0))
+        start[part] = start.get(part, 0) + len(rows.items)
+        tables.append(rows)
+    return tables
 
 
-def _read_table(file: Path) -> Any:
+def _rows(file: Path, part: str, start: int) -> Rows:
+    columns = _columns(file)
+    image, label, name = (column_of(wanted, columns) for wanted in (IMAGE, LABEL, NAME))
+    groups = {group: column for group, wanted in GROUPS.items() if (column := column_of(wanted, columns)) is not None}
+    assert image is not None  # find_tables chose the file by it
+    table = _read(file, list(dict.fromkeys(filter(None, (image, label, name, *groups.values())))))
+    items = _images(table.column(image), file)
+    values, named = _values(table, label) if label is not None else (None, False)
+    plain = (image, label, name) == ("image", "label", "name") and not _is_struct(table.column(image).type)
+    return Rows(
+        file=str(file),
+        items=[*items],
+        names=_names(table, image, name, start),
+        parts=[part] * len(items),
+        labels=values,
+        named=named,
+        own=plain,
+        groups={group: _values(table, column)[0] for group, column in groups.items()},
+    )
+
+
+def _open(file: Path) -> Any:
+    """A reader with `schema`. Arrow files are streams, as `datasets` writes them, or of the random-access format."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if file.suffix.lower() == ".parquet":
+        return pq.ParquetFile(file)
+    mapped = pa.memory_map(str(file))
     try:
-        with pq.ParquetFile(file) as opened:
-            found = opened.schema_arrow.names
-            missing = [name for name in ("image", "label") if name not in found]
-            if missing:
-                raise InputError(
-                    f"{file}: no column {missing[0]} (found {', '.join(found)}); expected image, label and perhaps name"
-                )
-            return opened.read([name for name in ("image", "label", "name") if name in found])
-    except (pa.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file}: cannot be read as parquet ({reason}); fetch it again") from error
+        return pa.ipc.open_stream(mapped)
+    except pa.ArrowInvalid:
+        return pa.ipc.open_file(mapped)
+
+
+def _columns(file: Path) -> list[str]:
+    try:
+        opened = _open(file)
+        schema = opened.schema_arrow if file.suffix.lower() == ".parquet" else opened.schema
+    except _faults() as error:
+        raise _damaged(file, error) from error
+    return [str(name) for name in schema.names]
+
+
+def _read(file: Path, columns: list[str]) -> Any:
+    try:
+        opened = _open(file)
+        return opened.read(columns) if file.suffix.lower() == ".parquet" else opened.read_all().select(columns)
+    except _faults() as error:
+        raise _damaged(file, error) from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    import pyarrow as pa
+
+    return (pa.ArrowException, OSError)
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{file}: cannot be read as {file.suffix[1:]} ({reason}); fetch it again")
+
+
+def _is_struct(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_struct(kind))
 
 
 def _images(column: Any, file: Path) -> list[bytes]:
@@ -99,7 +159,7 @@ def _images(column: Any, file: Path) -> list[bytes]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+    if _is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         column = pc.struct_field(column, "bytes")
     kind = column.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -107,53 +167,38 @@ def _images(column: Any, file: Path) -> list[bytes]:
     raise InputError(f"{file}: column image holds {kind}; expected the bytes of image files")
 
 
-def _names(table: Any, start: int) -> list[str]:
+def _names(table: Any, image: str, name: str | None, start: int) -> list[str]:
     """The column `name`, else the file names in the images' paths, else `row 0000007`."""
-    if "name" in table.column_names:
-        return [str(name or "") for name in table.column("name").to_pylist()]
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    images = table.column("image")
+    if name is not None:
+        return [str(one or "") for one in table.column(name).to_pylist()]
+    images = table.column(image)
     paths = [None] * len(images)
-    if pa.types.is_struct(images.type) and images.type.get_field_index("path") >= 0:
+    if _is_struct(images.type) and images.type.get_field_index("path") >= 0:
         paths = pc.struct_field(images, "path").to_pylist()
     return [Path(path).name if path else f"row {start + row:07d}" for row, path in enumerate(paths)]
 
 
-def _labels(table: Any, file: Path) -> np.ndarray:
-    values = table.column("label").to_pylist()
-    meaning = _meaning(table, file)
-    labels = [meaning(value) for value in values]
-    if None in labels:
-        raise InputError(f"{file}: label {values[labels.index(None)]!r}; expected {' or '.join(LABELS)} ({WORDS})")
-    return np.array(labels, dtype=np.uint8)
-
-
-def _meaning(table: Any, file: Path) -> Callable[[Any], int | None]:
-    """What the values of the column `label` mean: 0 FAKE, 1 REAL, None unknown."""
+def _values(table: Any, column: str) -> tuple[list[Value], bool]:
+    """The column's values, and whether these are names: text, or numbers that the file's own metadata names."""
     import pyarrow as pa
 
-    kind = table.schema.field("label").type
+    values = table.column(column).to_pylist()
+    kind = table.schema.field(column).type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
-        return lambda value: label_of(value) if isinstance(value, str) else None
-    names = _class_names(table)
-    if names is not None:
-        by_number = [label_of(str(name)) for name in names]
-        return lambda value: by_number[value] if isinstance(value, int) and 0 <= value < len(by_number) else None
-    if "name" not in table.column_names or pa.types.is_struct(table.schema.field("image").type):
-        raise InputError(
-            f"{file}: label is a number and nothing says which is FAKE; expected ClassLabel names in the file's "
-            "Hugging Face metadata, labels as text, or the columns image, label (0 FAKE, 1 REAL) and name"
-        )
-    return lambda value: value if value in (0, 1) else None
+        return values, True
+    if (names := _class_names(table, column)) is not None:
+        known = dict(enumerate(map(str, names)))
+        return [known.get(value, value) if isinstance(value, int) else None for value in values], True
+    return [int(value) if isinstance(value, int) else value for value in values], False
 
 
-def _class_names(table: Any) -> list[str] | None:
-    """The names of the column `label` in the metadata that `datasets` writes into a parquet file."""
+def _class_names(table: Any, column: str) -> list[str] | None:
+    """The names of a column's classes in the metadata that `datasets` writes into a file."""
     try:
         noted = json.loads((table.schema.metadata or {})[b"huggingface"])
-        names = noted["info"]["features"]["label"]["names"]
+        names = noted["info"]["features"][column]["names"]
     except (KeyError, TypeError, ValueError):
         return None
     return names if isinstance(names, list) else None

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from cifake_ray.data.taken import shown
 from cifake_ray.reporting.formatting import whole
 from cifake_ray.reporting.load import Study, cards_of
 from cifake_ray.reporting.section import Listing, Section, Table
+from cifake_ray.runs.records import DataNote
 
 
 def build(studies: Sequence[Study]) -> Section:
@@ -20,7 +22,28 @@ def of_study(study: Study) -> Section:
     facts = Table([{"Fact": name, "Value": value} for name, value in _facts(study)], look="facts")
     skipped = [f"{file.name or '?'}: {file.reason or '?'}" for file in data.skipped]
     folded = Listing(skipped, fold=f"Files skipped: {len(skipped)}", code=False)
-    return Section("Data", tables=(facts,), listings=(folded,) if skipped else ())
+    listings = [folded] if skipped else []
+    return Section("Data", tables=(facts, *_taken(data)), listings=(*listings, *_left(data)))
+
+
+def _taken(data: DataNote) -> tuple[Table, ...]:
+    """Images of each part, class and group; none for runs that did not note them, or that have no groups."""
+    rows = [
+        {
+            "Part": one.part,
+            "Class": one.label,
+            "Images": whole(one.images),
+            "Groups": "; ".join(f"{name}: {shown(tally)}" for name, tally in one.groups.items()),
+        }
+        for one in data.taken
+    ]
+    return (Table(rows),) if any(row["Groups"] for row in rows) else ()
+
+
+def _left(data: DataNote) -> tuple[Listing, ...]:
+    """What lies under the source and was not used."""
+    left = [f"{whole(one.count)} {one.reason or '?'} ({', '.join(one.examples)})" for one in data.left]
+    return (Listing(left, fold=f"Not used of the source: {len(left)} kinds", code=False),) if left else ()
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:
@@ -29,13 +52,30 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Source", f"{data.source or '?'} ({data.kind or '?'})"),
         ("What it is", _what_it_is(study)),
         ("Fingerprint (SHA-256)", data.fingerprint or "?"),
+        ("Fingerprint v2 (SHA-256)", data.fingerprint_v2 or "not recorded"),
         ("Train part", _counted(data.train)),
         ("Split", f"{whole(data.split.get('train'))} train, {whole(data.split.get('validation'))} validation"),
-        ("Test part", _counted(data.test)),
+        *_given(data),
+        ("Test part", _counted(data.test) + _drawn(data)),
         ("Test images that are also in train", whole(data.duplicates_in_test)),
         ("Files skipped", whole(len(data.skipped))),
         ("Images converted", _counted(data.converted) or "none"),
     ]
+
+
+def _given(data: DataNote) -> list[tuple[str, str]]:
+    """A validation part that the source gives."""
+    if not data.validation:
+        return []
+    dropped = whole(data.dropped_from_train)
+    return [("Validation part", f"{_counted(data.validation)}, as given; train lost {dropped} copies of its images")]
+
+
+def _drawn(data: DataNote) -> str:
+    drawn = data.test_drawn
+    if drawn is None:
+        return ""
+    return f", drawn from the train part: {100 * drawn.fraction:.0f} % by split seed {drawn.seed}"
 
 
 def _what_it_is(study: Study) -> str:

@@ -9,6 +9,8 @@ from cifake_ray.runs.records.environment import (
     LeftOut,
     Node,
     Skipped,
+    TakenNote,
+    TestDrawn,
     WeightsNote,
 )
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
@@ -62,6 +64,8 @@ __all__ = [
     "Share",
     "Skipped",
     "Spread",
+    "TakenNote",
+    "TestDrawn",
     "Threshold",
     "WeightsNote",
     "Winner",

@@ -23,6 +23,24 @@ class LeftOut(Record):
     examples: list[str] = []
 
 
+class TakenNote(Record):
+    """Images of one part and class of the source. groups: column to value to images."""
+
+    part: str = ""
+    label: str = Field("", alias="class")
+    images: int = 0
+    groups: dict[str, dict[str, int]] = {}
+
+
+class TestDrawn(Record):
+    """How the test part was drawn of a source that has none."""
+
+    __test__ = False  # no test of pytest
+
+    fraction: float = 0.0
+    seed: int = 0
+
+
 class DataNote(Record):
     """The images. `train`, `test`: images by label; `split`: images for training and validation.
 
@@ -35,8 +53,14 @@ class DataNote(Record):
     kind: str = ""
     generated: bool | None = None
     fingerprint: str | None = None
+    fingerprint_v2: str | None = None
     train: dict[str, int] = {}
     test: dict[str, int] = {}
+    validation: dict[str, int] = {}
+    taken: list[TakenNote] = []
+    said: list[str] = []
+    test_drawn: TestDrawn | None = None
+    dropped_from_train: int | None = None
     card: str = ""
     groups: list[str] = []
     is_cifake: bool = False

@@ -6,7 +6,7 @@ import math
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Record
-from cifake_ray.runs.records.environment import LeftOut, Skipped
+from cifake_ray.runs.records.environment import LeftOut, Skipped, TakenNote
 from cifake_ray.runs.records.scores import ClassScores, RobustnessRow, Scores, Threshold
 
 
@@ -48,6 +48,7 @@ class Evaluation(Record):
     part: str = ""
     generated: bool = False
     converted: dict[str, int] = {}
+    taken: list[TakenNote] = []
     skipped: list[Skipped] = []
     left: list[LeftOut] = []
     summary: str = ""

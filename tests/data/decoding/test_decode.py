@@ -37,6 +37,12 @@ def png(width: int, height: int, depth: int = 8, colour: int = 2, rows: bytes = 
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+def exif(orientation: int) -> Image.Exif:
+    made = Image.Exif()
+    made[0x0112] = orientation
+    return made
+
+
 RGB = Image.fromarray(picture(1))
 UNREADABLE = {
     "empty": (b"", "empty"),
@@ -47,9 +53,8 @@ UNREADABLE = {
     "animated GIF": (saved(RGB, "GIF", save_all=True, append_images=[Image.fromarray(picture(2))]), "animated"),
     "animated PNG": (saved(RGB, "PNG", save_all=True, append_images=[Image.fromarray(picture(2))]), "animated"),
     "pages": (saved(RGB, "TIFF", save_all=True, append_images=[Image.fromarray(picture(2))]), "several pages"),
-    "16-bit grey": (saved(Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)), "PNG"), "8 bits"),
-    "16-bit colour": (png(32, 32, depth=16, rows=bytes((1 + 32 * 6) * 32)), "8 bits"),
-    "float": (saved(Image.fromarray(np.zeros((32, 32), np.float32)), "TIFF"), "8 bits"),
+    "float": (saved(Image.fromarray(np.zeros((32, 32), np.float32)), "TIFF"), "floating-point"),
+    "damaged HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "formats|not an image|damaged"),
     "bomb": (png(12_000, 12_000), "too many pixels"),
     "huge bomb": (png(60_000, 60_000), "too many pixels"),
     "document": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n", "not an image"),
@@ -59,7 +64,13 @@ CONVERTED = {
     "black and white": (saved(RGB.convert("1"), "PNG"), ("grey",)),
     "CMYK": (saved(RGB.convert("CMYK"), "JPEG"), ("CMYK",)),
     "palette": (saved(RGB.convert("P"), "PNG"), ("palette",)),
-    "transparency": (saved(RGB.convert("RGBA"), "PNG"), ("transparency",)),
+    "transparency": (saved(RGB.convert("RGBA"), "PNG"), ("transparency laid on white",)),
+    "16-bit grey": (
+        saved(Image.fromarray(np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)), "PNG"),
+        ("16 bits a channel brought to 8", "grey"),
+    ),
+    "16-bit colour": (png(32, 32, depth=16, rows=bytes((1 + 32 * 6) * 32)), ("16 bits a channel brought to 8",)),
+    "EXIF": (saved(RGB, "JPEG", exif=exif(6)), ("turned as its EXIF says",)),
     "size": (saved(RGB.resize((100, 80)), "JPEG"), ("resized from another size (Lanczos)", "squeezed to a square")),
     "grey and size": (saved(RGB.convert("L").resize((16, 16)), "PNG"), ("grey", "resized from another size (Lanczos)")),
 }
@@ -133,6 +144,41 @@ def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(WorkError, match="a process ended early"):
         decode_all([b"no picture"] * 2000)
+
+
+def test_a_turned_picture_is_the_picture_as_viewers_show_it() -> None:
+    for orientation, turn in ((3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_270)):
+        turned = decode_image(saved(RGB, "PNG", exif=exif(orientation)))
+        assert turned.pixels == RGB.transpose(turn).tobytes()
+    wide = decode_image(saved(RGB.resize((64, 32)), "JPEG", exif=exif(8)))
+    assert wide.size == (32, 64)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_lies_under_transparent_pixels_does_not_count(mode: str) -> None:
+    alpha = Image.fromarray(np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[:, None], 32, axis=1))
+    cut = RGB.convert("RGBA")
+    cut.putalpha(alpha)
+    white = Image.new("RGB", RGB.size, "white")
+    white.paste(cut, mask=alpha)
+    if mode == "RGBA":
+        assert decode_image(saved(cut, "PNG")).pixels == decode_image(saved(white, "PNG")).pixels
+    shown = np.frombuffer(decode_image(saved(cut.convert(mode), "PNG")).pixels, np.uint8)
+    assert (shown[: 32 * 3] == 255).all()
+
+
+def test_16_bit_grey_is_its_high_bytes() -> None:
+    values = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
+    for kind in ("PNG", "TIFF"):
+        shown = np.frombuffer(decode_image(saved(Image.fromarray(values), kind)).pixels, np.uint8).reshape(32, 32, 3)
+        assert (shown == (values >> 8)[..., None]).all()
+
+
+def test_heic_is_read_with_the_extra() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    picture_of = decode_image(saved(RGB.resize((64, 64)), "HEIF", quality=90))
+    assert (picture_of.format, picture_of.size) == ("HEIF", (64, 64))
 
 
 def test_own_picture_is_brought_to_32_pixels(tmp_path: Path) -> None:

@@ -50,9 +50,17 @@ def test_a_linked_class_folder_is_read(files: Files, write_folder: Write, tmp_pa
 
 def test_folders_too_deep_to_be_listed_are_named(files: Files, write_folder: Write) -> None:
     root = write_folder(files)
-    (root / "a" / "b" / "c" / "d").mkdir(parents=True)
-    (root / "a" / "b" / "c" / "d" / "1.jpg").write_bytes(encode(picture(7)))
-    assert "1 folders too deep to be listed (a/b/c/d)" in load_images(str(root)).summary()
+    deep = root.joinpath(*"abcdefghi")
+    deep.mkdir(parents=True)
+    (deep / "1.jpg").write_bytes(encode(picture(7)))
+    assert "1 folders too deep to be listed (a/b/c/d/e/f/g/h/i)" in load_images(str(root)).summary()
+
+
+def test_folders_too_deep_inside_a_class_count_as_unreadable(files: Files, write_folder: Write) -> None:
+    root = write_folder(files)
+    root.joinpath("train", "FAKE", *"abcdefg").mkdir(parents=True)
+    (skipped,) = load_images(str(root)).skipped
+    assert (skipped.name, skipped.reason) == ("train/FAKE/a/b/c/d/e/f/g", "a folder too deep to be listed")
 
 
 def test_files_beside_parquet_files_are_named(files: Files, write_parquet: Write, write_folder: Write) -> None:
@@ -75,7 +83,7 @@ def test_of_two_archives_one_is_asked_for(files: Files, write_zip: Write, tmp_pa
     (tmp_path / "two").mkdir()
     for name in ("a", "b"):
         write_zip(files, f"two/{name}.zip")
-    assert "2 zip files (a.zip, b.zip); give one of them" in refused(tmp_path / "two")
+    assert "2 archives (a.zip, b.zip); give one of them" in refused(tmp_path / "two")
 
 
 @pytest.mark.parametrize("load", [load_images, load_labelled])

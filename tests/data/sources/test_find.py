@@ -26,17 +26,17 @@ def refused(source: Path) -> str:
 
 def test_missing_folder_is_an_error_that_says_what_is_expected(tmp_path: Path) -> None:
     message = refused(tmp_path / "none")
-    assert "no such data folder; expected a folder or zip file with train/FAKE" in message
+    assert "no such data folder; expected a folder, zip or tar file with train/FAKE" in message
     assert "the word sample" in message
 
 
 def test_single_file_is_refused(tmp_path: Path, files: Files, write_parquet: Write) -> None:
-    assert "a file that is no zip archive; expected a folder" in refused(next(write_parquet(files).iterdir()))
+    assert "a file that is no zip or tar archive; expected a folder" in refused(next(write_parquet(files).iterdir()))
     (tmp_path / "archive.zip").touch()
     assert "download it again" in refused(tmp_path / "archive.zip")
 
 
-@pytest.mark.parametrize("missing", ["test", "train/REAL", "test/FAKE"])
+@pytest.mark.parametrize("missing", ["train/REAL", "test/FAKE"])
 def test_missing_part_or_class_folder_is_named(missing: str, files: Files, write_folder: Write) -> None:
     folder = write_folder(files)
     shutil.rmtree(folder / missing)
@@ -54,7 +54,7 @@ def test_class_without_a_readable_image_is_only_one_class(files: Files, write_fo
 
 def test_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    assert "no folder train/FAKE (class folders found: none); expected" in refused(tmp_path / "photos")
+    assert "no folder FAKE or REAL (folders with files found: none); words known" in refused(tmp_path / "photos")
 
 
 def test_classes_not_divided_into_train_and_test_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_classes_not_divided_into_train_and_test_are_refused_with_what_to_do(tmp
         (tmp_path / "own" / name).mkdir(parents=True)
         (tmp_path / "own" / name / "a.jpg").write_bytes(b"x")
     words = refused(tmp_path / "own")
-    assert "not divided into train and test; move every fifth of each class below test/" in words
+    assert "not divided into train and test; add `data.test_fraction: 0.2`" in words
     assert "all/" not in words
 
 
@@ -70,7 +70,7 @@ def test_parquet_without_a_test_part_is_refused(files: Files, write_parquet: Wri
     folder = write_parquet(files)
     for file in folder.glob("*test*"):
         file.unlink()
-    assert "no *test*.parquet" in refused(folder)
+    assert "no test part (parts found: train); add `data.test_fraction: 0.2`" in refused(folder)
 
 
 def test_parquet_with_one_class_is_refused(files: Files, write_parquet: Write) -> None:
@@ -81,11 +81,11 @@ def test_parquet_with_one_class_is_refused(files: Files, write_parquet: Write) -
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"image": [b"x"], "name": ["a"]}, "no column label"),
+        ({"image": [b"x"], "name": ["a"]}, "no column tells the class"),
         ({"image": [b"x"], "label": [0]}, "nothing says which is FAKE"),
         ({"image": ["x"], "label": [0], "name": ["a"]}, "column image holds string"),
-        ({"image": [b"x"], "label": [2], "name": ["a"]}, "label 2; expected FAKE"),
-        ({"image": [b"x"], "label": pa.array([None], pa.int8()), "name": ["a"]}, "label None; expected FAKE"),
+        ({"image": [b"x"], "label": [2], "name": ["a"]}, "label 2; expected 0 (FAKE) or 1 (REAL)"),
+        ({"image": [b"x"], "label": pa.array([None], pa.int8()), "name": ["a"]}, "label None; expected 0 (FAKE)"),
     ],
 )
 def test_parquet_of_another_schema_is_refused(

@@ -84,12 +84,11 @@ def test_a_source_that_is_no_regular_file_is_refused_at_once(
 
 def test_what_lies_beside_the_parts_is_counted_and_named(files: Files, write_folder: Write) -> None:
     root = write_folder(files)
-    for place in ("valid/REAL/1.jpg", "valid/REAL/2.jpg", "extra/3.jpg", "more/REAL/4.jpg", "train/REAL/.DS_Store"):
+    for place in ("extra/3.jpg", "more/REAL/4.jpg", "train/REAL/.DS_Store"):
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).write_bytes(encode(picture(1)))
     left = {one.reason: (one.count, one.examples) for one in load_images(str(root)).left}
     assert left == {
-        "images of a validation part": (2, ("validation/1.jpg", "validation/2.jpg")),
         "files in no folder that names a class": (1, ("extra/3.jpg",)),
         "files of class folders outside train and test": (1, ("more/REAL/4.jpg",)),
         "files that systems leave": (1, ("train/REAL/.DS_Store",)),
@@ -124,7 +123,8 @@ def test_a_validation_part_never_stands_in_for_a_test_part(files: Files, write_f
     labelled = load_labelled(str(root))
     assert labelled.part == "test"
     shutil.rmtree(root / "test")
-    assert "no folder test/FAKE (class folders found: train/FAKE, train/REAL, validation/FAKE" in refused(root)
+    assert "no test part (parts found: train, validation); add `data.test_fraction: 0.2`" in refused(root)
+    assert "or `data.parts: {val: test}` if the validation part is the test part" in refused(root)
 
 
 def test_words_that_name_no_part_are_none() -> None:

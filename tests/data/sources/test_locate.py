@@ -105,7 +105,7 @@ def test_a_folder_without_images_at_the_recorded_place_is_not_the_end(
     run, experiment, after = moved
     Path(experiment.data.source).mkdir()
     clear_entries()
-    with pytest.raises(InputError, match="no folder train/FAKE"):
+    with pytest.raises(InputError, match="no folder FAKE or REAL"):
         run_images(run, experiment)
     monkeypatch.setenv("CIFAKE_RAY_DATA", str(after))
     assert run_images(run, experiment).source == str(after)

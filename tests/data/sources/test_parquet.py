@@ -74,7 +74,7 @@ def test_names_that_mean_neither_class_are_refused(files: Files, tmp_path: Path)
     for file in (folder / "data").glob("*.parquet"):
         table = pq.read_table(file)
         pq.write_table(table.replace_schema_metadata(features(["cat", "dog"])), file)
-    with pytest.raises(InputError, match="label 0; expected FAKE or REAL"):
+    with pytest.raises(InputError, match="label cat, dog names no class; expected FAKE or REAL"):
         load_images(str(folder))
 
 
@@ -90,7 +90,7 @@ def test_copy_without_file_names_has_no_subjects_and_loads(files: Files, write_f
 def test_copy_without_a_test_part_serves_evaluation_but_no_study(files: Files, tmp_path: Path) -> None:
     only = {key: named for key, named in files.items() if key[0] == "train"}
     folder = str(write_hub(tmp_path / "hub", only, ["fake", "real"]))
-    with pytest.raises(InputError, match=r"no \*test\*.parquet .* a study needs a train part, and a test part"):
+    with pytest.raises(InputError, match=r"no test part .parts found: train.; add `data.test_fraction: 0.2`"):
         load_images(folder)
     loaded = load_labelled(folder)
     assert (loaded.part, len(loaded.images)) == ("train", 120)
