@@ -67,7 +67,7 @@ TESTED_BY = {
     "tuning/estimate/test_plan.py": ["tuning/estimate/timing"],
     "tuning/monitor/test_callback.py": ["tuning/monitor/assembly", "tuning/trial/context", "tuning/trial/trainable"],
     "tuning/test_dry_run.py": ["tuning/request", "tuning/study_inputs"],
-    "tuning/test_kept_retrainings.py": ["tuning/environment", "tuning/retraining", "tuning/study"],
+    "e2e/test_study.py": ["tuning/environment", "tuning/retraining", "tuning/study"],
     "tuning/test_storage_faults.py": ["runs/faults", "tuning/trial/loop"],
     "tuning/monitor/test_phases.py": ["tuning/single_trial"],
 }

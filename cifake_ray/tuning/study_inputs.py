@@ -12,7 +12,7 @@ from cifake_ray.data.audit.bias import bias_of_source
 from cifake_ray.data.audit.bias_text import warning
 from cifake_ray.data.datasets import generic
 from cifake_ray.data.images import remarks
-from cifake_ray.data.sources.reading import reading_of
+from cifake_ray.data.sources.reading import PLAIN, Reading, reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
@@ -51,15 +51,15 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
             f"{images.source}: every one of the {len(duplicates):,} test images equals a train image, so none is left "
             "to test on; give other test images"
         )
-    return StudyInputs(images, split, specs, weights, int(duplicates.sum()), bias_of(images))
+    return StudyInputs(images, split, specs, weights, int(duplicates.sum()), bias_of(images, reading_of(data)))
 
 
-def bias_of(images: ImageSet) -> Bias | None:
+def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:
     """What file properties tell of pictures of the user's own; None of a data set with a card, whose card says it.
 
     At most 20,000 pictures are looked at: 8 s of one core the first time, then the answer is in the cache.
     """
-    return bias_of_source(images.source, images.card) if images.card.name == generic.CARD.name else None
+    return bias_of_source(images.source, images.card, reading) if images.card.name == generic.CARD.name else None
 
 
 def warnings_of(images: ImageSet, bias: Bias | None = None) -> list[str]:

@@ -20,14 +20,14 @@ from cifake_ray.data.audit.properties import (
     same_for_all,
     table_by_class,
 )
-from cifake_ray.data.build import cached
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.sources.find import Encoded, find_source
+from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, choose_stratified, copies_of
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyScore, Share
 from cifake_ray.stats.intervals import Interval, balanced_interval, wilson
-from cifake_ray.storage.cache import cache_root
+from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry
 
 MOST_PICTURES = 20_000  # looked at; more make the interval narrower than 1.4 points, and nobody the wiser
 FEWEST_FILES = 10  # different files of each class, below which nothing is said
@@ -43,16 +43,19 @@ Bools = npt.NDArray[np.bool_]
 # --- where the pictures come from ------------------------------------------------------------------------------------
 
 
-def bias_of_source(source: str, card: Card) -> Bias:
+def bias_of_source(source: str, card: Card, reading: Reading = PLAIN) -> Bias:
     """The bias of all parts of a source of files, from the cache or measured. Raises InputError as `find_source`."""
-    found = find_source(source)
+    found = find_source(source, reading=reading)
     key = hashlib.sha256(f"{_VERSION} {found.kind} {found.identity}".encode()).hexdigest()[:32]
 
-    def measure() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        bias = bias_of_files(found.read().parts, card)
-        return {}, {"source": source, "bias": bias.model_dump()}
-
-    return Bias.model_validate(cached(cache_root() / "bias" / key, measure).meta["bias"])
+    path = cache_root() / "bias" / key
+    entry = read_entry(path)
+    if entry is not None:
+        return Bias.model_validate(entry.meta["bias"])
+    bias = bias_of_files(found.read().parts, card)
+    with locked(path):
+        write_entry(path, {}, {"source": source, "bias": bias.model_dump()})
+    return bias
 
 
 def bias_of_files(parts: Mapping[str, Encoded], card: Card) -> Bias:
@@ -68,9 +71,15 @@ def bias_of_files(parts: Mapping[str, Encoded], card: Card) -> Bias:
 
 
 def groups_of(card: Card, parts: Mapping[str, Encoded]) -> dict[str, np.ndarray]:
-    """The group columns that the card tells by the names: unicode [n]."""
+    """The group columns that the source gives, or that the card tells by the names: unicode [n]."""
     names = np.concatenate([part.names for part in parts.values()])
-    return {name: np.array(card.groups[name].values)[codes] for name, codes in card.codes(names).items()}
+    told = {name: np.array(card.groups[name].values)[codes] for name, codes in card.codes(names).items()}
+    columns = dict.fromkeys(column for part in parts.values() for column in part.groups)
+    given = {
+        column: [value for part in parts.values() for value in part.groups.get(column) or [""] * len(part.labels)]
+        for column in columns
+    }
+    return told | {column: np.array(values) for column, values in given.items()}
 
 
 # --- the check -------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def as_png(files: Files) -> Files:
     return files
 
 
-def test_a_format_that_separates_the_classes_is_said_before_the_first_trial_and_by_the_audit(
+def test_a_format_that_separates_the_classes_is_said_by_tune_and_audit(
     files: Files, write_folder: Write, command: Command
 ) -> None:
     source = write_folder(as_png(files))
