@@ -13,8 +13,14 @@ TESTED_BY = {
     "cli/test_cli.py": ["__main__", *(f"cli/{verb}" for verb in ("app", "data", "find", "machine", "read", "study"))],
     "cli/test_show.py": ["cli/cluster"],
     "data/audit/test_audit.py": ["data/audit/encoding", "data/audit/near_duplicates"],
+    "data/audit/test_bias.py": ["data/audit/bias_text", "data/audit/properties"],
+    "data/datasets/test_sample_native.py": ["data/audit/spectrum"],
     "data/decoding/test_decode.py": ["data/decoding/workers"],
     "data/sources/test_find.py": ["data/sources/folders"],
+    "data/sources/test_layouts.py": [
+        *(f"data/sources/{name}" for name in ("archives", "columns", "manifest", "parts", "reading")),
+        *("data/datasets/tiny_genimage", "data/taken"),
+    ],
     "data/test_images.py": ["data/build"],
     "data/test_splits.py": ["data/datasets/card", "data/datasets/cifake", "data/datasets/generic", "data/pixels"],
     "e2e/test_nodes.py": ["tuning/ray_cluster/replication", "tuning/ray_cluster/shared_storage"],
@@ -56,12 +62,16 @@ TESTED_BY = {
             for topic in ("caveats", "commands", "data", "environment", "evaluations", "head", "missing", "reading")
         ),
     ],
-    "reporting/test_load.py": ["reporting/run_tables", "runs/records"],
+    "reporting/test_load.py": ["reporting/run_tables"],
     "reporting/test_report.py": [
         *("reporting/formatting", "reporting/writers/csv", "reporting/writers/html"),
         *("reporting/sections/search", "reporting/sections/trials"),
     ],
     "runs/test_claim.py": ["storage/conditional"],
+    "runs/test_records.py": [
+        f"runs/records/{name}"
+        for name in ("base", "bias", "environment", "evaluations", "model", "scores", "store", "winners")
+    ],
     "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
     "training/test_fit.py": ["training/checkpoint"],
     "tuning/estimate/test_plan.py": ["tuning/estimate/timing"],

@@ -33,7 +33,10 @@ def load(tmp_path: Path, text: str, *overrides: str) -> Experiment:
 def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searched(path: Path) -> None:
     experiment = load_experiment(path)
     assert {"lr", "batch_size", "head_width"} <= set(experiment.search_space)
-    assert path.read_text().startswith("# cifake-ray ")
+    schema, command = path.read_text().splitlines()[:2]
+    assert schema.startswith("# yaml-language-server: $schema=")
+    assert (path.parent / schema.partition("=")[2]).is_file()
+    assert command.startswith("# cifake-ray ")
 
 
 def test_there_are_shipped_experiments() -> None:
