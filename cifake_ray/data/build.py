@@ -130,8 +130,9 @@ def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
 
 
 def _draw_test(rows: ImageTable, fraction: float, seed: int) -> np.ndarray:
-    """The train images that are to be the test part: bool [n]; copies on one side, none of a validation part."""
-    train = np.flatnonzero(~rows.given_validation)
+    """The train images that are to be the test part: bool [n]; copies on one side, none of a validation part's."""
+    given = rows.given_validation
+    train = np.flatnonzero(~np.isin(rows.digests, rows.digests[given]) & ~given)
     of_train = rows.take(train)
     strata = pooled(strata_of(of_train.labels, of_train.groups), of_train.labels, fraction)
     random = np.random.default_rng([seed, 1])  # apart from the draw of the validation images

@@ -187,10 +187,17 @@ def unpacked(stream: np.ndarray) -> ImageTable:
 
 def fingerprint_v2(table: ImageTable) -> str:
     """SHA-256 (hex) over part, label and pixel digest of each picture, sorted: order, names and groups do not count."""
-    parts = [str(part).encode() + b"\0" for part in table.columns["part"].to_pylist()]
-    digests = table.columns["digest"].to_pylist()
-    rows = sorted(map(b"".join, zip(parts, (bytes([label]) for label in table.labels.tolist()), digests, strict=True)))
-    return hashlib.sha256(b"".join(rows)).hexdigest()
+    total = hashlib.sha256()
+    for part in sorted(table.parts):
+        of_part = table.is_of(part)
+        for label in np.unique(table.labels[of_part]).tolist():
+            digests = np.sort(table.digests[of_part & (table.labels == label)])
+            prefix = np.frombuffer(part.encode() + bytes([0, label]), np.uint8)
+            rows = np.concatenate(
+                [np.tile(prefix, (len(digests), 1)), digests.view(np.uint8).reshape(-1, DIGEST)], axis=1
+            )
+            total.update(np.ascontiguousarray(rows).data)
+    return total.hexdigest()
 
 
 @dataclass(frozen=True)

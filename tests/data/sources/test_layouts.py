@@ -362,3 +362,32 @@ def test_strata_are_labels_and_groups_and_small_ones_are_pooled(tmp_path: Path) 
     assert len(split.validation) == 24
     assert sorted([(chosen == "sd").sum(), (chosen == "mj").sum()]) in ([4, 5], [5, 5])
     assert sum(value.startswith("rare") for value in chosen) in (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("train", "val", "test"), ("Training", "Validation", "Testing"), ("train_data", "valid_set", "test-data"),
+        ("TRAIN", "dev", "TEST"), ("trainset", "eval", "testset"), ("train_images", "evaluation", "test split"),
+    ],
+)  # fmt: skip
+def test_parts_are_told_by_one_rule_in_folders_archives_and_tables(
+    train: str, validation: str, test: str, files: Files, tmp_path: Path
+) -> None:
+    names = {"train": train, "validation": validation, "test": test}
+    parts = files | {("validation", label): {"v.jpg": encode(picture(at))} for at, label in enumerate(("FAKE", "REAL"))}
+    (tmp_path / "tables").mkdir()
+    for (part, label), named in parts.items():
+        for name, data in named.items():
+            put(tmp_path / "folder" / names[part] / label / name, data)
+    for part, name in names.items():
+        rows = [(data, label) for (of, label), named in parts.items() if of == part for data in named.values()]
+        table = pa.table({"image": [data for data, _ in rows], "label": [label for _, label in rows]})
+        pq.write_table(table, tmp_path / "tables" / f"{name}-00000-of-00001.parquet")
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(tmp_path / "folder", ".")
+    shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "folder")
+    places = [tmp_path / name for name in ("folder", "tables", "set.tar", "set.zip")]
+    loaded = [load_images(str(place)) for place in places]
+    assert len({images.fingerprint_v2 for images in loaded}) == 1
+    assert [images.train.table.given_validation.sum() for images in loaded] == [2, 2, 2, 2]
