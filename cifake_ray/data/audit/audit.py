@@ -12,6 +12,7 @@ from cifake_ray.data.audit.encoding import describe_files, describe_tables, read
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
 from cifake_ray.data.build import card_of, decode_parts, joined_parts, set_fingerprint, table_of_arrays
 from cifake_ray.data.datasets import sample
+from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.workers import Progress
 from cifake_ray.data.labels import LABELS, PARTS
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
@@ -76,7 +77,7 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
         "content": {part: content_digest(table.of_part(part)) for part in images.parts},
         "card": card.name,
         "fingerprint_v2": fingerprint_v2(images.table),
-        "counts": {part: _counts(images.table.of_part(part).with_groups(card)) for part in images.parts},
+        "counts": {part: _counts(images.table.of_part(part).with_groups(card), card) for part in images.parts},
         "said": list(contents.said),
         "left": [left.as_note() for left in contents.left],
         "undecodable": {"images": len(skipped), "files": skipped},
@@ -115,12 +116,16 @@ def _first(skipped: list[dict[str, str]]) -> str:
     return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
 
 
-def _counts(table: ImageTable) -> dict[str, Any]:
-    """Images of each class, and of each value of the groups that the source or the card tells."""
+def _counts(table: ImageTable, card: Card) -> dict[str, Any]:
+    """Images of each class, and of each value of the groups that the source or the card tells; the card's with 0."""
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = table.labels == label
-        told = {column: tally(codes[of_label], table.group_values(column)) for column, codes in table.groups.items()}
+        told = {
+            column: dict.fromkeys(card.groups[column].values if column in card.groups else (), 0)
+            | tally(codes[of_label], table.group_values(column))
+            for column, codes in table.groups.items()
+        }
         counts[name] = {"images": int(of_label.sum()), "groups": told}
     return counts
 
