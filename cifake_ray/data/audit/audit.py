@@ -79,7 +79,7 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
         "content": {part: content_digest(table.of_part(part)) for part in images.parts},
         "card": card.name,
         "fingerprint_v2": fingerprint_v2(images.table),
-        "counts": {part: _counts(images.table.of_part(part).with_groups(card)) for part in images.parts},
+        "counts": {part: _counts(images.table.of_part(part).with_groups(card), card) for part in images.parts},
         "said": list(contents.said),
         "left": [left.as_note() for left in contents.left],
         "undecodable": {"images": len(skipped), "files": skipped},
@@ -122,12 +122,16 @@ def _first(skipped: list[dict[str, str]]) -> str:
     return f" (first: {skipped[0]['name']}, {skipped[0]['reason']})" if skipped else ""
 
 
-def _counts(table: ImageTable) -> dict[str, Any]:
-    """Images of each class, and of each value of the groups that the source or the card tells."""
+def _counts(table: ImageTable, card: Card) -> dict[str, Any]:
+    """Images of each class, and of each value of the groups that the source or the card tells; the card's with 0."""
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = table.labels == label
-        told = {column: tally(codes[of_label], table.group_values(column)) for column, codes in table.groups.items()}
+        told = {
+            column: dict.fromkeys(card.groups[column].values if column in card.groups else (), 0)
+            | tally(codes[of_label], table.group_values(column))
+            for column, codes in table.groups.items()
+        }
         counts[name] = {"images": int(of_label.sum()), "groups": told}
     return counts
 
