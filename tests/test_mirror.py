@@ -10,11 +10,11 @@ LONGEST_NAME = 80  # characters of a test's name
 # A test file, and the modules that it tests beside (or instead of) the one of its own name: they have no behaviour
 # apart from what these tests hold, or need the same costly set-up.
 TESTED_BY = {
-    "cli/test_cli.py": ["__main__", *(f"cli/{verb}" for verb in ("app", "data", "find", "machine", "read", "study"))],
-    "cli/test_show.py": ["cli/cluster"],
-    "data/audit/test_audit.py": ["data/audit/encoding", "data/audit/near_duplicates"],
+    "cli/test_cli.py": ["__main__", *(f"cli/{verb}" for verb in ("app", "find", "machine", "read", "study"))],
+    "data/audit/test_audit.py": ["cli/data", "data/audit/encoding", "data/audit/near_duplicates"],
     "data/audit/test_bias.py": ["data/audit/bias_text", "data/audit/properties"],
     "data/datasets/test_sample_native.py": ["data/audit/spectrum"],
+    "data/datasets/test_fetch.py": ["data/datasets/card"],
     "data/decoding/test_decode.py": ["data/decoding/workers"],
     "data/sources/test_find.py": ["data/sources/folders"],
     "data/sources/test_layouts.py": [
@@ -22,9 +22,22 @@ TESTED_BY = {
         *("data/datasets/tiny_genimage", "data/taken"),
     ],
     "data/test_images.py": ["data/build"],
-    "data/test_splits.py": ["data/datasets/card", "data/datasets/cifake", "data/datasets/generic", "data/pixels"],
+    "data/test_splits.py": ["data/datasets/cifake", "data/datasets/generic", "data/pixels"],
+    "e2e/test_jobs.py": ["cli/cluster", "jobs/probe", "jobs/probe_nodes"],
     "e2e/test_nodes.py": ["tuning/ray_cluster/replication", "tuning/ray_cluster/shared_storage"],
     "e2e/test_processes.py": ["tuning/ray_cluster/watchdog", "tuning/trial/workers"],
+    "e2e/test_study.py": [
+        f"tuning/{name}"
+        for name in (
+            "environment",
+            "monitor/assembly",
+            "request",
+            "retraining",
+            "single_trial",
+            "study",
+            "study_inputs",
+        )
+    ],
     "e2e/test_watch.py": ["reporting/dashboard"],
     "evaluation/test_detector.py": [f"detector/{name}" for name in ("load", "module", "note", "predict")],
     "evaluation/test_domain.py": ["detector/domain"],
@@ -32,12 +45,11 @@ TESTED_BY = {
     "evaluation/test_scores.py": ["evaluation/evaluate", "evaluation/own_images"],
     "experiment/test_conditions.py": ["experiment/pairs", "experiment/space"],
     "experiment/test_experiment.py": [
-        f"experiment/{name}"
-        for name in ("families/base", "families/torchvision", "file", "model", "schema", "search", "training")
+        f"experiment/{name}" for name in ("families/torchvision", "file", "model", "schema", "search", "training")
     ],
-    "jobs/test_cluster.py": ["jobs/client", "jobs/probe", "jobs/probe_nodes"],
+    "jobs/test_cluster.py": ["jobs/client"],
     "jobs/test_manifest.py": ["cli/render"],
-    "models/families/test_base.py": ["models/passes", "models/registry"],
+    "models/families/test_base.py": ["experiment/families/base", "models/passes", "models/registry"],
     "models/families/test_cnn.py": ["experiment/families/cnn", "models/network", "models/pooling"],
     "models/test_backbone.py": ["experiment/families/stages", "models/stage_table"],
     "models/test_download.py": ["storage/download"],
@@ -49,7 +61,7 @@ TESTED_BY = {
         *(
             f"reporting/sections/{topic}"
             for topic in (
-                *("accuracy", "cost", "curves", "errors", "hyperparameters", "parallel", "probabilities"),
+                *("accuracy", "cost", "curves", "hyperparameters", "parallel", "probabilities"),
                 *("robustness", "subjects", "timeline"),
             )
         ),
@@ -65,7 +77,7 @@ TESTED_BY = {
     "reporting/test_load.py": ["reporting/run_tables"],
     "reporting/test_report.py": [
         *("reporting/formatting", "reporting/writers/csv", "reporting/writers/html"),
-        *("reporting/sections/search", "reporting/sections/trials"),
+        *("reporting/sections/errors", "reporting/sections/search", "reporting/sections/trials"),
     ],
     "runs/test_claim.py": ["storage/conditional"],
     "runs/test_records.py": [
@@ -75,11 +87,8 @@ TESTED_BY = {
     "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
     "training/test_fit.py": ["training/checkpoint"],
     "tuning/estimate/test_plan.py": ["tuning/estimate/timing"],
-    "tuning/monitor/test_callback.py": ["tuning/monitor/assembly", "tuning/trial/context", "tuning/trial/trainable"],
-    "tuning/test_dry_run.py": ["tuning/request", "tuning/study_inputs"],
-    "e2e/test_study.py": ["tuning/environment", "tuning/retraining", "tuning/study"],
+    "tuning/monitor/test_callback.py": ["tuning/trial/context", "tuning/trial/trainable"],
     "tuning/test_storage_faults.py": ["runs/faults", "tuning/trial/loop"],
-    "tuning/monitor/test_phases.py": ["tuning/single_trial"],
 }
 
 
