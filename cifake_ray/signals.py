@@ -35,12 +35,15 @@ class _State:
 
 
 _state = _State()
+_others: list[Callable[["sys.UnraisableHookArgs"], Any]] = []  # the hook before ours, for all other exceptions
 
 
 def install() -> None:
     """Handle these signals from here on, but a SIGHUP that `nohup` ignores: raises Interrupted in the main thread."""
     _state.__init__(pid=os.getpid())  # type: ignore[misc]  # a command has one; tests run many commands in a process
-    sys.unraisablehook = _unraisable
+    if sys.unraisablehook is not _unraisable:
+        _others[:] = [sys.unraisablehook]
+        sys.unraisablehook = _unraisable
     for kind in _kinds():
         signal.signal(kind, handle)
 
@@ -76,6 +79,7 @@ def deferred(on_signal: Callable[[], None]) -> Iterator[None]:
     Raises Interrupted if a signal came before and its exception was lost.
     """
     if _state.signalled is not None:
+        _state.swallowed = False  # raised here: the signal that is under way to raise it once more does nothing
         raise interruption()
     before = {kind: signal.signal(kind, handle) for kind in _kinds()}
     _state.on_signal = on_signal
@@ -95,7 +99,8 @@ def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
     Such a callback ends before the hook's thread can signal, so that the second exception is not dropped with it.
     """
     if lost.exc_type is not Interrupted or _state.pid != os.getpid():
-        sys.__unraisablehook__(lost)
+        for hook in _others:
+            hook(lost)
         return
     _state.swallowed = True
     threading.Timer(_CALLBACK_SECONDS, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()

@@ -125,7 +125,30 @@ except BaseException:
 """
 
 
-@pytest.mark.parametrize("code", [DROPS.replace("DROP", "Dropped"), IN_A_FORK])
+IN_A_WEAK_REFERENCE = """
+import weakref
+class Gone:
+    pass
+def callback(_):
+    print("ready", flush=True)
+    time.sleep(0.5)
+reference = weakref.ref(Gone(), callback)
+{then}
+"""
+IN_THE_COLLECTOR = """
+import gc
+def callback(phase, _):
+    if phase == "start":
+        gc.callbacks.remove(callback)
+        print("ready", flush=True)
+        time.sleep(0.5)
+gc.callbacks.append(callback)
+gc.collect()
+{then}
+"""
+
+
+@pytest.mark.parametrize("code", [DROPS.replace("DROP", "Dropped"), IN_A_FORK, IN_A_WEAK_REFERENCE, IN_THE_COLLECTOR])
 def test_an_interruption_that_python_drops_is_raised_again(code: str) -> None:
     """In CI a signal met filelock's callback of Ray's first fork, and the study ran to its end."""
     ended, error = run(code.format(then="time.sleep(60)"), signal.SIGINT)
@@ -140,6 +163,20 @@ def test_a_signal_before_a_study_is_not_forgotten_by_it() -> None:
     ended, error = run(lost + then, signal.SIGINT)
     assert ended == 1
     assert "Interrupted: interrupted; nothing is lost" in error
+
+
+def test_a_study_that_begins_after_a_dropped_signal_ends_once_and_quietly() -> None:
+    then = "try:\n    with signals.deferred(lambda: None):\n        pass\nfinally:\n    time.sleep(0.5)\n"
+    ended, error = run(DROPS.replace("DROP", "Dropped").format(then=then), signal.SIGINT)
+    assert ended == 1
+    assert error.count("Interrupted: interrupted; nothing is lost") == 1
+
+
+def test_other_exceptions_that_python_drops_reach_the_hook_before() -> None:
+    raises = "class Fails:\n    def __del__(self):\n        raise ValueError('in del')\nFails()\n"
+    command = "import sys; sys.unraisablehook = lambda lost: print('seen', lost.exc_value)\n" + PRELUDE * 2 + raises
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("seen in del\n", "")
 
 
 def test_a_forked_child_that_has_no_program_yet_ends_by_the_signal() -> None:

@@ -114,6 +114,8 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
         test_drawn=None if images.test_drawn is None else TestDrawn.parse(images.test_drawn),
         dropped_from_train=inputs.split.dropped,
         card=images.card.name,
+        is_cifake=images.card.name == "cifake",  # this key and the next: for programs that read runs of version 0.1
+        subjects="subject" in images.train.table.groups,
         groups=list(images.train.table.groups),
         left=[LeftOut.parse(left.as_note()) for left in images.left],
         split={"train": len(inputs.split.train), "validation": len(inputs.split.validation)},

@@ -51,7 +51,7 @@ def measured(folder: Path, size: tuple[int, int]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.skipif(CHROMIUM is None, reason="the page is measured in chromium, which is not installed here")
 def test_on_a_phone_nothing_overflows_and_the_first_plot_starts_in_the_first_screen(tmp_path: Path) -> None:
     found = measured(tmp_path, PHONE)
     assert found["overflow"] <= 0
@@ -61,7 +61,7 @@ def test_on_a_phone_nothing_overflows_and_the_first_plot_starts_in_the_first_scr
     assert min(found["texts"]) >= 9
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.skipif(CHROMIUM is None, reason="the page is measured in chromium, which is not installed here")
 def test_on_a_desk_no_table_is_cut_and_columns_of_plots_end_evenly(tmp_path: Path) -> None:
     found = measured(tmp_path, DESK)
     assert found["overflow"] <= 0
