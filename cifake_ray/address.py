@@ -1,4 +1,4 @@
-"""How Ray's heads are reached: whether anything answers at an address, how `ray.init` is told of it, the token."""
+"""Reach Ray's heads: whether anything answers at an address, the address as `ray.init` takes it, the token."""
 
 import socket
 
@@ -43,10 +43,10 @@ def driver_address(address: str) -> str:
 
 
 def wants_token(address: str) -> bool:
-    """Whether the head at HOST:PORT refuses who comes without a token; asked without one, in Ray's own protocol.
+    """Whether the head at HOST:PORT refuses a request without a token; sends one without, in Ray's own protocol.
 
     A driver must do as its cluster does: one with a token refuses the answers of workers that have none, and then no
-    actor starts; one without a token waits 20 s to be told.
+    actor starts; one without a token waits 20 s for the refusal.
     """
     import grpc
 

@@ -1,4 +1,4 @@
-"""What this machine has, asked in one place: containers, notebooks and other systems lack some of it."""
+"""What this machine has, looked up in one place: containers, notebooks and other systems lack some of it."""
 
 import ctypes
 import logging
@@ -128,7 +128,7 @@ def cpu_model() -> str:
 
 
 def ray_temporary() -> str:
-    """The folder in which Ray keeps sockets, logs and spilled objects, unless it is told another."""
+    """The folder in which Ray keeps sockets, logs and spilled objects by default."""
     return os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
 
 

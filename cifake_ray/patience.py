@@ -10,7 +10,7 @@ SAID_SECONDS = 60.0  # between two lines
 
 
 class Patience:
-    """How long nothing has moved. `what()` says what is waited for and why it may not come, `cure` how to go on."""
+    """How long nothing has moved. `what()` says what is waited for and why it may not come, `cure` how to continue."""
 
     def __init__(self, what: Callable[[], str], limit_s: float, cure: str) -> None:
         self.what, self.limit_s, self.cure = what, limit_s, cure

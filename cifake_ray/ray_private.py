@@ -141,7 +141,7 @@ def median_results(scheduler: Any) -> Any:
 
 
 def forget_stop(scheduler: Any, trial: Any) -> None:
-    """Let Tune's MedianStoppingRule go on with a trial that it would have stopped."""
+    """Make Tune's MedianStoppingRule continue a trial that it would have stopped."""
     scheduler._stopped_trials.discard(trial)
 
 

@@ -25,7 +25,7 @@ def fetch(
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for it.")] = Path("cifake"),
     as_json: JsonOption = False,
 ) -> None:
-    """Download a published copy of CIFAKE, or go on with it; check its files and that its images are CIFAKE's."""
+    """Download a published copy of CIFAKE, or resume the download; check its files and that its images are CIFAKE's."""
     from cifake_ray.console import progress
     from cifake_ray.data.datasets.fetch import fetch_copy
 
@@ -144,7 +144,7 @@ def _share(counts: dict[str, Any]) -> Iterator[str]:
 
 
 def _bias(bias: dict[str, Any] | None) -> Iterator[str]:
-    """What a model tells that sees no pixel; nothing of the sample, which has no files."""
+    """What a model reaches that sees no pixel; nothing for the sample, which has no files."""
     if bias is not None:
         from cifake_ray.data.audit.bias_text import lines
         from cifake_ray.runs.records import Bias

@@ -76,7 +76,7 @@ def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
 
 
 def from_left(text: str, width: int) -> str:
-    """The text's end after an ellipsis where it is longer than `width`: of a path the end tells most."""
+    """The text's end after an ellipsis where it is longer than `width`: the end of a path says most."""
     return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
 
 

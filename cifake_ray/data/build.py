@@ -107,7 +107,7 @@ def decode_source(
 
 
 def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
-    """The contents with a validation part behind the train part, and the test part drawn where `reading` asks for it.
+    """The contents with a validation part behind the train part, and the test part drawn by `reading.test_fraction`.
 
     Raises InputError when a drawn part lacks a class.
     """

@@ -32,7 +32,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, add_array, read_entry
 
-SMALLEST = 20  # images a limit may ask for
+SMALLEST = 20  # the smallest `data.limit`
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Part:
 class ImageSet:
     """Train and test images of one source. The fingerprint covers pixels and labels of both parts, and nothing else.
 
-    A validation part that the source gives stands behind the train images, in `train`; the table tells the two apart.
+    A validation part that the source gives stands behind the train images, in `train`; the table's column `part`
+    separates the two.
     """
 
     source: str  # as the user gave it

@@ -48,7 +48,7 @@ def part_of(name: str) -> str | None:
 
 
 def part_in(name: str) -> str | None:
-    """The part that a file name tells somewhere: `cifake-test-00000-of-00001.parquet`, `my_validation.parquet`."""
+    """The part that a file name contains: `cifake-test-00000-of-00001.parquet`, `my_validation.parquet`."""
     return next((_PART_WORDS[word] for word in reversed(_part_words(name)) if word in _PART_WORDS), None)
 
 
@@ -58,6 +58,6 @@ def _part_words(name: str) -> list[str]:
 
 
 def labels_in(folders: Sequence[str]) -> set[int]:
-    """The classes that the names of nested folders tell; a clear word outweighs one that may be a subject."""
+    """The classes that the names of nested folders contain; a clear word outweighs one that may be a subject."""
     words = [_class_word(folder) for folder in folders]
     return {_CLEAR[word] for word in words if word in _CLEAR} or {_WORDS[word] for word in words if word in _WORDS}

@@ -2,7 +2,7 @@
 
 Columns (Arrow): part, label (0 FAKE, 1 REAL), name, digest (SHA-256 of the decoded pixels in the picture's own size),
 width and height (pixels, as delivered), format (`JPEG`; null for pictures that a program drew), and one column for each
-group (`generator`, `source`) that the source tells, or the card. "" in a group column: not told of this picture. A
+group (`generator`, `source`) of the source or the card. "" in a group column: unknown for this picture. A
 cache entry holds the table as an Arrow stream, memory-mapped; pyarrow takes 0.2 s to import, so that processes which
 only decode do without.
 """
@@ -58,7 +58,7 @@ class ImageTable:
         return {name: np.asarray(self._group(name).indices, np.int64) for name in names}
 
     def group_values(self, name: str) -> tuple[str, ...]:
-        """What the codes 0, 1, … of a group column mean; "" is a group that is not told."""
+        """What the codes 0, 1, … of a group column mean; "" is an unknown group."""
         return tuple(self._group(name).dictionary.to_pylist())
 
     def _group(self, name: str) -> Any:
@@ -109,7 +109,7 @@ class ImageTable:
         return ImageTable(self.columns.take(rows).combine_chunks())
 
     def with_groups(self, card: Card) -> "ImageTable":
-        """The table with a column for each group that the card tells by the names, where the source tells none."""
+        """The table with a column for each group that the card reads from the names and the source does not name."""
         import pyarrow as pa
 
         columns = self.columns
@@ -136,7 +136,7 @@ Told = Mapping[str, Sequence[str]]  # group column -> one value a picture
 def make_table(
     part: str, labels: np.ndarray, names: np.ndarray, facts: "Facts", groups: Told | None = None
 ) -> ImageTable:
-    """The rows of one part. labels: uint8 [n]; names: unicode [n]; groups: what the source tells of each picture."""
+    """The rows of one part. labels: uint8 [n]; names: unicode [n]; groups: column to one value a picture."""
     import pyarrow as pa
 
     digests = pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST), len(labels), [None, pa.py_buffer(facts.digests)])
@@ -155,7 +155,7 @@ def make_table(
 
 
 def joined(tables: Sequence[ImageTable]) -> ImageTable:
-    """The rows of these tables one after another; where they tell different groups, "" stands for what is not told."""
+    """The rows of these tables one after another; where a table lacks a group of another, "" stands in it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

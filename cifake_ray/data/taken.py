@@ -10,7 +10,7 @@ from cifake_ray.data.table import ImageTable
 from cifake_ray.runs.columns import LABELS
 
 _SHOWN = 6  # values of a group that a line names
-_OF_NAMES = "subject"  # told by names of a known data set, alike in every part: counted in JSON, no line in a summary
+_OF_NAMES = "subject"  # read from names of a known data set, alike in every part: in JSON, not in a summary
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def taken_of(table: ImageTable) -> list[Taken]:
 
 
 def tally(codes: np.ndarray, values: Sequence[str]) -> dict[str, int]:
-    """How often each value is told, most first. codes: int64 [n], positions in `values`; "" is none told."""
+    """Count of each value, largest first, without the unknown "". codes: int64 [n], positions in `values`."""
     counts = np.bincount(codes, minlength=len(values)).tolist()
     told = [(value, count) for value, count in zip(values, counts, strict=True) if value and count]
     return dict(sorted(told, key=lambda pair: -pair[1]))

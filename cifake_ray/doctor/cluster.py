@@ -15,7 +15,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def cluster_checks(address: str, storage: str, source: str | None) -> list[Check]:
     """Every check of the cluster at HOST:PORT or http://HOST:PORT. Ends early where the next one could not be made.
 
-    Given its head, it is asked as a driver, given its dashboard, by a job.
+    Probed by a driver where the address is a head's, by a job where it is a dashboard's.
     """
     paths = [] if source is None or source == "sample" or "://" in source else [_absolute(source)]
     shared = _absolute(storage) if "://" in storage or Path(storage).expanduser().is_absolute() else None

@@ -68,7 +68,7 @@ def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[Robu
         update(0, total)
         for kind, p_fake in _predictions(predict, part.images):
             rows.append(_row(kind, part.labels, p_fake))
-            if not subjects and left_out and "subject" in part.table.groups:  # pictures from elsewhere tell no subjects
+            if not subjects and left_out and "subject" in part.table.groups:  # pictures from elsewhere have no subjects
                 subjects = _by_subject(part, p_fake, left_out)
             update(len(rows) * len(part), total)
     return rows + subjects

@@ -69,7 +69,7 @@ class Data(Strict):
     """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
     and of a quarter as many test images (at least 20); validation is taken from the train images as always.
 
-    `leave_out`: subjects (told by the data set's card) that neither train nor validate; the test part keeps them.
+    `leave_out`: subjects (by the data set's card) that neither train nor validate; the test part keeps them.
     `labels`: other words for the classes. `parts`: which part a folder or file of this name is. `test_fraction`: share
     of the train part to draw as the test part, where the source has none. `card`: the data set's card, where numbers
     are the labels; `auto` finds the card by content.

@@ -49,7 +49,7 @@ class Study:
     def stored(self) -> Predictions | None:
         """Each retraining's probabilities for every test image; read at the first use. Raises InputError if damaged.
 
-        Subjects only where the data set's card tells them: file names that look alike say nothing.
+        Subjects only where the data set's card has them: file names that look alike say nothing.
         """
         found = read_predictions(Run(self.path).predictions_file)
         return found if found is None or "subject" in self.card.groups else replace(found, subject=None)
@@ -201,7 +201,7 @@ def summarise_runs(storage: Storage) -> pd.DataFrame:
 
 
 def state_of(study: Study) -> str:
-    """Where the study stands, as its files tell: tested, searched, running, unfinished, failed or empty.
+    """Where the study stands, by its files: tested, searched, running, unfinished, failed or empty.
 
     A killed study reads `running` until it is resumed: only its writer can mark its trials as interrupted.
     """

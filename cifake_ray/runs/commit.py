@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-COMMIT_VARIABLE = "CIFAKE_RAY_COMMIT"  # tells a job the commit of the checkout that it was submitted from
+COMMIT_VARIABLE = "CIFAKE_RAY_COMMIT"  # commit of the checkout from which a job was submitted
 
 
 def git_commit() -> str | None:

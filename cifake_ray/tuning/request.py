@@ -1,4 +1,4 @@
-"""A study as it is asked for: refused at once if it cannot begin, else run on a Ray of its own or on a cluster.
+"""A study as requested: refused at once if it cannot begin, else run on a Ray of its own or on a cluster.
 
 Light: neither Ray nor torch is imported before everything that can be checked without them is.
 """

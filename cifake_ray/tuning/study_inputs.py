@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyInputs:
-    """What can be checked before anything is written: the images, their split, and the weights that are asked for."""
+    """What can be checked before anything is written: images, their split, and the weights that are named."""
 
     images: ImageSet
     split: Split
@@ -55,7 +55,7 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
 
 
 def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:
-    """What file properties tell of pictures of the user's own; None of a data set with a card, whose card says it.
+    """The bias check of pictures of the user's own; None for a data set with a card, whose card says it.
 
     At most 20,000 pictures are looked at: 8 s of one core the first time, then the answer is in the cache.
     """
@@ -65,7 +65,7 @@ def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:
 def warnings_of(images: ImageSet, bias: Bias | None = None) -> list[str]:
     """What a person should know of images before the first trial.
 
-    That is: what was left out or converted, a class that prevails, file properties that tell the class.
+    That is: what was left out or converted, a class that prevails, file properties that separate the classes.
     """
     said = [unbalanced("train", _counts(images.train.labels)), warning(bias)]
     return [*remarks(images), *(f"warning: {one}" for one in said if one)]

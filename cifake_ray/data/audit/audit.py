@@ -91,7 +91,7 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
 
 
 def _encodings(encoded: Mapping[str, Encoded], card: Card) -> dict[str, Any]:
-    """Formats, modes, sizes and JPEG quantisation tables of each class, and how far they tell the classes.
+    """Formats, modes, sizes and JPEG quantisation tables of each class, and how far these separate the classes.
 
     Empty for the sample, which has no files.
     """
@@ -123,7 +123,7 @@ def _first(skipped: list[dict[str, str]]) -> str:
 
 
 def _counts(table: ImageTable, card: Card) -> dict[str, Any]:
-    """Images of each class, and of each value of the groups that the source or the card tells; the card's with 0."""
+    """Images of each class, and of each value of the groups of the source or the card; the card's with 0."""
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = table.labels == label

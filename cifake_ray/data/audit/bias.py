@@ -1,8 +1,8 @@
-"""The bias check: how well a model that sees no pixel tells FAKE from REAL.
+"""The bias check: how well a model that sees no pixel separates FAKE from REAL.
 
 Gradient boosting (scikit-learn's HistGradientBoostingClassifier) over what `properties` reads from each file,
-cross-validated with equal files on one side. What such a model can tell, a detector can learn instead of what is
-generated.
+cross-validated with equal files on one side. A detector can learn what separates the classes for such a model, instead
+of what is generated.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ def bias_of_files(parts: Mapping[str, Encoded], card: Card) -> Bias:
 
 
 def groups_of(card: Card, parts: Mapping[str, Encoded]) -> dict[str, np.ndarray]:
-    """The group columns that the source gives, or that the card tells by the names: unicode [n]."""
+    """The group columns that the source gives, or that the card reads from the names: unicode [n]."""
     names = np.concatenate([part.names for part in parts.values()])
     told = {name: np.array(card.groups[name].values)[codes] for name, codes in card.codes(names).items()}
     columns = dict.fromkeys(column for part in parts.values() for column in part.groups)
@@ -86,7 +86,7 @@ def groups_of(card: Card, parts: Mapping[str, Encoded]) -> dict[str, np.ndarray]
 
 
 def measure_bias(headers: Headers, labels: np.ndarray, groups: Groups) -> Bias:
-    """How well file properties tell the classes. labels: uint8 [n], 0 FAKE, 1 REAL. Unreadable files are left out."""
+    """How well file properties separate the classes, unreadable files left out. labels: uint8 [n], 0 FAKE, 1 REAL."""
     rows = np.flatnonzero(headers.readable)
     chosen = rows[choose_stratified(labels[rows], {}, MOST_PICTURES)] if len(rows) > MOST_PICTURES else rows
     some = Headers(headers.different, headers.which[chosen], headers.bytes[chosen], headers.digests[chosen])

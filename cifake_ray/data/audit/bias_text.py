@@ -10,7 +10,7 @@ CURE = "a detector may learn how files were made instead of what is generated; g
 
 
 def sentence(bias: Bias) -> str:
-    """What a model without pixels reaches, on how many pictures, and which properties alone tell the classes."""
+    """What a model without pixels reaches, on how many pictures, and which properties alone separate the classes."""
     if bias.accuracy is None:
         return (
             "too few different files, or all alike, to measure what a model tells that sees no pixel "
@@ -24,7 +24,7 @@ def sentence(bias: Bias) -> str:
 
 
 def warning(bias: Bias | None) -> str | None:
-    """One sentence where file properties surely tell the classes, with what to do; None otherwise."""
+    """One sentence where file properties surely separate the classes, with what to do; None otherwise."""
     return f"{sentence(bias)}; {CURE}" if bias is not None and bias.telling else None
 
 

@@ -13,7 +13,7 @@ from cifake_ray.runs.records import PropertyByClass, Spread
 
 Floats = npt.NDArray[np.float64]
 _RARE = 0.005  # share of the pictures below which a word counts with the other rare ones
-_MOST = 40  # words of a column that are told apart
+_MOST = 40  # distinct words kept in a column; the others count as one
 _SHOWN = 6  # words that the table names for each class
 
 

@@ -108,6 +108,6 @@ class Card:
         return bool(self.content) and dict(content) == dict(self.content)
 
     def codes(self, names: np.ndarray) -> dict[str, Codes]:
-        """The groups that these names tell: column to codes, int64 [n]."""
+        """The groups that these names contain: column to codes, int64 [n]."""
         told = {column: group.codes_of(names) for column, group in self.groups.items()}
         return {column: codes for column, codes in told.items() if codes is not None}

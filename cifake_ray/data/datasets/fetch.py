@@ -44,10 +44,10 @@ class Fetched:
 
 
 def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
-    """Fetch the copy of that name into `folder`, or go on with it; what is there and right is not fetched again.
+    """Fetch the copy of that name into `folder`, or resume the download; what is there and right is not fetched again.
 
     Raises InputError: no such copy, a folder that cannot be written. WorkError: network, disk, checksum, another
-    content than the data set's. Interrupted: Ctrl-C. All of them keep what is there, and a second call goes on.
+    content than the data set's. Interrupted: Ctrl-C. All of them keep what is there, and a second call resumes.
     """
     published = {one: (card, copy) for card in CARDS.values() for one, copy in card.downloads.items()}
     if name not in published:

@@ -246,7 +246,7 @@ def _refuse(image: Image.Image) -> None:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether the file has 16 bits a channel: Pillow reads colour as 8-bit "RGB", and only the raw mode tells."""
+    """Whether the file has 16 bits a channel: Pillow reads colour as 8-bit "RGB"; the raw mode shows the depth."""
     raw_modes = [image.mode, *(str(part) for tile in getattr(image, "tile", ()) for part in _arguments(tile))]
     return any(_DEEP.search(mode) for mode in raw_modes)
 

@@ -42,7 +42,7 @@ def column_of(wanted: Sequence[str], columns: Iterable[str]) -> str | None:
 class Rows:
     """Rows of one file. `named`: whether labels are names, not bare numbers. `own`: in this project's layout.
 
-    `parts` and `groups` have a value a row; `told`: labels that the folders tell, where the file has no label column.
+    `parts` and `groups` have a value a row; `told`: labels by the folders, where the file has no label column.
     """
 
     file: str
@@ -97,7 +97,7 @@ def _labels(table: Rows, real_column: str | None, reading: Reading) -> list[int]
 
 
 def _by_name(table: Rows, values: Sequence[Value], real_column: str | None, reading: Reading) -> list[int] | None:
-    """Labels by the names of their classes; None where no name is known, so that something else must tell."""
+    """Labels by the names of their classes; None where no name is known, so that labels must come from elsewhere."""
     meaning = {value: _meaning(value, table.named, reading) for value in dict.fromkeys(values)}
     unknown = [str(value) for value, label in meaning.items() if label is None]
     if unknown and len(unknown) == len(meaning) and (real_column is not None or not table.named):

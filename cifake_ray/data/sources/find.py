@@ -36,7 +36,7 @@ _RULES = 2  # of reading a source: raise it when the same files are read as othe
 class Encoded:
     """One part before decoding, in canonical order (label, name): what to decode; uint8 [n]; unicode [n].
 
-    groups: column to one value a picture, "" where none is told.
+    groups: column to one value a picture, "" where the source names none.
     """
 
     items: list[Item]
@@ -100,7 +100,7 @@ def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Readin
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked for: the source as the user gave it, its place here, the parts needed, and how to read it."""
+    """A request: the source as the user gave it, its place here, the parts needed, and how to read it."""
 
     source: str
     path: Path

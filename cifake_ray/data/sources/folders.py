@@ -1,4 +1,4 @@
-"""The folders below a source, and the files in them. Folder names alone tell what a file is: see layouts.py.
+"""The folders below a source, and the files in them. What a file is follows from folder names alone: see layouts.py.
 
 Every file in a folder that names a class is a picture to be decoded, whatever its name ends in: its content decides.
 """

@@ -1,4 +1,4 @@
-"""What folder names tell of the files in them: class, part and generator, in the layouts of other people.
+"""What folder names say of the files in them: class, part and generator, in the layouts of other people.
 
 GenImage is `<generator>/{train,val}/{ai,nature}`, and its `val` is the published test part. ForenSynths and AIGIBench
 are `test/<generator>/[class/]{0_real,1_fake}`. In both a class folder may lie at any depth.
@@ -119,7 +119,7 @@ def _is_forensynths(classes: Sequence[_Class]) -> bool:
 
 
 def _generators(source: str, name: str, classes: Sequence[_Class]) -> Mapping[Steps, str]:
-    """The generator that the layout tells of each class folder. Raises InputError: several data sets in one."""
+    """The generator of each class folder by the layout. Raises InputError: several data sets in one."""
     roots = sorted({one.root for one in classes})
     if _is_genimage(classes):
         told = dict(zip(roots, _first_that_differ(roots, name), strict=True))

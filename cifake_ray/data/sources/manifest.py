@@ -1,7 +1,7 @@
 """A manifest: a CSV, TSV or JSONL file that lists pictures with their labels, beside folders or instead of them.
 
 Columns: `path` (of a picture, from the manifest's folder), `label`, and perhaps `part`, `generator`, `source`. A column
-that is missing is told by the folders in the path, or by the name of the manifest (`train.csv`).
+that is missing follows from the folders in the path, or from the name of the manifest (`train.csv`).
 """
 
 import csv

@@ -69,7 +69,7 @@ class Reading:
         return found.pop() if found else None
 
     def names_class(self, folder: str) -> bool:
-        """Whether this one folder name tells a class."""
+        """Whether this one folder name is a class name."""
         return self.own_label(folder) is not None or bool(labels_in([folder]))
 
     def part(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the settings of every family answer, so that no other module asks which family a model is."""
+"""Properties of the settings of every family, so that no other module compares kinds of models."""
 
 from typing import NamedTuple
 

@@ -24,7 +24,7 @@ from cifake_ray.models.weights import Weights, expected_shapes, find_weights, re
 from cifake_ray.runs.records import BackboneNote
 
 MOST_PASSES = 32  # each is a pass over all images; a space with more is nearly always a range without a step
-ALWAYS = ("mean", "std")  # of every stage on the way: they cost next to nothing, and the next study may ask for them
+ALWAYS = ("mean", "std")  # of every stage on the way: they cost next to nothing, and the next study may need them
 
 
 @dataclass(frozen=True)

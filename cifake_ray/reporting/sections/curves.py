@@ -28,7 +28,7 @@ from cifake_ray.reporting.style import (
 )
 
 _ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
-_ROLE_MARKERS = {"tuned": "o", "baseline": "s"}  # and solid or dashed: told apart without colour
+_ROLE_MARKERS = {"tuned": "o", "baseline": "s"}  # and solid or dashed: distinct without colour
 _ACCURACY, _LOSS = "accuracy (%)", "cross-entropy loss (nats)"
 
 

@@ -16,7 +16,7 @@ from cifake_ray.stats.calibration import reliability
 from cifake_ray.stats.classification import roc_curve
 
 _ALMOST = 0.995  # share of FAKE called FAKE from which on nothing is left to see
-_POINTS = 150  # of a ROC curve that are drawn: more cannot be told apart
+_POINTS = 150  # of a ROC curve that are drawn: more are not distinct
 _BINS, _FEWEST = 10, 20  # of the reliability diagram; images that a bin must hold: the share among fewer says little
 _LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of 10,000 REAL test images
 

@@ -71,7 +71,7 @@ def _draw_spans(
     axes: Axes, spans: pd.DataFrame, lanes: np.ndarray, unit: float, colour: str, label: str, width: float
 ) -> None:
     starts, ends = spans["start"].to_numpy() / unit, spans["end"].to_numpy() / unit
-    gap = 0.15 * np.minimum(ends - starts, ends.max() / 150)  # so that neighbours can be told apart
+    gap = 0.15 * np.minimum(ends - starts, ends.max() / 150)  # so that neighbours stay distinct
     segments = np.stack([np.stack([starts, lanes], 1), np.stack([ends - gap, lanes], 1)], axis=1)
     lines = LineCollection(list(segments), colors=colour, linewidths=min(9.0, max(2.0, width)), label=label)
     lines.set_capstyle("butt")

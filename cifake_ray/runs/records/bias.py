@@ -64,9 +64,9 @@ class Bias(Record):
 
     @property
     def telling(self) -> bool:
-        """Whether the properties surely tell more than chance does: the whole interval lies above 60 %."""
+        """Whether the properties surely separate the classes better than chance: the whole interval lies above 60 %."""
         return self.accuracy is not None and self.accuracy.low > WARNED
 
     def leading(self) -> list[PropertyScore]:
-        """The properties that alone tell the classes, at most three."""
+        """The properties that alone separate the classes, at most three."""
         return [one for one in self.properties if one.alone > NAMED][:3]

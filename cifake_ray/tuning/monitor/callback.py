@@ -45,7 +45,7 @@ class StudyEnd:
 
 
 class StudyCallback:
-    """What a study calls in the driver's process as it goes on. A subclass overrides what it needs.
+    """What a study calls in the driver's process while the study runs. A subclass overrides what it needs.
 
     Every trial_started is followed by a process_died (and then another trial_started) or a trial_ended. What one of the
     methods raises ends the study; `step_ended` is the one to raise in, as Ray Tune catches errors in trial_ended.

@@ -13,7 +13,7 @@ from cifake_ray.tuning.record import StudyRecord
 
 
 class StudyStopped(Exception):
-    """Raised inside Tune's loop to leave it; Tune then frees what its trials hold, also those only asked for."""
+    """Raised inside Tune's loop to leave it; Tune then frees what its trials hold, also resources only requested."""
 
     def __init__(self, reason: Outcome) -> None:
         super().__init__(reason)

@@ -17,7 +17,7 @@ _METRICS = (*CURVE_COLUMNS[2:], *get_args(SecondObjective))  # of what a trial r
 
 
 class TuneAdapter(tune.Callback):  # type: ignore[misc]
-    """Calls `callback` as Tune's trials go on, and ends their processes when it raises StudyStopped.
+    """Calls `callback` while Tune's trials run, and ends their processes when it raises StudyStopped.
 
     Tune calls the searcher first, so that the record knows how a trial ended when this callback is called.
     """

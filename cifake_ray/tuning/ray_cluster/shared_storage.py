@@ -1,4 +1,4 @@
-"""Whether every node of a cluster shares the study's storage: asked before the first trial and of nodes that join."""
+"""Whether every node of a cluster shares the study's storage: checked before the first trial and on nodes that join."""
 
 import contextlib
 import time
