@@ -18,7 +18,7 @@ TESTED_BY = {
     "data/decoding/test_decode.py": ["data/decoding/workers"],
     "data/sources/test_find.py": ["data/sources/folders"],
     "data/sources/test_layouts.py": [
-        *(f"data/sources/{name}" for name in ("archives", "columns", "manifest", "parts", "reading")),
+        *(f"data/sources/{name}" for name in ("columns", "manifest", "parts", "reading")),
         *("data/datasets/tiny_genimage", "data/taken"),
     ],
     "data/test_images.py": ["data/build"],

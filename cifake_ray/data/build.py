@@ -100,7 +100,7 @@ def decode_source(
     arrays, table = joined_parts(encoded, decoded)
     for part in encoded:
         _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
-    card = found.reading.named_card() or card_of(table)
+    card = chosen_card(found.reading, table)
     noted = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
     noted |= {"left": [one.as_note() for one in left], "card": card.name, "said": list(contents.said)}
     return _packed(arrays, table, card), noted
@@ -145,6 +145,20 @@ def _packed(arrays: Mapping[str, np.ndarray], table: ImageTable, card: Card) -> 
     """The arrays of a cache entry: pixels and labels of each part, which make the fingerprint, and the table."""
     kept = {name: array for name, array in arrays.items() if not name.endswith("_names")}
     return {**kept, TABLE: table.with_groups(card).packed()}
+
+
+def chosen_card(reading: Reading, table: ImageTable) -> Card:
+    """The card that the user names, else the card of the content.
+
+    Raises InputError (`data.card`) when the named card knows the content of its data set, and these pictures differ.
+    """
+    named, found = reading.named_card(), card_of(table)
+    if named is not None and named.content and found is not named:
+        raise InputError(
+            f"data.card: by their content these are not the pictures of {named.title}, whole and unchanged; remove the "
+            "key"
+        )
+    return named or found
 
 
 def card_of(table: ImageTable) -> Card:

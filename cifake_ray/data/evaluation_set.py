@@ -8,7 +8,7 @@ from cifake_ray.console import Progress
 from cifake_ray.data.build import TABLE, UNSCORED, EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks, with_table
+from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks
 from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
@@ -68,7 +68,7 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
     return Labelled(
         source=source,
         kind=notes["kind"],
-        images=entry_part(with_table(entry, card), part, card),
+        images=entry_part(entry, part, card),
         part=part,
         skipped=tuple(Skipped(**skipped) for skipped in notes["skipped"]),
         converted=notes["converted"],

@@ -158,7 +158,7 @@ def load_images(
         raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
     found = find_source(source, reading=reading)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
-        return _subset(known, source, found)
+        return _of_source(known, source, found)
     entry = cached(entry_path(found, None), lambda: for_study(decode_source(source, found, progress), reading))
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
@@ -178,10 +178,10 @@ def open_images(path: Path) -> ImageSet:
     return _image_set(entry)
 
 
-def _image_set(entry: Entry, card: Card | None = None) -> ImageSet:
+def _image_set(entry: Entry) -> ImageSet:
     prints, notes = entry.meta["fingerprints"], entry.meta
     fingerprint = set_fingerprint(prints)
-    card = card or recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
+    card = recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
     entry = with_table(entry, card)
     train, test = (entry_part(entry, part, card) for part in PARTS)
     return ImageSet(
@@ -215,19 +215,10 @@ def with_table(entry: Entry, card: Card) -> Entry:
     return add_array(entry, TABLE, table_of_arrays(entry.arrays).with_groups(card).packed())
 
 
-def _of_source(entry: Entry, source: str, found: Source, card: Card | None = None) -> ImageSet:
+def _of_source(entry: Entry, source: str, found: Source) -> ImageSet:
     """The set as it was decoded, and what lies beside it today."""
-    images = _image_set(entry, card)
+    images = _image_set(entry)
     return dataclasses.replace(images, source=source, left=images.left if found.beside is None else found.beside)
-
-
-def _subset(entry: Entry, source: str, found: Source) -> ImageSet:
-    """A cached subset. Version 0.1 did not note of what: the card is then that of the whole set, if that is cached."""
-    images = _of_source(entry, source, found)
-    if {"card", "is_cifake"} & set(entry.meta):
-        return images
-    whole = read_entry(entry_path(found, None), verify=False)
-    return images if whole is None else _of_source(entry, source, found, _image_set(whole).card)
 
 
 def _limited(images: ImageSet, limit: int) -> EntryContents:

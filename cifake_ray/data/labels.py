@@ -19,6 +19,7 @@ _CLEAR = {
 # Words that may as well be a subject: FAKE/nature holds FAKE pictures of nature.
 _SUBJECT_LIKE = dict.fromkeys(("nature", "natural", "human", "original", "originals"), 1)
 _WORDS = {**_CLEAR, **_SUBJECT_LIKE}
+_GLUED = {word.replace(" ", ""): word for word in _WORDS}  # `realimages`, `DeepFake`, `nonai`
 # Words beside a class word that change nothing: `RealImages`, `ai_photos`, `fake_v2`, `real_train`.
 _BESIDE = {
     "image", "images", "img", "imgs", "pic", "pics", "picture", "pictures", "photo", "photos", "face", "faces", "art",
@@ -38,12 +39,15 @@ def label_of(name: str) -> int | None:
 def _class_word(name: str) -> str:
     """`AIGenerated_images` as `ai generated`."""
     words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+", name)
-    return " ".join(word for word in map(str.casefold, words) if word not in _BESIDE)
+    found = " ".join(word for word in map(str.casefold, words) if word not in _BESIDE)
+    letters = "".join(re.findall("[a-z]", name.casefold()))
+    return found if found in _WORDS else _GLUED.get(re.sub("images?$", "", letters), found)
 
 
 def part_of(name: str) -> str | None:
-    """train, test or validation for a folder that is called so: `Training`, `val_data`, `test-set`; None for others."""
-    named = [word for word in _part_words(name) if word not in ("data", "set", "images", "split")]
+    """train, test or validation for a folder called so: `Training`, `val_data`, `real_test`; None for others."""
+    beside = {"split", *_WORDS, *_BESIDE} - set(_PART_WORDS)
+    named = [word for word in _part_words(name) if word not in beside]
     return _PART_WORDS.get(named[0]) if len(named) == 1 else None
 
 

@@ -53,7 +53,7 @@ def _rehearse_images(data: Data) -> list[str]:
     train = contents.parts["train"]
     said = unbalanced("train", {label: int((train.labels == code).sum()) for code, label in enumerate(LABELS)})
     known = sizes in [dict(card.images) for card in CARDS.values()]  # by number: their content is not decoded here
-    bias = None if known else bias_of_source(source, generic.CARD, reading)
+    bias = None if known else bias_of_source(source, reading)
     lines += [f"warning: {one}" for one in (said, warning(bias)) if one]
     lines += [f"not used: {left}" for left in contents.left]
     return [*lines, "not checked: images but one of each class, and copies among them; the study decodes all first"]

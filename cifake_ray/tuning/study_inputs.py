@@ -59,7 +59,7 @@ def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:
 
     At most 20,000 pictures are looked at: 8 s of one core the first time, then the answer is in the cache.
     """
-    return bias_of_source(images.source, images.card, reading) if images.card.name == generic.CARD.name else None
+    return bias_of_source(images.source, reading) if images.card.name == generic.CARD.name else None
 
 
 def warnings_of(images: ImageSet, bias: Bias | None = None) -> list[str]:

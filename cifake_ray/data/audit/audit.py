@@ -12,7 +12,7 @@ from cifake_ray.console import Progress
 from cifake_ray.data.audit.bias import groups_of, measure_bias
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
-from cifake_ray.data.build import card_of, decode_parts, joined_parts, set_fingerprint, table_of_arrays
+from cifake_ray.data.build import chosen_card, decode_parts, joined_parts, set_fingerprint, table_of_arrays
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.labels import PARTS
@@ -66,7 +66,7 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
         raise InputError(
             f"{source}: no readable image among {len(skipped):,}{_first(skipped)}; mend them or fetch them again"
         )
-    card = sample.CARD if found.kind == SAMPLE else reading.named_card() or card_of(table)
+    card = sample.CARD if found.kind == SAMPLE else chosen_card(reading, table)
     images = _joined(arrays, table)
     prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
     copies = copies_of(images.table.digests)

@@ -1,7 +1,7 @@
 """What is known of one data set, as a card: groups, digests, caveats, claims of others.
 
-A card is chosen by the content of the images, never by file names that look alike. A sentence about a data set stands
-on the data set's card and nowhere else.
+A card is chosen by the content of the images or named by the user, never by file names that look alike. A sentence
+about a data set stands on the data set's card and nowhere else.
 """
 
 import os

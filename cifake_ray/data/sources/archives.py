@@ -1,7 +1,11 @@
 """The members of a zip or tar archive by folder. Nothing is unpacked: a picture is read where it lies."""
 
+import glob
+import io
+import lzma
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from cifake_ray.data.decoding.decode import Item, Member, Refused, Span
@@ -38,7 +42,7 @@ def zip_folders(source: str, path: Path) -> list[Folder]:
 
 def check_whole(source: str, path: Path) -> None:
     """Raise InputError for a piece of a zip archive that was split into several files."""
-    pieces = sorted(path.parent.glob(f"{_escaped(path.stem)}.z[0-9][0-9]*"))
+    pieces = sorted(path.parent.glob(f"{glob.escape(path.stem)}.z[0-9][0-9]*"))
     if pieces and path.suffix.lower() == ".zip":
         raise InputError(
             f"{source}: split into {len(pieces) + 1} pieces ({pieces[0].name}, …, {path.name}); join these with "
@@ -46,24 +50,36 @@ def check_whole(source: str, path: Path) -> None:
         )
 
 
-def _escaped(name: str) -> str:
-    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in name)
-
-
 def tar_folders(source: str, path: Path) -> list[Folder]:
     """The members of the tar archive at `path`; those of a compressed one are read into memory.
 
-    Raises InputError: no tar archive, or not all of one.
+    Of members with one name the last counts, as for tar. Raises InputError: no tar archive, or not all of one.
     """
     folders: dict[Steps, Folder] = {}
     try:
         plain = _is_plain_tar(path)
         with tarfile.open(path) as archive:
-            for info in archive:
+            for info in {info.name: info for info in archive}.values():
                 _add(folders, info.name + "/" * info.isdir(), _tar_item(archive, info, path, plain), info.size)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            _check_end(archive)
+    except (tarfile.TarError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"{source}: cannot be read as a tar archive ({error}); download it again") from error
     return list(folders.values())
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError where members ended at a damaged header, at which tarfile stops without an error.
+
+    Reading a compressed archive to its end also checks the checksum that follows.
+    """
+    stream = archive.fileobj
+    assert stream is not None
+    stream.seek(archive.offset)
+    if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {archive.offset:,}")
+    if not isinstance(stream, io.BufferedReader):
+        while stream.read(1 << 20):
+            pass
 
 
 def _is_plain_tar(path: Path) -> bool:

@@ -137,7 +137,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
 def _records(file: Path, text: str, *, some: bool = False) -> list[dict[str, Any]]:
     """The rows by column; with `some` the first one, of the beginning of a file."""
     if file.suffix.lower() in (".jsonl", ".ndjson"):
-        lines = [line for line in text.splitlines() if line.strip()][: 1 if some else None]
+        lines = [line for line in text.split("\n") if line.strip()][: 1 if some else None]
         records = [json.loads(line) for line in lines]
         if not all(isinstance(record, dict) for record in records):
             raise ValueError("a line is no object")

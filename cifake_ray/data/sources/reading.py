@@ -81,11 +81,11 @@ class Reading:
         return self._mapped(stem, part_in(stem))
 
     def _mapped(self, name: str, told: str | None) -> str | None:
+        """The part that `data.parts` gives a name: by the name itself, else by a synonym of a key, else as `told`."""
         plain = name.strip().casefold()
-        for key, part in self.parts:
-            if fnmatch.fnmatchcase(plain, key) or (told is not None and part_of(key) == told):
-                return part
-        return told
+        named = [part for key, part in self.parts if fnmatch.fnmatchcase(plain, key)]
+        alike = [part for key, part in self.parts if told is not None and part_of(key) == told]
+        return next(iter([*named, *alike]), told)
 
 
 PLAIN = Reading()

@@ -45,7 +45,7 @@ def test_cifakes_counts_come_by_part_class_and_subject(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 120,000 images are no unit test
-    monkeypatch.setattr("cifake_ray.data.audit.audit.card_of", lambda _: cifake.CARD)
+    monkeypatch.setattr("cifake_ray.data.audit.audit.chosen_card", lambda *_: cifake.CARD)
     counts = audited(write_folder(files))["counts"]
     assert counts["train"]["FAKE"]["images"] == 60
     subjects = counts["test"]["REAL"]["groups"]["subject"]

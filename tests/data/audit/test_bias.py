@@ -14,7 +14,6 @@ from cifake_ray.data.audit import bias as bias_module
 from cifake_ray.data.audit.bias import bias_of_source, measure_bias
 from cifake_ray.data.audit.bias_text import lines, sentence, warning
 from cifake_ray.data.audit.encoding import headers_of, read_headers
-from cifake_ray.data.datasets import generic
 from cifake_ray.data.datasets.sample_native import build_sample_native
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.records import Bias
@@ -154,7 +153,7 @@ def test_large_sets_are_measured_on_a_subset_and_the_sentence_says_so(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bias_module, "MOST_PICTURES", 50)
-    found = bias_of_source(str(write_folder(as_png(files))), generic.CARD)
+    found = bias_of_source(str(write_folder(as_png(files))))
     assert (found.images, found.of) == ({"FAKE": 25, "REAL": 25}, 160)
     assert "on 50 of 160 pictures" in sentence(found)
 
@@ -163,9 +162,9 @@ def test_answer_is_measured_once_and_kept_in_the_cache(
     files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = str(write_folder(files))
-    first = bias_of_source(source, generic.CARD)
+    first = bias_of_source(source)
     monkeypatch.setattr(bias_module, "measure_bias", lambda *_: pytest.fail("measured again"))
-    assert bias_of_source(source, generic.CARD) == first
+    assert bias_of_source(source) == first
 
 
 def test_sample_has_no_files_to_be_checked_and_a_study_notes_what_was_found(files: Files, write_folder: Write) -> None:

@@ -128,7 +128,7 @@ def test_a_validation_part_never_stands_in_for_a_test_part(files: Files, write_f
 
 
 def test_words_that_name_no_part_are_none() -> None:
-    assert [part_of(name) for name in ("trainer", "contest", "real", "testimony", "train real", "data")] == [None] * 6
+    assert [part_of(name) for name in ("trainer", "contest", "real", "testimony", "train test", "data")] == [None] * 6
 
 
 @pytest.mark.parametrize("gone", ["small-train-00000-of-00002.parquet", "small-test-00001-of-00002.parquet"])
