@@ -10,12 +10,12 @@ CONNECT_SECONDS = 5.0
 def check_address(address: str | None) -> None:
     """Raise InputError when nothing answers at an address that was given."""
     if address not in (None, "auto") and not answers(address):
-        raise InputError(no_cluster(address))
+        raise no_cluster(address)
 
 
-def no_cluster(address: str | None) -> str:
-    """What is said of an address where no cluster answers."""
-    return f"--address {address}: no Ray cluster answers there; check it, or leave --address out"
+def no_cluster(address: str | None) -> InputError:
+    """The error of an address where no cluster answers."""
+    return InputError(f"--address {address}: no Ray cluster answers there", "check it, or leave --address out")
 
 
 def answers(address: str) -> bool:

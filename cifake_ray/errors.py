@@ -5,7 +5,18 @@ from collections.abc import Sequence
 
 
 class InputError(Exception):
-    """The command, or a file it names, is wrong: one line (what, where, how to mend), exit code 2."""
+    """The command, or a file it names, is wrong: one line, exit code 2.
+
+    `what` says what is wrong and where, `cure` how to mend it; the line is `what; cure`. `cure` is empty where `what`
+    leaves one thing to do only.
+    """
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        super().__init__(what, cure)
+        self.what, self.cure = what, cure
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.cure}" if self.cure else self.what
 
 
 class StorageError(InputError):
@@ -24,6 +35,6 @@ class Interrupted(BaseException):
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
-    """`; did you mean …?` for a name close to a valid one, else `; valid keys: …`."""
+    """`did you mean …?` for a name close to a valid one, else `valid keys: …`."""
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; valid keys: {', '.join(valid)}"
+    return f"did you mean {close[0]}?" if close else f"valid keys: {', '.join(valid)}"

@@ -17,7 +17,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         if sys.platform == "win32":
-            raise InputError("Windows is not supported; run cifake-ray in WSL, the Windows Subsystem for Linux")
+            raise InputError("Windows is not supported", "run cifake-ray in WSL, the Windows Subsystem for Linux")
         log_plainly()
         signals.install()  # before the rest: a signal may come while the commands are imported
         make_environment_usable()
@@ -67,7 +67,7 @@ def _check_not_empty(arguments: list[str]) -> None:
         option, equals, value = argument.partition("=") if argument.startswith("--") else (before, "=", argument)
         if equals and not value.strip():
             what = option if option.startswith("-") else "an argument"
-            raise InputError(f"{what} is empty; give a value, or leave it out")
+            raise InputError(f"{what} is empty", "give a value, or leave it out")
 
 
 def _report_error(error: BaseException) -> int:

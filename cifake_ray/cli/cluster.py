@@ -171,10 +171,10 @@ def _follow(cluster: Any, job: Any) -> None:
     ended = with_progress(cluster, follow(cluster, job, lambda line: print(line, flush=True)))
     if ended.ended_well:
         return
-    message = f"job {job.id} {ended.state}; {_how_to_go_on(ended)}"
+    what, cure = f"job {job.id} {ended.state}", _how_to_go_on(ended)
     if ended.state == "stopped":
-        raise Interrupted(message)
-    raise InputError(message) if ended.exit_code == 2 else WorkError(message)
+        raise Interrupted(f"{what}; {cure}")
+    raise InputError(what, cure) if ended.exit_code == 2 else WorkError(f"{what}; {cure}")
 
 
 def _print_next(cluster: Any, job: Any, address: str | None) -> None:

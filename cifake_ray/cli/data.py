@@ -57,7 +57,7 @@ def audit(
 
     source = source or os.environ.get("CIFAKE_RAY_DATA")
     if source is None:
-        raise InputError("a SOURCE is missing; give what --data takes, or set CIFAKE_RAY_DATA")
+        raise InputError("a SOURCE is missing", "give what --data takes, or set CIFAKE_RAY_DATA")
     if out is not None:
         _write(out, "", "a")  # a file that cannot be written is said before the work, not after
     found = audit_source(source, progress, reading_from(set_ or []))
@@ -79,7 +79,7 @@ def _write(out: Path, text: str, mode: str) -> None:
         with out.open(mode) as file:
             file.write(text)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror}); give another file") from error
+        raise InputError(f"--out {out}: cannot be written ({error.strerror})", "give another file") from error
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ def load_named(name: str | None, *, data: str | None, trials: int | None, seed: 
     from cifake_ray.experiment import load_experiment
 
     if name is None:
-        raise InputError("an EXPERIMENT is missing; `cifake-ray spaces` lists the ones that ship with the program")
+        raise InputError("an EXPERIMENT is missing", "`cifake-ray spaces` lists the ones that ship with the program")
     environment = os.environ.get("CIFAKE_RAY_DATA")
     options = {"data.source": data, "search.trials": trials, "training.seed": seed}
     overrides = [f"data.source={json.dumps(environment)}"] if environment else []
@@ -36,7 +36,7 @@ def find_experiment(name: str) -> Path:
         return path
     close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
     meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(shipped)}"
-    raise InputError(f"{name}: no file, and no experiment that ships with the program; {meant}")
+    raise InputError(f"{name}: no file, and no experiment that ships with the program", meant)
 
 
 def experiment_name(file: Path) -> str:
@@ -83,7 +83,7 @@ def load_new(
         return load_named(experiment, data=data, trials=trials, **others)
     if any(option not in (None, []) for option in (experiment, name, *others.values())):
         raise InputError(
-            "--resume takes --storage, --data, --trials and --address only: the run has its own experiment"
+            "--resume: the run has its own experiment", "give --storage, --data, --trials and --address only"
         )
     return None
 

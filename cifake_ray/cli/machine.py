@@ -83,6 +83,6 @@ def cache_clear(
     from cifake_ray.storage.cache import cache_root, clear_entries
 
     if kind not in (None, "images", "features", "weights"):
-        raise InputError(f"--kind {kind}: expected images, features or weights")
+        raise InputError(f"--kind {kind}: no such kind of entry", "expected images, features or weights")
     freed = clear_entries(kind, unused_days=days if unused else 0.0)
     print(f"{cache_root()}: freed {freed / 1e6:,.1f} MB")

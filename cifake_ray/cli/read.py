@@ -83,7 +83,9 @@ def evaluate(
     from cifake_ray.runs.names import find_run
 
     if set_ and (data is None or robustness or explain):
-        raise InputError("--set says how to read the images of --data, which are scored as they are; add --data SOURCE")
+        raise InputError(
+            "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
+        )
     found = find_run(run, storage)
     if data is None:
         check_images_here(found, found.experiment())  # at once: what is below imports torch

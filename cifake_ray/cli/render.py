@@ -51,7 +51,9 @@ def rayjob(
 
     loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [])
     if storage is None:
-        raise InputError("--storage is missing: where pods write the run, /shared/… on the claim, s3://… or gs://…")
+        raise InputError(
+            "--storage is missing", "name where pods write the run: /shared/… on the claim, s3://… or gs://…"
+        )
     asked = PodOptions(image, workers, cpus_per_worker, gpus_per_worker, memory_gib, claim, service_account)
     print(
         render_rayjob(loaded, name=name or loaded.name, storage=storage, asked=asked, resume=resume, header=_command()),

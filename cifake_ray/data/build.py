@@ -69,8 +69,8 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any
         return write_entry(path, arrays, {**notes, **told})
     except OSError as error:
         raise InputError(
-            f"cache folder {cache_root()} cannot be written ({error.strerror or error}); free some space or set "
-            "CIFAKE_RAY_CACHE to another"
+            f"cache folder {cache_root()} cannot be written ({error.strerror or error})",
+            "free some space or set CIFAKE_RAY_CACHE to another",
         ) from error
 
 
@@ -155,8 +155,8 @@ def chosen_card(reading: Reading, table: ImageTable) -> Card:
     named, found = reading.named_card(), card_of(table)
     if named is not None and named.content and found is not named:
         raise InputError(
-            f"data.card: by their content these are not the pictures of {named.title}, whole and unchanged; remove the "
-            "key"
+            f"data.card: by their content these are not the pictures of {named.title}, whole and unchanged",
+            "remove the key",
         )
     return named or found
 
@@ -185,19 +185,20 @@ def _check_classes(source: str, part: str, labels: np.ndarray, what: str) -> Non
     for label, name in enumerate(LABELS):
         if not (labels == label).any():
             raise InputError(
-                f"{source}: no {what} labelled {name} in {part}; a detector needs both FAKE and REAL images"
+                f"{source}: no {what} labelled {name} in {part}", "a detector needs both FAKE and REAL images"
             )
 
 
 def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> None:
     if len(skipped) == total:
         raise InputError(
-            f"{source}: no readable image among {total:,} ({_shown(skipped)}); mend them or fetch them again"
+            f"{source}: no readable image among {total:,} ({_shown(skipped)})", "mend them or fetch them again"
         )
     if len(skipped) > MAX_UNREADABLE * total:
         raise InputError(
             f"{source}: {len(skipped):,} of {total:,} files cannot be read as images, more than 1 % "
-            f"({_shown(skipped)}); mend or remove them"
+            f"({_shown(skipped)})",
+            "mend or remove them",
         )
 
 

@@ -155,7 +155,7 @@ def load_images(
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
     """
     if limit is not None and limit < SMALLEST:
-        raise InputError(f"data.limit: {limit} is too few images; give {SMALLEST} or more, or null for all")
+        raise InputError(f"data.limit: {limit} is too few images", f"give {SMALLEST} or more, or null for all")
     found = find_source(source, reading=reading)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
         return _of_source(known, source, found)
@@ -174,7 +174,7 @@ def open_images(path: Path) -> ImageSet:
     """
     entry = read_entry(path, verify=False)
     if entry is None:
-        raise InputError(f"{path}: no decoded images in the cache any more; start the command again to decode them")
+        raise InputError(f"{path}: no decoded images in the cache any more", "start the command again to decode them")
     return _image_set(entry)
 
 

@@ -34,13 +34,13 @@ def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[
     """
     first = copies_of(part.table.digests)
     if (different := len(np.unique(first))) < 4 <= len(part):
-        raise InputError(f"the {len(part):,} train images are {different} different pictures; give more of them")
+        raise InputError(f"the {len(part):,} train images are {different} different pictures", "give more of them")
     given = part.table.given_validation
     validating = given if given.any() else _draw_validation(part, first, val_fraction, seed)
     copies = np.isin(part.table.digests, part.table.digests[given]) & ~given
     kept = ~of_subjects(part, leave_out)
     if leave_out and kept.all():
-        raise InputError(f"data.leave_out: no train image is of {' or '.join(leave_out)} by its name; remove the key")
+        raise InputError(f"data.leave_out: no train image is of {' or '.join(leave_out)} by its name", "remove the key")
     train = ~validating & ~copies & kept
     split = Split(np.flatnonzero(train), np.flatnonzero(validating & kept), int(copies.sum()))
     for side in (split.train, split.validation):
@@ -57,12 +57,13 @@ def _draw_validation(part: Part, first: Indices, fraction: float, seed: int) -> 
 def _one_class(part: Part, fraction: float, given: bool) -> InputError:
     if given:
         return InputError(
-            "the validation part, or the train part without copies of its images, lacks one of the classes; give more "
-            "images, or remove the validation part"
+            "the validation part, or the train part without copies of its images, lacks one of the classes",
+            "give more images, or remove the validation part",
         )
     return InputError(
         f"data.val_fraction: {fraction:g} of {len(part):,} train images leaves a side of the split without one of the "
-        "classes; give more images or a fraction nearer to 0.5"
+        "classes",
+        "give more images or a fraction nearer to 0.5",
     )
 
 
@@ -76,7 +77,7 @@ def of_subjects(part: Part, subjects: Sequence[str]) -> np.ndarray:
     check_subjects(part.card, subjects)
     codes = part.table.groups.get(_SUBJECT)
     if codes is None:
-        raise InputError(f"data.leave_out: the names of the {len(part):,} images tell no subject; remove the key")
+        raise InputError(f"data.leave_out: the names of the {len(part):,} images tell no subject", "remove the key")
     values = part.table.group_values(_SUBJECT)
     return np.isin(codes, [values.index(subject) for subject in subjects if subject in values])
 
@@ -85,10 +86,10 @@ def check_subjects(card: Card, subjects: Sequence[str]) -> Group:
     """The card's subjects. Raises InputError (`data.leave_out`) when the card has none, or not these."""
     group = card.groups.get(_SUBJECT)
     if group is None:
-        raise InputError("data.leave_out: the subjects of these images are not known; remove the key")
+        raise InputError("data.leave_out: the subjects of these images are not known", "remove the key")
     for subject in subjects:
         if subject not in group.values:
-            raise InputError(f"data.leave_out: no subject {subject} in {card.title}{nearest(subject, group.values)}")
+            raise InputError(f"data.leave_out: no subject {subject} in {card.title}", nearest(subject, group.values))
     return group
 
 

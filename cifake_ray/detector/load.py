@@ -23,7 +23,7 @@ def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
     """The network in a trial's `best` checkpoint, for the model section of its experiment. Raises InputError."""
     stored = load_checkpoint(file)
     if stored is None:
-        raise InputError(f"{file}: no readable checkpoint; retrain with `cifake-ray tune --resume`")
+        raise InputError(f"{file}: no readable checkpoint", "retrain with `cifake-ray tune --resume`")
     tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
     return _build(experiment.model, tensors, None, file)
 
@@ -34,7 +34,7 @@ def _build(model: Model, tensors: dict[str, Tensor], noted: BackboneNote | None,
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(f"{file}: not the tensors of a {model.kind} of these settings; train it again") from error
+        raise InputError(f"{file}: not the tensors of a {model.kind} of these settings", "train it again") from error
     return Detector(model, network.to(memory_format=torch.channels_last), family.noted_weights(model, noted))
 
 
@@ -68,9 +68,9 @@ def load_detector(run: Run) -> Detector:
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
     if stored is None or note.sha256 not in (None, _sha256(file)):  # version 0.1 noted none
-        raise InputError(damaged(run, f"{file} is damaged"))
+        raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
-        raise InputError(damaged(run, f"{file} holds values that are no numbers"))
+        raise damaged(run, f"{file} holds values that are no numbers")
     return _build(note.model, stored[0], note.backbone, file)
 
 

@@ -20,26 +20,26 @@ def read_model_note(run: Run) -> ModelNote:
     """
     file = run.best / NOTE_FILE
     if not file.is_file() or not (run.best / WEIGHTS_FILE).is_file():
-        raise InputError(_why_none(run))
+        raise _no_model(run)
     try:
         note = ModelNote.parse(json.loads(file.read_text()))
     except (OSError, ValueError) as error:
-        raise InputError(damaged(run, f"{file} cannot be read")) from error
+        raise damaged(run, f"{file} cannot be read") from error
     if note.schema_version != SCHEMA:
-        raise InputError(f"{file}: schema {note.schema_version}, this version reads {SCHEMA}; update cifake-ray")
+        raise InputError(f"{file}: schema {note.schema_version}, this version reads {SCHEMA}", "update cifake-ray")
     if note.labels != list(LABELS) or note.positive_class != POSITIVE:
         raise InputError(
-            f"{file}: labels {note.labels!r} with positive class {note.positive_class!r}; expected "
-            f"{list(LABELS)} with {POSITIVE}: probabilities would be the wrong way round"
+            f"{file}: labels {note.labels!r} with positive class {note.positive_class!r}",
+            f"expected {list(LABELS)} with {POSITIVE}: probabilities would be the wrong way round",
         )
     return note
 
 
-def damaged(run: Run, what: str) -> str:
-    """The line for a damaged model: what is wrong, and what brings it back."""
+def damaged(run: Run, what: str) -> InputError:
+    """The error of a damaged model: what is wrong, and what brings it back."""
     if is_published(run):
-        return f"{what}; copy the published run again"
-    return f"{what}; restore it with `{resume_command(run.name, run.storage)}`"
+        return InputError(what, "copy the published run again")
+    return InputError(what, f"restore it with `{resume_command(run.name, run.storage)}`")
 
 
 def is_published(run: Run) -> bool:
@@ -47,16 +47,17 @@ def is_published(run: Run) -> bool:
     return run.test_file.exists() and not run.journal.exists()
 
 
-def _why_none(run: Run) -> str:
+def _no_model(run: Run) -> InputError:
     run.experiment()  # not a run at all
     if is_published(run):
-        return (
-            f"{run.where}: the weights of this model were not published; train it again with "
-            f"`cifake-ray train {run.where} --data DATA`"
+        return InputError(
+            f"{run.where}: the weights of this model were not published",
+            f"train it again with `cifake-ray train {run.where} --data DATA`",
         )
     if _is_running(run):
-        return f"{run.where}: the study is still running and has no model yet; wait for its end"
-    return f"{run.best}: no trained model there; finish the study with `{resume_command(run.name, run.storage)}`"
+        return InputError(f"{run.where}: the study is still running and has no model yet", "wait for its end")
+    finish = resume_command(run.name, run.storage)
+    return InputError(f"{run.best}: no trained model there", f"finish the study with `{finish}`")
 
 
 def _is_running(run: Run) -> bool:

@@ -40,8 +40,9 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
 
 
 def _refusal(name: str, error: Exception) -> Check:
-    found, _, cure = str(error).rpartition("; ")
-    return Check(name, "red", found, cure) if found else Check(name, "red", cure, "look at the head's log")
+    if isinstance(error, InputError):
+        return Check(name, "red", error.what, error.cure)
+    return Check(name, "red", str(error), "look at the head's log")
 
 
 def _absolute(path: str) -> str:
@@ -58,8 +59,7 @@ def _open(endpoint: Endpoint, checks: list[Check]) -> Cluster | None:
     except InputError as error:
         if endpoint.head is None:
             raise
-        found, _, cure = str(error).rpartition("; ")
-        checks.append(Check("dashboard", "amber", found, cure))
+        checks.append(Check("dashboard", "amber", error.what, error.cure))
         return None
     parts = urlsplit(cluster.url)
     public = parts.hostname not in _LOOPBACK

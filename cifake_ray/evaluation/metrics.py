@@ -25,7 +25,7 @@ def score_seeds(labels: np.ndarray, p_fake: Sequence[np.ndarray]) -> tuple[list[
     labels: uint8 [n], 0 = FAKE, 1 = REAL; p_fake: one float [n] a seed. Raises InputError for no image at all.
     """
     if not len(labels):
-        raise InputError("test part: every image of it equals a train image, so none is left to test on; give others")
+        raise InputError("test part: every image of it equals a train image, so none is left to test on", "give others")
     values = [_point(labels, seed) for seed in p_fake]
     resampled = [resampled_scores(labels, seed) for seed in p_fake]
     mean = {key: float(np.mean([value[key] for value in values])) for key in values[0]}

@@ -55,7 +55,7 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     """The images that are no copies of train images, or a stratified subset of them."""
     fresh = np.flatnonzero(~copies)
     if not len(fresh):
-        raise InputError("every image equals a train image, so none is left to test on; give others")
+        raise InputError("every image equals a train image, so none is left to test on", "give others")
     table = part.table.take(fresh)
     return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 

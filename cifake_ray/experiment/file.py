@@ -34,8 +34,9 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     data = changed.get("data")
     if images_named and not (isinstance(data, dict) and data.get("source")):
         raise InputError(
-            f"{path.stem}: which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated "
-            "images whose results say nothing about any other"
+            f"{path.stem}: which images?",
+            "give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated images whose results say "
+            "nothing about any other",
         )
     if isinstance(data, dict) and data.get("source", "") is None:
         del data["source"]
@@ -52,24 +53,24 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.exists() and not path.is_file():
             raise InputError(
-                f"{path}: cannot be read (no regular file); name a YAML file, or one that `cifake-ray spaces` lists"
+                f"{path}: cannot be read (no regular file)", "name a YAML file, or one that `cifake-ray spaces` lists"
             )
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
         text = data.decode("utf-8-sig")
         if "\0" in text:  # UTF-16 without its mark
-            raise InputError(f"{path}: not UTF-8 text; save it as UTF-8")
+            raise InputError(f"{path}: not UTF-8 text", "save it as UTF-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+        raise InputError(f"{path}: not UTF-8 text", "save it as UTF-8") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{path}: cannot be read ({reason}); `cifake-ray spaces` lists the experiments that ship with the program"
+            f"{path}: cannot be read ({reason})", "`cifake-ray spaces` lists the experiments that ship with the program"
         ) from error
     tree = parse_yaml(text, str(path))
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else "a list" if isinstance(tree, list) else "one value"
-        raise InputError(f"{path}: expected keys (name, model, training, …), found {found}")
+        raise InputError(f"{path}: {found} at the top", "expected keys (name, model, training, …)")
     return tree
 
 
@@ -91,10 +92,10 @@ def check_sense(experiment: Experiment, where: str) -> None:
     search, epochs = experiment.search, experiment.training.epochs
     if search.scheduler != "none" and search.grace_epochs > epochs:
         raise InputError(
-            f"{where}: search.grace_epochs: {search.grace_epochs} is more than training.epochs, {epochs}; lower it"
+            f"{where}: search.grace_epochs: {search.grace_epochs} is more than training.epochs, {epochs}", "lower it"
         )
     if search.time_budget_s is not None and search.time_budget_s < 1:
-        raise InputError(f"{where}: search.time_budget_s: less than a second, {search.time_budget_s:g}; give more")
+        raise InputError(f"{where}: search.time_budget_s: less than a second, {search.time_budget_s:g}", "give more")
     if search.target is not None and (why := search.metric.impossible(search.target)):
         raise InputError(f"{where}: search.target: {why}, found {search.target:g}")
 
@@ -106,13 +107,13 @@ def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         where = f"--set {shortened(setting, 80)}"
         if not equals or not key.strip():
-            raise InputError(f"{where}: expected key=value, such as training.epochs=3")
+            raise InputError(f"{where}: no setting", "expected key=value, such as training.epochs=3")
         *parents, leaf = key.strip().split(".")
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise InputError(f"{where}: {parent} holds a value, not keys")
+                raise InputError(f"{where}: {parent} holds a value, not keys", "remove the last key")
         node[leaf] = parse_yaml(text, where)
     return tree
 
@@ -137,8 +138,8 @@ def check_study(experiment: Experiment, name: str, *, searching: bool = True) ->
     """Raise InputError when there is nothing to search (unless `searching` is False), or `name` is no study's name."""
     if searching and not experiment.search_space:
         raise InputError(
-            f"{experiment.name}: search_space is empty, so there is nothing to tune; name a dimension, or train the "
-            "experiment's own values with `cifake-ray train`"
+            f"{experiment.name}: search_space is empty, so there is nothing to tune",
+            "name a dimension, or train the experiment's own values with `cifake-ray train`",
         )
     validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": name}, "--name")
 
@@ -154,7 +155,7 @@ def _explain(error: Any, file: Mapping[str, Any]) -> str:
     typed = _mapping_at(file, location[:-1])
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_nearest_key(location, error['loc'], typed)}"
+        return f"{key}: unknown key; {_nearest_key(location, error['loc'], typed)}"
     if error["type"] == "string_pattern_mismatch" and location == ["name"]:
         return f"{error['input']!r} is no name; use letters, digits, dot, dash and underscore, a letter or digit first"
     if error["type"] == "value_error":
@@ -182,7 +183,7 @@ def _mapping_at(tree: Mapping[str, Any], location: list[str]) -> Mapping[str, An
 
 
 def _nearest_key(location: list[str], path: tuple[Any, ...], typed: Mapping[str, Any]) -> str:
-    """`; did you mean training.epochs?` where a key, or one like it, is of another section; else the nearest here.
+    """`did you mean training.epochs?` where a key, or one like it, is of another section; else the nearest here.
 
     typed: the keys beside this one in the file, which are not meant; a setting may mean any.
     """
@@ -196,7 +197,7 @@ def _nearest_key(location: list[str], path: tuple[Any, ...], typed: Mapping[str,
         close = difflib.get_close_matches(key, homes, n=1, cutoff=0.6)
     else:
         close = [key] if len(location) == 2 and key in homes and location[0] != "search_space" else []
-    return f"; did you mean {homes[close[0]]}?" if close else nearest(key, here)
+    return f"did you mean {homes[close[0]]}?" if close else nearest(key, here)
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:

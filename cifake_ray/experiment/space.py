@@ -83,7 +83,7 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
     where = f"search_space.{name}"
     searchable = [key for section in sections for key in type(section).model_fields if key not in _NEVER]
     if name not in searchable:
-        raise ValueError(f"{where}: not a key that can be searched{nearest(name, searchable)}")
+        raise ValueError(f"{where}: not a key that can be searched; {nearest(name, searchable)}")
     if isinstance(dimension, CategoricalDimension):
         probes: Sequence[Any] = dimension.choices
         known: dict[Any, Scalar] = {}

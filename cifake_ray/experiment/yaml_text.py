@@ -135,4 +135,4 @@ def _check_size(root: yaml.Node, where: str) -> None:
         return sizes[id(node)]
 
     if size(root) > _MOST_VALUES:
-        raise InputError(f"{where}: more than {_MOST_VALUES:,} values, aliases written out; write fewer")
+        raise InputError(f"{where}: more than {_MOST_VALUES:,} values, aliases written out", "write fewer")

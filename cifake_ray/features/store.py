@@ -56,7 +56,7 @@ class FeatureSet:
             raise InputError(f"features {unknown[0]}: not in this set, which goes up to {self.spec.last_stage}")
         found = [read_entry(self.entries[name], verify=False) for name in names]
         if None in found:
-            raise InputError(f"{self.entries[names[found.index(None)]]}: gone from the cache; run the command again")
+            raise InputError(f"{self.entries[names[found.index(None)]]}: gone from the cache", "run the command again")
         return [entry.arrays["values"] for entry in found if entry]
 
 
@@ -147,8 +147,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> E
         return write_entry(path, arrays, meta)
     except OSError as error:
         raise InputError(
-            f"cache folder {cache_root()} cannot be written ({error.strerror or error}); "
-            "free some space, or set CIFAKE_RAY_CACHE to another folder"
+            f"cache folder {cache_root()} cannot be written ({error.strerror or error})",
+            "free some space, or set CIFAKE_RAY_CACHE to another folder",
         ) from error
 
 

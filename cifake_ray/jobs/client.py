@@ -66,11 +66,11 @@ class Cluster(JobSubmissionClient):  # type: ignore[misc]
         try:
             return super()._do_request(method, endpoint, timeout=(sending, _ANSWER_SECONDS), **options)
         except AuthenticationError as error:
-            raise TokenError(_refused(self.url, "401" in str(error) or "required" in str(error))) from error
+            raise _refused(self.url, "401" in str(error) or "required" in str(error)) from error
         except requests.RequestException as error:
             late = isinstance(error, requests.Timeout) or "timed out" in str(error)  # the latter while sending
-            why = f"{self.url}: no answer in time; see whether the cluster is up and can be reached from here"
-            raise InputError(why if late else _gone(self.url)) from error
+            cure = "see whether the cluster is up and can be reached from here"
+            raise (InputError(f"{self.url}: no answer in time", cure) if late else _gone(self.url)) from error
 
     def _raise_error(self, r: Any) -> None:
         lines = str(r.text).strip().splitlines() or ["no reason was given"]
@@ -92,7 +92,7 @@ def find_cluster(address: str | None) -> Endpoint:
     named = address or next((os.environ[name] for name in ADDRESS_VARIABLES if os.environ.get(name)), None)
     if named is None:
         raise InputError(
-            f"no cluster was named; give its dashboard as --address {LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
+            "no cluster was named", f"give its dashboard as --address {LIKE}, or set {ADDRESS_VARIABLES[0]} to it"
         )
     with _as_input_error(named):
         use_token()
@@ -103,8 +103,8 @@ def open_dashboard(endpoint: Endpoint) -> Cluster:
     """The Jobs API there. Raises InputError when it does not answer or is none, TokenError."""
     if endpoint.dashboard is None:
         raise InputError(
-            f"{endpoint.head}: the head there runs without a dashboard, and jobs need it; start it with "
-            "--include-dashboard true"
+            f"{endpoint.head}: the head there runs without a dashboard, and jobs need it",
+            "start it with --include-dashboard true",
         )
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -124,20 +124,24 @@ def _as_input_error(address: str) -> Iterator[None]:
     try:
         yield
     except AuthenticationError as error:  # the mode is on, or a file was named, and there is no token
-        raise TokenError(_refused(address, missing=True)) from error
+        raise _refused(address, missing=True) from error
     except (RuntimeError, ValueError, KeyError, requests.RequestException) as error:
-        raise InputError(f"{address}: what answers there is no Ray dashboard; give it as --address {LIKE}") from error
+        raise InputError(
+            f"{address}: what answers there is no Ray dashboard", f"give it as --address {LIKE}"
+        ) from error
 
 
-def _refused(url: str, missing: bool) -> str:
+def _refused(url: str, missing: bool) -> TokenError:
     what = "it wants a token and none was sent" if missing else "it refused the token"
     if os.environ.get("RAY_AUTH_TOKEN") and not missing:
-        return f"{url}: {what} in RAY_AUTH_TOKEN; set that to the cluster's, or unset it and name a file"
-    return f"{url}: {what}; copy the cluster's token to ~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH to its file"
+        return TokenError(f"{url}: {what} in RAY_AUTH_TOKEN", "set that to the cluster's, or unset it and name a file")
+    cure = "copy the cluster's token to ~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH to its file"
+    return TokenError(f"{url}: {what}", cure)
 
 
-def _gone(address: str) -> str:
-    return f"{address}: no Ray cluster answers there; start it, or give its dashboard as --address {LIKE}"
+def _gone(address: str) -> InputError:
+    cure = f"start it, or give its dashboard as --address {LIKE}"
+    return InputError(f"{address}: no Ray cluster answers there", cure)
 
 
 def _find(named: str) -> Endpoint:
@@ -146,9 +150,9 @@ def _find(named: str) -> Endpoint:
     if scheme in ("http", "https"):
         return Endpoint(named.rstrip("/"))
     if separator:
-        raise InputError(f"{named}: not the address of a dashboard; give it as --address {LIKE}")
+        raise InputError(f"{named}: not the address of a dashboard", f"give it as --address {LIKE}")
     if not answers(named):
-        raise InputError(_gone(named))
+        raise _gone(named)
     if _is_http(named):
         return Endpoint(f"http://{named}")
     dashboard = _ask_head(named)
@@ -181,9 +185,9 @@ def _ask_head(address: str) -> str | None:
     if not isinstance(answer, Exception):
         return answer or None
     if "InvalidAuthToken" in str(answer):
-        raise TokenError(_refused(address, missing=False))
+        raise _refused(address, missing=False)
     why = " ".join(str(answer).split())[:200]
-    raise InputError(f"{address}: what answers there is no head of a Ray cluster ({why}); give --address {LIKE}")
+    raise InputError(f"{address}: what answers there is no head of a Ray cluster ({why})", f"give --address {LIKE}")
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def render_rayjob(
     """
     validate_experiment(experiment.model_dump(mode="json", by_alias=True) | {"name": name}, "--name")
     if not experiment.search_space:
-        raise InputError(f"{experiment.name}: search_space is empty, so there is nothing to tune; name a dimension")
+        raise InputError(f"{experiment.name}: search_space is empty, so there is nothing to tune", "name a dimension")
     paths = {"--storage": storage, "data.source": experiment.data.source, "model.weights": _weights_file(experiment)}
     on_claim = [_is_on_claim(option, path) for option, path in paths.items() if path not in ("", "sample")]
     trials = str(experiment.search.trials)
@@ -97,7 +97,8 @@ def worker_group(experiment: Experiment, asked: PodOptions) -> Group:
     if resources.gpus_per_trial > gpus:
         raise InputError(
             f"--gpus-per-worker {gpus}: one trial asks for {resources.gpus_per_trial:g} GPUs "
-            f"(resources.gpus_per_trial); give {math.ceil(resources.gpus_per_trial)} or more"
+            f"(resources.gpus_per_trial)",
+            f"give {math.ceil(resources.gpus_per_trial)} or more",
         )
     if resources.gpus_per_trial:
         places = int(gpus / resources.gpus_per_trial + 1e-9)
@@ -109,8 +110,8 @@ def worker_group(experiment: Experiment, asked: PodOptions) -> Group:
     cpus = asked.cpus_per_worker or places * resources.cpus_per_trial + waiting
     if cpus < resources.cpus_per_trial:
         raise InputError(
-            f"--cpus-per-worker {cpus}: one trial asks for {resources.cpus_per_trial} CPUs "
-            f"(resources.cpus_per_trial); give {resources.cpus_per_trial} or more"
+            f"--cpus-per-worker {cpus}: one trial asks for {resources.cpus_per_trial} CPUs (resources.cpus_per_trial)",
+            f"give {resources.cpus_per_trial} or more",
         )
     return _filled(Group("gpu" if gpus else "cpu", asked.workers, cpus, gpus, asked.memory_gib or 0))
 
@@ -145,7 +146,8 @@ def _kubernetes_name(name: str) -> str:
     allowed = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not re.match(r"[a-z]", allowed) or len(allowed) > _NAME_LENGTH:
         raise InputError(
-            f"--name {name}: KubeRay wants a letter first and {_NAME_LENGTH} characters at most; choose another --name"
+            f"--name {name}: KubeRay wants a letter first and {_NAME_LENGTH} characters at most",
+            "choose another --name",
         )
     return allowed
 
@@ -161,7 +163,7 @@ def _is_on_claim(option: str, path: str) -> bool:
         return False
     if not path.startswith(f"{SHARED}/") or ".." in path.split("/"):
         kind = f"outside {SHARED}" if path.startswith(("/", "~")) else "a relative path"
-        raise InputError(f"{option} {path}: {kind}; pods reach {SHARED}/… (the claim they mount), s3://… and gs://…")
+        raise InputError(f"{option} {path}: {kind}", f"pods reach {SHARED}/… (the claim they mount), s3://… and gs://…")
     return True
 
 

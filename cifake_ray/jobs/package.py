@@ -37,5 +37,5 @@ def build_package(folder: Path, experiment: Experiment | None) -> Package:
     sizes = {file: file.stat().st_size for file in folder.rglob("*") if file.is_file()}
     if (size := sum(sizes.values())) > _LARGEST:
         largest = max(sizes, key=lambda file: sizes[file]).relative_to(folder)
-        raise InputError(f"{source}: {size / 1e6:,.0f} MB, far more than the program; remove {largest} from it")
+        raise InputError(f"{source}: {size / 1e6:,.0f} MB, far more than the program", f"remove {largest} from it")
     return Package(folder, len(sizes), size)

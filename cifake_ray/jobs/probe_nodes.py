@@ -105,7 +105,7 @@ def ask_as_driver(head: str, paths: Iterable[str], storage: str | None = None) -
     except subprocess.TimeoutExpired:
         found = {"error": f"no connection within {_SECONDS:.0f} s"}
     if "ersion mismatch" in (error := found.get("error", "")):
-        raise InputError(f"{head}: {error[:300]}; run cifake-ray with the cluster's Python and Ray")
+        raise InputError(f"{head}: {error[:300]}", "run cifake-ray with the cluster's Python and Ray")
     if error:
         raise WorkError(
             f"{head}: its nodes could not be asked ({error[:300]}); look at the head's log, or, if this machine is no "

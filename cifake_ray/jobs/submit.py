@@ -60,7 +60,7 @@ def check_submission(submission: Submission) -> None:
 
 def _check_place(what: str, place: str, cure: str) -> None:
     if not place.startswith("/") and not re.match(r"[a-z][a-z0-9+]*://", place):
-        raise InputError(f"{what} {place}: a relative path, and a job runs elsewhere; name {cure}")
+        raise InputError(f"{what} {place}: a relative path, and a job runs elsewhere", f"name {cure}")
 
 
 def _files(submission: Submission) -> list[str]:
@@ -89,7 +89,7 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
     for job in study_jobs(cluster):
         if not job.ended and (job.study, job.storage) == (submission.study, submission.storage):
             raise InputError(
-                f"{submission.run}: job {job.id} is still running it; follow it with `cifake-ray logs {job.id} -f`"
+                f"{submission.run}: job {job.id} is still running it", f"follow it with `cifake-ray logs {job.id} -f`"
             )
     answer = ask_by_job(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
     check_versions(answer.nodes)
@@ -104,15 +104,17 @@ def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
     Slots that `exists` does not know, as those in object storage, are left to the driver.
     """
     if submission.experiment is None and exists.get(_noted(submission)) is False:
-        raise InputError(f"{submission.run}: no such run on the cluster's head; check --resume and --storage")
+        raise InputError(f"{submission.run}: no such run on the cluster's head", "check --resume and --storage")
     if submission.experiment is not None and exists.get(_noted(submission)):
         again = shlex.join(["cifake-ray", "submit", "--resume", submission.study, "--storage", submission.storage])
         raise InputError(
-            f"{submission.run}: a run of this name exists; resume it with `{again}`, or choose another --name"
+            f"{submission.run}: a run of this name exists", f"resume it with `{again}`, or choose another --name"
         )
     for file in _files(submission):
         if exists.get(file) is False:
-            raise InputError(f"{file}: the cluster's head has no such path; put it there, or name one that nodes share")
+            raise InputError(
+                f"{file}: the cluster's head has no such path", "put it there, or name one that nodes share"
+            )
 
 
 def check_weights(submission: Submission, nodes: Sequence[Node]) -> None:
@@ -122,7 +124,7 @@ def check_weights(submission: Submission, nodes: Sequence[Node]) -> None:
     for file in _weight_files(submission.experiment):
         for node in nodes:
             if node.facts.get("exists", {}).get(file) is False:
-                raise InputError(f"weights {file}: node {node.name} has no such file; put it on every node")
+                raise InputError(f"weights {file}: node {node.name} has no such file", "put it on every node")
 
 
 def _noted(submission: Submission) -> str:

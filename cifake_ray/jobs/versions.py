@@ -22,7 +22,7 @@ def check_versions(nodes: Iterable[Node], here: Versions | None = None) -> None:
                 "until it is up, and submit again"
             )
         for fault, cure in version_faults(node, here or versions_here(), sent=True):
-            raise InputError(f"{fault}; {cure}")
+            raise InputError(f"{fault}", f"{cure}")
 
 
 def version_faults(node: Node, here: Versions, *, sent: bool) -> Iterator[tuple[str, str]]:

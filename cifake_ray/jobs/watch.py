@@ -82,7 +82,7 @@ def find_job(cluster: Cluster, name: str) -> Job:
     of_study = [job for job in jobs if name.rstrip("/") in (job.study, f"{job.storage}/{job.study}")]
     if not by_id and not of_study:
         known = ", ".join(job.id for job in reversed(jobs[-5:])) or "none"
-        raise InputError(f"{name}: no job or study of this name on {cluster.url}; the latest jobs: {known}")
+        raise InputError(f"{name}: no job or study of this name on {cluster.url}", f"the latest jobs: {known}")
     return [*of_study, *by_id][-1]
 
 

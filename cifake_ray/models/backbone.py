@@ -130,7 +130,7 @@ def _loaded_network(weights: Weights, names: Sequence[str]) -> Any:
     damaged = [name for name, tensor in needed.items() if not tensor.isfinite().all()]
     if damaged:
         raise InputError(
-            f"{weights.path}: {damaged[0]} holds NaN or infinity ({len(damaged)} such tensors); fetch it again"
+            f"{weights.path}: {damaged[0]} holds NaN or infinity ({len(damaged)} such tensors)", "fetch it again"
         )
     counters = {name: torch.tensor(0) for name in _counters(needed)}  # which old files lack
     with torch.device("meta"):

@@ -37,7 +37,8 @@ def download_file(url: str, is_right: Callable[[str], bool], progress: Progress 
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if type(error) is URLError else error
             raise InputError(
-                f"{url} cannot be downloaded ({reason}); put {name} into {downloads()} or a folder named by "
-                "CIFAKE_RAY_WEIGHTS, or set CIFAKE_RAY_WEIGHTS_URL to a mirror"
+                f"{url} cannot be downloaded ({reason})",
+                f"put {name} into {downloads()} or a folder named by "
+                "CIFAKE_RAY_WEIGHTS, or set CIFAKE_RAY_WEIGHTS_URL to a mirror",
             ) from error
     return target

@@ -67,7 +67,8 @@ def resolve_weights(kind: str, spec: str, stages: Sequence[str], *, progress: Pr
     except InputError as error:
         if not found:
             raise
-        raise InputError(f"{_refusal(found[0], stages)}. {error}") from error
+        refusal = _refusal(found[0], stages)
+        raise InputError(f"{refusal}. {error.what}", error.cure) from error
 
 
 def find_weights(kind: str, spec: str, stages: Sequence[str]) -> Weights | None:
@@ -85,7 +86,7 @@ def _known(kind: str, spec: str) -> tuple[str, PublishedWeights]:
     known = KNOWN[kind].get(name)
     if known is None:
         names = ", ".join([*KNOWN[kind], RANDOM])
-        raise InputError(f"weights {spec}: unknown for {kind}; expected {names}, or a .safetensors or .pth file")
+        raise InputError(f"weights {spec}: unknown for {kind}", f"expected {names}, or a .safetensors or .pth file")
     return name, known
 
 
@@ -118,14 +119,16 @@ def _check_network(kind: str, shapes: Mapping[str, tuple[int, ...]], path: Path)
     strange = [name for name in shapes if name.partition(".")[0] in heads and name not in known
                and not name.endswith("num_batches_tracked")]  # fmt: skip
     if strange:
-        raise InputError(f"{path}: holds {strange[0]}, which {kind} lacks: another network's file; name its model.kind")
+        raise InputError(
+            f"{path}: holds {strange[0]}, which {kind} lacks: another network's file", "name its model.kind"
+        )
 
 
 def load_tensors(weights: Weights) -> dict[str, Tensor]:
     """The file's tensors by torchvision's names. Raises InputError when the file is not the one that was resolved."""
     assert weights.path is not None, "random weights have no file"
     if file_sha256(weights.path) != weights.sha256:
-        raise InputError(f"{weights.path}: changed since it was resolved as {weights.name}; run the command again")
+        raise InputError(f"{weights.path}: changed since it was resolved as {weights.name}", "run the command again")
     return _read(weights.path)
 
 
@@ -164,9 +167,9 @@ def _refuse_other_files(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(200).lstrip()
     if start.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: a Git LFS pointer, not the file itself; fetch it with `git lfs pull`")
+        raise InputError(f"{path}: a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
     if start[:1] == b"<":
-        raise InputError(f"{path}: a web page, not a file of tensors; download the file itself")
+        raise InputError(f"{path}: a web page, not a file of tensors", "download the file itself")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -178,7 +181,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: refused, not a file of plain tensors (UnpicklingError): damaged, or a pickled model, which could "
-            "run code; save its state_dict() as .safetensors"
+            "run code",
+            "save its state_dict() as .safetensors",
         ) from error
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise InputError(f"{path}: refused, not a file of plain tensors ({type(error).__name__})") from error
@@ -192,7 +196,7 @@ def _unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
         if isinstance(candidate, dict) and candidate and all(isinstance(one, Tensor) for one in candidate.values()):
             return dict(candidate)
     found = f"dict with {', '.join(map(str, list(loaded)[:5]))}" if isinstance(loaded, dict) else type(loaded).__name__
-    raise InputError(f"{path}: expected a state_dict (names and tensors), found {found}")
+    raise InputError(f"{path}: holds {found}", "expected a state_dict (names and tensors)")
 
 
 def _without_prefixes(named: dict[str, T]) -> dict[str, T]:
@@ -209,7 +213,7 @@ def _candidates() -> Iterator[Path]:
     """Weight files at the top level of CIFAKE_RAY_WEIGHTS, then downloaded ones. A named folder must exist."""
     named = os.environ.get("CIFAKE_RAY_WEIGHTS")
     if named and not Path(named).is_dir():
-        raise InputError(f"CIFAKE_RAY_WEIGHTS={named}: no such folder; correct or unset it")
+        raise InputError(f"CIFAKE_RAY_WEIGHTS={named}: no such folder", "correct or unset it")
     for folder in (Path(named) if named else None, downloads()):
         if folder and folder.is_dir():
             files = (path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file())
@@ -222,7 +226,7 @@ def _find_path(spec: str) -> Path:
     for path in places:
         if path.is_file():
             return path.absolute()
-    raise InputError(f"weights {spec}: no such file (a relative path is looked for here and in CIFAKE_RAY_WEIGHTS)")
+    raise InputError(f"weights {spec}: no such file", "a relative path is looked for here and in CIFAKE_RAY_WEIGHTS")
 
 
 def _last_stage(kind: str, names: Sequence[str]) -> str:
@@ -237,29 +241,29 @@ def _absent(kind: str, shapes: Mapping[str, tuple[int, ...]], stage: str) -> lis
 
 def _covering(weights: Weights, stages: Sequence[str]) -> Weights:
     if _last_stage(weights.kind, stages) not in weights.stages:
-        raise InputError(_refusal(weights, stages))
+        raise _refusal(weights, stages)
     return weights
 
 
-def _refusal(weights: Weights, stages: Sequence[str]) -> str:
-    """One line: the file, what it misses of the stages up to the deepest of `stages`, what it covers, the cure."""
+def _refusal(weights: Weights, stages: Sequence[str]) -> InputError:
+    """The error: the file, what it misses of the stages up to the deepest of `stages`, what it covers, the cure."""
     assert weights.path is not None, "random weights cover everything"
     shapes = tensor_shapes(weights.path)
     last, known = _last_stage(weights.kind, stages), stages_of(weights.kind)
     needed = known[: known.index(last) + 1]
     missing = [name for stage in needed for name in _absent(weights.kind, shapes, stage)]
     shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-    return (
+    return InputError(
         f"{weights.path} ({weights.name}): {len(missing)} tensors of {weights.kind} up to {last} are missing or of "
-        f"another shape ({shown}); it covers {', '.join(weights.stages) or 'no stage'}: "
-        "ask for these stages or give a fuller file"
+        f"another shape ({shown}); it covers {', '.join(weights.stages) or 'no stage'}",
+        "use these stages or give a fuller file",
     )
 
 
 def _download(name: str, known: PublishedWeights, progress: Progress | None) -> Path:
     if not known.address:
         raise InputError(
-            f"weights {name}: not found, and not to be downloaded; put the file into {downloads()} "
-            "or a folder named by CIFAKE_RAY_WEIGHTS"
+            f"weights {name}: not found, and not to be downloaded",
+            f"put the file into {downloads()} or a folder named by CIFAKE_RAY_WEIGHTS",
         )
     return download_file(known.address, known.is_file, progress)

@@ -35,13 +35,13 @@ def dashboard_server(run: Run, port: int) -> WSGIServer:
     """
     if not run.journal.is_file():
         run.experiment()  # says so when it is no run at all
-        raise InputError(f"{run.path}: no study there yet (no {run.journal.name}); wait for its first trial")
+        raise InputError(f"{run.path}: no study there yet (no {run.journal.name})", "wait for its first trial")
     application = read_only(_application(run.journal))
     try:
         return make_server(HOST, port, application, server_class=_Server, handler_class=_Handler)
     except OSError as error:
         raise InputError(
-            f"--port {port}: cannot be used ({error.strerror}); choose another, or 0 for a free one"
+            f"--port {port}: cannot be used ({error.strerror})", "choose another, or 0 for a free one"
         ) from error
 
 
@@ -61,13 +61,15 @@ def _application(journal: Path) -> Application:
     try:
         from optuna_dashboard import wsgi
     except ImportError as error:
-        raise InputError(f"optuna-dashboard is not installed; {INSTALL}") from error
+        raise InputError("optuna-dashboard is not installed", f"{INSTALL}") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("optuna_dashboard").setLevel(logging.ERROR)
     try:
         storage = JournalStorage(ReadOnlyJournal(str(journal)))
     except Exception as error:  # Optuna checks nothing: whatever it stumbles over
-        raise InputError(f"{journal}: damaged ({type(error).__name__}); put it back from a copy of the run") from error
+        raise InputError(
+            f"{journal}: damaged ({type(error).__name__})", "put it back from a copy of the run"
+        ) from error
     application: Application = wsgi(storage)
     return application
 

@@ -164,7 +164,7 @@ def _read(run_path: Path | str) -> Study:
 def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
     """The runs, each once; a second run of the same name is called `name-2`. Raises InputError for none at all."""
     if not run_paths:
-        raise InputError("no run given: name at least one run directory; `cifake-ray runs` lists them")
+        raise InputError("no run given: name at least one run directory", "`cifake-ray runs` lists them")
     paths = list(dict.fromkeys(Path(path).expanduser().resolve() for path in run_paths))
     studies: list[Study] = []
     for study in map(load, paths):

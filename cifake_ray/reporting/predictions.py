@@ -71,7 +71,7 @@ def _check(file: Path, found: Predictions) -> None:
 
 
 def _damaged(file: Path, reason: str) -> InputError:
-    return InputError(f"{file}: damaged ({reason}); `cifake-ray tune --resume` tests the winners anew")
+    return InputError(f"{file}: damaged ({reason})", "`cifake-ray tune --resume` tests the winners anew")
 
 
 def by_subject(predictions: Predictions, subjects: Sequence[str]) -> dict[str, float]:

@@ -45,7 +45,7 @@ def write_report(
         ordered = in_order(studies, comparison_table(studies))
         return [*copied, *_write(out, ordered, images and not with_runs)]
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})", "choose another --out") from error
 
 
 def _write(out: Path, studies: Sequence[Study], images: bool) -> list[Path]:

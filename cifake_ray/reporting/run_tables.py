@@ -67,9 +67,9 @@ def _cells(file: Path, columns: list[str]) -> pd.DataFrame:
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame(columns=columns, dtype=str)
     except ValueError as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"{file}: not a valid CSV ({error}); {_CURE}") from error
+        raise InputError(f"{file}: not a valid CSV ({error})", f"{_CURE}") from error
     if lacking := [name for name in columns if name not in frame.columns]:
-        raise InputError(f"{file}: no column {', '.join(lacking)}; {_CURE}")
+        raise InputError(f"{file}: no column {', '.join(lacking)}", f"{_CURE}")
     return frame[columns]
 
 
@@ -84,4 +84,4 @@ def _refuse(file: Path, faults: pd.Series, values: pd.Series, what: str) -> None
     """Raise InputError for the first row at fault, by its line in the file."""
     if faults.any():
         first = int(faults.to_numpy().argmax())
-        raise InputError(f"{file}, line {first + 2}: {what} (found {str(values.iloc[first])[:40]!r}); {_CURE}")
+        raise InputError(f"{file}, line {first + 2}: {what} (found {str(values.iloc[first])[:40]!r})", f"{_CURE}")

@@ -43,7 +43,7 @@ def _verified_winner(winner: Winner, parts: Mapping[str, Predictions], file: str
     p_fake = {part: predictions.p_fake.get(winner.role, {}) for part, predictions in parts.items()}
     if lacking := [seed.seed for seed in winner.seeds if seed.seed not in p_fake["test"]]:
         raise InputError(
-            f"{file}: {winner.role}, seed {lacking[0]}: no predictions; `cifake-ray tune --resume` tests anew"
+            f"{file}: {winner.role}, seed {lacking[0]}: no predictions", "`cifake-ray tune --resume` tests anew"
         )
     seeds, means = [], {}
     for seed in winner.seeds:
@@ -105,12 +105,12 @@ def _verified_figure(noted: Interval, computed: Interval, images: int, where: st
 def _same(place: str, noted: float, computed: float, tolerance: float = 0.0) -> None:
     if not abs(noted - computed) <= tolerance:
         raise InputError(
-            f"{place} is noted as {noted!r}, but the stored predictions give {computed:.6g}; "
-            "one of the two files was changed: restore them, or remove test.json and `tune --resume` tests anew"
+            f"{place} is noted as {noted!r}, but the stored predictions give {computed:.6g}",
+            "one of the two files was changed: restore them, or remove test.json and `tune --resume` tests anew",
         )
 
 
 def _check_limits(place: str, limits: list[float]) -> None:
     """Raise InputError for limits that are no interval; a bootstrapped one need not enclose the value itself."""
     if not all(0 <= limit <= 1 for limit in limits) or limits != sorted(limits):
-        raise InputError(f"{place}: {limits} is no interval; remove test.json and `tune --resume` tests anew")
+        raise InputError(f"{place}: {limits} is no interval", "remove test.json and `tune --resume` tests anew")

@@ -26,19 +26,19 @@ class Claim:
     slept while another one took the run over learns of it: `lost` is called then, and is to end the process.
     """
 
-    def __init__(self, url: str, taken: str, lost: Callable[[], NoReturn]) -> None:
-        """Raises InputError with the text `taken` when another process is the writer."""
+    def __init__(self, url: str, taken: InputError, lost: Callable[[], NoReturn]) -> None:
+        """Raises `taken` when another process is the writer."""
         self._address, self._owner, self._lost = f"{url}/{NAME}", uuid.uuid4().hex, lost
         self._writing, self._ended = threading.Lock(), threading.Event()
         claim, tag = _read(self._address)
         if not _is_free(claim):
-            raise InputError(f"{taken} (a killed writer is forgotten after {EXPIRES:.0f} s)")
+            raise InputError(taken.what, f"{taken.cure} (a killed writer is forgotten after {EXPIRES:.0f} s)")
         self._renewed = time.time()
         with suppress(Changed):  # by another starter, or by this one: the answer to a first attempt was lost
             write_tagged(self._address, self._note(), tag)
         claim, self._tag = _read(self._address)
         if claim.get("owner") != self._owner:
-            raise InputError(taken)
+            raise taken
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
     def __enter__(self) -> Self:

@@ -10,18 +10,18 @@ from cifake_ray.errors import InputError
 
 
 @contextmanager
-def locked(folder: Path, where: str, taken: str) -> Iterator[None]:
+def locked(folder: Path, where: str, taken: InputError) -> Iterator[None]:
     """Hold the lock of the run in `folder`; freed when the process dies. `where`: the run for people.
 
-    Raises InputError with the text `taken` when another process holds it.
+    Raises `taken` when another process holds it.
     """
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise InputError(taken) from error
+        raise taken from error
     except OSError as error:
-        raise InputError(f"{where}: cannot be written ({error.strerror}); make it writable first") from error
+        raise InputError(f"{where}: cannot be written ({error.strerror})", "make it writable first") from error
     try:
         yield
     finally:

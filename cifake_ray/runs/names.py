@@ -36,17 +36,17 @@ def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
             return run.fetch()
     if candidates[0].url is not None or Path(name).is_dir():
         candidates[0].experiment()
-    raise InputError(_no_run(name, storage))
+    raise _no_run(name, storage)
 
 
-def _no_run(name: str, storage: Storage) -> str:
-    """The line for a run that is not there."""
+def _no_run(name: str, storage: Storage) -> InputError:
+    """The error of a run that is not there."""
     known = [run.name for run in list_runs(storage)]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     meant = f"; did you mean {close[0]}?" if close else ""
-    pattern = "; the shell found no run of this pattern" if any(sign in name for sign in "*?[") else ""
+    pattern = ", and the shell found none of this pattern" if any(sign in name for sign in "*?[") else ""
     place = storage if mirror.is_remote(str(storage)) else Path(storage).absolute()
-    return f"{name}: no such run{pattern}; runs in {place}: {', '.join(known) or 'none'}{meant}"
+    return InputError(f"{name}: no such run{pattern}", f"runs in {place}: {', '.join(known) or 'none'}{meant}")
 
 
 def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
@@ -56,8 +56,8 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
     """
     run = run_at(storage, name)
     taken = InputError(
-        f"{run.where}: a run of this name exists; resume it with `{resume_command(name, storage)}`, "
-        "or choose another --name"
+        f"{run.where}: a run of this name exists",
+        f"resume it with `{resume_command(name, storage)}`, or choose another --name",
     )
     if run.exists():
         raise taken
@@ -68,7 +68,7 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
         run.path.mkdir(parents=True, exist_ok=True)
         write_text(run.experiment_file, text)
     except OSError as error:
-        raise InputError(f"{storage}: cannot be written ({error.strerror}); choose another --storage") from error
+        raise InputError(f"{storage}: cannot be written ({error.strerror})", "choose another --storage") from error
     if run.url is not None:
         try:
             write_tagged(f"{run.url}/{run.experiment_file.name}", text.encode(), None)

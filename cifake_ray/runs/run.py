@@ -80,7 +80,7 @@ class Run:
         The call that comes back puts what has changed meanwhile. Freed when the process dies.
         Raises InputError when another process is the writer.
         """
-        taken = f"{self.where}: another process is writing this run; wait for it or choose another --name"
+        taken = InputError(f"{self.where}: another process is writing this run", "wait for it or choose another --name")
         with locked(self.path, self.where, taken):
             if self.url is None:
                 yield _nothing
@@ -220,16 +220,16 @@ class Run:
             text = self.experiment_file.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
-                f"{self.where}: not a run directory (no {self.experiment_file.name}); `cifake-ray runs` lists them"
+                f"{self.where}: not a run directory (no {self.experiment_file.name})", "`cifake-ray runs` lists them"
             ) from error
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text in UTF-8"
             raise InputError(
-                f"{self.experiment_file}: cannot be read ({reason}); put it back from a copy of the run"
+                f"{self.experiment_file}: cannot be read ({reason})", "put it back from a copy of the run"
             ) from error
         tree = parse_yaml(text, str(self.experiment_file))
         if not isinstance(tree, dict):
-            raise InputError(f"{self.experiment_file}: damaged, no keys in it; put it back from a copy of the run")
+            raise InputError(f"{self.experiment_file}: damaged, no keys in it", "put it back from a copy of the run")
         return validate_experiment(tree, str(self.experiment_file))
 
 

@@ -71,7 +71,7 @@ def locked(path: Path) -> Iterator[None]:
         raise WorkError(f"{path}: another process still builds it; look at that one, or wait for it") from error
     except OSError as error:
         raise InputError(
-            f"cache folder {cache_root()} cannot be written ({error.strerror or error}); set CIFAKE_RAY_CACHE"
+            f"cache folder {cache_root()} cannot be written ({error.strerror or error})", "set CIFAKE_RAY_CACHE"
         ) from error
     try:
         yield

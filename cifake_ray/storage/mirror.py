@@ -42,12 +42,12 @@ def check_place(place: str, what: str) -> None:
     folder that may not be entered. Whether anything is there is another matter.
     """
     if not place.strip():
-        raise InputError(f"{what}: empty; {_EXPECTED}")
+        raise InputError(f"{what}: empty", f"{_EXPECTED}")
     if scheme := re.match(r"(s3|gs):/|[A-Za-z][A-Za-z0-9+.-]*://", place):
         if not place.startswith(SCHEMES):
-            raise InputError(f"{what} {shown_place(place)}: {scheme[0]} is not supported; {_EXPECTED}")
+            raise InputError(f"{what} {shown_place(place)}: {scheme[0]} is not supported", f"{_EXPECTED}")
         if not re.match(r"[a-z0-9][a-z0-9._-]{2,62}(/|$)", place.split("://", 1)[1]):
-            raise InputError(f"{what} {shown_place(place)}: no name of a bucket follows {scheme[0]}; {_EXPECTED}")
+            raise InputError(f"{what} {shown_place(place)}: no name of a bucket follows {scheme[0]}", f"{_EXPECTED}")
         return
     try:
         if any(len(os.fsencode(part)) > _LONGEST for part in Path(place).parts):  # also below a folder to be made
@@ -57,7 +57,7 @@ def check_place(place: str, what: str) -> None:
         return
     except (OSError, ValueError, RuntimeError) as error:  # too long, a loop, no right; a NUL; ~unknown
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{what} {shown_place(place)}: not usable as a path ({reason}); name another") from error
+        raise InputError(f"{what} {shown_place(place)}: not usable as a path ({reason})", "name another") from error
 
 
 def shown_place(place: str) -> str:
@@ -276,8 +276,9 @@ def refused(url: str, error: Exception) -> StorageError:
     """What the storage refused, as one line."""
     reason = " ".join(str(error).split())[:240]
     return StorageError(
-        f"{url}: {reason}; check the bucket, and credentials and AWS_ENDPOINT_URL in the environment of "
-        f"{'the nodes, where `ray start` takes them from' if _on_cluster() else 'this shell'}"
+        f"{url}: {reason}",
+        f"check the bucket, and credentials and AWS_ENDPOINT_URL in the environment of "
+        f"{'the nodes, where `ray start` takes them from' if _on_cluster() else 'this shell'}",
     )
 
 

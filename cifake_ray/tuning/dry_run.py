@@ -77,7 +77,7 @@ def _check_one(source: str, place: str, part: Encoded, code: int) -> None:
     """Raise InputError when the class has no image, or the first ones cannot be read."""
     items: list[Item] = [part.items[at] for at in islice((part.labels == code).nonzero()[0].tolist(), _TRIED)]
     if not items:
-        raise InputError(f"{source}: no image in {place}; a detector needs both FAKE and REAL images")
+        raise InputError(f"{source}: no image in {place}", "a detector needs both FAKE and REAL images")
     reason = ""
     for item in items:
         try:
@@ -86,7 +86,7 @@ def _check_one(source: str, place: str, part: Encoded, code: int) -> None:
             reason = reason or str(error)
         else:
             return
-    raise InputError(f"{source}: none of the first {len(items)} files in {place} can be read ({reason}); mend them")
+    raise InputError(f"{source}: none of the first {len(items)} files in {place} can be read ({reason})", "mend them")
 
 
 def _rehearse_weights(experiment: Experiment) -> list[str]:

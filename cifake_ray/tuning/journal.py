@@ -149,7 +149,7 @@ def _read_operations(run: Run) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{run.journal}: cannot be read ({error.strerror}); mend that and resume") from error
+        raise InputError(f"{run.journal}: cannot be read ({error.strerror})", "mend that and resume") from error
     *lines, last = text.split(b"\n")
     operations: list[dict[str, Any]] = []
     trials = 0
@@ -263,5 +263,5 @@ def _winner_rows(noted: Winners) -> Iterator[Told]:
 
 def _damaged(run: Run, fault: str, otherwise: str = "") -> InputError:
     return InputError(
-        f"{run.journal}: {fault}; nothing was changed; put the journal back from a copy of the run{otherwise}"
+        f"{run.journal}: {fault}; nothing was changed", f"put the journal back from a copy of the run{otherwise}"
     )

@@ -56,7 +56,7 @@ def resumed_request(
     if trials is not None:
         if trials < experiment.search.trials:
             raise InputError(
-                f"--trials {trials}: {run.where} has {experiment.search.trials} already; the number can only grow"
+                f"--trials {trials}: {run.where} has {experiment.search.trials} already", "the number can only grow"
             )
         search = experiment.search.model_copy(update={"trials": trials})
         experiment = experiment.model_copy(update={"search": search})
@@ -82,7 +82,7 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
     existing = next(folder for folder in (run.path, *run.path.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         why = "no right to write there" if existing.is_dir() else "a file is in the way"
-        raise InputError(f"{request.storage}: cannot be written ({existing}: {why}); choose another --storage")
+        raise InputError(f"{request.storage}: cannot be written ({existing}: {why})", "choose another --storage")
 
 
 def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:

@@ -26,7 +26,9 @@ def best_of_run(path: Path, *, data: str | None, seed: int | None, settings: lis
     experiment = run.experiment()
     winner = read_retrained(run).of_role("tuned")
     if winner is None:
-        raise InputError(f"{path}: the study has no winner yet; finish it with `cifake-ray tune --resume {run.name}`")
+        raise InputError(
+            f"{path}: the study has no winner yet", f"finish it with `cifake-ray tune --resume {run.name}`"
+        )
     tree = experiment.with_params(winner.params).model_dump(mode="json", by_alias=True)
     options = {"data.source": data or readable_source(run, experiment), "training.seed": seed}
     overrides = [*settings, *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]

@@ -121,7 +121,7 @@ def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slo
             ("backbone weights", _hashes(weights) == _hashes(then)),
         ):
             if not same:
-                raise InputError(f"{run.where}: the {what} are not those that this study began with; start a new one")
+                raise InputError(f"{run.where}: the {what} are not those that this study began with", "start a new one")
         kept = noted & {"created", "command", "features", "seconds", *(before.model_extra or ())}
         environment = environment.model_copy(update={key: getattr(before, key) for key in kept})
         environment.resumed = [*before.resumed, environment.versions]

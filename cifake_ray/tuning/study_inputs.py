@@ -49,7 +49,8 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     if duplicates.all():
         raise InputError(
             f"{images.source}: every one of the {len(duplicates):,} test images equals a train image, so none is left "
-            "to test on; give other test images"
+            "to test on",
+            "give other test images",
         )
     return StudyInputs(images, split, specs, weights, int(duplicates.sum()), bias_of(images, reading_of(data)))
 

@@ -64,7 +64,7 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
             arrays, table = joined_parts(encoded, decoded)
     if not len(table):
         raise InputError(
-            f"{source}: no readable image among {len(skipped):,}{_first(skipped)}; mend them or fetch them again"
+            f"{source}: no readable image among {len(skipped):,}{_first(skipped)}", "mend them or fetch them again"
         )
     card = sample.CARD if found.kind == SAMPLE else chosen_card(reading, table)
     images = _joined(arrays, table)

@@ -51,7 +51,7 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
     """
     published = {one: (card, copy) for card in CARDS.values() for one, copy in card.downloads.items()}
     if name not in published:
-        raise InputError(f"data fetch {name}: no such copy{nearest(name, list(published))}")
+        raise InputError(f"data fetch {name}: no such copy", nearest(name, list(published)))
     (card, copy), note = published[name], folder / f"fetched-{name}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
     except Interrupted as error:
         raise Interrupted("interrupted; the same command goes on from there") from error
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); give another --to") from error
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})", "give another --to") from error
     source = str(folder / copy.source)
     with show("decoding images", "images") as update:
         images = load_images(source, progress=update)

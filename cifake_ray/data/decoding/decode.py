@@ -159,7 +159,7 @@ def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str
             picture = decode_image(read_item(os.fspath(path)))
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
-        raise InputError(f"{path}: {error}; expected one still picture ({kinds})") from error
+        raise InputError(f"{path}: {error}", f"expected one still picture ({kinds})") from error
     return np.frombuffer(picture.pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), picture.conversions
 
 

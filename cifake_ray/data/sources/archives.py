@@ -31,7 +31,7 @@ def zip_folders(source: str, path: Path) -> list[Folder]:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise InputError(f"{source}: cannot be read as a zip archive ({error}); download it again") from error
+        raise InputError(f"{source}: cannot be read as a zip archive ({error})", "download it again") from error
     folders: dict[Steps, Folder] = {}
     for info in members.values():
         name = info.filename if "/" in info.filename else info.filename.replace("\\", "/")  # of tools on Windows
@@ -45,8 +45,8 @@ def check_whole(source: str, path: Path) -> None:
     pieces = sorted(path.parent.glob(f"{glob.escape(path.stem)}.z[0-9][0-9]*"))
     if pieces and path.suffix.lower() == ".zip":
         raise InputError(
-            f"{source}: split into {len(pieces) + 1} pieces ({pieces[0].name}, …, {path.name}); join these with "
-            f"`zip -s 0 {path.name} --out whole.zip` and give whole.zip"
+            f"{source}: split into {len(pieces) + 1} pieces ({pieces[0].name}, …, {path.name})",
+            f"join these with `zip -s 0 {path.name} --out whole.zip` and give whole.zip",
         )
 
 
@@ -63,7 +63,7 @@ def tar_folders(source: str, path: Path) -> list[Folder]:
                 _add(folders, info.name + "/" * info.isdir(), _tar_item(archive, info, path, plain), info.size)
             _check_end(archive)
     except (tarfile.TarError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise InputError(f"{source}: cannot be read as a tar archive ({error}); download it again") from error
+        raise InputError(f"{source}: cannot be read as a tar archive ({error})", "download it again") from error
     return list(folders.values())
 
 

@@ -92,7 +92,7 @@ def _labels(table: Rows, real_column: str | None, reading: Reading) -> list[int]
     found = [numbers.get(value) if isinstance(value, int) else None for value in values]
     if None in found:
         expected = " or ".join(f"{number} ({LABELS[label]})" for number, label in sorted(numbers.items()))
-        raise InputError(f"{table.file}: label {values[found.index(None)]!r}; expected {expected}")
+        raise InputError(f"{table.file}: label {values[found.index(None)]!r}", f"expected {expected}")
     return [label for label in found if label is not None]
 
 
@@ -104,8 +104,8 @@ def _by_name(table: Rows, values: Sequence[Value], real_column: str | None, read
         return None
     if unknown:
         raise InputError(
-            f"{table.file}: label {_listed(unknown)} names no class; expected {' or '.join(LABELS)} ({WORDS}); say "
-            f"what other names mean by data.labels, as data.labels: {{fake: [{_listed(unknown)}], real: [human]}}"
+            f"{table.file}: label {_listed(unknown)} names no class; expected {' or '.join(LABELS)} ({WORDS})",
+            f"say what other names mean by data.labels, as data.labels: {{fake: [{_listed(unknown)}], real: [human]}}",
         )
     return [label for value in values if (label := meaning[value]) is not None]
 
@@ -127,7 +127,7 @@ def _by_real_word(table: Rows, column: str) -> list[int]:
     values = table.groups.get(column)
     if values is None or None in values or "" in values:
         raise InputError(
-            f"{table.file}: column {column} tells REAL elsewhere and is empty or missing here; give each row a value"
+            f"{table.file}: column {column} tells REAL elsewhere and is empty or missing here", "give each row a value"
         )
     return [_REAL if isinstance(value, str) and label_of(value) == _REAL else 0 for value in values]
 
@@ -137,8 +137,8 @@ def _check_generators(table: Rows, labels: Sequence[int], generators: Sequence[s
     for row, (label, generator) in enumerate(zip(labels, generators, strict=True)):
         if label != _REAL and generator and label_of(generator) == _REAL:
             raise InputError(
-                f"{table.file}: row {row} is labelled FAKE and its generator is {generator}; look at data.card and "
-                "data.labels, which may have the classes the wrong way round"
+                f"{table.file}: row {row} is labelled FAKE and its generator is {generator}",
+                "look at data.card and data.labels, which may have the classes the wrong way round",
             )
 
 
@@ -152,12 +152,12 @@ def _named_by_label(table: Rows, labels: Sequence[int], reading: Reading) -> lis
 
 def _unexplained(table: Rows) -> InputError:
     if table.labels is None:
-        return InputError(f"{table.file}: no column tells the class; expected a column label ({WORDS})")
+        return InputError(f"{table.file}: no column tells the class", f"expected a column label ({WORDS})")
     values = dict.fromkeys(table.labels)
     return InputError(
         f"{table.file}: label is a number ({_listed(values)}) and nothing says which is FAKE; expected names in the "
-        "file's Hugging Face metadata or labels as text; say what the numbers mean by data.labels: {fake: [1], "
-        "real: [0]}, or name the data set's card by data.card"
+        "file's Hugging Face metadata or labels as text",
+        "say what the numbers mean by data.labels: {fake: [1], real: [0]}, or name the data set's card by data.card",
     )
 
 

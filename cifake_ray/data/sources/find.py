@@ -80,21 +80,21 @@ def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Readin
     mirror.check_place(source, "--data")
     if source == SAMPLE:
         if reading.test_fraction is not None:
-            raise InputError(f"{source}: data.test_fraction: the source has a test part of its own; remove the key")
+            raise InputError(f"{source}: data.test_fraction: the source has a test part of its own", "remove the key")
         return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}{reading.key}", Contents, reading=reading)
     path = _fetched(source) if mirror.is_remote(source) else Path(source).expanduser()
     request = _Request(source, path, needed, reading)
     if path.is_file():
         return _manifest_source(request, [path]) if is_table(path) else _archive_source(request, path)
     if path.exists() and not path.is_dir():
-        raise InputError(f"{source}: no regular file; expected {EXPECTED}, or the word sample")
+        raise InputError(f"{source}: no regular file", f"expected {EXPECTED}, or the word sample")
     if not path.is_dir():
-        raise InputError(f"{source}: no such data folder; expected {EXPECTED}, or the word sample")
+        raise InputError(f"{source}: no such data folder", f"expected {EXPECTED}, or the word sample")
     try:
         return _in_folder(request)
     except OSError as error:
         raise InputError(
-            f"{source}: cannot be listed ({error.strerror}); give yourself the right to read it"
+            f"{source}: cannot be listed ({error.strerror})", "give yourself the right to read it"
         ) from error
 
 
@@ -128,7 +128,7 @@ def _in_folder(request: _Request) -> Source:
     if archives and not any(child.is_dir() and child.name[0] != "." for child in path.iterdir()):
         if len(archives) > 1:
             names = ", ".join(printable(file.name) for file in archives[:4])
-            raise InputError(f"{request.source}: {len(archives)} archives ({names}); give one of them")
+            raise InputError(f"{request.source}: {len(archives)} archives ({names})", "give one of them")
         return _archive_source(request, archives[0], files_beside(path, archives))  # as `data fetch` leaves it
     if manifests := find_manifests(path, request.reading):
         return _manifest_source(request, manifests)
@@ -162,7 +162,7 @@ def _archive_source(request: _Request, path: Path, beside: Sequence[Left] = ()) 
     kind = "zip" if zipfile.is_zipfile(path) else "tar" if _is_tar(path) else None
     if kind is None:
         broken = " or not all of one; download it again" if is_archive(path) else ""
-        raise InputError(f"{source}: a file that is no zip or tar archive{broken}; expected {EXPECTED}")
+        raise InputError(f"{source}: a file that is no zip or tar archive{broken}", f"expected {EXPECTED}")
     list_folders = zip_folders if kind == "zip" else tar_folders
     status = path.stat()
 
@@ -211,7 +211,8 @@ def _table_source(request: _Request) -> Source | None:
     if not parts:
         if others and not any(child.is_dir() for child in request.path.iterdir()):
             raise InputError(
-                f"{others[0]}: no column of images, as image, img or image_data; expected image, label and perhaps name"
+                f"{others[0]}: no column of images, as image, img or image_data",
+                "expected image, label and perhaps name",
             )
         return None
     # Labels are read with the rows: a file with one row of each class stands for a part's classes until then.

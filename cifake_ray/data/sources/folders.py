@@ -68,7 +68,7 @@ class Walk:
                 yield _folder(steps, entries, set(folders), [] if listed else folders, labelled)
         except OSError as error:
             raise InputError(
-                f"{folder}: cannot be listed ({error.strerror}); give yourself the right to read it"
+                f"{folder}: cannot be listed ({error.strerror})", "give yourself the right to read it"
             ) from error
         for name in folders if listed else ():
             yield from self._below(folder / name, (*steps, name), above)

@@ -127,8 +127,8 @@ def _generators(source: str, name: str, classes: Sequence[_Class]) -> Mapping[St
     if len(roots) > 1:
         named = ", ".join("/".join(root) or "." for root in roots)
         raise InputError(
-            f"{source}: several data sets in one ({named}); give one of them, or list the pictures of all in a "
-            "manifest.csv (path,label,part,generator)"
+            f"{source}: several data sets in one ({named})",
+            "give one of them, or list the pictures of all in a manifest.csv (path,label,part,generator)",
         )
     if not _is_forensynths(classes):
         return {}

@@ -83,7 +83,8 @@ def _checked(run: Run, images: ImageSet) -> ImageSet:
         return images
     raise InputError(
         f"{images.source}: the images (fingerprint {_short(images.fingerprint)}) are not those of {run.where} "
-        f"({_short(min(wanted))}); give those as --data"
+        f"({_short(min(wanted))})",
+        "give those as --data",
     )
 
 
@@ -129,8 +130,8 @@ def _entries(wanted: frozenset[str]) -> Iterator[Path]:
 
 def _not_here(run: Run, experiment: Experiment) -> InputError:
     return InputError(
-        f"{run.where}: this study's images ({json.dumps(experiment.data.source, ensure_ascii=False)}) are not here; "
-        "give them as --data"
+        f"{run.where}: this study's images ({json.dumps(experiment.data.source, ensure_ascii=False)}) are not here",
+        "give them as --data",
     )
 
 

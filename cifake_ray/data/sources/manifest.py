@@ -66,7 +66,7 @@ def _rows(file: Path, reading: Reading) -> tuple[Rows, list[int]]:
     columns = list(dict.fromkeys(key for record in records for key in record))
     path, label, part = (column_of(wanted, columns) for wanted in (PATH, LABEL, PART))
     if path is None:
-        raise InputError(f"{file}: no column path (found {', '.join(columns) or 'none'}); expected path,label,part")
+        raise InputError(f"{file}: no column path (found {', '.join(columns) or 'none'})", "expected path,label,part")
     nameless = [row for row, record in enumerate(records, 1) if not record.get(path)]
     records = [record for record in records if record.get(path)]
     paths = [str(record[path]).replace("\\", "/") for record in records]
@@ -93,8 +93,8 @@ def _part(file: Path, path: str, told: Any, reading: Reading) -> str:
         part = reading.part(str(told))
         if part is None:
             raise InputError(
-                f"{file}: part {told!r} of {path}; expected train, validation or test, or say what it is by "
-                f"data.parts: {{{told}: train}}"
+                f"{file}: part {told!r} of {path}",
+                f"expected train, validation or test, or say what it is by data.parts: {{{told}: train}}",
             )
         return part
     steps = (reading.part(step) for step in PurePosixPath(path).parts[:-1])
@@ -129,9 +129,9 @@ def _read(file: Path) -> list[dict[str, Any]]:
     try:
         return _records(file, file.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 text; save it as UTF-8") from error
+        raise InputError(f"{file}: not UTF-8 text", "save it as UTF-8") from error
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read as a manifest ({error}); expected path,label,part") from error
+        raise InputError(f"{file}: cannot be read as a manifest ({error})", "expected path,label,part") from error
 
 
 def _records(file: Path, text: str, *, some: bool = False) -> list[dict[str, Any]]:

@@ -64,11 +64,11 @@ def _check_shards(root: Path, part: str, files: list[Path]) -> None:
         whole = any(file.stem == split for file in files)  # the same split, written as one file too
         if whole or len(numbers) < len(named) or len({of for _, of in named}) > 1:
             names = ", ".join(printable(file.name) for file in files[:4])
-            raise InputError(f"{root}: the {part} part mixes files of several splits ({names}); keep those of one")
+            raise InputError(f"{root}: the {part} part mixes files of several splits ({names})", "keep those of one")
         first = 1 if total in numbers else 0  # some count from 1
         if missing := sorted(set(range(first, first + total)) - numbers):
             have = f"{len(numbers)} of {total} {files[0].suffix[1:]} files"
-            raise InputError(f"{root}: the {part} part is {have}, number {missing[0]} is missing; fetch it")
+            raise InputError(f"{root}: the {part} part is {have}, number {missing[0]} is missing", "fetch it")
 
 
 def read_rows(files: Iterable[tuple[str, Path]]) -> list[Rows]:
@@ -145,7 +145,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 def _damaged(file: Path, error: Exception) -> InputError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InputError(f"{file}: cannot be read as {file.suffix[1:]} ({reason}); fetch it again")
+    return InputError(f"{file}: cannot be read as {file.suffix[1:]} ({reason})", "fetch it again")
 
 
 def _is_struct(kind: Any) -> bool:
@@ -164,7 +164,7 @@ def _images(column: Any, file: Path) -> list[bytes]:
     kind = column.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return [image or b"" for image in column.to_pylist()]
-    raise InputError(f"{file}: column image holds {kind}; expected the bytes of image files")
+    raise InputError(f"{file}: column image holds {kind}", "expected the bytes of image files")
 
 
 def _names(table: Any, image: str, name: str | None, start: int) -> list[str]:

@@ -33,7 +33,7 @@ def chosen_parts(source: str, listing: Listing, needed: Collection[str], reading
     parts = {part for part, _ in found}
     if reading.test_fraction is not None:
         if "test" in parts:
-            raise InputError(f"{source}: data.test_fraction: the source has a test part of its own; remove the key")
+            raise InputError(f"{source}: data.test_fraction: the source has a test part of its own", "remove the key")
         if parts == {ALL}:
             found = {("train", label): files for (_, label), files in found.items()}
     _check(source, listing, found, needed, reading)
@@ -51,8 +51,9 @@ def _check(source: str, listing: Listing, found: Found, needed: Collection[str],
     parts = {part for part, _ in found}
     if parts == {ALL}:
         raise InputError(
-            f"{source}: its FAKE and REAL images are not divided into train and test; add `{TEST_FRACTION}` (--set "
-            "data.test_fraction=0.2), which draws every fifth picture as the test part, or divide them by folders"
+            f"{source}: its FAKE and REAL images are not divided into train and test",
+            f"add `{TEST_FRACTION}` (--set data.test_fraction=0.2), which draws every fifth picture as the test part, "
+            "or divide them by folders",
         )
     for part in needed:
         if part == "test" and reading.test_fraction is not None:
@@ -67,11 +68,12 @@ def _check(source: str, listing: Listing, found: Found, needed: Collection[str],
 def _no_part(source: str, part: str, parts: Collection[str]) -> InputError:
     there = ", ".join(one for one in _ORDER if one in parts)
     if part != "test":
-        return InputError(f"{source}: no {part} part (parts found: {there}); expected {EXPECTED}")
+        return InputError(f"{source}: no {part} part (parts found: {there})", f"expected {EXPECTED}")
     other = ", or `data.parts: {val: test}` if the validation part is the test part" if VALIDATION in parts else ""
     return InputError(
-        f"{source}: no test part (parts found: {there}); add `{TEST_FRACTION}` (--set data.test_fraction=0.2), which "
-        f"draws every fifth train picture as the test part{other}"
+        f"{source}: no test part (parts found: {there})",
+        f"add `{TEST_FRACTION}` (--set data.test_fraction=0.2), which draws every fifth train picture as the test part"
+        f"{other}",
     )
 
 
@@ -79,12 +81,12 @@ def _no_folder(source: str, lacking: str, listing: Listing) -> InputError:
     """The refusal of a source that lacks the class `lacking`, such as `test/FAKE`."""
     there = ", ".join(dict.fromkeys(f"{part}/{LABELS[label]}" for part, label in listing.found)) or "none"
     others = f"; other folders: {_listed(listing.unnamed)}" if listing.unnamed else ""
-    return InputError(f"{source}: no folder {lacking} (class folders found: {there}{others}); {_how_to_name()}")
+    return InputError(f"{source}: no folder {lacking} (class folders found: {there}{others})", _how_to_name())
 
 
 def _no_class(source: str, listing: Listing) -> InputError:
     there = _listed(listing.unnamed) or "none"
-    return InputError(f"{source}: no folder FAKE or REAL (folders with files found: {there}); {_how_to_name()}")
+    return InputError(f"{source}: no folder FAKE or REAL (folders with files found: {there})", _how_to_name())
 
 
 def _how_to_name() -> str:

@@ -46,7 +46,7 @@ class Reading:
         if self.card == AUTO:
             return None
         if self.card not in CARDS:
-            raise InputError(f"data.card: no card {self.card}{nearest(self.card, list(CARDS))}")
+            raise InputError(f"data.card: no card {self.card}", nearest(self.card, list(CARDS)))
         return CARDS[self.card]
 
     def own_label(self, name: str) -> int | None:
@@ -54,7 +54,7 @@ class Reading:
         plain = name.strip().casefold()
         fits = [any(fnmatch.fnmatchcase(plain, one) for one in patterns) for patterns in (self.fake, self.real)]
         if all(fits):
-            raise InputError(f"data.labels: {name} fits a pattern of fake and one of real; narrow one of them")
+            raise InputError(f"data.labels: {name} fits a pattern of fake and one of real", "narrow one of them")
         return fits.index(True) if any(fits) else None
 
     def label(self, folders: Sequence[str], where: str) -> int | None:
@@ -63,8 +63,9 @@ class Reading:
         found = own or labels_in(folders)
         if len(found) > 1:
             raise InputError(
-                f"{where}: {'/'.join(folders)} names both classes; rename one of its folders, or say which words name "
-                "a class by data.labels: {fake: [FAKE], real: [REAL]}"
+                f"{where}: {'/'.join(folders)} names both classes",
+                "rename one of its folders, or say which words name a "
+                "class by data.labels: {fake: [FAKE], real: [REAL]}",
             )
         return found.pop() if found else None
 
@@ -100,7 +101,7 @@ def reading_from(settings: Sequence[str]) -> Reading:
 
     tree = override({}, settings)
     if others := [key for key in tree if key != "data"]:
-        raise InputError(f"--set {others[0]}: only keys of data count here, as data.labels={{fake: [sdxl]}}")
+        raise InputError(f"--set {others[0]}: only keys of data count here", "as data.labels={fake: [sdxl]}")
     return reading_of(validate_experiment({"name": "source", "model": {"kind": "cnn"}, **tree}, "--set").data)
 
 

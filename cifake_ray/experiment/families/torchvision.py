@@ -58,7 +58,7 @@ class BackboneModel(ModelSettings):
         known = taps_of(self.kind)
         for name in self.stages:
             if name not in known:
-                raise ValueError(f"stages: {self.kind} has no {name}{nearest(name, list(known))}")
+                raise ValueError(f"stages: {self.kind} has no {name}; {nearest(name, list(known))}")
         for key, values in (("stages", self.stages), ("image_size", self.sizes), ("pool", self.pool)):
             if len({*values}) < len(values):
                 raise ValueError(f"{key}: one is given twice")

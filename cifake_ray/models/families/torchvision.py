@@ -124,7 +124,8 @@ class TorchvisionFamily(Family[BackboneModel]):
         if note is not None and note.sha256 != found[0].sha256:
             raise InputError(
                 f"backbone weights {model.weights}: found a file with SHA-256 {found[0].sha256[:12]}…, but the head "
-                f"was trained on {note.sha256[:12]}…; put that file into the folder that CIFAKE_RAY_WEIGHTS names"
+                f"was trained on {note.sha256[:12]}…",
+                "put that file into the folder that CIFAKE_RAY_WEIGHTS names",
             )
         return found
 
@@ -167,5 +168,6 @@ def _check_count(sizes: int, names: int, views: int) -> None:
     if sizes * names * views > MOST_PASSES:
         raise InputError(
             f"search_space.image_size: {sizes} sizes x {names} weights x {views} views are as many "
-            f"passes over all images (at most {MOST_PASSES}); give `choices`, or a `step` such as 32"
+            f"passes over all images (at most {MOST_PASSES})",
+            "give `choices`, or a `step` such as 32",
         )

@@ -47,8 +47,8 @@ def read_record(run: Run, file: Path, kind: type[R]) -> R:
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         raise InputError(
-            f"{file}: damaged ({reason}); put it back from a copy of the run, or remove it and run "
-            f"`{resume_command(run.name, run.storage)}`"
+            f"{file}: damaged ({reason})",
+            f"put it back from a copy of the run, or remove it and run `{resume_command(run.name, run.storage)}`",
         ) from error
 
 

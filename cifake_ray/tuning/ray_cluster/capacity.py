@@ -85,12 +85,12 @@ class Capacity:
         """How many run at once on the known nodes."""
         fitting, limit = self._fitting(), self.experiment.resources.max_concurrent
         if not fitting:
-            raise InputError(self._nothing_fits())
+            raise self._nothing_fits()
         if limit == "auto":
             return fitting
         if limit > fitting:
             raise InputError(
-                f"resources.max_concurrent: {limit} trials at once do not fit, {fitting} do; set auto or less"
+                f"resources.max_concurrent: {limit} trials at once do not fit, {fitting} do", "set auto or less"
             )
         return limit
 
@@ -109,20 +109,18 @@ class Capacity:
         full = sum(node["CPU"] - slot * cpus < 0.5 for node, slot in zip(nodes, slots, strict=True))
         return _shared_out(sum(slots), workers, 0 if self.own else full)
 
-    def _nothing_fits(self) -> str:
+    def _nothing_fits(self) -> InputError:
         count = self._processes
         workers = " or workers_per_trial" if count > 1 else ""
         for kind, wanted in self.worker.items():
             there = [node.get(kind, 0.0) for node in self.nodes or ()]
             cure = f"lower {kind.lower()}s_per_trial{workers}"
             if wanted * count > sum(there) + 1e-9 and (count > 1 or len(there) < 2):
-                return (
-                    f"resources: one trial asks for {wanted * count:g} {kind}s and there are {sum(there):.3g}; {cure}"
-                )
+                needs = f"resources: one trial asks for {wanted * count:g} {kind}s"
+                return InputError(f"{needs} and there are {sum(there):.3g}", cure)
             if wanted > max(there, default=0.0) + 1e-9:
-                return (
-                    f"resources: one trial asks for {wanted:g} {kind}s and no node has more than {max(there):g}; {cure}"
-                )
+                needs = f"resources: one trial asks for {wanted:g} {kind}s"
+                return InputError(f"{needs} and no node has more than {max(there):g}", cure)
         what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in self.worker.items())
         each = f"each of its {count} workers" if count > 1 else "one trial"
         return (
@@ -136,7 +134,8 @@ class Capacity:
         if workers > smallest // 2:
             raise InputError(
                 f"resources.workers_per_trial: {workers} workers cannot share a batch of "
-                f"{smallest} (two images each at least); raise batch_size"
+                f"{smallest} (two images each at least)",
+                "raise batch_size",
             )
 
 

@@ -75,9 +75,9 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
         else:
             _start_local(experiment, quiet)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-        raise InputError(
-            f"{no_cluster(address)}; or its token is another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH"
-        ) from error
+        refusal = no_cluster(address)
+        cure = f"{refusal.cure} (its token may be another: see ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH)"
+        raise InputError(refusal.what, cure) from error
     _own = not elsewhere
     try:
         yield _own

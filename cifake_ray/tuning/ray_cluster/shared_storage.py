@@ -36,7 +36,8 @@ class SharedStorage:
             if not done:
                 raise InputError(
                     f"{_name(next(iter(self._asked.values())))} did not answer within {_ANSWER_SECONDS:.0f} s whether "
-                    f"it shares {self.storage}; look at that node, or take it out of the cluster"
+                    f"it shares {self.storage}",
+                    "look at that node, or take it out of the cluster",
                 )
             self._judge(done[0])
         self._looked = time.monotonic()
@@ -77,7 +78,8 @@ class SharedStorage:
         self._clean()
         raise InputError(
             f"{_name(node)} {fault or 'writes to a folder of its own under that path'}: it does not share the storage "
-            f"{self.storage}; give every node the same folder (NFS), name s3://…, or take the node out of the cluster"
+            f"{self.storage}",
+            "give every node the same folder (NFS), name s3://…, or take the node out of the cluster",
         )
 
     def _seen(self, node: str) -> bool:
