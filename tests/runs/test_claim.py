@@ -59,7 +59,7 @@ def start_two(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
 
     def start(url: str, outcomes: list[str]) -> None:
         try:
-            with Claim(url, "taken", no_loss):
+            with Claim(url, InputError("taken"), no_loss):
                 outcomes.append("held")
                 first_is_sure.set()
                 both_have_ended.wait(30)
@@ -160,7 +160,7 @@ def test_a_writer_that_slept_while_another_took_over_ends_with_one_line(
 
 def test_a_writer_that_slept_and_was_not_missed_writes_on(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXPIRES", 0.4)
-    with Claim(f"{bucket}/cnn", "taken", no_loss) as claim:
+    with Claim(f"{bucket}/cnn", InputError("taken"), no_loss) as claim:
         claim._ended.set()  # as if asleep
         time.sleep(0.5)
         claim.check()
@@ -169,7 +169,7 @@ def test_a_writer_that_slept_and_was_not_missed_writes_on(bucket: str, monkeypat
 
 
 def test_a_renewal_whose_answer_was_lost_is_no_loss(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Claim(f"{bucket}/cnn", "taken", no_loss) as claim:
+    with Claim(f"{bucket}/cnn", InputError("taken"), no_loss) as claim:
 
         def answer_lost(*arguments: Any) -> str:
             write_tagged(*arguments)
@@ -195,10 +195,10 @@ def test_a_claim_is_free_when_it_expired_or_its_process_here_is_gone(
         change = change | {"time": time.time() + change["time"]}
     write_bytes(f"{bucket}/cnn/{NAME}", json.dumps(claim | change).encode())
     if free:
-        with Claim(f"{bucket}/cnn", "taken", no_loss):
+        with Claim(f"{bucket}/cnn", InputError("taken"), no_loss):
             return
     with pytest.raises(InputError, match=r"^taken \(a killed writer is forgotten after 60 s\)"):
-        Claim(f"{bucket}/cnn", "taken", no_loss)
+        Claim(f"{bucket}/cnn", InputError("taken"), no_loss)
 
 
 def test_an_object_is_written_only_as_it_was_read(either_storage: str) -> None:

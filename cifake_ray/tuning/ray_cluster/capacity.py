@@ -123,9 +123,8 @@ class Capacity:
                 return InputError(f"{needs} and no node has more than {max(there):g}", cure)
         what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in self.worker.items())
         each = f"each of its {count} workers" if count > 1 else "one trial"
-        return (
-            f"resources: {each} asks for {what} on one node, which the nodes do not have; lower cpus_per_trial{workers}"
-        )
+        needs = f"resources: {each} asks for {what} on one node, which the nodes do not have"
+        return InputError(needs, f"lower cpus_per_trial{workers}")
 
     def _check_batch(self) -> None:
         smallest, workers = self.experiment.training.batch_size, self.experiment.resources.workers_per_trial
