@@ -1,6 +1,6 @@
 """Images: where they come from, how they are held, how they are split."""
 
-from cifake_ray.data.decoding.decode import load_image_file, picture_size
+from cifake_ray.data.decoding.decode import load_image_file
 from cifake_ray.data.evaluation_set import Labelled, load_labelled
 from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
 from cifake_ray.data.sources.locate import absolute_source, check_images_here, readable_source, run_images
@@ -20,7 +20,6 @@ __all__ = [
     "load_labelled",
     "of_subjects",
     "open_images",
-    "picture_size",
     "readable_source",
     "run_images",
     "split_train",

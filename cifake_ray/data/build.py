@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,17 @@ import numpy as np
 from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import Refused
-from cifake_ray.data.decoding.workers import Decoded, decode_all
+from cifake_ray.data.decoding.decode import Item, Refused
+from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.data.labels import PARTS, VALIDATION
+from cifake_ray.data.packing import common_side, likely_side, pack
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.stratify import choose_fraction, copies_of, pooled, strata_of
 from cifake_ray.data.table import (
     TRAIN_PARTS,
+    Facts,
     ImageTable,
     content_digest,
     facts_of,
@@ -29,16 +32,19 @@ from cifake_ray.data.table import (
 )
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.storage.cache import Entry, array_digest, cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import Entry, Staged, array_digest, cache_root, locked, read_entry, write_entry
 
 TABLE = "table"  # name of the array that holds the image table
+ENCODED = "encoded"  # name of the array that holds encoded pictures of any size, one after another
 KIND = "images"  # the cache's folder of decoded sets
 UNSCORED = "parts that are not scored"
 _SHOWN = 3  # unreadable files that a refusal names
 MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
 _FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
 
-EntryContents = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays and notes of a cache entry
+Arrays = dict[str, "np.ndarray | Staged"]
+EntryContents = tuple[Arrays, dict[str, Any]]  # arrays and notes of a cache entry
+HELD = ("images", "places", "labels")  # what a part has of its pictures: squares, or places among encoded ones
 
 
 def entry_path(found: Source, subset: int | str | None) -> Path:
@@ -61,17 +67,34 @@ def set_fingerprint(prints: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(prints[part] for part in PARTS if part in prints).encode()).hexdigest()
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> Entry:
-    parts = [name.removesuffix("_images") for name in arrays if name.endswith("_images")]
-    prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts}
+def _write(path: Path, arrays: Arrays, notes: Mapping[str, Any]) -> Entry:
+    parts = [name.removesuffix("_labels") for name in arrays if name.endswith("_labels")]
+    table = unpacked(as_array(arrays[TABLE]))
     try:
-        told = {"fingerprints": prints, "fingerprint_v2": fingerprint_v2(unpacked(arrays[TABLE]))}
+        told = {
+            "fingerprints": {part: part_fingerprint(part, arrays, table) for part in parts},
+            "fingerprint_v2": fingerprint_v2(table),
+        }
         return write_entry(path, arrays, {**notes, **told})
     except OSError as error:
         raise InputError(
             f"cache folder {cache_root()} cannot be written ({error.strerror or error})",
             "free some space or set CIFAKE_RAY_CACHE to another",
         ) from error
+
+
+def part_fingerprint(part: str, arrays: Arrays, table: ImageTable) -> str:
+    """SHA-256 (hex) over pixels and labels in their order; of pictures of any size, over digests of their pixels."""
+    labels = as_array(arrays[f"{part}_labels"])
+    if f"{part}_images" in arrays:
+        return array_digest(as_array(arrays[f"{part}_images"]), labels)
+    rows = table.of_part(*(TRAIN_PARTS if part == "train" else (part,)))
+    return array_digest(np.frombuffer(b"any size" + rows.digests.tobytes(), np.uint8), labels)
+
+
+def as_array(array: "np.ndarray | Staged") -> np.ndarray:
+    """The array; a staged one memory-mapped."""
+    return array.open() if isinstance(array, Staged) else array
 
 
 def decode_source(
@@ -87,22 +110,24 @@ def decode_source(
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
         notes["card"] = sample.CARD.name
-        arrays = sample.build_sample(progress)
-        return _packed(arrays, table_of_arrays(arrays), sample.CARD), notes
+        drawn = sample.build_sample(progress)
+        return _packed(drawn, table_of_arrays(drawn), sample.CARD), notes
     contents = found.read()
     encoded = choose(contents.parts)
     unused = [f"{part} part" for part in contents.parts if part not in encoded]
     left = [*contents.left, *left_for(UNSCORED, unused)]
     for part, of_part in encoded.items():
         _check_classes(source, part, of_part.labels, "image")
-    decoded, skipped = decode_parts(encoded, progress)
-    _check_readable(source, skipped, len(decoded.images))
+    decoded = decode_parts(encoded, progress)
+    skipped = skipped_notes(encoded, decoded.skipped)
+    _check_readable(source, skipped, len(decoded.facts.formats))
     arrays, table = joined_parts(encoded, decoded)
     for part in encoded:
-        _check_classes(source, part, arrays[f"{part}_labels"], "readable image")
+        _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
     card = chosen_card(found.reading, table)
-    noted = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
-    noted |= {"left": [one.as_note() for one in left], "card": card.name, "said": list(contents.said)}
+    noted: dict[str, Any] = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
+    noted |= {"side": decoded.side, "card": card.name}
+    noted |= {"left": [one.as_note() for one in left], "said": list(contents.said)}
     return _packed(arrays, table, card), noted
 
 
@@ -112,18 +137,20 @@ def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
     Raises InputError when a drawn part lacks a class.
     """
     arrays, notes = contents
-    table = unpacked(arrays[TABLE])
-    for kind in ("images", "labels") if VALIDATION in table.parts else ():
-        arrays[f"train_{kind}"] = np.concatenate([arrays[f"train_{kind}"], arrays.pop(f"{VALIDATION}_{kind}")])
+    table = unpacked(as_array(arrays[TABLE]))
+    held = [kind for kind in HELD if f"train_{kind}" in arrays]
+    for kind in held if VALIDATION in table.parts else ():
+        together = [as_array(arrays.pop(f"{part}_{kind}")) for part in TRAIN_PARTS]
+        arrays[f"train_{kind}"] = np.concatenate(together)
     if reading.test_fraction is None:
         return arrays, notes
     rows = table.of_part(*TRAIN_PARTS)
     drawn = _draw_test(rows, reading.test_fraction, reading.split_seed)
-    for kind in ("images", "labels"):
-        together = arrays[f"train_{kind}"]
-        arrays |= {f"train_{kind}": together[~drawn], f"test_{kind}": together[drawn]}
+    for kind in held:
+        whole = as_array(arrays[f"train_{kind}"])
+        arrays |= {f"train_{kind}": whole[~drawn], f"test_{kind}": whole[drawn]}
     for part in PARTS:
-        _check_classes(notes["source"], part, arrays[f"{part}_labels"], "image")
+        _check_classes(notes["source"], part, as_array(arrays[f"{part}_labels"]), "image")
     kept, test = rows.take(np.flatnonzero(~drawn)), rows.take(np.flatnonzero(drawn))
     arrays[TABLE] = joined([kept, test.with_part("test")]).packed()
     return arrays, {**notes, "test_drawn": {"fraction": reading.test_fraction, "seed": reading.split_seed}}
@@ -141,8 +168,8 @@ def _draw_test(rows: ImageTable, fraction: float, seed: int) -> np.ndarray:
     return drawn
 
 
-def _packed(arrays: Mapping[str, np.ndarray], table: ImageTable, card: Card) -> dict[str, np.ndarray]:
-    """The arrays of a cache entry: pixels and labels of each part, which make the fingerprint, and the table."""
+def _packed(arrays: "Mapping[str, np.ndarray | Staged]", table: ImageTable, card: Card) -> Arrays:
+    """The arrays of a cache entry: pixels and labels of each part, and the table."""
     kept = {name: array for name, array in arrays.items() if not name.endswith("_names")}
     return {**kept, TABLE: table.with_groups(card).packed()}
 
@@ -169,11 +196,50 @@ def card_of(table: ImageTable) -> Card:
     return card_of_content({part: content_digest(rows) for part, rows in parts.items()})
 
 
-def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> tuple[Decoded, list[dict[str, str]]]:
-    """All images, one part after another, and those that cannot be read: {"name", "reason"}."""
-    decoded = decode_all([item for part in encoded.values() for item in part.items], progress)
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of a source, in the order of its parts. `skipped`: position -> reason.
+
+    `side`: of the squares that they are held as, None of pictures of any size. `held`: name (of HELD) to one row a
+    picture. `whole`: arrays that no row belongs to.
+    """
+
+    side: int | None
+    held: dict[str, np.ndarray]
+    whole: dict[str, Staged]
+    facts: Facts
+    skipped: dict[int, str]
+    converted: dict[str, int]
+
+
+def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> Pictures:
+    """All pictures, decoded: small ones of one size as they are, others packed as encoded files.
+
+    Headers of some tell which it will be; where the sizes of all tell otherwise, the pictures are decoded once more.
+    """
+    items = [item for part in encoded.values() for item in part.items]
+    found = _decoded(items, likely_side(items), progress)
+    if (side := common_side(found.facts.sizes)) != found.side:
+        for staged in found.whole.values():
+            staged.path.unlink()
+        found = _decoded(items, side, progress)
+    return found
+
+
+def _decoded(items: Sequence[Item], side: int | None, progress: Progress | None) -> Pictures:
+    if side is not None:
+        squares = decode_all(items, progress, side)
+        return Pictures(side, {"images": squares.images}, {}, squares.facts, squares.skipped, squares.converted)
+    packed = pack(items, cache_root() / KIND, progress)
+    found = packed.findings
+    skipped, converted = dict(sorted(found.skipped.items())), dict(sorted(found.converted.items()))
+    return Pictures(None, {"places": packed.places}, {ENCODED: packed.staged}, found.facts, skipped, converted)
+
+
+def skipped_notes(encoded: Mapping[str, Encoded], skipped: Mapping[int, str]) -> list[dict[str, str]]:
+    """What cannot be read, as {"name", "reason"}."""
     places = [place for part, of_part in encoded.items() for place in places_of(part, of_part.labels, of_part.names)]
-    return decoded, [{"name": places[position], "reason": reason} for position, reason in decoded.skipped.items()]
+    return [{"name": places[position], "reason": reason} for position, reason in skipped.items()]
 
 
 def places_of(part: str, labels: np.ndarray, names: np.ndarray) -> Iterable[str]:
@@ -219,17 +285,17 @@ def _shown(skipped: Sequence[Mapping[str, str]]) -> str:
     return "; ".join(f"{one['name']}: {one['reason']}" for one in skipped[:_SHOWN]) + more
 
 
-def joined_parts(encoded: Mapping[str, Encoded], decoded: Decoded) -> tuple[dict[str, np.ndarray], ImageTable]:
-    """Each part's images and labels without the unreadable, and the table; no copy of images when all are readable."""
-    readable = np.ones(len(decoded.images), dtype=bool)
+def joined_parts(encoded: Mapping[str, Encoded], decoded: Pictures) -> tuple[Arrays, ImageTable]:
+    """Each part's pictures and labels without the unreadable, and the table; no copy when all are readable."""
+    readable = np.ones(len(decoded.facts.formats), dtype=bool)
     readable[list(decoded.skipped)] = False
-    arrays: dict[str, np.ndarray] = {}
+    arrays: Arrays = dict(decoded.whole)
     tables = []
     start = 0
     for part, of_part in encoded.items():
         rows = slice(start, start + len(of_part.labels))
         keep = slice(None) if readable[rows].all() else readable[rows]
-        arrays[f"{part}_images"] = decoded.images[rows][keep]
+        arrays |= {f"{part}_{kind}": held[rows][keep] for kind, held in decoded.held.items()}
         arrays[f"{part}_labels"] = of_part.labels[keep]
         facts = decoded.facts.take(rows).take(keep)
         rest = np.flatnonzero(readable[rows]).tolist() if of_part.groups else []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifake_ray.console import Progress
-from cifake_ray.data.build import TABLE, UNSCORED, EntryContents, cached, decode_source, entry_path
+from cifake_ray.data.build import ENCODED, TABLE, UNSCORED, EntryContents, cached, decode_source, entry_path
 from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks
@@ -86,8 +86,8 @@ def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
 
 def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
     arrays, notes = decode_source(source, found, progress, _chosen)
-    part = next(part for part in _CHOICE if f"{part}_images" in arrays)  # the sample comes whole
-    kept = {name: array for name, array in arrays.items() if name.startswith(f"{part}_")}
+    part = next(part for part in _CHOICE if f"{part}_labels" in arrays)  # the sample comes whole
+    kept = {name: array for name, array in arrays.items() if name.startswith((f"{part}_", ENCODED))}
     return {**kept, TABLE: arrays[TABLE]}, notes
 
 

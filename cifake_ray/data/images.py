@@ -1,6 +1,7 @@
 """The image set: decoded once, cached as arrays, memory-mapped, in canonical order (part, label, name)."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +10,10 @@ import numpy as np
 
 from cifake_ray.console import Progress, printable
 from cifake_ray.data.build import (
+    ENCODED,
+    KIND,
     TABLE,
+    Arrays,
     EntryContents,
     cached,
     decode_source,
@@ -20,17 +24,19 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import generic, recorded_card
 from cifake_ray.data.datasets.card import Card
+from cifake_ray.data.decoding.decode import read_item
 from cifake_ray.data.labels import PARTS
-from cifake_ray.data.pixels import ArrayPixels, Pixels
+from cifake_ray.data.pixels import ArrayPixels, EncodedPixels, Pixels
 from cifake_ray.data.sources.find import SAMPLE, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.data.table import TRAIN_PARTS, ImageTable, fingerprint_v2, joined, unpacked
 from cifake_ray.data.taken import Taken, taken_lines, taken_of
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.storage.cache import Entry, add_array, read_entry
+from cifake_ray.storage.cache import Entry, Staged, add_array, cache_root, read_entry
 
 SMALLEST = 20  # the smallest `data.limit`
 
@@ -54,8 +60,17 @@ class Part:
 
     @property
     def images(self) -> np.ndarray:
-        """All pictures: uint8 [n, h, w, 3], 0..255; memory-mapped where they are one array."""
+        """All pictures: uint8 [n, h, w, 3], 0..255; memory-mapped where they are one array, else decoded for it."""
         return self.pixels.batch(slice(None))
+
+    @property
+    def side(self) -> int | None:
+        """Pixels a side of pictures that are held in one small size; None for pictures of any size."""
+        return self.pixels.side
+
+    def under(self, transform: Transform) -> "Part":
+        """The pictures as squares under a transform of `model_transform`; none is decoded yet."""
+        return dataclasses.replace(self, pixels=self.pixels.under(transform))
 
     @property
     def labels(self) -> np.ndarray:
@@ -64,8 +79,7 @@ class Part:
 
     def take(self, rows: np.ndarray) -> "Part":
         """The pictures at these positions, int64 [m], copied; a fingerprint of its own follows from their number."""
-        chosen = ArrayPixels(self.pixels.batch(rows))
-        return Part(self.table.take(rows), chosen, f"{self.fingerprint}-{len(rows)}", self.card)
+        return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{len(rows)}", self.card)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -92,6 +106,11 @@ class ImageSet:
     said: tuple[str, ...] = ()  # what was concluded from the source's layout
     test_drawn: dict[str, Any] | None = None  # {fraction, seed} of a test part that the source lacks
     fingerprint_v2: str = ""  # SHA-256 (hex) over part, label and native pixel digest of each picture
+
+    @property
+    def side(self) -> int | None:
+        """Pixels a side of pictures that are held in one small size; None for pictures of any size."""
+        return self.train.side
 
     @property
     def fingerprints(self) -> frozenset[str]:
@@ -203,7 +222,11 @@ def _image_set(entry: Entry) -> ImageSet:
 
 def entry_part(entry: Entry, part: str, card: Card) -> Part:
     """One part of a cache entry that has a table."""
-    pixels = ArrayPixels(entry.arrays[f"{part}_images"])
+    pixels: Pixels
+    if f"{part}_images" in entry.arrays:
+        pixels = ArrayPixels(entry.arrays[f"{part}_images"])
+    else:
+        pixels = EncodedPixels(entry.path / f"{ENCODED}.npy", entry.arrays[f"{part}_places"])
     parts = TRAIN_PARTS if part == "train" else (part,)
     return Part(unpacked(entry.arrays[TABLE]).of_part(*parts), pixels, entry.meta["fingerprints"][part], card)
 
@@ -222,17 +245,35 @@ def _of_source(entry: Entry, source: str, found: Source) -> ImageSet:
 
 
 def _limited(images: ImageSet, limit: int) -> EntryContents:
-    arrays: dict[str, np.ndarray] = {}
+    arrays: Arrays = {}
     tables = []
+    parts: dict[str, Part] = {}
     for name, part, count in (("train", images.train, limit), ("test", images.test, max(limit // 4, SMALLEST))):
         strata = {"part": part.table.given_validation.astype(np.int64), **part.table.groups}
         chosen = part.take(choose_stratified(part.labels, strata, count))
-        arrays |= {f"{name}_images": chosen.images, f"{name}_labels": chosen.labels}
+        arrays[f"{name}_labels"] = chosen.labels
+        parts[name] = chosen
         tables.append(chosen.table)
+    arrays |= _pixels_of(parts)
     skipped = [dataclasses.asdict(skipped) for skipped in images.skipped]
     notes: dict[str, Any] = {"source": images.source, "kind": images.kind, "skipped": skipped}
-    notes["converted"] = images.converted
+    notes |= {"converted": images.converted, "side": images.side}
     notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left], "said": list(images.said)}
     if images.test_drawn is not None:
         notes["test_drawn"] = images.test_drawn
     return {**arrays, TABLE: joined(tables).packed()}, notes
+
+
+def _pixels_of(parts: Mapping[str, Part]) -> Arrays:
+    """The arrays of a cache entry that hold the pictures of these parts, copied."""
+    packed = {name: part.pixels for name, part in parts.items() if isinstance(part.pixels, EncodedPixels)}
+    if not packed:
+        return {f"{name}_images": part.images for name, part in parts.items()}
+    arrays: Arrays = {}
+    with Staged.bytes_in(cache_root() / KIND) as staged, staged.path.open("ab") as file:
+        for name, pixels in packed.items():
+            starts = file.tell() + np.cumsum(pixels.places[:, 1]) - pixels.places[:, 1]
+            arrays[f"{name}_places"] = np.stack([starts, pixels.places[:, 1]], axis=1)
+            for item in pixels.items(slice(None)):
+                file.write(read_item(item))
+    return {**arrays, ENCODED: staged}

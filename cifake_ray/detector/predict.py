@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cifake_ray.data import load_image_file, picture_size
+from cifake_ray.data import load_image_file
 from cifake_ray.data.datasets import recorded_card
-from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES
+from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES, Picture
+from cifake_ray.data.transform import Transform, noted_transform
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
 from cifake_ray.detector.note import read_model_note
@@ -30,9 +31,9 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
     note = read_model_note(run)
     card = recorded_card(read_environment(run).data.as_json())
     trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
-    detector = None
+    detector, transform = None, noted_transform(note.transform)
     for some in _in_batches(files):
-        read = [_read(file) for file in some]
+        read = [_read(file, transform) for file in some]
         good = [one for one in read if not isinstance(one, str)]
         if good and detector is None:
             from cifake_ray.detector.load import load_detector  # torch: files that are none need no wait for it
@@ -42,14 +43,14 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
             detector = load_detector(run)
         answers: Iterator[tuple[float, Judged]] = iter(())
         if detector is not None and good:
-            pixels = np.stack([pixels for pixels, _, _ in good])
-            judged = judge_domain(note.domain, pixels, [size for _, size, _ in good])
+            pixels = np.stack([picture.squares.pixels for picture in good])
+            judged = judge_domain(note.domain, pixels, [picture.size for picture in good])
             answers = zip(detector.p_fake(pixels).tolist(), judged, strict=True)
         for file, one in zip(some, read, strict=True):
             if isinstance(one, str):
                 yield {"file": file, "error": one}
                 continue
-            yield {"file": file, **_answer(*next(answers)), "remarks": [*one[2], *trained_on]}
+            yield {"file": file, **_answer(*next(answers)), "remarks": [*one.conversions, *trained_on]}
 
 
 def _in_batches(files: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -62,13 +63,12 @@ def _answer(p_fake: float, judged: Judged) -> dict[str, Any]:
     return {"label": label, "p_fake": round(p_fake, 6), **domain}
 
 
-def _read(file: str) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]] | str:
-    """Pixels, (width, height) as delivered and conversions; or why the file cannot be judged."""
+def _read(file: str, transform: Transform) -> Picture | str:
+    """The picture; or why the file cannot be judged."""
     if refusal := _refusal(file):
         return refusal
     try:
-        pixels, converted = load_image_file(file)
-        return pixels, picture_size(file), converted
+        return load_image_file(file, transform)
     except InputError as error:
         return str(error).removeprefix(f"{file}: ")
     except OSError as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
-from cifake_ray.data.decoding.decode import RESIZED
+from cifake_ray.data.transform import RESIZED
 from cifake_ray.detector.domain import describe_domain
 from cifake_ray.detector.load import (
     describe_detector,

@@ -23,17 +23,19 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import TILES, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
+    "TILES",
     "Augmentations",
     "CategoricalDimension",
     "Data",
     "Dimension",
     "Experiment",
+    "Fit",
     "FloatDimension",
     "IntDimension",
     "Metric",

@@ -13,7 +13,7 @@ from cifake_ray.console import shortened
 from cifake_ray.errors import InputError, nearest
 from cifake_ray.experiment.model import MODELS
 from cifake_ray.experiment.schema import Experiment
-from cifake_ray.experiment.search import Data, Labels, Resources, Search
+from cifake_ray.experiment.search import Data, Labels, Neutral, Resources, Search
 from cifake_ray.experiment.space import DIMENSIONS
 from cifake_ray.experiment.training import Training
 from cifake_ray.experiment.values import Strict
@@ -209,6 +209,7 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
         "resources": Resources,
         "data": Data,
         "labels": Labels,
+        "neutral": Neutral,
         **MODELS,
         **DIMENSIONS,
     }

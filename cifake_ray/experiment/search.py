@@ -45,6 +45,12 @@ def _as_text(value: Any) -> Any:
     return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in values)
 
 
+def _as_pair(value: Any) -> Any:
+    """`90` and `[90, 100]` as (lowest, highest)."""
+    return (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
+
+
+Quality = Annotated[int, Field(ge=1, le=100)]
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_text), AfterValidator(unrepeated)
 ]
@@ -65,6 +71,23 @@ class Labels(Strict):
         return self
 
 
+class Neutral(Strict):
+    """One encoding for the pictures of both classes: a JPEG of a quality drawn for each picture from `quality`.
+
+    `size`: pixels of the longer side, to which larger pictures are reduced first; null keeps their size.
+    """
+
+    format: Literal["jpeg"] = "jpeg"
+    quality: Annotated[tuple[Quality, Quality], BeforeValidator(_as_pair)] = (90, 100)
+    size: int | None = Field(None, ge=32, le=8192)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Neutral":
+        if self.quality[0] > self.quality[1]:
+            raise ValueError(f"quality: {self.quality[0]} is more than {self.quality[1]}; exchange them")
+        return self
+
+
 class Data(Strict):
     """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
     and of a quarter as many test images (at least 20); validation is taken from the train images as always.
@@ -72,7 +95,9 @@ class Data(Strict):
     `leave_out`: subjects (by the data set's card) that neither train nor validate; the test part keeps them.
     `labels`: other words for the classes. `parts`: which part a folder or file of this name is. `test_fraction`: share
     of the train part to draw as the test part, where the source has none. `card`: the data set's card, where numbers
-    are the labels; `auto` finds the card by content.
+    are the labels; `auto` finds the card by content. `neutral`: re-encode the pictures of both classes alike, on the
+    way in. `store_side`: native pixels a side that the augmentation `window` draws from; null is twice the largest
+    `image_size`.
     """
 
     source: str = Field("sample", min_length=1)
@@ -88,3 +113,5 @@ class Data(Strict):
     )
     test_fraction: float | None = Field(None, gt=0, lt=1)
     card: str = Field("auto", min_length=1)
+    neutral: Neutral | None = None
+    store_side: int | None = Field(None, ge=16, le=4096)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from cifake_ray.experiment.values import Strict, split_plus, unrepeated
 
-Augmentation = Literal["flip", "crop", "blur", "noise", "jpeg", "cutout"]
+Augmentation = Literal["flip", "window", "crop", "blur", "noise", "jpeg", "cutout"]
 Augmentations = Annotated[tuple[Augmentation, ...], BeforeValidator(split_plus), AfterValidator(unrepeated)]
 
 
@@ -16,7 +16,8 @@ class Training(Strict):
     The rate rises linearly over the first `warmup` (a share of all epochs); then `cosine` and `linear` fall from `lr`
     to zero. `ema`: decay of the moving average of the weights, which is then what is validated, saved and tested.
 
-    `augment`: `flip` mirrors half of the images, `crop` shifts each by up to `crop_padding` pixels; `blur`, `noise`,
+    `augment`: `flip` mirrors half of the images, `window` draws the square anew within the picture (for `model.fit`
+    crop and repeat), `crop` shifts each by up to `crop_padding` pixels; `blur`, `noise`,
     `jpeg` and `cutout` meet half of the images each, at a strength drawn evenly up to the one given (a standard
     deviation in pixels, one in grey levels 0..255, the lowest quality, the longest edge in pixels).
     """

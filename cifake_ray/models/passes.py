@@ -11,8 +11,9 @@ from cifake_ray.models.weights import Weights
 
 @dataclass(frozen=True)
 class FeatureSpec(ABC):
-    """One backbone pass: these weights, a view of the images resized to `image_size` pixels, cut after `last_stage`.
+    """One backbone pass: these weights, a look at the pictures resized to `image_size` pixels, cut after `last_stage`.
 
+    `fit`, `side`: the square that a picture is first brought to. `view`: the look, a view or that of a tile.
     `asked`: the weights as the experiment names them, which may be a path. `taken`: `stage.statistic` that heads take;
     a pass may give more, for the next study.
     """
@@ -23,11 +24,15 @@ class FeatureSpec(ABC):
     asked: str = ""
     view: str = "identity"
     taken: tuple[str, ...] = ()
+    fit: str = "resize"
+    side: int = 0
 
     @property
     def key(self) -> PassKey:
         """By which a trial finds the features of the pass."""
-        return PassKey(self.weights.kind, self.asked or self.weights.name, self.image_size, self.view)
+        return PassKey(
+            self.weights.kind, self.asked or self.weights.name, self.image_size, self.view, self.fit, self.side
+        )
 
     @property
     @abstractmethod

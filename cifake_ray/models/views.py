@@ -1,16 +1,47 @@
-"""Views of an image: its mirror, or itself shifted by some pixels. Predictions over several views are averaged."""
+"""What a network looks at: views of an image (its mirror, itself shifted by some pixels) and tiles of a picture.
+
+Predictions over several looks are averaged. A look is a view, or `tile3/` and a view.
+"""
 
 import torch
 from torch import Tensor
 
+from cifake_ray.experiment import TILES
+
 _DIRECTIONS = {"left": (2, 1), "right": (2, -1), "up": (1, 1), "down": (1, -1)}  # axis of [n, h, w, c], sign
 
 
-def apply_view(images: Tensor, view: str) -> Tensor:
+def squares_within(images: Tensor, fit: str, side: int) -> Tensor:
+    """The squares that `fit` makes of images held in a size of their own: uint8 [n, h, h, 3] -> [n, s, s, 3], or tiles
+    [n, t, s, s, 3]. Images that are squares of `side` pixels already, or tiles, stay as they are.
+
+    `crop` and `tiles` leave a smaller image as it is: the network's input is enlarged from it.
+    """
+    held = images.shape[-2]
+    if fit == "resize" or images.ndim == 5 or (held == side and fit != "tiles"):
+        return images
+    if held < side:
+        if fit == "repeat":
+            index = torch.arange(side, device=images.device) % held
+            return images[:, index][:, :, index]
+        return images if fit == "crop" else images[:, None].expand(-1, TILES, -1, -1, -1)
+    middle, far = (held - side) // 2, held - side
+    corners = [(middle, middle)]
+    if fit == "tiles":
+        corners += [(top, left) for top in (0, far) for left in (0, far)]
+    tiles = [images[:, top : top + side, left : left + side] for top, left in corners]
+    return torch.stack(tiles, dim=1) if fit == "tiles" else tiles[0]
+
+
+def apply_view(images: Tensor, look: str) -> Tensor:
     """uint8 [n, h, w, 3] -> the same: `identity`, or steps joined by `-`: `flip`, `left2`, `up1`, `flip-left2`.
 
-    What a shift uncovers is filled by reflection at the border pixel.
+    Of tiles, uint8 [n, t, h, w, 3], the look names one: `tile3/flip`. What a shift uncovers is filled by reflection at
+    the border pixel.
     """
+    tile, _, view = look.rpartition("/")
+    if tile:
+        images = images[:, int(tile.removeprefix("tile"))]
     for step in view.split("-"):
         if step == "flip":
             images = images.flip(2)

@@ -5,6 +5,7 @@ beside its place and renamed, so that a reader sees all of it or none of it.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from cifake_ray.errors import InputError, WorkError
 
 _CHUNK = 1 << 24  # bytes hashed at a time: large enough for sha256 to run outside the interpreter lock in every thread
 META = "entry.json"
+_HEADER = 192  # bytes of a staged file before its values: longer than the header of any shape
 _SILENT_SECONDS = 2.0  # that a lock is waited for before anything is said
 _WAIT_SECONDS = 4 * 3600.0
 
@@ -37,6 +39,48 @@ class Entry:
     path: Path
     arrays: dict[str, np.ndarray]
     meta: dict[str, Any]
+
+
+@dataclass
+class Staged:
+    """An array on its way into an entry, written piece by piece as a `.npy` file: it may be larger than memory.
+
+    Written with `write`, not through a memory map, whose dirty pages would count as the process's own memory.
+    """
+
+    path: Path
+    dtype: str = "|u1"
+
+    @classmethod
+    @contextmanager
+    def bytes_in(cls, folder: Path) -> Iterator["Staged"]:
+        """A file of bytes whose number is known at the end; append to `path`. Removed when the caller fails."""
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".staged-", suffix=".npy", dir=folder)
+        os.close(handle)
+        staged = cls(Path(name))
+        try:
+            staged.path.write_bytes(bytes(_HEADER))
+            yield staged
+            staged.close((staged.path.stat().st_size - _HEADER,))
+        except BaseException:
+            staged.path.unlink(missing_ok=True)
+            raise
+
+    def close(self, shape: tuple[int, ...]) -> None:
+        """Write the header of an array of this shape, whose values stand behind the header."""
+        header = io.BytesIO()
+        note = {"descr": self.dtype, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, note)
+        text = header.getvalue().rstrip(b"\n ")
+        whole = text[:8] + (_HEADER - 10).to_bytes(2, "little") + text[10:].ljust(_HEADER - 11) + b"\n"
+        with self.path.open("r+b") as file:
+            file.write(whole)
+
+    def open(self) -> np.ndarray:
+        """The array, memory-mapped."""
+        array: np.ndarray = np.load(self.path, mmap_mode="r")
+        return array
 
 
 def cache_root() -> Path:
@@ -88,14 +132,17 @@ def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:
         lock.acquire(timeout=_WAIT_SECONDS)
 
 
-def write_entry(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Entry:
+def write_entry(path: Path, arrays: Mapping[str, np.ndarray | Staged], meta: Mapping[str, Any]) -> Entry:
     """Write `arrays` and `meta` as the entry at `path`, replacing a damaged one; returns it memory-mapped."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         for name, array in arrays.items():
-            np.save(staging / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
-        digests = {name: array_digest(array) for name, array in arrays.items()}
+            if isinstance(array, Staged):
+                os.replace(array.path, staging / f"{name}.npy")
+            else:
+                np.save(staging / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        digests = {name: array_digest(np.load(staging / f"{name}.npy", mmap_mode="r")) for name in arrays}
         (staging / META).write_text(json.dumps({"digests": digests, "meta": dict(meta)}))
         shutil.rmtree(path, ignore_errors=True)
         staging.rename(path)

@@ -81,7 +81,7 @@ def _check_one(source: str, place: str, part: Encoded, code: int) -> None:
     reason = ""
     for item in items:
         try:
-            decode_image(read_item(item))
+            decode_image(read_item(item), None)
         except UnreadableError as error:
             reason = reason or str(error)
         else:

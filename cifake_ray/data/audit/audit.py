@@ -12,7 +12,15 @@ from cifake_ray.console import Progress
 from cifake_ray.data.audit.bias import groups_of, measure_bias
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
-from cifake_ray.data.build import chosen_card, decode_parts, joined_parts, set_fingerprint, table_of_arrays
+from cifake_ray.data.build import (
+    chosen_card,
+    decode_parts,
+    joined_parts,
+    part_fingerprint,
+    set_fingerprint,
+    skipped_notes,
+    table_of_arrays,
+)
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.labels import PARTS
@@ -23,7 +31,6 @@ from cifake_ray.data.table import ImageTable, content_digest, fingerprint_v2, jo
 from cifake_ray.data.taken import tally
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.storage.cache import array_digest
 
 # Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do;
 # beyond, more and more are birds before other plain skies.
@@ -57,10 +64,11 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
     encoded = contents.parts
     with show("decoding images", "images") as update:
         if found.kind == SAMPLE:
-            arrays, skipped = sample.build_sample(update), list[dict[str, str]]()
-            table = table_of_arrays(arrays)
+            drawn, skipped = sample.build_sample(update), list[dict[str, str]]()
+            arrays, table = dict[str, Any](drawn), table_of_arrays(drawn)
         else:
-            decoded, skipped = decode_parts(encoded, update)
+            decoded = decode_parts(encoded, update)
+            skipped = skipped_notes(encoded, decoded.skipped)
             arrays, table = joined_parts(encoded, decoded)
     if not len(table):
         raise InputError(
@@ -68,7 +76,7 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
         )
     card = sample.CARD if found.kind == SAMPLE else chosen_card(reading, table)
     images = _joined(arrays, table)
-    prints = {part: array_digest(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in images.parts}
+    prints = {part: part_fingerprint(part, arrays, table) for part in images.parts}
     copies = copies_of(images.table.digests)
     return {
         "schema": 2,

@@ -1,4 +1,4 @@
-"""One encoded picture becomes 32x32 RGB, or a reason why not. Batches of them are what a decoding process works on."""
+"""One encoded picture becomes squares of RGB, or a reason why not. A decoding process works on batches of them."""
 
 import bz2
 import contextlib
@@ -10,7 +10,7 @@ import struct
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,14 +19,11 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
+from cifake_ray.data.transform import Squares, Transform, to_squares
 from cifake_ray.errors import InputError
 
-SIZE = 32
-PIXELS = SIZE * SIZE * 3  # bytes of a decoded image
 MAX_SOURCE_PIXELS = 1 << 27  # 134 megapixels, 400 MB as RGB: telephones make 50; more is likely a decompression bomb
 MAX_SOURCE_BYTES = 1 << 28
-RESIZED = "resized from another size (Lanczos)"
-SQUEEZED = "squeezed to a square"
 # Named, because Pillow would otherwise also try formats that start other programs (EPS) or are no photographs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands in the file's first box
@@ -36,6 +33,7 @@ DEEP = "16 bits a channel brought to 8"
 TURNED = "turned as its EXIF says"
 _MOST_16 = 65_535
 _BOX = 40  # bytes in which an ISO file names its brands
+NOTHING = Squares(np.zeros((0, 0, 3), np.uint8), (0, 0, 0, 0))  # of a picture that has no transform
 _METHODS = {0: "stored", 8: "deflate", 12: "bzip2"}  # APPNOTE 4.4.5
 _ZIP_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: signature, …, length of the name, of the extra field
 _DEEP = re.compile(r"^I|;16")  # modes and raw modes of more than 8 bits a channel
@@ -73,26 +71,31 @@ class UnreadableError(Exception):
 
 
 class Picture(NamedTuple):
-    """One decoded picture. `pixels`: uint8 bytes [32, 32, 3]. `digest`: SHA-256 of the RGB pixels in its own size."""
+    """One decoded picture. `digest`: SHA-256 of the RGB pixels in its own size."""
 
-    pixels: bytes
+    squares: Squares
     digest: bytes
     size: tuple[int, int]  # width and height as delivered
     format: str
     conversions: tuple[str, ...] = ()
 
-
-_LEFT_OUT = Picture(bytes(PIXELS), bytes(32), (0, 0), "")
+    @property
+    def pixels(self) -> bytes:
+        """uint8 [s, s, 3] of its square."""
+        return self.squares.pixels.tobytes()
 
 
 @dataclass(frozen=True)
 class Batch:
     """Decoded pictures in the order given; one that is left out is zeros. Joined, as 512 tuples take longer to pickle.
 
-    `pixels`: uint8 bytes [n, 32, 32, 3]. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
+    `pixels`: uint8 bytes [n, *shape of the transform]; without a transform the encoded pictures, joined, of `lengths`
+    bytes each. `valid`: as `Squares.valid`. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
     """
 
     pixels: bytes
+    lengths: list[int]
+    valid: list[tuple[int, int, int, int]]
     digests: bytes
     sizes: list[tuple[int, int]]
     formats: list[str]
@@ -100,20 +103,39 @@ class Batch:
     converted: Counter[str]
 
 
-def decode_batch(items: Sequence[Item]) -> Batch:
-    """Decode encoded pictures. Never raises for a bad picture."""
-    pictures: list[Picture] = []
+def decode_batch(items: Sequence[Item], transform: Transform) -> Batch:
+    """The squares of encoded pictures. Never raises for a bad picture."""
+    empty = np.zeros(transform.shape, np.uint8).tobytes()
+
+    def decoded(data: bytes) -> tuple[bytes, Picture]:
+        picture = decode_image(data, transform)
+        return picture.pixels, picture
+
+    return _batch(items, decoded, empty)
+
+
+def pack_batch(items: Sequence[Item]) -> Batch:
+    """The encoded pictures themselves, and what decoding each in its own size finds. Never raises for a bad picture."""
+    return _batch(items, lambda data: (data, decode_image(data, None)), b"")
+
+
+def _batch(items: Sequence[Item], work: Callable[[bytes], tuple[bytes, Picture]], empty: bytes) -> Batch:
+    made: list[tuple[bytes, Picture]] = []
     skipped: dict[int, str] = {}
+    left_out = Picture(NOTHING, bytes(32), (0, 0), "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is counted here
         for position, item in enumerate(items):
             try:
-                pictures.append(decode_image(read_item(item)))
+                made.append(work(read_item(item)))
             except UnreadableError as error:
-                pictures.append(_LEFT_OUT)
+                made.append((empty, left_out))
                 skipped[position] = str(error)
+    pictures = [picture for _, picture in made]
     return Batch(
-        pixels=b"".join(picture.pixels for picture in pictures),
+        pixels=b"".join(data for data, _ in made),
+        lengths=[len(data) for data, _ in made],
+        valid=[picture.squares.valid for picture in pictures],
         digests=b"".join(picture.digest for picture in pictures),
         sizes=[picture.size for picture in pictures],
         formats=[picture.format for picture in pictures],
@@ -122,53 +144,57 @@ def decode_batch(items: Sequence[Item]) -> Batch:
     )
 
 
-def decode_image(data: bytes) -> Picture:
-    """The picture in `data`, and what had to be converted for its 32x32 pixels.
+def decode_image(data: bytes, transform: Transform | None) -> Picture:
+    """The picture in `data`, its squares (none without a transform), and what had to be converted for these.
 
     Raises UnreadableError: no picture, truncated, several frames, floating-point pixels, too many pixels.
     """
     if not data:
         raise UnreadableError("empty")
-    if _is_plain_jpeg(data):
+    if transform is not None and transform.fit == "resize" and _is_plain_jpeg(data, transform.side):
         # A quarter of Pillow's time, the same pixels. What it cannot decode without a warning, Pillow judges.
         with contextlib.suppress(ValueError):
-            pixels = decode_jpeg(data).tobytes()
-            return Picture(pixels, hashlib.sha256(pixels).digest(), (SIZE, SIZE), "JPEG")
+            pixels, side = decode_jpeg(data), transform.side
+            return Picture(Squares(pixels, (side, side, 0, 0)), pixel_digest(pixels), (side, side), "JPEG")
     try:
         with Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
             _refuse(image)
-            return _picture(image)
+            return _picture(image, transform)
     except UnreadableError:
         raise
     except UnidentifiedImageError as error:
         raise UnreadableError("not an image") from error
     except Image.DecompressionBombError as error:
         raise UnreadableError("too many pixels") from error
+    except MemoryError as error:
+        raise UnreadableError("too many pixels for this machine's memory") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, …
         raise UnreadableError("truncated or damaged") from error
 
 
-def load_image_file(path: str | os.PathLike[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A picture file: uint8 [32, 32, 3], 0..255, and what was converted (grey, resized from another size).
+def pixel_digest(pixels: np.ndarray) -> bytes:
+    """SHA-256 of a picture's RGB pixels, uint8 [h, w, 3]."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
 
-    Raises InputError when it cannot be read.
-    """
+
+def picture_size_of(data: bytes) -> tuple[int, int] | None:
+    """(width, height) in pixels by the header of an encoded picture; None where it has no header that can be read."""
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
+            return _upright_size(image)
+    except Exception:  # whatever is wrong with the picture, decoding says it
+        return None
+
+
+def load_image_file(path: str | os.PathLike[str], transform: Transform) -> Picture:
+    """A picture file, decoded and transformed. Raises InputError when it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = decode_image(read_item(os.fspath(path)))
+            return decode_image(read_item(os.fspath(path)), transform)
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}", f"expected one still picture ({kinds})") from error
-    return np.frombuffer(picture.pixels, np.uint8).reshape(SIZE, SIZE, 3).copy(), picture.conversions
-
-
-def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """(width, height) in pixels of a picture file that can be read."""
-    with Path(path).open("rb") as file:
-        formats = _formats_for(file.read(_BOX))
-    with Image.open(path, formats=formats) as image:
-        return image.size
 
 
 def read_item(item: Item) -> bytes:
@@ -219,8 +245,8 @@ def _read_span(span: Span) -> bytes:
         return file.read(min(span.size, MAX_SOURCE_BYTES))
 
 
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether these are the bytes of a baseline JPEG of 32x32 pixels, three channels of 8 bits, as all of CIFAKE.
+def _is_plain_jpeg(data: bytes, side: int) -> bool:
+    """Whether these are the bytes of a square baseline JPEG of this side, three channels of 8 bits, as all of CIFAKE.
 
     A file with EXIF (APP1), which may turn the picture, or another colour space (APP14) is none.
     """
@@ -229,7 +255,7 @@ def _is_plain_jpeg(data: bytes) -> bool:
     at = 2
     while at + 10 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xE1, 0xEE):
         if data[at + 1] == 0xC0:  # the frame header: length, then bits, height, width, channels
-            return data[at + 4 : at + 10] == b"\x08\x00\x20\x00\x20\x03"
+            return data[at + 4 : at + 10] == b"\x08%c%c%c%c\x03" % (*divmod(side, 256), *divmod(side, 256))
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return False
 
@@ -302,11 +328,20 @@ def _formats_for(data: bytes) -> tuple[str, ...]:
     return (*_FORMATS, "HEIF")
 
 
-def _picture(image: Image.Image) -> Picture:
-    rgb, conversions = as_shown(image)
-    digest = hashlib.sha256(rgb.tobytes()).digest()
-    size = rgb.size
-    if size != (SIZE, SIZE):
-        conversions += (RESIZED,) if rgb.width == rgb.height else (RESIZED, SQUEEZED)
-        rgb = rgb.resize((SIZE, SIZE), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking: antialiased
-    return Picture(rgb.tobytes(), digest, size, image.format or "", conversions)
+def _picture(image: Image.Image, transform: Transform | None) -> Picture:
+    """The picture, without its digest where it is decoded at a reduced scale."""
+    if transform is not None and transform.reduced and image.format == "JPEG":
+        size, digest = _upright_size(image), bytes(32)
+        image.draft(None, (transform.side, transform.side))
+        rgb, conversions = as_shown(image)
+    else:
+        rgb, conversions = as_shown(image)
+        size, digest = rgb.size, pixel_digest(np.asarray(rgb))
+    squares = NOTHING if transform is None else to_squares(rgb, transform)
+    return Picture(squares, digest, size, image.format or "", (*conversions, *squares.conversions))
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) as viewers show the picture: EXIF's orientations 5 to 8 exchange the two."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9) else (width, height)

@@ -6,6 +6,7 @@ multiprocessing: fork is unsafe beside threads, and spawn imports the caller's m
 without a `__main__` guard on the cache lock that its parent holds.
 """
 
+import itertools
 import os
 import pickle
 import queue
@@ -13,28 +14,31 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.decoding.decode import PIXELS, SIZE, Item, decode_batch
+from cifake_ray.data.decoding.decode import Batch, Item, decode_batch, pack_batch
 from cifake_ray.data.table import DIGEST, Facts
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.machine import cores
 
 Items = Sequence[Item]
 T = TypeVar("T")
-BATCH = 512  # images a process is handed at a time: about 60 ms of work, 1.5 MB of answer
-_ALONE = 2 * BATCH  # below this, starting processes takes longer than decoding here
+BATCH = 512  # images of 32 px that a process is handed at a time: about 60 ms of work, 1.5 MB of answer
+_NATIVE_BATCH = 16  # pictures of any size: about as long, and a process holds one of them decoded
+_FEW = 2  # batches: below this, starting processes takes longer than decoding here
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`images`: uint8 [n, 32, 32, 3] in the order given, zeros where skipped. `skipped`: position -> reason."""
+    """`images`: uint8 [n, s, s, 3] in the order given, zeros where skipped. `skipped`: position -> reason."""
 
     images: np.ndarray
     facts: Facts
@@ -42,49 +46,96 @@ class Decoded:
     converted: dict[str, int]
 
 
-def decode_all(items: Items, progress: Progress | None = None) -> Decoded:
-    """Decode encoded pictures. `progress` is called here, in the caller's thread.
+@dataclass
+class Findings:
+    """What decoding found of `count` pictures, filled batch by batch."""
+
+    count: int
+    skipped: dict[int, str] = field(default_factory=dict)
+    converted: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.digests = np.zeros((self.count, DIGEST), np.uint8)
+        self.sizes = np.zeros((self.count, 2), np.int32)
+        self.formats = np.zeros(self.count, "U8")  # the longest name is JPEG2000
+
+    def add(self, start: int, batch: Batch) -> None:
+        """Note the batch whose first picture is at `start`."""
+        rows = slice(start, start + len(batch.sizes))
+        self.digests[rows] = np.frombuffer(batch.digests, np.uint8).reshape(-1, DIGEST)
+        self.sizes[rows], self.formats[rows] = batch.sizes, batch.formats
+        self.skipped.update({start + position: reason for position, reason in batch.skipped.items()})
+        self.converted.update(batch.converted)
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of every picture."""
+        return Facts(self.digests.view(f"S{DIGEST}").ravel(), self.sizes, self.formats)
+
+
+def decode_all(items: Items, progress: Progress | None = None, side: int = 32) -> Decoded:
+    """Decode encoded pictures, resized to `side` pixels. `progress` is called here, in the caller's thread.
 
     Raises WorkError when a decoding process dies.
     """
-    images = np.empty((len(items), PIXELS), np.uint8)
-    digests = np.empty((len(items), DIGEST), np.uint8)
-    sizes = np.empty((len(items), 2), np.int32)
-    formats = np.empty(len(items), "U8")  # the longest name is JPEG2000
-    skipped: dict[int, str] = {}
-    converted: Counter[str] = Counter()
+    transform = Transform("resize", side)
+    images = np.empty((len(items), side * side * 3), np.uint8)
+    findings = Findings(len(items))
+    work = partial(decode_batch, transform=transform)
+    for start, batch in _told(in_batches(work, items), len(items), progress):
+        images[start : start + len(batch.sizes)] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, images.shape[1])
+        findings.add(start, batch)
+    counted = dict(sorted(findings.converted.items()))
+    return Decoded(images.reshape(-1, side, side, 3), findings.facts, dict(sorted(findings.skipped.items())), counted)
+
+
+def pack_all(items: Items, progress: Progress | None = None) -> Generator[tuple[int, Batch], None, None]:
+    """(position of the first, encoded pictures and what decoding found of them), as they get ready."""
+    return _told(in_batches(pack_batch, items, _NATIVE_BATCH), len(items), progress)
+
+
+def square_all(
+    items: Items, transform: Transform, progress: Progress | None = None
+) -> Generator[tuple[int, Batch], None, None]:
+    """(position of the first, squares of the pictures), as they get ready."""
+    return _told(in_batches(partial(decode_batch, transform=transform), items, _NATIVE_BATCH), len(items), progress)
+
+
+def _told(
+    batches: Generator[tuple[int, Batch], None, None], total: int, progress: Progress | None
+) -> Generator[tuple[int, Batch], None, None]:
+    """The batches; the processes behind them end at once when `progress` raises."""
     done = 0
-    with closing(in_batches(decode_batch, items)) as batches:  # so that the processes end at once if `progress` raises
+    with closing(batches):
         for start, batch in batches:
-            rows = slice(start, start + len(batch.sizes))
-            images[rows] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, PIXELS)
-            digests[rows] = np.frombuffer(batch.digests, np.uint8).reshape(-1, DIGEST)
-            sizes[rows], formats[rows] = batch.sizes, batch.formats
-            skipped.update({start + position: reason for position, reason in batch.skipped.items()})
-            converted.update(batch.converted)
+            yield start, batch
             done += len(batch.sizes)
             if progress:
-                progress(done, len(items))
-    facts = Facts(digests.view(f"S{DIGEST}").ravel(), sizes, formats)
-    counted = dict(sorted(converted.items()))
-    return Decoded(images.reshape(-1, SIZE, SIZE, 3), facts, dict(sorted(skipped.items())), counted)
+                progress(done, total)
 
 
-def in_batches(work: Callable[[Items], T], items: Items) -> Generator[tuple[int, T], None, None]:
+def in_batches(work: Callable[[Items], T], items: Items, size: int = BATCH) -> Generator[tuple[int, T], None, None]:
     """(position of the first item, what `work`, a module's function, made of a batch), as they get ready, all cores.
 
     Raises WorkError when a decoding process dies.
     """
-    starts = range(0, len(items), BATCH)
+    starts = range(0, len(items), size)
     processes = min(cores(), len(starts))
-    if processes < 2 or len(items) < _ALONE or not sys.executable:
-        yield from ((start, work(items[start : start + BATCH])) for start in starts)
+    if processes < 2 or len(starts) <= _FEW or not sys.executable:
+        yield from ((start, work(items[start : start + size])) for start in starts)
         return
     with _decoders(processes) as idle, ThreadPoolExecutor(processes) as threads:
-        futures = {threads.submit(_work_in, idle, work, items[start : start + BATCH]): start for start in starts}
+        waiting = iter(starts)
+        futures: dict[Future[T], int] = {}
         try:
-            for future in as_completed(list(futures)):
-                yield futures.pop(future), future.result()
+            while True:
+                for start in itertools.islice(waiting, 2 * processes - len(futures)):  # what is ready waits in memory
+                    futures[threads.submit(_work_in, idle, work, items[start : start + size])] = start
+                if not futures:
+                    return
+                done, _ = wait(futures, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield futures.pop(future), future.result()
         finally:
             _cancel(futures)
 

@@ -2,30 +2,56 @@
 
 from typing import NamedTuple
 
-from cifake_ray.experiment.values import Strict
+from cifake_ray.experiment.values import TILES, Fit, Strict
 
 
 class PassKey(NamedTuple):
-    """One pass of a frozen backbone, as a trial requests it; `weights` are named as in the experiment."""
+    """One pass of a frozen backbone, as a trial requests it; `weights` are named as in the experiment.
+
+    `side`: of the square that `fit` makes of a picture, from which the input of `image_size` pixels is made.
+    """
 
     kind: str
     weights: str
     image_size: int
     view: str
+    fit: str = "resize"
+    side: int = 0
 
 
 class ModelSettings(Strict):
     """The `model` section of one family; the answers here are those of a network trained from scratch on images.
 
-    Every family has the keys `kind`, `image_size` and `views` too.
+    Every family has the keys `image_size` (pixels of the network's input) and `views` too.
+    `fit`: how a picture becomes a square of `image_size` pixels (`data.transform`): the whole of it (`resize`), its
+    centre (`crop`; `repeat` where smaller pictures are laid side by side), or centre and corners (`tiles`).
     """
 
     kind: str
+    fit: Fit = "resize"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of the network's inputs: one size, or several of a frozen backbone."""
+        return (int(self.image_size),)  # type: ignore[attr-defined]  # a key of every family
+
+    @property
+    def largest_size(self) -> int:
+        """Pixels of the square that a picture is brought to; smaller inputs are made from it."""
+        return max(self.sizes)
 
     @property
     def label(self) -> str:
         """What a table calls the model."""
         return self.kind
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """What an answer is averaged over: each view, of each tile where there are tiles (`tile0/flip`)."""
+        views: tuple[str, ...] = self.views  # type: ignore[attr-defined]  # a key of every family
+        if self.fit != "tiles":
+            return views
+        return tuple(f"tile{number}/{view}" for number in range(TILES) for view in views)
 
     @property
     def takes_features(self) -> bool:
@@ -45,8 +71,8 @@ class ModelSettings(Strict):
     @property
     def input_keys(self) -> tuple[str, ...]:
         """The keys that the inputs of the network depend on; trials that agree in them share one training set."""
-        return ("image_size", "views")
+        return ("image_size", "fit", "views")
 
-    def reads(self, view: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:  # noqa: ARG002
-        """The passes whose features the network takes of a view, in order, and the columns of each."""
+    def reads(self, look: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:  # noqa: ARG002
+        """The passes whose features the network takes of a look, in order, and the columns of each."""
         return ()

@@ -22,7 +22,7 @@ class CnnModel(ModelSettings):
     """
 
     kind: Literal["cnn"] = "cnn"
-    image_size: int = Field(32, ge=16, le=128)
+    image_size: int = Field(32, ge=16, le=1024)
     channels: int = Field(32, ge=1, le=1024)
     widen: int = Field(1, ge=1, le=8)
     kernel_size: int = Field(3, ge=1, le=15)
@@ -39,7 +39,7 @@ class CnnDeepModel(ModelSettings):
     """
 
     kind: Literal["cnn-deep"] = "cnn-deep"
-    image_size: int = Field(32, ge=16, le=128)
+    image_size: int = Field(32, ge=16, le=1024)
     channels: int = Field(32, ge=1, le=512)
     kernel_size: int = Field(5, ge=1, le=15)
     pool: CnnPoolList = ("flatten",)

@@ -19,9 +19,9 @@ def _one_or_several(value: Any) -> Any:
     if (
         not sizes
         or any(isinstance(size, bool) for size in sizes)
-        or not all(str(size).isdigit() and 32 <= int(size) <= 224 for size in sizes)
+        or not all(str(size).isdigit() and 32 <= int(size) <= 1024 for size in sizes)
     ):
-        raise ValueError(f"expected whole pixels from 32 to 224, or several sizes such as [64, 32], found {value!r}")
+        raise ValueError(f"expected whole pixels from 32 to 1024, or several sizes such as [64, 32], found {value!r}")
     return tuple(map(int, sizes)) if len(sizes) > 1 else int(sizes[0])
 
 
@@ -89,9 +89,12 @@ class BackboneModel(ModelSettings):
 
     @property
     def input_keys(self) -> tuple[str, ...]:
-        return ("weights", "image_size", "stages", "pool", "views") if self.takes_features else super().input_keys
+        return (
+            ("weights", "image_size", "fit", "stages", "pool", "views") if self.takes_features else super().input_keys
+        )
 
-    def reads(self, view: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:
+    def reads(self, look: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:
         if not self.takes_features:
             return ()
-        return tuple((PassKey(self.kind, self.weights, size, view), self.columns) for size in self.sizes)
+        keys = (PassKey(self.kind, self.weights, size, look, self.fit, self.largest_size) for size in self.sizes)
+        return tuple((key, self.columns) for key in keys)

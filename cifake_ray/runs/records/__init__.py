@@ -14,7 +14,7 @@ from cifake_ray.runs.records.environment import (
     WeightsNote,
 )
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
-from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property
+from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
@@ -67,6 +67,7 @@ __all__ = [
     "TakenNote",
     "TestDrawn",
     "Threshold",
+    "TransformNote",
     "WeightsNote",
     "Winner",
     "Winners",

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, field_serializer
 
-from cifake_ray.experiment import Model, Strict
+from cifake_ray.experiment import Fit, Model, Strict
 from cifake_ray.runs.records.base import Record
 
 
@@ -40,6 +40,14 @@ class Domain(Record):
     threshold: float
 
 
+class TransformNote(Record):
+    """How a picture becomes the squares that the model takes; the defaults are those of version 0.1."""
+
+    fit: Fit = "resize"
+    side: int = 32
+    reduced: bool = False
+
+
 class ModelNote(Record):
     """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed."""
 
@@ -47,6 +55,7 @@ class ModelNote(Record):
     model: Model
     backbone: BackboneNote | None = None
     input: str = ""
+    transform: TransformNote = TransformNote()
     labels: list[str] = ["FAKE", "REAL"]
     positive_class: str = "FAKE"
     sha256: str | None = None

@@ -14,6 +14,7 @@ from PIL import Image
 from cifake_ray.data import Skipped, load_image_file, load_images
 from cifake_ray.data.decoding.decode import decode_image
 from cifake_ray.data.decoding.workers import decode_all
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError, WorkError
 
 from ..conftest import Files, encode, picture
@@ -124,7 +125,7 @@ def test_jpeg_pixels_are_those_that_pillow_shows() -> None:
     for seed in range(5):
         for options in ({}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}, {"keep_rgb": True}):
             data = encode(picture(seed), "JPEG", **options)
-            assert decode_image(data).pixels == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
+            assert decode_image(data, Transform()).pixels == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
 
 
 def test_decoding_in_processes_equals_decoding_here() -> None:
@@ -136,7 +137,7 @@ def test_decoding_in_processes_equals_decoding_here() -> None:
     assert decoded.skipped == {7: "not an image"}
     assert decoded.converted == {"grey": 1}
     assert seen[-1] == 1100
-    assert all(decoded.images[i].tobytes() == decode_image(items[i]).pixels for i in range(1100) if i != 7)
+    assert all(decoded.images[i].tobytes() == decode_image(items[i], Transform()).pixels for i in range(1100) if i != 7)
 
 
 def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +149,9 @@ def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.
 
 def test_a_turned_picture_is_the_picture_as_viewers_show_it() -> None:
     for orientation, turn in ((3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_270)):
-        turned = decode_image(saved(RGB, "PNG", exif=exif(orientation)))
+        turned = decode_image(saved(RGB, "PNG", exif=exif(orientation)), Transform())
         assert turned.pixels == RGB.transpose(turn).tobytes()
-    wide = decode_image(saved(RGB.resize((64, 32)), "JPEG", exif=exif(8)))
+    wide = decode_image(saved(RGB.resize((64, 32)), "JPEG", exif=exif(8)), Transform())
     assert wide.size == (32, 64)
 
 
@@ -162,36 +163,40 @@ def test_what_lies_under_transparent_pixels_does_not_count(mode: str) -> None:
     white = Image.new("RGB", RGB.size, "white")
     white.paste(cut, mask=alpha)
     if mode == "RGBA":
-        assert decode_image(saved(cut, "PNG")).pixels == decode_image(saved(white, "PNG")).pixels
-    shown = np.frombuffer(decode_image(saved(cut.convert(mode), "PNG")).pixels, np.uint8)
-    assert (shown[: 32 * 3] == 255).all()
+        assert (
+            decode_image(saved(cut, "PNG"), Transform()).pixels == decode_image(saved(white, "PNG"), Transform()).pixels
+        )
+    values = np.frombuffer(decode_image(saved(cut.convert(mode), "PNG"), Transform()).pixels, np.uint8)
+    assert (values[: 32 * 3] == 255).all()
 
 
 def test_16_bit_grey_is_its_high_bytes() -> None:
     values = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
     for kind in ("PNG", "TIFF"):
-        shown = np.frombuffer(decode_image(saved(Image.fromarray(values), kind)).pixels, np.uint8).reshape(32, 32, 3)
+        shown = np.frombuffer(decode_image(saved(Image.fromarray(values), kind), Transform()).pixels, np.uint8).reshape(
+            32, 32, 3
+        )
         assert (shown == (values >> 8)[..., None]).all()
 
 
 def test_heic_is_read_with_the_extra() -> None:
     heif = pytest.importorskip("pillow_heif")
     heif.register_heif_opener()
-    picture_of = decode_image(saved(RGB.resize((64, 64)), "HEIF", quality=90))
+    picture_of = decode_image(saved(RGB.resize((64, 64)), "HEIF", quality=90), Transform())
     assert (picture_of.format, picture_of.size) == ("HEIF", (64, 64))
 
 
 def test_own_picture_is_brought_to_32_pixels(tmp_path: Path) -> None:
     RGB.convert("L").resize((640, 480)).save(tmp_path / "mine.png")
-    pixels, converted = load_image_file(tmp_path / "mine.png")
-    assert pixels.shape == (32, 32, 3)
-    assert pixels.dtype == np.uint8
-    assert converted == ("grey", "resized from another size (Lanczos)", "squeezed to a square")
+    picture = load_image_file(tmp_path / "mine.png", Transform())
+    assert picture.squares.pixels.shape == (32, 32, 3)
+    assert picture.squares.pixels.dtype == np.uint8
+    assert picture.conversions == ("grey", "resized from another size (Lanczos)", "squeezed to a square")
 
 
 def test_own_picture_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match=r"text.png: not an image; expected"):
-        load_image_file(tmp_path / "text.png")
+        load_image_file(tmp_path / "text.png", Transform())
     with pytest.raises(InputError, match=r"none.png: cannot be read \(No such file"):
-        load_image_file(tmp_path / "none.png")
+        load_image_file(tmp_path / "none.png", Transform())

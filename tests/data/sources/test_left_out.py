@@ -15,6 +15,7 @@ from cifake_ray.data import load_images, load_labelled, split_train
 from cifake_ray.data.audit.audit import audit_source
 from cifake_ray.data.decoding.decode import decode_image
 from cifake_ray.data.labels import part_of
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.tuning.study_inputs import gather_inputs, warnings_of
@@ -152,7 +153,7 @@ def test_of_two_members_with_one_name_the_last_counts(files: Files, write_zip: W
     images = load_images(str(path))
     assert len(images.train) == 120
     (at,) = ((images.train.table.names == "0000.jpg") & (images.train.labels == 1)).nonzero()[0]
-    assert images.train.images[at].tobytes() == decode_image(again).pixels
+    assert images.train.images[at].tobytes() == decode_image(again, Transform()).pixels
 
 
 def test_an_encrypted_archive_is_called_so(files: Files, write_zip: Write) -> None:

@@ -1,0 +1,67 @@
+"""Pictures of any size, packed: their encoded files one after another, each decoded once to know what it holds."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cifake_ray.console import Progress
+from cifake_ray.data.decoding.decode import Item, picture_size_of, read_item
+from cifake_ray.data.decoding.decode import UnreadableError as _Unreadable
+from cifake_ray.data.decoding.workers import Findings, pack_all
+from cifake_ray.storage.cache import Staged
+
+MOST_SIDE = 64  # pixels a side of pictures that are held decoded as they are: four times CIFAKE's in memory
+_LOOKED_AT = 200  # pictures whose headers tell which way a source goes
+_SAME = 0.9  # share of pictures of one size from which the others count as strays, to be resized
+
+
+@dataclass(frozen=True)
+class Packed:
+    """`places`: int64 [n, 2], position and bytes of each picture in the staged file; (0, 0) of one that is skipped."""
+
+    staged: Staged
+    places: np.ndarray
+    findings: Findings
+
+
+def common_side(sizes: Sequence[tuple[int, int]] | np.ndarray) -> int | None:
+    """The side of the small squares that nearly all pictures are; None for pictures of many sizes, or larger ones.
+
+    sizes: (width, height) in pixels as delivered; (0, 0) of pictures that cannot be read does not count.
+    """
+    counts = Counter((int(width), int(height)) for width, height in sizes if width)
+    if not counts:
+        return None
+    (width, height), most = counts.most_common(1)[0]
+    return width if width == height <= MOST_SIDE and most >= _SAME * counts.total() else None
+
+
+def likely_side(items: Sequence[Item]) -> int | None:
+    """`common_side` by the headers of some pictures, drawn evenly."""
+    step = max(len(items) // _LOOKED_AT, 1)
+    return common_side([size for item in items[::step] if (size := _size_of(item)) is not None])
+
+
+def _size_of(item: Item) -> tuple[int, int] | None:
+    try:
+        return picture_size_of(read_item(item))
+    except _Unreadable:
+        return None
+
+
+def pack(items: Sequence[Item], folder: Path, progress: Progress | None) -> Packed:
+    """Decode each picture once, and write the encoded pictures into a file in `folder`, as they get ready."""
+    findings, places = Findings(len(items)), np.zeros((len(items), 2), np.int64)
+    with Staged.bytes_in(folder) as staged, staged.path.open("r+b", buffering=1 << 20) as file:
+        file.seek(0, os.SEEK_END)
+        for start, batch in pack_all(items, progress):
+            findings.add(start, batch)
+            lengths = np.array(batch.lengths, np.int64)
+            ends = file.tell() + np.cumsum(lengths)
+            places[start : start + len(lengths)] = np.stack([ends - lengths, lengths], axis=1)
+            file.write(batch.pixels)
+    return Packed(staged, places, findings)

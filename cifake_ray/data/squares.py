@@ -1,0 +1,91 @@
+"""Squares of pictures of any size in one memory-mapped array, made once for each transform: what training reads."""
+
+import dataclasses
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cifake_ray.console import Progress
+from cifake_ray.data.decoding.workers import square_all
+from cifake_ray.data.images import Part
+from cifake_ray.data.pixels import ArrayPixels, EncodedPixels
+from cifake_ray.data.transform import Transform
+from cifake_ray.errors import InputError
+from cifake_ray.storage.cache import Entry, Staged, cache_root, locked, read_entry, write_entry
+
+KIND = "squares"  # the cache's folder of these arrays
+_FORMAT = 1  # raise it when a transform makes other squares
+
+
+def hold(part: Part, transform: Transform, progress: Progress | None = None) -> Part:
+    """The part with its squares under the transform in one array, from the cache or made over all cores into it.
+
+    A part whose pictures are held in one small size stays as it is. Raises InputError when the cache cannot be written.
+    """
+    pixels = part.pixels
+    if not isinstance(pixels, EncodedPixels):
+        return part
+    path = squares_path(part, transform)
+    entry = read_entry(path)
+    if entry is None:
+        with locked(path):
+            entry = read_entry(path) or _made(path, pixels, transform, progress)
+    return held_at(part, entry)
+
+
+def open_held(part: Part, path: Path) -> Part:
+    """The part with the squares of the cache entry at `path`, unverified: for worker processes.
+
+    Raises InputError when the entry is gone.
+    """
+    entry = read_entry(path, verify=False)
+    if entry is None:
+        raise InputError(f"{path}: gone from the cache", "start the command again to decode the pictures")
+    return held_at(part, entry)
+
+
+def held_at(part: Part, entry: Entry) -> Part:
+    """The part with the squares of this entry."""
+    pixels = ArrayPixels(entry.arrays["squares"], entry.arrays["valid"])
+    return dataclasses.replace(part, pixels=pixels)
+
+
+def squares_path(part: Part, transform: Transform) -> Path:
+    """The cache entry of a part's squares under a transform."""
+    key = hashlib.sha256(f"{_FORMAT} {part.fingerprint} {transform.name}".encode()).hexdigest()[:32]
+    return cache_root() / KIND / key
+
+
+def squares_bytes(count: int, transform: Transform) -> int:
+    """Bytes on disk of the squares of so many pictures."""
+    return count * math.prod(transform.shape)
+
+
+def _made(path: Path, pixels: EncodedPixels, transform: Transform, progress: Progress | None) -> Entry:
+    count, size = len(pixels), math.prod(transform.shape)
+    valid = np.zeros((count, 4), np.int32)
+    try:
+        with Staged.bytes_in(path.parent) as staged, staged.path.open("r+b") as file:
+            start_of_values = file.seek(0, os.SEEK_END)
+            if hasattr(os, "posix_fallocate"):  # a full disk is known before the work; macOS has none
+                os.posix_fallocate(file.fileno(), 0, start_of_values + count * size)
+            for start, batch in square_all(pixels.items(slice(None)), transform, progress):
+                if batch.skipped:
+                    raise InputError(
+                        f"{pixels.file}: damaged in the cache", "`cifake-ray cache clear`, then start again"
+                    )
+                os.pwrite(file.fileno(), batch.pixels, start_of_values + start * size)
+                valid[start : start + len(batch.valid)] = batch.valid
+        staged.close((count, *transform.shape))
+        notes: Mapping[str, object] = {"transform": transform.name}
+        return write_entry(path, {"squares": staged, "valid": valid}, notes)
+    except OSError as error:
+        raise InputError(
+            f"cache folder {cache_root()} cannot hold {count * size / 1e9:.1f} GB of squares "
+            f"({error.strerror or error})",
+            "free some space, lower image_size, or set CIFAKE_RAY_CACHE to another folder",
+        ) from error

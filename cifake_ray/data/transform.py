@@ -1,0 +1,124 @@
+"""The named transform: how a picture of any size becomes the squares that a model sees. NumPy and Pillow alone."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from cifake_ray.experiment import TILES, Fit, ModelSettings
+from cifake_ray.runs.records import TransformNote
+
+SQUEEZED = "squeezed to a square"
+RESIZED = "resized from another size (Lanczos)"
+ENLARGED = "enlarged, being smaller than the square"
+REPEATED = "repeated, being smaller than the square"
+
+
+@dataclass(frozen=True)
+class Transform:
+    """From a picture to squares of `side` pixels.
+
+    `fit`: `resize` takes the whole picture (Lanczos, antialiased, the shape not kept); `crop` the centred square of
+    native pixels, `tiles` that and the four corners, a smaller picture being enlarged until it covers the square;
+    `repeat` is `crop` where a smaller picture is laid side by side instead.
+    `reduced`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that still covers the square.
+    `room`: hold native pixels around the square, up to so many a side, for the augmentation `window`; 0 holds none.
+    """
+
+    fit: Fit = "resize"
+    side: int = 32
+    reduced: bool = False
+    room: int = 0
+
+    @property
+    def name(self) -> str:
+        """`crop-224`, `resize-224-reduced`, `crop-128-room256`: part of every key of what is made by the transform."""
+        return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{f'-room{self.room}' if self.room else ''}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what one picture becomes: [s, s, 3], or [t, s, s, 3] of tiles."""
+        side = self.room or self.side
+        return (*((TILES,) if self.fit == "tiles" else ()), side, side, 3)
+
+
+class Squares(NamedTuple):
+    """What one picture became: uint8 of `Transform.shape`; what had to be converted for it.
+
+    `valid`: (height, width, top, left): how much of the square holds native pixels, and where the centred square of
+    `side` pixels lies in it.
+    """
+
+    pixels: np.ndarray
+    valid: tuple[int, int, int, int]
+    conversions: tuple[str, ...] = ()
+
+
+def model_transform(model: ModelSettings, side: int | None) -> Transform:
+    """The transform of a model trained on pictures that all have this side, or (None) many sizes.
+
+    Pictures of one small size are held as they are: what the model's `fit` and `image_size` say then happens on the
+    device.
+    """
+    if side is not None:
+        return Transform("resize", side)
+    return Transform(model.fit, model.largest_size, reduced=model.fit == "resize")
+
+
+def noted_transform(note: TransformNote) -> Transform:
+    """The transform of a trained model, as model.json has it."""
+    return Transform(note.fit, note.side, note.reduced)
+
+
+def to_squares(picture: Image.Image, transform: Transform) -> Squares:
+    """The squares of a picture in RGB."""
+    side = transform.side
+    if transform.fit == "resize":
+        return _resized(picture, side)
+    pixels, conversions = _covering(picture, transform)
+    height, width = pixels.shape[:2]
+    top, left = (height - side) // 2, (width - side) // 2
+    if transform.fit == "tiles":
+        corners = [(top, left), *((y, x) for y in (0, height - side) for x in (0, width - side))]
+        tiles = np.stack([pixels[y : y + side, x : x + side] for y, x in corners])
+        return Squares(tiles, (side, side, 0, 0), conversions)
+    room = transform.room or side
+    at = tuple(max((length - room) // 2, 0) for length in (height, width))
+    held = pixels[at[0] : at[0] + room, at[1] : at[1] + room]
+    square = held
+    if held.shape[:2] != (room, room):
+        square = np.zeros((room, room, 3), np.uint8)
+        square[: held.shape[0], : held.shape[1]] = held
+    return Squares(square, (held.shape[0], held.shape[1], top - at[0], left - at[1]), conversions)
+
+
+def conversions_under(transform: Transform, sizes: np.ndarray) -> dict[str, int]:
+    """How many pictures of these sizes, int [n, 2] in pixels, the transform resizes, squeezes, enlarges or repeats."""
+    width, height, side = sizes[:, 0], sizes[:, 1], transform.side
+    if transform.fit == "resize":
+        found = {RESIZED: (width != side) | (height != side), SQUEEZED: width != height}
+    else:
+        found = {REPEATED if transform.fit == "repeat" else ENLARGED: np.minimum(width, height) < side}
+    return {what: count for what, which in found.items() if (count := int(np.count_nonzero(which)))}
+
+
+def _resized(picture: Image.Image, side: int) -> Squares:
+    conversions: tuple[str, ...] = ()
+    if picture.size != (side, side):
+        conversions = (RESIZED,) if picture.width == picture.height else (RESIZED, SQUEEZED)
+        picture = picture.resize((side, side), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking
+    return Squares(np.asarray(picture), (side, side, 0, 0), conversions)
+
+
+def _covering(picture: Image.Image, transform: Transform) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The pixels, uint8 [h, w, 3], of a picture that is at least `side` high and wide, or was made so."""
+    side, shortest = transform.side, min(picture.size)
+    if shortest >= side:
+        return np.asarray(picture), ()
+    if transform.fit == "repeat":
+        pixels = np.asarray(picture)
+        rows, columns = (np.arange(max(length, side)) % length for length in pixels.shape[:2])
+        return pixels[rows[:, None], columns[None, :]], (REPEATED,)
+    width, height = (max(side, round(length * side / shortest)) for length in picture.size)
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS)), (ENLARGED,)
