@@ -157,7 +157,7 @@ def test_augmentation_can_be_searched_none_included(tmp_path: Path) -> None:
     [
         ("model.stages=[stem, layer7]", "stages: resnet50 has no layer7; did you mean layer"),
         ("model.stages=[stem, stem]", "stages: one is given twice"),
-        ("model.image_size=[]", "image_size: expected whole pixels from 32 to 224"),
+        ("model.image_size=[]", "image_size: expected whole pixels from 32 to 1024"),
         ("model.image_size=[64, 7]", "several sizes such as"),
         ("search_space={trainable: {type: categorical, choices: [none, all]}}", "not a key that can be searched"),
         ("model={kind: resnet50, trainable: all, image_size: [64, 32]}", "several sizes are for a frozen network"),

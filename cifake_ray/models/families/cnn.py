@@ -120,11 +120,11 @@ class CnnFamily(_Custom[CnnModel]):
     """`cnn`."""
 
     def build(self, model: CnnModel, weights: Sequence[Weights] = ()) -> Cnn:  # noqa: ARG002
-        return Cnn(**model.model_dump(exclude={"kind", "views"}))
+        return Cnn(**model.model_dump(exclude={"kind", "fit", "views"}))
 
 
 class CnnDeepFamily(_Custom[CnnDeepModel]):
     """`cnn-deep`."""
 
     def build(self, model: CnnDeepModel, weights: Sequence[Weights] = ()) -> CnnDeep:  # noqa: ARG002
-        return CnnDeep(**model.model_dump(exclude={"kind", "views"}))
+        return CnnDeep(**model.model_dump(exclude={"kind", "fit", "views"}))
