@@ -43,10 +43,10 @@ def driver_address(address: str) -> str:
 
 
 def wants_token(address: str) -> bool:
-    """Whether the head at HOST:PORT refuses a request without a token; sends one without, in Ray's own protocol.
+    """Whether the head at HOST:PORT refuses a request without a token; sends such a request, in Ray's own protocol.
 
-    A driver must do as its cluster does: one with a token refuses the answers of workers that have none, and then no
-    actor starts; one without a token waits 20 s for the refusal.
+    A driver must do as its cluster does: a driver with a token refuses the answers of workers that have none, and no
+    actor starts; a driver without a token waits 20 s for the refusal.
     """
     import grpc
 

@@ -1,4 +1,4 @@
-"""Commands that train: demo, tune, train; and plan, which says what that costs."""
+"""Commands that train: demo, tune, train; and plan, which says what a study costs."""
 
 import json
 from pathlib import Path
@@ -144,7 +144,7 @@ def _score(run: Any) -> None:
 
 
 def _test(run: Any) -> None:
-    """Test what was retrained and is not tested yet; says so first, as it takes a while."""
+    """Test what was retrained and is not tested yet; print a line first, as the test takes a while."""
     from cifake_ray.tuning.monitor.phases import note_phase
 
     if run.winners_file.exists():

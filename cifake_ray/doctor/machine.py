@@ -67,7 +67,7 @@ def _cores() -> Check:
 
 
 def _threads() -> Check:
-    """Trials set their own threads; a number forced on every process makes them wait for each other."""
+    """Check of OMP_NUM_THREADS: trials set their own threads, and a number forced on all makes them wait."""
     forced = os.environ.get("OMP_NUM_THREADS")
     if forced is None or forced == "1":
         return Check("threads", "green", f"OMP_NUM_THREADS is {forced or 'not set'}")
@@ -83,7 +83,7 @@ def _memory() -> Check:
 
 
 def _temporary() -> Check:
-    """Ray's sockets, logs and spilled objects lie there."""
+    """Check of the temporary folder, where Ray's sockets, logs and spilled objects lie."""
     folder = ray_temporary()
     disk = shutil.disk_usage(folder) if Path(folder).is_dir() else None
     if disk is None or len(folder) > LONGEST_TEMPORARY:
@@ -108,7 +108,7 @@ def _clusters(address: str | None) -> Check:
 
 
 def _numeric(address: str) -> str:
-    """A cluster's address by its number: its nodes may have joined it by several names."""
+    """A cluster's address with a number for its host, as nodes may have joined by several names."""
     host, _, port = address.rpartition(":")
     with contextlib.suppress(OSError, UnicodeError):
         host = socket.gethostbyname(host)
@@ -116,7 +116,7 @@ def _numeric(address: str) -> str:
 
 
 def _token() -> Iterator[Check]:
-    """Who can read the token can run code on every cluster that takes it; Ray writes it readable for all."""
+    """Check of the token file, whose readers can run code on every cluster with this token; Ray writes it for all."""
     if (file := token_file()).exists():
         yield judged(
             "token file", str(file), f"others can read it: chmod 600 {file}", amber=file.stat().st_mode & 0o077

@@ -1,4 +1,4 @@
-"""The test part, touched once for each retrained winner and baseline; the median winner becomes `best/`."""
+"""The final test: the test part, scored once for each retrained model; the median winner becomes `best/`."""
 
 import io
 import zipfile
@@ -77,7 +77,7 @@ def results_fault(run: Run) -> str | None:
     try:
         load_detector(run)
     except InputError as error:
-        return str(error).partition(";")[0]
+        return error.what
     try:
         with np.load(run.predictions_file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -86,7 +86,7 @@ def results_fault(run: Run) -> str | None:
     for winner in read_tested(run).winners:
         for seed in winner.seeds:
             if not _agree(arrays, f"{winner.role}_{seed.seed}", seed):
-                return f"{run.predictions_file}: not the predictions that {run.test_file.name} tells of"
+                return f"{run.predictions_file}: not the predictions behind {run.test_file.name}"
     return None
 
 
@@ -129,7 +129,7 @@ def _describe(winner: Winner, scored: _Scored, labels: np.ndarray, fresh: np.nda
 
 
 def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> None:
-    """`best/` is the seed with the median validation accuracy (the lower one of an even number)."""
+    """Make `best/` of the seed with the median validation accuracy (the lower one of an even number)."""
     order = sorted(range(len(winner.seeds)), key=lambda index: winner.seeds[index].val_accuracy)
     index = order[(len(order) - 1) // 2]
     seed, detector = winner.seeds[index], scored.detectors[index]
@@ -142,7 +142,7 @@ def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> N
 
 
 def _domain(experiment: Experiment, images: ImageSet) -> Domain:
-    """What the validation images are like, for `predict`; their size counts if all were delivered in the network's."""
+    """What the validation images are like, for `predict`; the size counts if all were delivered in the network's."""
     data = experiment.data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
     validation = images.train.pixels.batch(chosen)
@@ -150,7 +150,7 @@ def _domain(experiment: Experiment, images: ImageSet) -> Domain:
 
 
 def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
-    """Predictions first, test.json last: it is what says that scoring is done; then the checkpoints go."""
+    """Write predictions first, and test.json last, which marks the test as done; then remove the checkpoints."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     write_bytes(run.predictions_file, stream.getvalue())

@@ -37,7 +37,7 @@ class Group:
 
 @dataclass(frozen=True)
 class PodOptions:
-    """What the user said about the pods; None is worked out from the experiment."""
+    """Options about the pods; None: worked out from the experiment."""
 
     image: str | None = None
     workers: int = 2
@@ -56,7 +56,7 @@ def image_name(gpu: bool) -> str:
 def render_rayjob(
     experiment: Experiment, *, name: str, storage: str, asked: PodOptions, resume: bool = False, header: str = ""
 ) -> str:
-    """The ConfigMap and the RayJob of one study. `resume`: go on with the study of this name instead.
+    """The ConfigMap and the RayJob of one study. `resume`: resume the study of this name instead.
 
     Raises InputError for a name, storage, data source or weights that pods cannot use, and for an empty search space.
     """
@@ -84,7 +84,7 @@ def render_rayjob(
 
 
 def render_raycluster(*, name: str, asked: PodOptions, header: str = "") -> str:
-    """A RayCluster that stays: CPU workers, and GPU workers where `gpus_per_worker` asks for them."""
+    """A RayCluster that stays: CPU workers, and GPU workers where `gpus_per_worker` requests them."""
     cpu = _filled(Group("cpu", asked.workers, asked.cpus_per_worker or _PLACES, 0, asked.memory_gib or 0))
     groups = [cpu, replace(cpu, name="gpu", gpus=asked.gpus_per_worker)] if asked.gpus_per_worker else [cpu]
     return _render("raycluster.yaml.j2", asked, groups, shared=True, header=header, name=_kubernetes_name(name))
@@ -96,7 +96,7 @@ def worker_group(experiment: Experiment, asked: PodOptions) -> Group:
     gpus = math.ceil(resources.gpus_per_trial) if asked.gpus_per_worker is None else asked.gpus_per_worker
     if resources.gpus_per_trial > gpus:
         raise InputError(
-            f"--gpus-per-worker {gpus}: one trial asks for {resources.gpus_per_trial:g} GPUs "
+            f"--gpus-per-worker {gpus}: one trial requests {resources.gpus_per_trial:g} GPUs "
             f"(resources.gpus_per_trial)",
             f"give {math.ceil(resources.gpus_per_trial)} or more",
         )
@@ -110,14 +110,14 @@ def worker_group(experiment: Experiment, asked: PodOptions) -> Group:
     cpus = asked.cpus_per_worker or places * resources.cpus_per_trial + waiting
     if cpus < resources.cpus_per_trial:
         raise InputError(
-            f"--cpus-per-worker {cpus}: one trial asks for {resources.cpus_per_trial} CPUs (resources.cpus_per_trial)",
+            f"--cpus-per-worker {cpus}: one trial requests {resources.cpus_per_trial} CPUs (resources.cpus_per_trial)",
             f"give {resources.cpus_per_trial} or more",
         )
     return _filled(Group("gpu" if gpus else "cpu", asked.workers, cpus, gpus, asked.memory_gib or 0))
 
 
 def _filled(group: Group) -> Group:
-    """The group with memory for its CPUs, where none was asked for."""
+    """The group with memory for its CPUs, where none is given."""
     return replace(group, memory_gib=group.memory_gib or _GIB_PER_POD + _GIB_PER_PLACE * group.cpus)
 
 

@@ -81,7 +81,7 @@ def _write_plots(out: Path, plots: Plots) -> list[Path]:
 def _drawing(studies: Sequence[Study], parts: Sequence[StudyPart]) -> Iterator[Iterator[list[Plot]]]:
     """The plots of each study in turn; of many they are drawn on all cores, meanwhile: a study takes a second.
 
-    Forked processes import nothing anew; where there is no safe fork, all of it is done here.
+    Forked processes import nothing again; where there is no safe fork, this process draws.
     """
     slugs = _slugs([study.name for study in studies], _names(of_study=False))
     names = [[figure.name for section in part.sections for figure in section.figures] for part in parts]

@@ -20,7 +20,7 @@ _JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc
 def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
     """The run that a command line names: its folder, its address, its name in `storage`, or the id of its job.
 
-    A run in object storage is fetched. Raises InputError, naming the runs there are, when no run is meant.
+    A run in object storage is fetched. Raises InputError, naming the runs there are, when there is no such run.
     """
     check_place(str(place), "run")
     name = str(place).rstrip("/") or "/"

@@ -206,7 +206,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     options = ("--set", "training.epochs=40", "--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
     assert cifake_ray("tune", small, "--storage", tmp_path, "--trials", "2", *options) == 0
     killer.join()
-    assert "trials/1: its process died; it goes on from its last epoch" in capfd.readouterr().err
+    assert "trials/1: its process died; the trial resumes from its last epoch" in capfd.readouterr().err
     trials, curves = tables(tmp_path / "small")
     assert trials["status"].tolist() == ["completed", "completed"]
     assert not curves.duplicated(["trial_id", "epoch"]).any()
@@ -227,7 +227,7 @@ def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
     options = ("--trials", "1", "--set", "resources.wait_s=3", "--set", "search.winner_seeds=0")
     assert cifake_ray("tune", small, "--storage", tmp_path, *options) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "for a trial to start: it asks for 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
+    assert "for a trial to start, which requests 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
     assert last.endswith(f"resume with: cifake-ray tune --resume small --storage {tmp_path}")
     ray.kill(other)
     experiment = tmp_path / "small" / "experiment.yaml"

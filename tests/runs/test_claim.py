@@ -197,7 +197,7 @@ def test_a_claim_is_free_when_it_expired_or_its_process_here_is_gone(
     if free:
         with Claim(f"{bucket}/cnn", InputError("taken"), no_loss):
             return
-    with pytest.raises(InputError, match=r"^taken \(a killed writer is forgotten after 60 s\)"):
+    with pytest.raises(InputError, match=r"^taken \(the claim of a killed writer expires after 60 s\)"):
         Claim(f"{bucket}/cnn", InputError("taken"), no_loss)
 
 

@@ -82,14 +82,14 @@ def accuracy_cells(row: Row) -> dict[str, str]:
 
 
 def baseline_cells(row: Row) -> dict[str, str]:
-    """A baseline in short: the model that its study's tuned one is compared with."""
+    """Cells of a baseline: the model that its study's tuned one is compared with."""
     cells = accuracy_cells(row)
     names = ("Study", "Model", "Train %", "Validation %", "Verdict", "Test %", "Balanced %", "AUC")
     return {name: cells[name] for name in names}
 
 
 def _terminal_cells(row: Row) -> dict[str, str]:
-    """In short: percent, test without duplicates of train images."""
+    """Cells for the terminal: percent, test without duplicates of train images."""
     cells = accuracy_cells(row)
     return {
         "study": cells["Study"],
@@ -109,7 +109,7 @@ def _terminal_cells(row: Row) -> dict[str, str]:
 
 
 def _page_cells(row: Row) -> dict[str, str | Cell]:
-    """With fewer columns, which hold the others as smaller texts."""
+    """Cells for the page: fewer columns, which hold the others as smaller texts."""
     cells = accuracy_cells(row)
     gain, _, limits = cells["Gain, points"].partition(" ")
     reason = row["verdict_reason"] if known(row["verdict_reason"]) else ""

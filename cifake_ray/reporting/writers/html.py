@@ -28,7 +28,7 @@ class Plots:
 
 def render(document: Document, plots: Plots, *, images: bool = True) -> str:
     """report.html. images: whether pictures of the data set may be in it."""
-    places = itertools.count()  # ids within a figure begin with its place, so that no two figures share one
+    places = itertools.count()  # ids within a figure begin with its number, so that no two figures share one
     overview = [_figure(next(places), plot) for plot in plots.overview]
     of_studies = [[_figure(next(places), plot) for plot in drawn] for drawn in plots.studies]
     template = _environment().get_template("report.html.j2")
@@ -58,7 +58,7 @@ def _shown(sections: Sequence[Section], images: bool) -> Iterator[tuple[str, Sec
 
 
 def _visible(section: Section) -> bool:
-    """Whether there is more to it than figures."""
+    """Whether the section has more than figures."""
     return any((section.sentences, section.tables, section.listings, section.pictures, section.remarks))
 
 

@@ -13,7 +13,7 @@ from cifake_ray.tuning.search.scheduler import SearchTrial, build_scheduler
 
 # The next three as measured on two cores, where they matter most (docs/log.md).
 FIRST_SECONDS = 10.0  # until the first trial's process trains
-ACTOR_SECONDS = 2.5  # until the next one does: they start one by one (16 took 40 s)
+ACTOR_SECONDS = 2.5  # until the next process does: processes start one by one (16 took 40 s)
 TRIAL_SECONDS = 0.6  # of Tune, Train and checkpoints around a trial in a reused process
 WORKERS_SECONDS = 11.0  # the same with data-parallel workers, which are started for every trial
 _REPLAYED = 20_000  # epochs that are replayed: about a second
@@ -29,8 +29,8 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds: when the first place is ready, how much later each further one, what a trial costs besides its epochs,
-    and an epoch's, of which each trial draws one."""
+    """Seconds: until the first slot is ready, until each further slot, of a trial besides its epochs, and of an epoch,
+    of which each trial draws one."""
 
     first: float
     actor: float
@@ -42,7 +42,8 @@ def replay(experiment: Experiment, places: int, epoch_seconds: Sequence[float]) 
     """The study without early stopping, and with the experiment's scheduler.
 
     Trials come in random order of quality and keep their rank from the first epoch to the last: of those that reach a
-    rung about one in `reduction_factor` goes on. A sampler that learns keeps more, up to the first of the two figures.
+    rung about one in `reduction_factor` continues. A sampler that learns keeps more, up to the first of the two
+    figures.
     """
     trials, epochs = experiment.search.trials, experiment.training.epochs
     costs = Costs(FIRST_SECONDS, ACTOR_SECONDS, _overhead(experiment), epoch_seconds)

@@ -1,4 +1,4 @@
-"""A study as it is shown while it runs: a live table, lines, and in a Ray job notes for `cifake-ray status`."""
+"""The display of a running study: a live table, lines, and in a Ray job notes for `cifake-ray status`."""
 
 import time
 from collections import Counter
@@ -24,8 +24,8 @@ _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
 _FRAME_LINES = 6  # of the table besides its rows: title, header, rules, and the prompt's line
 _NOTE_SECONDS = 2.0
-_RUNNING_SECONDS = 0.5  # running trials are noted two a second at most: a day of 64 at once is 25 MB of log
-_WHOLE_SECONDS = 20.0  # the study as a whole is noted so often at least: `status` reads the end of the log
+_RUNNING_SECONDS = 0.5  # notes of running trials, two a second at most: a day of 64 at once is 25 MB of log
+_WHOLE_SECONDS = 20.0  # a note of the whole study is printed so often at least: `status` reads the end of the log
 _WORDS = {"stopped": "stopped early"}  # by the scheduler; a job is stopped by hand
 
 
@@ -115,7 +115,7 @@ class Display(StudyCallback):
                 say(f"{self.line(row)} · {self.summary(self.rank)}")
 
     def summary(self, done: int | None = None) -> str:
-        """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: of a line, its own rank."""
+        """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: the rank of a line."""
         total = self.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
@@ -127,7 +127,7 @@ class Display(StudyCallback):
         return " · ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """Of the whole study, with retraining and test; None before it can be estimated."""
+        """Seconds left of the whole study, with retraining and test; None before the first estimate."""
         return self.forecast.left()
 
     def line(self, row: TrialRow) -> str:
@@ -234,7 +234,7 @@ class JobDisplay(Display):
 
 
 def display_of(record: StudyRecord, work: Work | None = None) -> Display:
-    """How this process shows a study."""
+    """The display for this process: with notes in a Ray job."""
     return (JobDisplay if in_job() else Display)(record, work)
 
 
