@@ -12,7 +12,7 @@ import ray
 
 from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.detector.load import load_detector
-from cifake_ray.evaluation.scores import results_fault
+from cifake_ray.evaluation.testing import results_fault
 from cifake_ray.features import ensure_features
 from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load, state_of, summarise_runs

@@ -126,7 +126,7 @@ def _print_plan(request: Any) -> None:
 
 
 def _results_fault(run: Any) -> str | None:
-    from cifake_ray.evaluation.scores import results_fault
+    from cifake_ray.evaluation.testing import results_fault
 
     return results_fault(run)
 
@@ -150,7 +150,7 @@ def _test(run: Any) -> None:
     if run.winners_file.exists():
         say(f"testing the winners of {run.name}")
         note_phase("testing")
-    from cifake_ray.evaluation.scores import score_winners
+    from cifake_ray.evaluation.testing import score_winners
 
     score_winners(run)
 

@@ -111,9 +111,9 @@ def _names(*, of_study: bool) -> list[str]:
 def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """File names for these studies: letters, digits, dot, dash; numbered where two would be the same."""
     slugs: list[str] = []
-    for place, name in enumerate(names, start=1):
+    for number, name in enumerate(names, start=1):
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "study"
-        slugs.append(f"{slug}-study{place}" if slug in (*slugs, *taken) else slug)
+        slugs.append(f"{slug}-study{number}" if slug in (*slugs, *taken) else slug)
     return slugs
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 
 from cifake_ray.errors import InputError
 from cifake_ray.machine import machine_identity, process_alive
-from cifake_ray.storage.conditional import Changed, read_tagged, write_tagged
+from cifake_ray.storage.conditional_writes import Changed, read_tagged, write_tagged
 
 NAME = ".writer.json"
 EXPIRES = 60.0  # seconds after which a claim that was not renewed can be taken over

@@ -11,7 +11,7 @@ from cifake_ray.runs.files import write_text
 from cifake_ray.runs.resume import DEFAULT_STORAGE, Storage, resume_command
 from cifake_ray.runs.run import Run, run_at
 from cifake_ray.storage import mirror
-from cifake_ray.storage.conditional import Changed, write_tagged
+from cifake_ray.storage.conditional_writes import Changed, write_tagged
 from cifake_ray.storage.mirror import check_place
 
 _JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc

@@ -40,8 +40,8 @@ data: {source: sample, limit: 600}
 
 
 @pytest.mark.cluster
-def test_trials_with_two_workers_are_stopped_by_asha_and_leave_their_places(tmp_path: Path) -> None:
-    """A rate of 1e-9 learns nothing, so that trial is stopped; the one after it needs the places of its workers."""
+def test_trials_with_two_workers_are_stopped_by_asha_and_leave_their_slots(tmp_path: Path) -> None:
+    """A rate of 1e-9 learns nothing, so that trial is stopped; the one after it needs the slots of its workers."""
     (tmp_path / "workers.yaml").write_text(WORKERS)
     process = start("tune", tmp_path / "workers.yaml", "--storage", tmp_path)
     error = finish(process, WAIT)

@@ -22,7 +22,7 @@ from ray._private import state
 from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
-from cifake_ray.evaluation.scores import results_fault
+from cifake_ray.evaluation.testing import results_fault
 from cifake_ray.runs.columns import CURVE_COLUMNS, trial_columns
 from cifake_ray.runs.run import Run
 from tests.e2e.conftest import Command
@@ -118,7 +118,7 @@ def test_a_study_keeps_its_processes_sends_no_image_and_leaves_nothing_on_ray(
     assert cifake_ray("tune", small, "--storage", tmp_path, "--set", "search.winner_seeds=0") == 0
     assert 0 < sum(sent) < 20_000  # paths and row numbers; the images have 700,000 bytes
     started = [actor for actor in state.actors() if actor not in before]
-    # Two places. On a busy machine a trial ends before the other place's process is up; Tune then gives the free one to
+    # Two slots. On a busy machine a trial ends before the other slot's process is up; Tune then gives the free one to
     # the trial that waits for that one, ends it, and asks for a third.
     assert len(started) in (2, 3)
     wait_until(lambda: {state.actors(actor)["State"] for actor in started} == {"DEAD"})

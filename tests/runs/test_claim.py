@@ -20,7 +20,7 @@ from cifake_ray.runs import claim as module
 from cifake_ray.runs.claim import EXPIRES, NAME, Claim, _is_free, _read
 from cifake_ray.runs.names import create_run, open_run
 from cifake_ray.storage import conditional
-from cifake_ray.storage.conditional import Changed, read_tagged, write_tagged
+from cifake_ray.storage.conditional_writes import Changed, read_tagged, write_tagged
 from cifake_ray.storage.mirror import read_bytes, write_bytes
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})

@@ -38,7 +38,7 @@ class Costs:
     epochs: Sequence[float]
 
 
-def replay(experiment: Experiment, places: int, epoch_seconds: Sequence[float]) -> tuple[Replayed, Replayed]:
+def replay(experiment: Experiment, slots: int, epoch_seconds: Sequence[float]) -> tuple[Replayed, Replayed]:
     """The study without early stopping, and with the experiment's scheduler.
 
     Trials come in random order of quality and keep their rank from the first epoch to the last: of those that reach a
@@ -50,17 +50,17 @@ def replay(experiment: Experiment, places: int, epoch_seconds: Sequence[float]) 
     repeats = max(1, min(20, _REPLAYED // (trials * epochs)))
 
     def mean(build: Callable[[], TrialScheduler]) -> Replayed:
-        runs = [_replay_once(experiment, build(), places, costs, trials, seed) for seed in range(repeats)]
+        runs = [_replay_once(experiment, build(), slots, costs, trials, seed) for seed in range(repeats)]
         return Replayed(fmean(run.epochs for run in runs), fmean(run.seconds for run in runs))
 
     return mean(FIFOScheduler), mean(lambda: build_scheduler(experiment))
 
 
-def replay_retraining(experiment: Experiment, places: int, epoch_seconds: float) -> float:
+def replay_retraining(experiment: Experiment, slots: int, epoch_seconds: float) -> float:
     """Seconds of retraining winner and baseline, each with every seed, to the last epoch, in the trials' processes."""
     count = 2 * experiment.search.winner_seeds
     costs = Costs(0.0, 0.0, _overhead(experiment), [epoch_seconds])
-    return _replay_once(experiment, FIFOScheduler(), places, costs, count, 0).seconds
+    return _replay_once(experiment, FIFOScheduler(), slots, costs, count, 0).seconds
 
 
 def _overhead(experiment: Experiment) -> float:
@@ -68,7 +68,7 @@ def _overhead(experiment: Experiment) -> float:
 
 
 def _replay_once(
-    experiment: Experiment, scheduler: TrialScheduler, places: int, costs: Costs, trials: int, seed: int
+    experiment: Experiment, scheduler: TrialScheduler, slots: int, costs: Costs, trials: int, seed: int
 ) -> Replayed:
     """One study in simulated time."""
     draw = random.Random(seed)
@@ -83,8 +83,8 @@ def _replay_once(
         heapq.heappush(queue, (now + costs.trial + seconds, begun, 1, seconds, draw.random()))
         begun += 1
 
-    for place in range(min(places, trials)):
-        begin(costs.first + costs.actor * place)
+    for slot in range(min(slots, trials)):
+        begin(costs.first + costs.actor * slot)
     while queue:
         last, number, epoch, seconds, quality = heapq.heappop(queue)
         run += 1

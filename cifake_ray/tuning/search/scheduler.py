@@ -107,8 +107,8 @@ def bracket_of(number: int, brackets: int, factor: float) -> int:
     Shares as in Hyperband (Li et al. 2018, algorithm 1): bracket s of S has ceil(S / (s + 1) * factor^s) trials.
     """
     sizes = [math.ceil(brackets / (s + 1) * factor**s) for s in reversed(range(brackets))]
-    place = (number + 0.5) * _GOLDEN % 1 * sum(sizes)
-    return sum(place >= end for end in accumulate(sizes[:-1]))
+    point = (number + 0.5) * _GOLDEN % 1 * sum(sizes)
+    return sum(point >= end for end in accumulate(sizes[:-1]))
 
 
 def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -> TrialScheduler:

@@ -15,7 +15,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.evaluation import scores
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
-from cifake_ray.evaluation.scores import score_winners
+from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment.families.cnn import CnnModel
 from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.network import count_parameters
