@@ -214,7 +214,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
 
 
 @pytest.mark.cluster
-def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
+def test_a_study_that_finds_no_slot_gives_up_after_its_limit_and_goes_on_later(
     cifake_ray: Command, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @ray.remote(num_cpus=2)
