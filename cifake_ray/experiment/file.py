@@ -34,7 +34,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     data = changed.get("data")
     if images_named and not (isinstance(data, dict) and data.get("source")):
         raise InputError(
-            f"{path.stem}: which images?",
+            f"{path.stem}: no images are named",
             "give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated images whose results say "
             "nothing about any other",
         )

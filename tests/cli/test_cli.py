@@ -344,7 +344,7 @@ def test_a_run_without_a_model_cannot_predict_or_evaluate(call: Call, existing: 
 
 def test_an_unknown_kind_of_cache_entry_is_refused(call: Call, tmp_path: Path) -> None:
     (tmp_path / "cache" / "images").mkdir(parents=True)
-    refused(call("cache", "clear", "--kind", "nonsense"), "--kind nonsense: expected images, features or weights")
+    refused(call("cache", "clear", "--kind", "nonsense"), "--kind nonsense: no such kind of entry; expected images, features or weights")
     assert (tmp_path / "cache" / "images").is_dir()
 
 
@@ -566,7 +566,7 @@ def test_a_slip_in_a_name_is_told_from_a_missing_file(call: Call) -> None:
 
 def test_no_study_begins_on_the_sample_by_oversight(call: Call) -> None:
     for command in (["tune", "cnn"], ["tune", "cnn", "--dry-run"], ["train", "resnet50"], ["plan", "cnn-deep"]):
-        refused(call(*command), "which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")
+        refused(call(*command), "no images are named; give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")
 
 
 @pytest.mark.parametrize(
