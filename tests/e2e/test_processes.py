@@ -79,7 +79,8 @@ def epochs_recorded(run: Path) -> int:
 def test_a_killed_study_resumes_without_losing_or_repeating_a_trial(
     cifake_ray: Command, small: Path, tmp_path: Path
 ) -> None:
-    process = start("tune", small, "--storage", tmp_path, "--set=training.epochs=12", "--set=search.scheduler=none")
+    settings = ("--set=training.epochs=12", "--set=search.scheduler=none", "--set=search.winner_seeds=0")
+    process = start("tune", small, "--storage", tmp_path, *settings)
     run = tmp_path / "small"
     deadline = time.monotonic() + WAIT
     while epochs_recorded(run) < 30 and time.monotonic() < deadline:  # two trials are done, two are under way
