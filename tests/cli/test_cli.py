@@ -174,14 +174,10 @@ def test_more_workers_than_can_share_a_batch_are_refused(call: Call, yaml_file: 
 
 
 def test_weights_that_do_not_reach_the_stage_are_refused(call: Call, yaml_file: Path, storage: Path) -> None:
-    from torchvision.models import resnet50
-
     from cifake_ray.models.weights import expected_shapes
 
-    state = resnet50().state_dict()
-    save_file(
-        {name: state[name] for name in expected_shapes("resnet50", "stem")}, yaml_file.parent / "stem.safetensors"
-    )
+    shapes = expected_shapes("resnet50", "stem")
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, yaml_file.parent / "stem.safetensors")
     model = "model={kind: resnet50, weights: stem.safetensors, stages: [layer1], image_size: 32}"
     refused(call("tune", yaml_file, "--storage", storage, "--set", model), "layer1", "it covers stem")
     (yaml_file.parent / "stem.safetensors").write_text("no tensors")
@@ -509,6 +505,7 @@ def test_a_dry_run_refuses_what_the_run_would(call: Call, yaml_file: Path, stora
 def test_option_beats_set_beats_environment_beats_yaml(
     call: Call, yaml_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cifake_ray.tuning.dry_run.bias_of_source", lambda *_: None)  # 2 s a folder
     folders = {name: str(write_images(tmp_path / name)) for name in ("yaml", "environment", "set", "option")}
     yaml_file.write_text(EXPERIMENT.replace("source: sample", f"source: {folders['yaml']}"))
 
