@@ -12,7 +12,7 @@ from cifake_ray.cli.show import print_evaluation
 from cifake_ray.data import load_images
 from cifake_ray.detector.load import load_detector
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation import scores
+from cifake_ray.evaluation import testing
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.evaluation.testing import score_winners
@@ -190,7 +190,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(f"{scores.__name__}.{step}", killed)
+        broken.setattr(f"{testing.__name__}.{step}", killed)
         with pytest.raises(KeyboardInterrupt):
             score_winners(run)
     score_winners(run)
