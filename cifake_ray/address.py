@@ -1,6 +1,8 @@
 """Reach Ray's heads: whether anything answers at an address, the address as `ray.init` takes it, the token."""
 
+import os
 import socket
+from pathlib import Path
 
 from cifake_ray.errors import InputError
 
@@ -57,3 +59,8 @@ def wants_token(address: str) -> bool:
         except grpc.RpcError as error:
             return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
     return False
+
+
+def token_file() -> Path:
+    """The file from which Ray takes the token, unless RAY_AUTH_TOKEN holds it."""
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")

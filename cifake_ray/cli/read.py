@@ -52,7 +52,7 @@ def report(
     paths, faults = readable_runs([find_run(run, storage).path for run in runs])
     written = write_report(paths, out, images=images, with_runs=with_runs)
     print_comparison(paths)
-    print(f"report: {next(path for path in written if path.suffix == '.html')}")
+    print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
     if faults:
         raise WorkError(f"{len(faults)} of {len(runs)} runs left out of the report: {'; '.join(faults)}")
 

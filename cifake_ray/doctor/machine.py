@@ -11,11 +11,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cifake_ray.address import token_file
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
 from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
-from cifake_ray.jobs.client import token_file
 from cifake_ray.machine import LONGEST_TEMPORARY, cores, ray_temporary, shared_memory
 from cifake_ray.ray_private import running_clusters
 from cifake_ray.storage.cache import cache_root, locked
@@ -72,7 +72,10 @@ def _threads() -> Check:
     if forced is None or forced == "1":
         return Check("threads", "green", f"OMP_NUM_THREADS is {forced or 'not set'}")
     return Check(
-        "threads", "amber", f"OMP_NUM_THREADS is {forced}", "unset it: several processes would share the cores"
+        "threads",
+        "amber",
+        f"OMP_NUM_THREADS is {forced}",
+        "unset it: each trial sets its own threads",
     )
 
 

@@ -1,13 +1,14 @@
 """The final test: the test part, scored once for each retrained model; the median winner becomes `best/`."""
 
 import io
+import itertools
 import zipfile
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from cifake_ray.console import progress
+from cifake_ray.console import progress, warn
 from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
 from cifake_ray.data.decoding.decode import RESIZED
 from cifake_ray.detector.domain import describe_domain
@@ -133,12 +134,23 @@ def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> N
     order = sorted(range(len(winner.seeds)), key=lambda index: winner.seeds[index].val_accuracy)
     index = order[(len(order) - 1) // 2]
     seed, detector = winner.seeds[index], scored.detectors[index]
-    for measured in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations):  # of the model before
-        run.remove(measured.relative_to(run.path).as_posix())
+    _set_aside(run)
     note = describe_detector(detector)
     note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
     note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images)
     save_detector(detector, run.best, note)
+
+
+def _set_aside(run: Run) -> None:
+    """Keep what `evaluate` measured of the model before, where reports do not look for it, and say so."""
+    measured = (run.threshold_file, run.robustness_file, run.evaluations, run.explanations)
+    names = [file.relative_to(run.path).as_posix() for file in measured]
+    folder = next(name for number in itertools.count(1) if not (run.path / (name := f"superseded/{number}")).exists())
+    if moved := run.set_aside(names, folder):
+        warn(
+            f"the best model changed: what `evaluate` measured of the model before ({', '.join(moved)}) lies in "
+            f"{run.path / folder} now; call `evaluate` again for the new one"
+        )
 
 
 def _domain(experiment: Experiment, images: ImageSet) -> Domain:

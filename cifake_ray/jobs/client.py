@@ -113,11 +113,6 @@ def open_dashboard(endpoint: Endpoint) -> Cluster:
         return Cluster(endpoint.dashboard)
 
 
-def token_file() -> Path:
-    """The file from which Ray takes the token, unless RAY_AUTH_TOKEN holds it."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-
-
 @contextmanager
 def _as_input_error(address: str) -> Iterator[None]:
     """Ray's errors about what answers at an address, as one line."""

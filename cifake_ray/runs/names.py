@@ -42,7 +42,7 @@ def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
 def _no_run(name: str, storage: Storage) -> InputError:
     """The error of a run that is not there."""
     known = [run.name for run in list_runs(storage)]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     meant = f"; did you mean {close[0]}?" if close else ""
     pattern = ", and the shell found no run of this pattern" if any(sign in name for sign in "*?[") else ""
     place = storage if mirror.is_remote(str(storage)) else Path(storage).absolute()

@@ -1,7 +1,7 @@
 """The run directory, in a folder or object storage: its files, and its one writer at a time."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -134,6 +134,16 @@ class Run:
             place.unlink(missing_ok=True)
         if self.url is not None:
             mirror.remove(f"{self.url}/{name}")
+
+    def set_aside(self, names: Sequence[str], folder: str) -> list[str]:
+        """Move these files and folders of the run into a new folder of the run; returns those that were there."""
+        there = [name for name in names if (self.path / name).exists()]
+        for name in there:
+            target = self.path / folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).rename(target)
+            self.remove(name)
+        return there
 
     @property
     def name(self) -> str:

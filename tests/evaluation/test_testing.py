@@ -155,7 +155,9 @@ def test_after_scoring_the_checkpoints_are_gone_and_a_second_time_does_nothing(s
     assert files_of(scored) == before
 
 
-def test_what_was_measured_of_an_earlier_winner_goes_with_it(copy_of: CopyOf) -> None:
+def test_what_was_measured_of_an_earlier_winner_is_set_aside_and_that_is_said(
+    copy_of: CopyOf, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = copy_of("cnn")
     run.best.mkdir()
     for file in (run.threshold_file, run.robustness_file, run.evaluations / "other.json", run.explanations / "0.png"):
@@ -164,6 +166,8 @@ def test_what_was_measured_of_an_earlier_winner_goes_with_it(copy_of: CopyOf) ->
     score_winners(run)
     assert not [path.name for path in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations)
                 if path.exists()]  # fmt: skip
+    assert (run.path / "superseded/1/evaluations/other.json").read_text() == "{}"
+    assert "the best model changed" in capsys.readouterr().err
 
 
 def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:

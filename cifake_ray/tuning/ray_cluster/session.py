@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from cifake_ray.address import driver_address, no_cluster, wants_token
+from cifake_ray.address import driver_address, no_cluster, token_file, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.machine import available_memory, end_children, ray_temporary, shared_memory, short_temporary
@@ -114,6 +114,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_node(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
     import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
+    known = token_file().exists()
     for left in reversed(range(_STARTS)):
         try:
             with local_start(_InSessionOfItsOwn):
@@ -124,6 +125,9 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                     **_local_options(),
                     **quiet,
                 )
+            if not known:  # Ray lets every user of the machine read the token that it made
+                with suppress(OSError):
+                    token_file().chmod(0o600)
             return
         except BaseException as error:
             end_children()  # before the raylet, whose agents would outlive it by a minute
