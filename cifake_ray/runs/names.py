@@ -44,7 +44,7 @@ def _no_run(name: str, storage: Storage) -> InputError:
     known = [run.name for run in list_runs(storage)]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     meant = f"; did you mean {close[0]}?" if close else ""
-    pattern = ", and the shell found no run of this pattern" if any(sign in name for sign in "*?[") else ""
+    pattern = ", and the shell found none of this pattern" if any(sign in name for sign in "*?[") else ""
     place = storage if mirror.is_remote(str(storage)) else Path(storage).absolute()
     return InputError(f"{name}: no such run{pattern}", f"runs in {place}: {', '.join(known) or 'none'}{meant}")
 

@@ -136,7 +136,7 @@ class Run:
             mirror.remove(f"{self.url}/{name}")
 
     def set_aside(self, names: Sequence[str], folder: str) -> list[str]:
-        """Move these files and folders of the run into a new folder of the run; returns those that were there."""
+        """Move these files and folders of the run into a new folder of the run; return those that were there."""
         there = [name for name in names if (self.path / name).exists()]
         for name in there:
             target = self.path / folder / name
