@@ -22,6 +22,7 @@ $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
 
 demo: install # install, tune two models on the built-in sample, print the comparison
 	$(BIN)/cifake-ray demo
+	@echo "the program is $(BIN)/cifake-ray; after \`source $(BIN)/activate\` the name alone starts it"
 
 test: install # install, run the tests
 	$(BIN)/pytest

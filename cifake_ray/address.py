@@ -1,6 +1,8 @@
 """Reach Ray's heads: whether anything answers at an address, the address as `ray.init` takes it, the token."""
 
+import os
 import socket
+from pathlib import Path
 
 from cifake_ray.errors import InputError
 
@@ -43,10 +45,10 @@ def driver_address(address: str) -> str:
 
 
 def wants_token(address: str) -> bool:
-    """Whether the head at HOST:PORT refuses a request without a token; sends one without, in Ray's own protocol.
+    """Whether the head at HOST:PORT refuses a request without a token; sends such a request, in Ray's own protocol.
 
-    A driver must do as its cluster does: one with a token refuses the answers of workers that have none, and then no
-    actor starts; one without a token waits 20 s for the refusal.
+    A driver must do as its cluster does: a driver with a token refuses the answers of workers that have none, and no
+    actor starts; a driver without a token waits 20 s for the refusal.
     """
     import grpc
 
@@ -57,3 +59,8 @@ def wants_token(address: str) -> bool:
         except grpc.RpcError as error:
             return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
     return False
+
+
+def token_file() -> Path:
+    """The file from which Ray takes the token, unless RAY_AUTH_TOKEN holds it."""
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")

@@ -1,4 +1,4 @@
-"""What a person sees while waiting: a bar on a terminal, a line now and then elsewhere."""
+"""Output for people who wait: a bar on a terminal, a line now and then elsewhere."""
 
 import json
 import logging
@@ -68,13 +68,13 @@ def duration(seconds: float) -> str:
 
 
 def print_note(note: dict[str, Any]) -> None:
-    """One line of JSON in a Ray job's log, which is all that a shell with the cluster's address can read of it."""
+    """Print one line of JSON to a Ray job's log, all of a job that a shell with the cluster's address can read."""
     sys.stderr.write(f"{_NOTE}{json.dumps(note)}\n")
     sys.stderr.flush()
 
 
 def read_note(line: str) -> dict[str, Any] | None:
-    """What `print_note` was given; None for any other line (`{}` for a damaged one)."""
+    """The note that `print_note` printed; None for any other line (`{}` for a damaged one)."""
     if not line.startswith(_NOTE):
         return None
     try:
@@ -85,7 +85,7 @@ def read_note(line: str) -> dict[str, Any] | None:
 
 @contextmanager
 def progress(label: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
-    """Yields a callable (done, total) that shows count, rate and time left on stderr. Silent if never called."""
+    """Context of a callable (done, total) that shows count, rate and time left on stderr. Silent if never called."""
     shown = _bar(label, unit) if sys.stderr.isatty() else _lines(label, unit)
     with shown as update:
         yield update

@@ -1,4 +1,4 @@
-"""What a user is told when the command, or a file it names, is wrong, and when the work itself failed."""
+"""Errors for users: a wrong command or file, failed work, an interruption; each is one line and an exit code."""
 
 import difflib
 from collections.abc import Sequence

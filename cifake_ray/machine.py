@@ -13,7 +13,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-_CLOCK_SECONDS = 2.0  # that the time when a process began may be off
+_CLOCK_SECONDS = 2.0  # by which the noted start of a process may be wrong
 LONGEST_TEMPORARY = 40  # characters: an AF_UNIX path has 107, of which Ray's session and socket take 65
 _SHARED_MEMORY = "/dev/shm"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -82,7 +82,7 @@ def end_with_parent() -> None:
 
 
 def end_children() -> None:
-    """Kill every process that this one started, and theirs: Ray's agents outlive a killed parent by a minute."""
+    """Kill every descendant of this process: Ray's agents outlive a killed parent by a minute."""
     import psutil
 
     with suppress(psutil.Error):
@@ -92,9 +92,10 @@ def end_children() -> None:
 
 
 def process_alive(pid: object, seen: float | None = None) -> bool:
-    """Whether the process of this number, if one is given that it had at `seen` (Unix seconds), still runs here.
+    """Whether the process `pid` runs on this machine, and is the one that had this number at `seen` (Unix seconds).
 
-    A process that began later than `seen` has taken over the number. One that cannot be looked at counts as running.
+    A process that began later than `seen` has taken over the number. A process that cannot be looked at counts as
+    running.
     """
     import psutil
 
@@ -111,7 +112,7 @@ def process_alive(pid: object, seen: float | None = None) -> bool:
 
 
 def machine_identity() -> str:
-    """This start of this machine, seen from this container: process numbers mean the same wherever it is equal."""
+    """Name of this start of this machine, seen from this container: where equal, process numbers mean the same."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{socket.gethostname()}/{start}/{Path('/proc/self/ns/pid').readlink()}"
@@ -140,7 +141,7 @@ def short_temporary() -> str | None:
 
 
 def make_environment_usable() -> None:
-    """Repair what a notebook, a container or a pipe leaves behind, before any library meets it."""
+    """Repair what a notebook, a container or a pipe leaves behind, before a library uses it."""
     os.environ["MPLBACKEND"] = "agg"  # a notebook's names a module that this process lacks; nothing is shown on screens
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` Ray would build it in every worker
     for stream in (sys.stdout, sys.stderr):

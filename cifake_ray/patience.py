@@ -1,4 +1,4 @@
-"""Waiting with a limit: a line a minute that says for what, and an end that says it again."""
+"""Waiting with a limit: a line a minute names what is waited for, and so does the error at the limit."""
 
 import time
 from collections.abc import Callable
@@ -17,11 +17,11 @@ class Patience:
         self.moved()
 
     def moved(self) -> None:
-        """Something came; the wait begins anew."""
+        """Begin the wait anew: something came."""
         self._since = self._said = time.monotonic()
 
     def look(self) -> None:
-        """Nothing came yet. Raises WorkError once that has lasted `limit_s` seconds."""
+        """Print a line a minute while nothing comes. Raises WorkError after `limit_s` seconds."""
         now = time.monotonic()
         waited = now - self._since
         if waited >= self.limit_s:

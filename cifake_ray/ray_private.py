@@ -131,8 +131,8 @@ def start_options(
 
 def put_in_bracket(scheduler: Any, trial: str, choose: Callable[[int, float], int]) -> None:
     """Put a trial into a bracket of Tune's AsyncHyperBandScheduler: `choose(number of brackets, reduction factor)`."""
-    place = choose(len(scheduler._brackets), scheduler._reduction_factor)
-    scheduler._trial_info[trial] = scheduler._brackets[place]
+    index = choose(len(scheduler._brackets), scheduler._reduction_factor)
+    scheduler._trial_info[trial] = scheduler._brackets[index]
 
 
 def median_results(scheduler: Any) -> Any:

@@ -39,7 +39,7 @@ _others: list[Callable[["sys.UnraisableHookArgs"], Any]] = []  # the hook before
 
 
 def install() -> None:
-    """Handle these signals from here on, but a SIGHUP that `nohup` ignores: raises Interrupted in the main thread."""
+    """Handle these signals by raising Interrupted in the main thread; not a SIGHUP that `nohup` ignores."""
     _state.__init__(pid=os.getpid())  # type: ignore[misc]  # a command has one; tests run many commands in a process
     if sys.unraisablehook is not _unraisable:
         _others[:] = [sys.unraisablehook]
@@ -53,7 +53,7 @@ def _kinds() -> list[signal.Signals]:
 
 
 def signalled() -> bool:
-    """Whether a signal has come: an error that follows is of its making, as one raised in the middle of an import."""
+    """Whether a signal has come: a later error follows from the signal, as one raised in the middle of an import."""
     return _state.signalled is not None
 
 
@@ -63,7 +63,7 @@ def interruption() -> Interrupted:
 
 
 def forget() -> None:
-    """Cancel the deadline of a signal: this process has other work to do, as those of tests and notebooks."""
+    """Cancel the deadline of a signal in a process that has other work to do, as that of tests or a notebook."""
     _state.signalled = None
 
 
@@ -127,7 +127,7 @@ def handle(number: int, frame: Any) -> None:  # noqa: ARG001
 
 
 def end_as_child() -> None:
-    """Let signals, and the end of its parent (Linux), end this forked process at once and without a word."""
+    """Let signals, and the end of its parent (Linux), end this forked process at once and without a line."""
     for kind in KINDS:
         signal.signal(kind, signal.SIG_DFL)
     end_with_parent()

@@ -1,6 +1,7 @@
 """Fixtures of all tests: a cache of each test's own, no data or weights from the environment, one small Ray."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cifake_ray.console import log_plainly
+from cifake_ray.data.datasets import sample
 from cifake_ray.ray_private import logs_folder
 from cifake_ray.signals import forget
 
@@ -33,6 +35,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if "ray_session" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_sample() -> Iterator[None]:
+    """Render the built-in sample once a session: it takes 1.5 s of a core, and every test has an empty cache."""
+    render = sample.generate_sample
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "generate_sample", functools.cache(lambda: list(render())))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ TESTED_BY = {
     "evaluation/test_detector.py": [f"detector/{name}" for name in ("load", "module", "note", "predict")],
     "evaluation/test_domain.py": ["detector/domain"],
     "evaluation/test_errors.py": ["evaluation/saliency"],
-    "evaluation/test_scores.py": ["evaluation/evaluate", "evaluation/own_images"],
+    "evaluation/test_testing.py": ["evaluation/evaluate", "evaluation/own_images"],
     "experiment/test_conditions.py": ["experiment/pairs", "experiment/space"],
     "experiment/test_experiment.py": [
         f"experiment/{name}" for name in ("families/torchvision", "file", "model", "schema", "search", "training")
@@ -79,7 +79,7 @@ TESTED_BY = {
         *("reporting/formatting", "reporting/writers/csv", "reporting/writers/html"),
         *("reporting/sections/errors", "reporting/sections/search", "reporting/sections/trials"),
     ],
-    "runs/test_claim.py": ["storage/conditional"],
+    "runs/test_claim.py": ["storage/conditional_writes"],
     "runs/test_records.py": [
         f"runs/records/{name}"
         for name in ("base", "bias", "environment", "evaluations", "model", "scores", "store", "winners")

@@ -12,7 +12,7 @@ import ray
 
 from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.detector.load import load_detector
-from cifake_ray.evaluation.scores import results_fault
+from cifake_ray.evaluation.testing import results_fault
 from cifake_ray.features import ensure_features
 from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load, state_of, summarise_runs
@@ -124,13 +124,14 @@ def test_an_interrupted_run_resumes_under_another_name_and_repeats_nothing(
     runs: dict[str, Run], command: e2e.Command, tmp_path: Path
 ) -> None:
     run = Run(runs["interrupted"].path.rename(tmp_path / "runs" / "renamed"))
-    run.experiment_file.write_text(run.experiment_file.read_text().replace("winner_seeds: 2", "winner_seeds: 1"))
+    text = run.experiment_file.read_text().replace("winner_seeds: 2", "winner_seeds: 1")
+    run.experiment_file.write_text(text.replace("trials: 5", "trials: 4"))
     before, curves = pd.read_csv(run.trials_file), pd.read_csv(run.curves_file)
     assert command("tune", "--resume", "renamed", "--storage", tmp_path / "runs") == 0
     study = load(run.path)
     assert state_of(study) == "tested"
     assert study.trials["status"].isin(["completed", "stopped"]).all()
-    assert len(study.trials) == 5
+    assert len(study.trials) == 4
     pd.testing.assert_frame_equal(pd.read_csv(run.trials_file).iloc[:2], before.iloc[:2])
     pd.testing.assert_frame_equal(pd.read_csv(run.curves_file).iloc[: len(curves)], curves)
     assert not study.curves.duplicated(["trial_id", "epoch"]).any()

@@ -1,4 +1,4 @@
-"""The commands: parse, call one function below, print. Heavy imports stand inside the verbs, so that help is quick."""
+"""The commands: parse, call one function below, print. Heavy imports stand inside commands: --help is quick."""
 
 import os
 import sys
@@ -50,19 +50,19 @@ def command_line() -> Any:
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit code of a command that ended by itself. Raises what it raised, OSError for a closed output too."""
+    """Exit code of a command that ended by itself. Raises what the command raised, and OSError for a closed output."""
     _check_not_empty(arguments)
     try:
         command_line()(arguments, prog_name="cifake-ray", standalone_mode=True)
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # typer would make it a 1
+        if isinstance(stop.__context__, BrokenPipeError):  # typer would exit with 1
             raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0
 
 
 def _check_not_empty(arguments: list[str]) -> None:
-    """Raise InputError for an empty argument: a shell makes one of a variable that is not set."""
+    """Raise InputError for an empty argument, which a shell makes of a variable that is not set."""
     for before, argument in pairwise(["", *arguments]):
         option, equals, value = argument.partition("=") if argument.startswith("--") else (before, "=", argument)
         if equals and not value.strip():
@@ -71,7 +71,7 @@ def _check_not_empty(arguments: list[str]) -> None:
 
 
 def _report_error(error: BaseException) -> int:
-    """Print the error's one line; returns the exit code."""
+    """Print the error's one line; return the exit code."""
     if isinstance(error, BrokenPipeError):  # `cifake-ray runs | head`
         _abandon_output()
         return 0
@@ -84,7 +84,7 @@ def _report_error(error: BaseException) -> int:
 
 
 def _abandon_output() -> None:
-    """Send what is left of the output nowhere: Python would fail over it once more at its end."""
+    """Discard the rest of the output, over which Python would fail once more at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):

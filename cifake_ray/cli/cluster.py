@@ -52,7 +52,7 @@ def submit(
     dry_run: DryRunOption = False,
     follow: Annotated[bool, typer.Option("--follow", help="Print the job's log until it ends.")] = False,
 ) -> None:
-    """Tune on a Ray cluster: what `tune` takes, run as a job there. Ctrl-C ends --follow, not the job.
+    """Tune on a Ray cluster: run as a job what `tune` runs here. Ctrl-C ends --follow, not the job.
 
     The token is found as Ray finds it: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
     """
@@ -100,7 +100,7 @@ def status(
     wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """How far the studies on a cluster are; with JOB, every trial of one."""
+    """Show how far the studies on a cluster are; with JOB, every trial of one study."""
     from cifake_ray.jobs.client import connect
     from cifake_ray.jobs.watch import find_job, study_jobs, with_progress, with_trials
 
@@ -126,7 +126,7 @@ def status(
     if not jobs:
         print(f"no studies on {cluster.url}")
     elif len(jobs) > len(shown):
-        print(f"{len(jobs) - len(shown)} older ones are left out; --json has all")
+        print(f"{len(jobs) - len(shown)} older studies are left out; --json has all")
 
 
 @app.command(epilog="Example: cifake-ray logs JOB -f")
@@ -150,7 +150,7 @@ def logs(
 
 @app.command(epilog="Example: cifake-ray stop JOB")
 def stop(job: JobArgument, address: ClusterOption = None) -> None:
-    """Stop a study's job, which saves everything first, and say how to resume it."""
+    """Stop a study's job, which saves everything first, and print how to resume the study."""
     from cifake_ray.jobs.client import connect
     from cifake_ray.jobs.watch import find_job, stop, with_progress
 
@@ -161,17 +161,17 @@ def stop(job: JobArgument, address: ClusterOption = None) -> None:
         return
     print(f"stopping {found.id}; it saves what it has", file=sys.stderr, flush=True)
     ended = with_progress(cluster, stop(cluster, found))
-    print(f"{found.id}: {ended.state}; {_how_to_go_on(ended)}")
+    print(f"{found.id}: {ended.state}; {_how_to_resume(ended)}")
 
 
 def _follow(cluster: Any, job: Any) -> None:
-    """The job's log until it ends; then its outcome as this command's."""
+    """Print the job's log until the job ends; raise the job's failure as this command's own."""
     from cifake_ray.jobs.watch import follow, with_progress
 
     ended = with_progress(cluster, follow(cluster, job, lambda line: print(line, flush=True)))
     if ended.ended_well:
         return
-    what, cure = f"job {job.id} {ended.state}", _how_to_go_on(ended)
+    what, cure = f"job {job.id} {ended.state}", _how_to_resume(ended)
     if ended.state == "stopped":
         raise Interrupted(f"{what}; {cure}")
     raise InputError(what, cure) if ended.exit_code == 2 else WorkError(f"{what}; {cure}")
@@ -191,8 +191,8 @@ def _resume(job: Any) -> str:
     return shlex.join(["cifake-ray", "submit", "--resume", job.study, *place])
 
 
-def _how_to_go_on(job: Any) -> str:
-    """A run is there once its driver has noted anything, or if it was to be resumed (jobs then name no experiment)."""
+def _how_to_resume(job: Any) -> str:
+    """How to resume. A run exists once its driver reported anything, or if the job resumed one (without experiment)."""
     if job.progress or not job.experiment:
         return f"{'' if job.progress else f'{job.reason[:300]}; '}resume with: {_resume(job)}"
     return f"the study had not begun ({job.reason[:300]})"
@@ -201,7 +201,7 @@ def _how_to_go_on(job: Any) -> str:
 def _print_failures(jobs: list[Any]) -> None:
     for job in jobs:
         if job.state == "failed":
-            print(f"{job.id}: {_how_to_go_on(job)}; its log: cifake-ray logs {job.id}")
+            print(f"{job.id}: {_how_to_resume(job)}; its log: cifake-ray logs {job.id}")
 
 
 def _job_row(job: Any, *, wide: bool = False) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def fetch(
     name: Annotated[
         str, typer.Argument(metavar="[NAME]", help="kaggle (the authors' zip) or huggingface (parquet).")
     ] = "kaggle",
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for it.")] = Path("cifake"),
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the copy.")] = Path("cifake"),
     as_json: JsonOption = False,
 ) -> None:
     """Download a published copy of CIFAKE, or resume the download; check its files and that its images are CIFAKE's."""
@@ -45,12 +45,11 @@ def audit(
         str | None,
         typer.Argument(metavar="[SOURCE]", help="What --data takes, or any folder of REAL/… and FAKE/…, or one part."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON there as well.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON to this file too.")] = None,
     set_: DataSetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count parts and classes; find duplicates, contradicting labels, damaged files; measure the bias of files."""
-    """Count parts, classes and groups, find duplicates, contradicting labels, damaged files, read JPEG tables."""
+    """Count parts, classes, groups; find duplicates, contradicting labels, damaged files; measure the bias of files."""
     from cifake_ray.console import progress
     from cifake_ray.data.audit.audit import audit_source
     from cifake_ray.data.sources.reading import reading_from
@@ -59,7 +58,7 @@ def audit(
     if source is None:
         raise InputError("a SOURCE is missing", "give what --data takes, or set CIFAKE_RAY_DATA")
     if out is not None:
-        _write(out, "", "a")  # a file that cannot be written is said before the work, not after
+        _write(out, "", "a")  # a file that cannot be written is refused before the work, not after
     found = audit_source(source, progress, reading_from(set_ or []))
     text = json.dumps(found, indent=1)
     if out is not None:
@@ -134,7 +133,7 @@ def _groups(groups: dict[str, dict[str, int]]) -> str:
 
 
 def _share(counts: dict[str, Any]) -> Iterator[str]:
-    """A line where one class is more than 60 % of a part."""
+    """A line for each part of which one class is more than 60 %."""
     from cifake_ray.data.audit.balance import unbalanced
 
     for part, of_part in counts.items():

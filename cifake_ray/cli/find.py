@@ -1,4 +1,4 @@
-"""Experiments by file or name, with what the command line and the environment say over them."""
+"""Experiments by file or name, with the settings of the command line and the environment applied."""
 
 import difflib
 import json
@@ -45,7 +45,7 @@ def experiment_name(file: Path) -> str:
 
 
 def experiment_text(file: Path) -> str:
-    """A shipped file without its first line, which names a schema that lies beside the file alone."""
+    """Text of a shipped file without the first line, whose schema lies beside the file alone."""
     lines = file.read_text().splitlines(keepends=True)
     return "".join(lines[1:] if lines and lines[0].startswith(_SCHEMA_LINE) else lines)
 
@@ -58,7 +58,7 @@ def experiment_about(file: Path) -> str:
 
 
 def is_run(what: str, storage: str) -> bool:
-    """Whether `train` was given a run, or a name most like a run's; a shipped experiment precedes a run of its name."""
+    """Whether `what` is a run, or a name most like a run's; a shipped experiment precedes a run of the same name."""
     from cifake_ray.runs.names import list_runs
     from cifake_ray.runs.run import run_at
     from cifake_ray.storage.mirror import is_remote

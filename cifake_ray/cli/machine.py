@@ -79,7 +79,7 @@ def cache_clear(
     unused: Annotated[bool, typer.Option("--unused", help="Only what was not used for --days.")] = False,
     days: Annotated[float, typer.Option(help="With --unused: how many days.", min=0.001)] = 30.0,
 ) -> None:
-    """Empty the cache; everything in it is made again when it is needed."""
+    """Empty the cache. Every entry is made again when needed."""
     from cifake_ray.storage.cache import cache_root, clear_entries
 
     if kind not in (None, "images", "features", "weights"):

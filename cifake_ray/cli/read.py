@@ -52,7 +52,7 @@ def report(
     paths, faults = readable_runs([find_run(run, storage).path for run in runs])
     written = write_report(paths, out, images=images, with_runs=with_runs)
     print_comparison(paths)
-    print(f"report: {next(path for path in written if path.suffix == '.html')}")
+    print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
     if faults:
         raise WorkError(f"{len(faults)} of {len(runs)} runs left out of the report: {'; '.join(faults)}")
 
@@ -75,7 +75,7 @@ def evaluate(
 ) -> None:
     """Score a run's best model on the test part of its own images, or of other labelled ones.
 
-    What --data, --robustness and --explain find is noted in the run, and `report` shows it.
+    Results of --data, --robustness and --explain are written into the run, and `report` shows them.
     """
     from cifake_ray.data import check_images_here
     from cifake_ray.data.sources.reading import reading_from
@@ -88,7 +88,7 @@ def evaluate(
         )
     found = find_run(run, storage)
     if data is None:
-        check_images_here(found, found.experiment())  # at once: what is below imports torch
+        check_images_here(found, found.experiment())  # refused at once: the imports below load torch
     if robustness or explain:
         _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
@@ -128,7 +128,7 @@ def predict(
     """Call each picture FAKE or REAL, with the probability of FAKE; say where the answer means nothing.
 
     A picture unlike the images that the model was validated on is marked as outside. A file that cannot be judged has a
-    line with the reason, and the others have their answers: exit code 1, or 2 when none could be judged.
+    line with the reason, and the exit code is 1, or 2 when no file could be judged.
     """
     from cifake_ray.detector.predict import predict_files
     from cifake_ray.runs.names import find_run
@@ -151,10 +151,10 @@ def predict(
 
 @app.command(epilog="Example: cifake-ray spaces cnn > mine.yaml")
 def spaces(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print the YAML file of this one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print the YAML of this experiment.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the experiments that ship with the program, or print one: a file to begin your own with."""
+    """List the experiments that ship with the program, or print one, to begin your own with."""
     from cifake_ray.experiment import load_experiment
 
     if name is not None:
@@ -197,9 +197,9 @@ def dashboard(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
     storage: StorageOption = DEFAULT_STORAGE,
 ) -> None:
-    """Show a run's Optuna study in optuna-dashboard, also while it runs. Only reads; Ctrl-C ends it.
+    """Show a run's Optuna study in optuna-dashboard, also while the study runs. Reads only; Ctrl-C ends the server.
 
-    Of a run in object storage it shows what was there when it started.
+    A run in object storage is shown as it was when the server started.
     """
     from cifake_ray.errors import Interrupted
     from cifake_ray.reporting.dashboard import dashboard_server

@@ -37,7 +37,7 @@ def rayjob(
     trials: TrialsOption = None,
     seed: SeedOption = None,
     set_: SetOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study of this name.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the study of this name.")] = False,
     image: ImageOption = None,
     workers: WorkersOption = 2,
     cpus_per_worker: CpusOption = None,
@@ -80,5 +80,5 @@ def raycluster(
 
 
 def _command() -> str:
-    """This command in one line, for the head of the manifest: how to make it again."""
+    """This command in one line, for the head of the manifest."""
     return " ".join(shlex.join(["cifake-ray", *sys.argv[1:]]).split())

@@ -19,7 +19,7 @@ _DAYS_S = 2 * 86400  # an age above this is counted in days
 
 
 def print_comparison(runs: list[Path]) -> None:
-    """The comparison of these runs, with its notes; tables in a narrow terminal get fewer columns."""
+    """Print the comparison of these runs with its notes; tables in a narrow terminal get fewer columns."""
     from rich.console import Console
 
     from cifake_ray.reporting.load import load_all
@@ -35,7 +35,7 @@ def print_comparison(runs: list[Path]) -> None:
 
 
 def print_closing(run: Path) -> None:
-    """The end of a study in four lines."""
+    """Print the end of a study in four lines."""
     from cifake_ray.reporting.closing import closing_lines
     from cifake_ray.reporting.load import load
 
@@ -44,7 +44,7 @@ def print_closing(run: Path) -> None:
 
 
 def print_wrapped(line: str) -> None:
-    """The line, on a terminal broken between words and indented; whole where the output is no terminal."""
+    """Print the line, on a terminal broken between words and indented, else whole."""
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         line = textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
@@ -76,7 +76,7 @@ def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
 
 
 def from_left(text: str, width: int) -> str:
-    """The text's end after an ellipsis where it is longer than `width`: the end of a path says most."""
+    """The text's end after an ellipsis where the text is longer than `width`: the end of a path says most."""
     return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
 
 
@@ -96,7 +96,7 @@ def _age(created: str | None) -> str:
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """A table as wide as the terminal; where the output is no terminal, as wide as its cells."""
+    """Print a table as wide as the terminal; where the output is no terminal, as wide as its cells."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -122,7 +122,7 @@ def interval(metric: "Interval") -> str:
 
 
 def print_evaluation(result: "Evaluation") -> None:
-    """What `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
+    """Print what `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
     print(f"{result.run}, the one model in best/ (the study's result is the mean of all retrainings)")
     print(f"on {printable(result.summary)}; weights {result.weights}")
     whole, fresh = result.test, result.test_dedup
@@ -157,7 +157,7 @@ def _domain_lines(domain: "DomainCounts", images: int) -> list[str]:
 
 
 def print_prediction(result: dict[str, Any]) -> None:
-    """One picture's line: label, probability, name, what to know of it."""
+    """Print one picture's line: label, probability, name, remarks."""
     name = printable(result["file"])
     if "error" in result:
         print(f"error  {name}: {printable(result['error'])}")
@@ -176,7 +176,7 @@ def _probability(value: float) -> str:
 
 
 def trained_on(run: Any) -> str:
-    """Which images the run's model knows: their size and their source."""
+    """Source and size of the images that the run's model was trained on."""
     from cifake_ray.data.datasets import recorded_card
 
     try:
@@ -192,7 +192,7 @@ def trained_on(run: Any) -> str:
 
 
 def print_robustness(result: "Robustness") -> None:
-    """The panel of `evaluate --robustness`."""
+    """Print the panel of `evaluate --robustness`."""
     print(f"{result.data}: {result.test_images:,} test images")
     columns = ["images", "accuracy [95 %]", "AUC", "FAKE right", "REAL right"]
     rows = [
@@ -203,7 +203,7 @@ def print_robustness(result: "Robustness") -> None:
 
 
 def plan_lines(plan: Any) -> list[str]:
-    """A plan for people; see `tuning.plan.Plan`."""
+    """Lines of a plan for people; see `tuning.estimate.plan.Plan`."""
     lines = [
         f"{plan.experiment}: {counted(plan.trials, 'trial')} of {counted(plan.epochs, 'epoch')}, "
         f"{plan.places} at once, {plan.train_images:,} training and {plan.validation_images:,} validation images"

@@ -1,4 +1,4 @@
-"""Commands that train: demo, tune, train; and plan, which says what that costs."""
+"""Commands that train: demo, tune, train; and plan, which says what a study costs."""
 
 import json
 from pathlib import Path
@@ -126,7 +126,7 @@ def _print_plan(request: Any) -> None:
 
 
 def _results_fault(run: Any) -> str | None:
-    from cifake_ray.evaluation.scores import results_fault
+    from cifake_ray.evaluation.testing import results_fault
 
     return results_fault(run)
 
@@ -144,13 +144,13 @@ def _score(run: Any) -> None:
 
 
 def _test(run: Any) -> None:
-    """Test what was retrained and is not tested yet; says so first, as it takes a while."""
+    """Test what was retrained and is not tested yet; print a line first, as the test takes a while."""
     from cifake_ray.tuning.monitor.phases import note_phase
 
     if run.winners_file.exists():
         say(f"testing the winners of {run.name}")
         note_phase("testing")
-    from cifake_ray.evaluation.scores import score_winners
+    from cifake_ray.evaluation.testing import score_winners
 
     score_winners(run)
 

@@ -13,7 +13,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def cluster_checks(address: str, storage: str, source: str | None) -> list[Check]:
-    """Every check of the cluster at HOST:PORT or http://HOST:PORT. Ends early where the next one could not be made.
+    """Every check of the cluster at HOST:PORT or http://HOST:PORT. Ends early where the next check could not be made.
 
     Probed by a driver where the address is a head's, by a job where it is a dashboard's.
     """
@@ -46,12 +46,12 @@ def _refusal(name: str, error: Exception) -> Check:
 
 
 def _absolute(path: str) -> str:
-    """As every node would look for it: they have other working folders."""
+    """The absolute path, as nodes have other working folders."""
     return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
 def _open(endpoint: Endpoint, checks: list[Check]) -> Cluster | None:
-    """The Jobs API, and what is to say of dashboard and token: without a dashboard a driver can do, a job cannot."""
+    """The Jobs API; appends the checks of dashboard and token. A driver needs no dashboard, a job does."""
     try:
         cluster = open_dashboard(endpoint)
     except TokenError:
@@ -66,7 +66,7 @@ def _open(endpoint: Endpoint, checks: list[Check]) -> Cluster | None:
     cure = "start the head with --dashboard-host 127.0.0.1 and reach it by an SSH tunnel: nothing is encrypted"
     checks.append(judged("dashboard", f"{cluster.url} answers", cure, amber=public and parts.scheme == "http"))
     free = cluster.open_to_all
-    found = "asks for no token: whoever reaches it runs code there" if free else "takes ours"
+    found = "requires no token: whoever reaches it runs code there" if free else "takes ours"
     cure = "start the head with RAY_AUTH_MODE=token"
     checks.append(judged("token", f"{cluster.url} {found}", cure, amber=free, red=free and public))
     return cluster

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cifake_ray.address import token_file
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
 from cifake_ray.doctor.ports import ports_check
 from cifake_ray.errors import InputError
-from cifake_ray.jobs.client import token_file
 from cifake_ray.machine import LONGEST_TEMPORARY, cores, ray_temporary, shared_memory
 from cifake_ray.ray_private import running_clusters
 from cifake_ray.storage.cache import cache_root, locked
@@ -67,12 +67,15 @@ def _cores() -> Check:
 
 
 def _threads() -> Check:
-    """Trials set their own threads; a number forced on every process makes them wait for each other."""
+    """Check of OMP_NUM_THREADS: trials set their own threads, and a number forced on all makes them wait."""
     forced = os.environ.get("OMP_NUM_THREADS")
     if forced is None or forced == "1":
         return Check("threads", "green", f"OMP_NUM_THREADS is {forced or 'not set'}")
     return Check(
-        "threads", "amber", f"OMP_NUM_THREADS is {forced}", "unset it: several processes would share the cores"
+        "threads",
+        "amber",
+        f"OMP_NUM_THREADS is {forced}",
+        "unset it: each trial sets its own threads",
     )
 
 
@@ -83,7 +86,7 @@ def _memory() -> Check:
 
 
 def _temporary() -> Check:
-    """Ray's sockets, logs and spilled objects lie there."""
+    """Check of the temporary folder, where Ray's sockets, logs and spilled objects lie."""
     folder = ray_temporary()
     disk = shutil.disk_usage(folder) if Path(folder).is_dir() else None
     if disk is None or len(folder) > LONGEST_TEMPORARY:
@@ -108,7 +111,7 @@ def _clusters(address: str | None) -> Check:
 
 
 def _numeric(address: str) -> str:
-    """A cluster's address by its number: its nodes may have joined it by several names."""
+    """A cluster's address with a number for its host, as nodes may have joined by several names."""
     host, _, port = address.rpartition(":")
     with contextlib.suppress(OSError, UnicodeError):
         host = socket.gethostbyname(host)
@@ -116,7 +119,7 @@ def _numeric(address: str) -> str:
 
 
 def _token() -> Iterator[Check]:
-    """Who can read the token can run code on every cluster that takes it; Ray writes it readable for all."""
+    """Check of the token file, whose readers can run code on every cluster with this token; Ray writes it for all."""
     if (file := token_file()).exists():
         yield judged(
             "token file", str(file), f"others can read it: chmod 600 {file}", amber=file.stat().st_mode & 0o077

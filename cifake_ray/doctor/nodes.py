@@ -14,13 +14,13 @@ DISK_FULL = 0.95  # share used, from which on Ray no longer writes objects to di
 
 
 _NO_STORAGE = Check(
-    "shared storage", "amber", "not asked: a relative path is another on every node",
+    "shared storage", "amber", "not checked: a relative path is another on every node",
     "name with --storage a folder that all nodes share, or a bucket",
 )  # fmt: skip
 
 
 def judge(answer: Answer, *, sent: bool, storage: str | None) -> list[Check]:
-    """The checks that follow from an answer. `sent`: a job brings our package along; `storage`: None was not asked."""
+    """The checks that follow from an answer. `sent`: a job brings our package along; `storage`: None: not checked."""
     silent = [node for node in answer.nodes if not node.facts]
     nodes = [node for node in answer.nodes if node.facts]
     cure = "look at these nodes' raylet.out and memory; stop and start them"
@@ -79,7 +79,7 @@ def _resources(nodes: list[Node], free: float) -> Check:
 
 
 def _object_store(nodes: list[Node]) -> Check:
-    """It lies in /dev/shm; where that is smaller, Ray takes files, which are slow."""
+    """Amber where a node's object store is small; in a /dev/shm that is too small for it, Ray takes slow files."""
     sizes = {node.name: min(node.object_store, node.facts["shm"] or node.object_store) for node in nodes}
     smallest = min(sizes, key=lambda name: sizes[name], default="")
     if (small := sum(size < SHM_GIB * GIB for size in sizes.values())) == 0:
@@ -102,7 +102,7 @@ def _disk(nodes: list[Node]) -> Check:
 
 
 def _threads(nodes: list[Node]) -> Check:
-    """Ray gives each worker the threads of its CPUs, unless the node was started with a number of its own."""
+    """Amber where a node was started with OMP_NUM_THREADS, which replaces a worker's one thread a CPU."""
     forced = [node for node in nodes if node.facts["threads"] not in (None, "0", "1")]
     cure = "start these nodes without OMP_NUM_THREADS: trials set their own"
     found = f"OMP_NUM_THREADS is forced on {_names(forced)}" if forced else "left to the trials"

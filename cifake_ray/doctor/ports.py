@@ -42,7 +42,7 @@ def ports_check() -> Check:
 
 
 def ray_listeners() -> Iterator[Listener]:
-    """Of this machine's Ray servers, those of other users left out (they cannot be seen)."""
+    """Sockets of this machine's Ray servers; those of other users cannot be seen."""
     import psutil
 
     for process in psutil.process_iter():

@@ -2,7 +2,7 @@
 
 The kinds are those of Wang et al. 2020, "CNN-generated images are surprisingly easy to spot… for now" (JPEG and blur),
 and of Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations"
-(noise, pixelation), with strengths for 32 px: theirs are for 224.
+(noise, pixelation), with strengths for 32 px: the published ones are for 224.
 """
 
 import io
@@ -27,7 +27,7 @@ class Corruption:
     apply: Callable[[np.ndarray, int], np.ndarray]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, 3] -> uint8 of that shape; the input is left as it is."""
+        """uint8 [n, h, w, 3] -> uint8 of that shape; the input is not changed."""
         starts = range(0, len(images), _CHUNK)
         return np.concatenate([self.apply(np.asarray(images[start : start + _CHUNK]), start) for start in starts])
 

@@ -46,18 +46,18 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     run.remove(run.explanations.name)
     run.explanations.mkdir()
     entries: list[Explained] = []
-    for place, position in enumerate(chosen.tolist()):
+    for number, position in enumerate(chosen.tolist()):
         entry = Explained(
             name=str(test.table.names[position]),
             label=LABELS[test.labels[position]],
-            image=f"{place:02d}-image.png",
-            overlay=f"{place:02d}-overlay.png",
+            image=f"{number:02d}-image.png",
+            overlay=f"{number:02d}-overlay.png",
             p_fake=round(float(p_fake[position]), 6),
             **{column: values[codes[position]] for column, (values, codes) in groups.items()},
         )
-        large = _enlarge(pixels[place])
+        large = _enlarge(pixels[number])
         _write_png(run.explanations / entry.image, large)
-        _write_png(run.explanations / entry.overlay, overlay(large, maps[place]))
+        _write_png(run.explanations / entry.overlay, overlay(large, maps[number]))
         entries.append(entry)
     noted = Explanations(schema_version=SCHEMA, method=METHODS[detector.model.takes_features], images=entries)
     write_record(run.explanations_file, noted)

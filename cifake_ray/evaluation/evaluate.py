@@ -22,7 +22,7 @@ from cifake_ray.stats.classification import constant_accuracy
 def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = None) -> Evaluation:
     """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
-    `reading`: how to read these. What other images give is written to `evaluations/<name>.json`. Copies of the images
+    `reading`: how to read the other images, whose scores are written to `evaluations/<name>.json`. Copies of the images
     that the model was trained on are left out of `test_dedup`, where the run's own images are here to be compared.
     Raises InputError when the images, the weights or the model cannot be found.
     """
@@ -62,7 +62,7 @@ def _domain(run: Run, found: Scored) -> DomainCounts:
 
 
 def _about(found: Scored) -> Evaluation:
-    """Which images these are, and what of their source is not among them."""
+    """The part of the record about the images: which they are, and what of the source was left out."""
     images = found.other or found.own
     assert images is not None  # one of them was scored
     part = found.other.part if found.other is not None else "test"
@@ -79,7 +79,7 @@ def _about(found: Scored) -> Evaluation:
 
 
 def note_evaluation(run: Run, source: str, result: Evaluation) -> None:
-    """Put `result` into the run's note on this source, beside what it holds already; by the run's writer."""
+    """Write `result` into the run's record of this source, other keys kept; called by the run's writer."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePath(source).name).strip("-.") or "images"
     run.evaluations.mkdir(exist_ok=True)
     file = run.evaluations / f"{name}.json"

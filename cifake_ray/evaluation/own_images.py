@@ -16,7 +16,7 @@ from cifake_ray.runs.run import Run
 
 @dataclass(frozen=True)
 class Scored:
-    """What is to be scored. `own`: the run's images, None where they are not here; `other`: None for the run's own."""
+    """Images to be scored. `own`: the run's images, None where they are not here; `other`: None for the run's own."""
 
     part: Part
     own: ImageSet | None
@@ -52,7 +52,7 @@ def images_to_score(run: Run, source: str | None, reading: Reading | None = None
 
 
 def _class_words(experiment: Experiment) -> Reading:
-    """The class words of the run's own images, for others: numbers and parts mean other things elsewhere."""
+    """The class words of the run's own images, for other images: numbers and parts mean other things elsewhere."""
     own = reading_of(experiment.data)
     return Reading(fake=own.fake, real=own.real)
 

@@ -34,7 +34,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     data = changed.get("data")
     if images_named and not (isinstance(data, dict) and data.get("source")):
         raise InputError(
-            f"{path.stem}: which images?",
+            f"{path.stem}: no images are named",
             "give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated images whose results say "
             "nothing about any other",
         )
@@ -44,7 +44,7 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
         experiment = validate_experiment(changed, str(path), file=tree)
         check_sense(experiment, str(path))
     except InputError as error:
-        raise InputError(str(error).replace(str(path), _blamed(tree, settings, path), 1)) from error
+        raise InputError(error.what.replace(str(path), _blamed(tree, settings, path), 1), error.cure) from error
     return experiment
 
 
@@ -129,9 +129,11 @@ def validate_experiment(tree: Mapping[str, Any], where: str, file: Mapping[str, 
         found = sorted(
             error.errors(), key=lambda one: one["type"] != "extra_forbidden"
         )  # a typo explains what is missing
-        said = [_explain(one, tree if file is None else file) for one in found[:_EXPLAINED]]
-        said += [f"and {len(found) - _EXPLAINED} more"] if len(found) > _EXPLAINED else []
-        raise InputError(f"{where}: {'; '.join(said)}") from error
+        faults = [_explain(one, tree if file is None else file) for one in found[:_EXPLAINED]]
+        if len(found) > _EXPLAINED:
+            faults.append(InputError(f"and {len(found) - _EXPLAINED} more"))
+        *others, last = faults
+        raise InputError(f"{where}: {'; '.join([*map(str, others), last.what])}", last.cure) from error
 
 
 def check_study(experiment: Experiment, name: str, *, searching: bool = True) -> None:
@@ -149,29 +151,33 @@ def save_experiment(experiment: Experiment) -> str:
     return yaml.safe_dump(experiment.model_dump(mode="json", by_alias=True), sort_keys=False, width=120)
 
 
-def _explain(error: Any, file: Mapping[str, Any]) -> str:
-    """One pydantic error as `key: what is wrong; how to mend it`; `file`: what was typed together."""
+def _explain(error: Any, file: Mapping[str, Any]) -> InputError:
+    """One pydantic error, whose text begins with the key; `file`: what was typed together."""
     location = [str(part) for part in error["loc"] if part not in _TAGS]
     typed = _mapping_at(file, location[:-1])
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_nearest_key(location, error['loc'], typed)}"
+        return InputError(f"{key}: unknown key", _nearest_key(location, error["loc"], typed))
     if error["type"] == "string_pattern_mismatch" and location == ["name"]:
-        return f"{error['input']!r} is no name; use letters, digits, dot, dash and underscore, a letter or digit first"
+        return InputError(
+            f"{error['input']!r} is no name", "use letters, digits, dot, dash and underscore, a letter or digit first"
+        )
     if error["type"] == "value_error":
         message = str(error["ctx"]["error"])
-        return message if not key else f"{key}: {message}"
+        return InputError(message if not key else f"{key}: {message}")
     if error["type"] == "missing":
-        return f"{key}: this key is missing"
+        return InputError(f"{key}: this key is missing")
     if error["type"] == "union_tag_invalid":
         context = error["ctx"]
-        return f"{key}: {context['discriminator']} is {context['tag']!r}; expected {context['expected_tags']}"
+        return InputError(
+            f"{key}: {context['discriminator']} is {context['tag']!r}", f"expected {context['expected_tags']}"
+        )
     if error["type"] == "union_tag_not_found":
-        return f"{key}: {error['ctx']['discriminator']} is missing"
+        return InputError(f"{key}: {error['ctx']['discriminator']} is missing")
     shown = "" if isinstance(error["input"], dict) else f", found {shortened(repr(error['input']), 100)}"
     if error["type"] in ("dict_type", "model_attributes_type"):
-        return f"{key}: expected keys with values{shown}"
-    return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
+        return InputError(f"{key}: expected keys with values{shown}")
+    return InputError(f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{shown}")
 
 
 def _mapping_at(tree: Mapping[str, Any], location: list[str]) -> Mapping[str, Any]:

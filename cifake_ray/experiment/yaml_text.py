@@ -104,8 +104,8 @@ def parse_yaml(text: str, where: str) -> Any:
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        cure = "; indent with spaces, not tabs" if r"'\t'" in str(error.problem) else ""
-        raise _invalid(f"{where}{line}", f"{error.problem}{cure}") from error
+        cure = "indent with spaces, not tabs" if r"'\t'" in str(error.problem) else ""
+        raise _invalid(f"{where}{line}", str(error.problem), cure) from error
     except yaml.reader.ReaderError as error:
         line = f", line {text.count(chr(10), 0, error.position) + 1}"
         raise _invalid(f"{where}{line}", f"a character that YAML does not allow, {error.character:#04x}") from error
@@ -113,8 +113,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise _invalid(where, str(error)) from error
 
 
-def _invalid(where: str, problem: str) -> InputError:
-    return InputError(f"{where}: not valid YAML: {shortened(printable(' '.join(problem.split())), 200)}")
+def _invalid(where: str, problem: str, cure: str = "") -> InputError:
+    return InputError(f"{where}: not valid YAML: {shortened(printable(' '.join(problem.split())), 200)}", cure)
 
 
 def _check_size(root: yaml.Node, where: str) -> None:

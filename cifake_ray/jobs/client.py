@@ -1,4 +1,4 @@
-"""The Jobs API of a Ray cluster: found, asked with a time limit, and each way to fail as one line with its cure."""
+"""The Jobs API of a Ray cluster: found, requested with a time limit, each failure one line with its cure."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ class TokenError(InputError):
 
 
 class NoAgentError(WorkError):
-    """The cluster answers, and none of its nodes takes a job, or not yet."""
+    """The cluster answers, and no node takes a job, or not yet."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Cluster(JobSubmissionClient):  # type: ignore[misc]
 
     @property
     def open_to_all(self) -> bool:
-        """Whether it answers without a token."""
+        """Whether the cluster answers without a token."""
         return requests.get(f"{self.url}/api/version", verify=self._verify, timeout=_ANSWER_SECONDS).ok
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
@@ -111,11 +111,6 @@ def open_dashboard(endpoint: Endpoint) -> Cluster:
     os.environ[ADDRESS_VARIABLES[0]] = endpoint.dashboard  # Ray's client prefers it to its own argument
     with _as_input_error(endpoint.dashboard):
         return Cluster(endpoint.dashboard)
-
-
-def token_file() -> Path:
-    """The file from which Ray takes the token, unless RAY_AUTH_TOKEN holds it."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from cifake_ray.experiment import Experiment, save_experiment, validate_experime
 SHARED = "/shared"  # where pods mount the shared claim
 CLAIM = "cifake-ray-shared"
 _NAME_LENGTH = 47  # KubeRay refuses longer names of RayJobs: it appends to them
-_PLACES = 4  # processes of a CPU pod when the experiment does not say how many run at once
-_GIB_PER_PLACE = 2  # a training process with torch takes about 1 GiB, one that extracts features more
+_SLOTS = 4  # processes of a CPU pod when the experiment does not say how many run at once
+_GIB_PER_SLOT = 2  # a training process with torch takes about 1 GiB, one that extracts features more
 _GIB_PER_POD = 4  # Ray itself and its object store
 _DEADLINE_HOURS = 24
 _HOURS_AFTER_BUDGET = 2  # preparing the data, retraining the winners and testing them come on top of the budget
@@ -37,7 +37,7 @@ class Group:
 
 @dataclass(frozen=True)
 class PodOptions:
-    """What the user said about the pods; None is worked out from the experiment."""
+    """Options about the pods; None: worked out from the experiment."""
 
     image: str | None = None
     workers: int = 2
@@ -56,7 +56,7 @@ def image_name(gpu: bool) -> str:
 def render_rayjob(
     experiment: Experiment, *, name: str, storage: str, asked: PodOptions, resume: bool = False, header: str = ""
 ) -> str:
-    """The ConfigMap and the RayJob of one study. `resume`: go on with the study of this name instead.
+    """The ConfigMap and the RayJob of one study. `resume`: resume the study of this name instead.
 
     Raises InputError for a name, storage, data source or weights that pods cannot use, and for an empty search space.
     """
@@ -84,8 +84,8 @@ def render_rayjob(
 
 
 def render_raycluster(*, name: str, asked: PodOptions, header: str = "") -> str:
-    """A RayCluster that stays: CPU workers, and GPU workers where `gpus_per_worker` asks for them."""
-    cpu = _filled(Group("cpu", asked.workers, asked.cpus_per_worker or _PLACES, 0, asked.memory_gib or 0))
+    """A RayCluster that stays: CPU workers, and GPU workers where `gpus_per_worker` requests them."""
+    cpu = _filled(Group("cpu", asked.workers, asked.cpus_per_worker or _SLOTS, 0, asked.memory_gib or 0))
     groups = [cpu, replace(cpu, name="gpu", gpus=asked.gpus_per_worker)] if asked.gpus_per_worker else [cpu]
     return _render("raycluster.yaml.j2", asked, groups, shared=True, header=header, name=_kubernetes_name(name))
 
@@ -96,29 +96,29 @@ def worker_group(experiment: Experiment, asked: PodOptions) -> Group:
     gpus = math.ceil(resources.gpus_per_trial) if asked.gpus_per_worker is None else asked.gpus_per_worker
     if resources.gpus_per_trial > gpus:
         raise InputError(
-            f"--gpus-per-worker {gpus}: one trial asks for {resources.gpus_per_trial:g} GPUs "
+            f"--gpus-per-worker {gpus}: one trial requests {resources.gpus_per_trial:g} GPUs "
             f"(resources.gpus_per_trial)",
             f"give {math.ceil(resources.gpus_per_trial)} or more",
         )
     if resources.gpus_per_trial:
-        places = int(gpus / resources.gpus_per_trial + 1e-9)
+        slots = int(gpus / resources.gpus_per_trial + 1e-9)
     elif resources.max_concurrent == "auto":
-        places = max(1, _PLACES // resources.cpus_per_trial)
+        slots = max(1, _SLOTS // resources.cpus_per_trial)
     else:
-        places = math.ceil(resources.max_concurrent * max(resources.workers_per_trial, 1) / asked.workers)
+        slots = math.ceil(resources.max_concurrent * max(resources.workers_per_trial, 1) / asked.workers)
     waiting = 1 if resources.workers_per_trial else 0  # for the processes that wait for a trial's workers
-    cpus = asked.cpus_per_worker or places * resources.cpus_per_trial + waiting
+    cpus = asked.cpus_per_worker or slots * resources.cpus_per_trial + waiting
     if cpus < resources.cpus_per_trial:
         raise InputError(
-            f"--cpus-per-worker {cpus}: one trial asks for {resources.cpus_per_trial} CPUs (resources.cpus_per_trial)",
+            f"--cpus-per-worker {cpus}: one trial requests {resources.cpus_per_trial} CPUs (resources.cpus_per_trial)",
             f"give {resources.cpus_per_trial} or more",
         )
     return _filled(Group("gpu" if gpus else "cpu", asked.workers, cpus, gpus, asked.memory_gib or 0))
 
 
 def _filled(group: Group) -> Group:
-    """The group with memory for its CPUs, where none was asked for."""
-    return replace(group, memory_gib=group.memory_gib or _GIB_PER_POD + _GIB_PER_PLACE * group.cpus)
+    """The group with memory for its CPUs, where none is given."""
+    return replace(group, memory_gib=group.memory_gib or _GIB_PER_POD + _GIB_PER_SLOT * group.cpus)
 
 
 def _render(template: str, asked: PodOptions, groups: Sequence[Group], *, header: str, **values: object) -> str:

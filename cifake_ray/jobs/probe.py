@@ -1,8 +1,8 @@
-"""What is asked of a cluster's nodes, before anything goes up or for `doctor`: versions, paths, storage, room.
+"""Probe of a cluster's nodes, before anything goes up or for `doctor`: versions, paths, storage, room.
 
-It needs Python and Ray only, and nothing of this package: its text is sent as it stands, also to where the rest is
-missing or old. Argument: a JSON object with `address` (of the cluster), `packages`, `paths`, and `storage` (None: not
-tried). Prints one line of JSON.
+The probe needs Python and Ray only, and nothing of this package: the file is sent as it is, also to nodes where the
+rest is missing or old. Argument: a JSON object with `address` (of the cluster), `packages`, `paths`, and `storage`
+(None: not tried). Prints one line of JSON.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ NODE_SECONDS = 60.0  # for a node to start a worker and answer; 10 on two busy c
 
 
 def find_versions(packages: list[str]) -> dict[str, str | None]:
-    """Of Python and of these packages; None for one that is not installed."""
+    """Versions of Python and of these packages; None for one that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in packages:
         try:
@@ -36,7 +36,7 @@ def find_paths(paths: list[str]) -> dict[str, bool]:
 
 
 def node_facts(asked: dict[str, Any], node: str, gpus: float) -> dict[str, Any]:
-    """What one node says of itself; runs there."""
+    """Facts of one node; runs on that node."""
     disk = shutil.disk_usage(tempfile.gettempdir())
     facts: dict[str, Any] = {
         "versions": find_versions(asked["packages"]),
@@ -97,7 +97,7 @@ class Markers:
 
 
 def error_of(work: Any) -> str | None:
-    """None, or why it failed, in one line."""
+    """Why the work failed, in one line; None if it did not."""
     try:
         work()
     except Exception as error:
@@ -106,7 +106,7 @@ def error_of(work: Any) -> str | None:
 
 
 def ask(asked: dict[str, Any]) -> dict[str, Any]:
-    """Connect and ask every node."""
+    """Connect and probe every node."""
     import ray
 
     ray.init(address=asked["address"], log_to_driver=False, logging_level="error")

@@ -1,4 +1,4 @@
-"""Ask a cluster's nodes by the probe: as a job, from anywhere, or as a driver, from a machine of the cluster."""
+"""Probe a cluster's nodes: by a job, from anywhere, or by a driver, from a machine of the cluster."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Answer:
-    """Every node; which paths the driver's node has; why the driver cannot write to the storage, if it cannot."""
+    """Every node; which paths the driver's node has; why the driver cannot write to the storage, else None."""
 
     nodes: list[Node]
     exists: Mapping[str, bool]
@@ -49,7 +49,7 @@ class Answer:
 
 
 def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = None) -> Answer:
-    """Run the probe as a job without a package: it stays on Ray's list as `probe`, succeeded.
+    """Run the probe as a job without a package, which stays on Ray's list of jobs as `probe`, succeeded.
 
     Raises WorkError when it does not end in time, or fails.
     """
@@ -61,8 +61,8 @@ def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = Non
         if time.monotonic() - started > _SECONDS:
             cluster.stop_job(job)
             raise WorkError(
-                f"{cluster.url}: a small job that asks the nodes did not end within {_SECONDS:.0f} s; see job {job} in "
-                "the dashboard, and whether the head has free memory"
+                f"{cluster.url}: a small job that probes the nodes did not end within {_SECONDS:.0f} s; see job {job} "
+                "in the dashboard, and whether the head has free memory"
             )
         time.sleep(_POLL_SECONDS)
     log = str(cluster.get_job_logs(job))
@@ -108,7 +108,7 @@ def ask_as_driver(head: str, paths: Iterable[str], storage: str | None = None) -
         raise InputError(f"{head}: {error[:300]}", "run cifake-ray with the cluster's Python and Ray")
     if error:
         raise WorkError(
-            f"{head}: its nodes could not be asked ({error[:300]}); look at the head's log, or, if this machine is no "
+            f"{head}: its nodes could not be probed ({error[:300]}); look at the head's log, or, if this machine is no "
             f"node of that cluster, give its dashboard as --address {LIKE}"
         )
     return _answer(found, started)
@@ -150,4 +150,4 @@ def _failed_job(url: str, job: str, code: int | None, log: str, error: str) -> s
         return f"{url}: its head has no `python` on the PATH; activate its environment before `ray start`"
     if "No module named 'ray" in log:
         return f"{url}: `python` on its head's PATH is not Ray's; activate Ray's environment before `ray start`"
-    return f"{url}: a small job that asks the nodes failed ({error}); see job {job} in the dashboard"
+    return f"{url}: a small job that probes the nodes failed ({error}); see job {job} in the dashboard"

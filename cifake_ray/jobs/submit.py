@@ -1,4 +1,4 @@
-"""Submit a study: check it, ask the cluster, send the package, start `cifake-ray tune` there as a job."""
+"""Submit a study: check it, probe the cluster, send the package, start `cifake-ray tune` there as a job."""
 
 import re
 import shlex
@@ -49,7 +49,7 @@ class Submission:
 
 
 def check_submission(submission: Submission) -> None:
-    """Raise InputError when the study could not begin on any cluster; asks nobody."""
+    """Raise InputError when the study could not begin on any cluster; sends no request."""
     _check_place("--storage", submission.storage, "a folder that all nodes share, as /shared/runs, or s3://BUCKET/runs")
     if submission.experiment is not None:
         check_study(submission.experiment, submission.study)
@@ -82,7 +82,7 @@ def _weight_files(experiment: Experiment) -> list[str]:
 
 
 def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
-    """Ask every node for its versions and the head for the paths, and check both.
+    """Request the versions of every node and the paths on the head, and check both.
 
     Raises InputError when the study cannot run there, or a job runs it already.
     """
@@ -101,7 +101,7 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
 def check_paths(submission: Submission, exists: Mapping[str, bool]) -> None:
     """Raise InputError when the head, where the driver runs, lacks the run or the data, or has such a run already.
 
-    Slots that `exists` does not know, as those in object storage, are left to the driver.
+    Paths that `exists` lacks, as those in object storage, are left to the driver.
     """
     if submission.experiment is None and exists.get(_noted(submission)) is False:
         raise InputError(f"{submission.run}: no such run on the cluster's head", "check --resume and --storage")
@@ -133,7 +133,7 @@ def _noted(submission: Submission) -> str:
 
 
 def send(cluster: Cluster, submission: Submission, package: Package) -> str:
-    """Upload the package and start the job; returns its id. Raises WorkError when the cluster does not confirm it."""
+    """Upload the package and start the job; return its id. Raises WorkError when the cluster does not confirm it."""
     experiment, job = submission.experiment, f"{submission.study}-{uuid4().hex[:6]}"
     request: dict[str, Any] = {
         "entrypoint": submission.entrypoint,

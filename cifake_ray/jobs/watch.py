@@ -14,7 +14,7 @@ from cifake_ray.errors import InputError, Interrupted, WorkError
 from cifake_ray.jobs.client import Cluster
 
 _TAIL_LINES = 300  # of a job's log hold its last note: behind it come retrainings and the table
-_SILENT_SECONDS = 30.0  # without a line, before the cluster is asked whether it and the job are there
+_SILENT_SECONDS = 30.0  # without a line, before a request for the state of cluster and job
 _START_SECONDS = 960.0  # Ray's own limit for a job's start is 900 (RAY_JOB_START_TIMEOUT_SECONDS of the head)
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.3
@@ -46,7 +46,7 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """How long it ran, or runs by now."""
+        """Seconds that the job ran, or has run by now."""
         return max((self.finished or time.time()) - self.started, 0.0)
 
     @property
@@ -59,7 +59,7 @@ class Job:
         return None if self.ended or left is None else float(left)
 
     def as_row(self) -> dict[str, Any]:
-        """For machines: every field and what follows from them."""
+        """The job for machines: every field and what follows from these."""
         row = asdict(self) | {"seconds": self.seconds, "seconds_left": self.seconds_left}
         return {key: value for key, value in row.items() if key != "node"}
 
@@ -104,7 +104,7 @@ def log_lines(cluster: Cluster, job: Job) -> Iterator[str]:
 
 
 def follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> Job:
-    """Write the job's log line by line until it ends; returns the job as it ended.
+    """Write the job's log line by line until the job ends; return the job as it ended.
 
     Raises Interrupted at Ctrl-C, which leaves the job alone, and WorkError when the connection is lost.
     """
@@ -122,9 +122,9 @@ def follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> Job:
 
 
 def stop(cluster: Cluster, job: Job) -> Job:
-    """Ask the job to stop and wait until it has; returns it as it ended. Raises WorkError when it does not."""
+    """Request the job's stop, wait for its end; return the job as it ended. Raises WorkError when it does not end."""
     cluster.stop_job(job.id)
-    return _wait_ended(cluster, job, "it was asked to stop")
+    return _wait_ended(cluster, job, "the request to stop")
 
 
 def _wait_ended(cluster: Cluster, job: Job, since: str) -> Job:
@@ -154,9 +154,9 @@ async def _follow(cluster: Cluster, job: Job, write: Callable[[str], None]) -> N
 
 
 async def _tail(cluster: Cluster, job: Job) -> AsyncIterator[str]:
-    """Pieces of the log as they come, until it or the job has ended: the log's end may never reach us.
+    """Pieces of the log as they arrive, until the log or the job has ended, as the log's end may never arrive.
 
-    While it is silent the cluster is asked now and then whether it is still there.
+    While the log is silent, a request now and then shows whether the cluster is still there.
     """
     pieces, began, ended = aiter(cluster.tail_job_logs(job.id)), time.monotonic(), False
     while True:
@@ -201,7 +201,7 @@ def _job(details: Any) -> Job:
 
 
 def _noted(job: Job, lines: Iterable[str]) -> Job:
-    """The job with what these lines of its log note of it."""
+    """The job with the progress that these lines of its log note."""
     progress: dict[str, Any] = {}
     trials: dict[int, dict[str, Any]] = {}
     for note in filter(None, map(read_note, lines)):

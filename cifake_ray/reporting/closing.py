@@ -58,10 +58,9 @@ def _gain_words(study: Study) -> str:
     found = gain(study.predictions) if study.predictions is not None else None
     if found is None:
         return ""
-    word = "tuning lost" if found.value < 0 else "tuning gained"
-    low, high = (found.low, found.high) if found.value >= 0 else (-found.high, -found.low)
+    low, high = f"{100 * found.low:+.2f}", f"{100 * found.high:+.2f}"
     unsure = ", which may be chance" if found.low <= 0 <= found.high else ""
-    return f"{word} {_points(abs(found.value))} [{_points(low)}, {_points(high)}] points{unsure}"
+    return f"tuning changed the accuracy by {100 * found.value:+.2f} [{low}, {high}] points{unsure}"
 
 
 def _duration(study: Study) -> str:

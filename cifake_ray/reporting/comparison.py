@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from cifake_ray.console import counted
 from cifake_ray.reporting.formatting import Row, headline_test, known, rows_of
-from cifake_ray.reporting.load import Role, Study, cards_of
-from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, answer_verdict, verdict
+from cifake_ray.reporting.load import Role, Study, cards_of, state_of
+from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, Verdict, answer_verdict, verdict
 from cifake_ray.reporting.winners import study_gain
 from cifake_ray.runs.records import Mean, Winner
 from cifake_ray.stats.classification import constant_accuracy
@@ -129,7 +130,7 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
     return {
         "study": study.name,
         "model": study.experiment.model.label,
-        "role": role if role == "baseline" or study.dimensions else "trained",
+        "role": _role(study, role),
         "weights": weights,
         "epochs": winner.epochs if winner else trial.get("epochs"),
         "params_trained": winner.params_trained if winner else None,
@@ -146,6 +147,19 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
         **_answers(study, role),
         **(_gain(study) if role == "tuned" else {}),
     }
+
+
+def _role(study: Study, role: Role) -> str:
+    """`unfinished` for the best trial so far of a search that has not ended."""
+    if role == "baseline":
+        return role
+    if _is_unfinished(study):
+        return "unfinished"
+    return "tuned" if study.dimensions else "trained"
+
+
+def _is_unfinished(study: Study) -> bool:
+    return study.outcome("tuned") is None and state_of(study) in ("unfinished", "running", "empty")
 
 
 def _answers(study: Study, role: Role) -> dict[str, Any]:
@@ -200,9 +214,11 @@ def _accuracies(study: Study, role: Role, winner: Winner | None, trial: dict[str
     train, val = (float(measured.get(key, math.nan)) for key in ("train_accuracy", "val_accuracy"))
     train_images, val_images = image_counts(study)
     constant = constant_accuracy(study.predictions.labels) if study.predictions else math.nan
-    judged = answer_verdict(
-        winner.answers if winner else [], study.mean(role).test_dedup.auc.value, constant
-    ) or verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
+    judged = answer_verdict(winner.answers if winner else [], study.mean(role).test_dedup.auc.value, constant)
+    if judged is None and winner is None and _is_unfinished(study):
+        judged = Verdict("not judged", f"the study is unfinished: {_progress(study)}")
+    elif judged is None:
+        judged = verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
     train_low, train_high = wilson(train, train_images)
     val_low, val_high = wilson(val, val_images)
     gap_low, gap_high = difference_interval(train, train_images, val, val_images)
@@ -212,6 +228,11 @@ def _accuracies(study: Study, role: Role, winner: Winner | None, trial: dict[str
         "gap": train - val, "gap_low": gap_low, "gap_high": gap_high,
         "verdict": judged.word, "verdict_reason": judged.reason,
     }  # fmt: skip
+
+
+def _progress(study: Study) -> str:
+    """`3 of 10 trials`."""
+    return f"{study.finished()} of {counted(study.experiment.search.trials, 'trial')}"
 
 
 def _reached(winner: Winner | None) -> dict[str, float]:
@@ -260,4 +281,6 @@ def _notes(study: Study, role: Role, weights: str) -> list[str]:
         notes.append("not tested" if _reached(winner) else "not tested; accuracies of one trial")
     elif study.dimensions and tuned is not None and tuned.trial_id == 0:
         notes.append("the baseline was the best configuration")
+    if winner is None and _is_unfinished(study):
+        notes.append(f"unfinished: {_progress(study)}")
     return notes

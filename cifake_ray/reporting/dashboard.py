@@ -34,7 +34,7 @@ def dashboard_server(run: Run, port: int) -> WSGIServer:
     Raises InputError: no study there, optuna-dashboard is not installed, the port is taken.
     """
     if not run.journal.is_file():
-        run.experiment()  # says so when it is no run at all
+        run.experiment()  # raises when there is no run at all
         raise InputError(f"{run.path}: no study there yet (no {run.journal.name})", "wait for its first trial")
     application = read_only(_application(run.journal))
     try:
@@ -78,9 +78,9 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no news."""
+        """Print nothing: a browser may close in the middle of an answer."""
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """No line for each of the page's requests."""
+        """Print nothing for the page's requests."""

@@ -98,7 +98,7 @@ def encode(figure: Figure, *, png: bool) -> tuple[str, bytes | None]:
 
 
 def inline_svg(svg: str, prefix: str, label: str) -> str:
-    """The SVG for a place inside a page: colours as the page's variables, ids that no other figure has, a label.
+    """The SVG for a page: colours as the page's variables, ids that no other figure has, a label.
 
     prefix: letters, digits and hyphens; label: text that is already escaped for an HTML attribute.
     """

@@ -158,13 +158,15 @@ def _read(run_path: Path | str) -> Study:
             retested=not (run.test_file.exists() and run.winners_file.exists()),
         )
     except OSError as error:
-        raise InputError(f"{error.filename or run.path}: cannot be read ({error.strerror or error})") from error
+        raise InputError(
+            f"{error.filename or run.path}: cannot be read ({error.strerror or error})", "make it readable"
+        ) from error
 
 
 def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
     """The runs, each once; a second run of the same name is called `name-2`. Raises InputError for none at all."""
     if not run_paths:
-        raise InputError("no run given: name at least one run directory", "`cifake-ray runs` lists them")
+        raise InputError("no run given", "name at least one run directory; `cifake-ray runs` lists them")
     paths = list(dict.fromkeys(Path(path).expanduser().resolve() for path in run_paths))
     studies: list[Study] = []
     for study in map(load, paths):
@@ -177,16 +179,17 @@ def load_all(run_paths: Sequence[Path | str]) -> list[Study]:
 def readable_runs(run_paths: Sequence[Path | str]) -> tuple[list[Path], list[str]]:
     """The runs that can be read whole, and one line for each other run. Raises InputError when none can be read."""
     found: list[Path] = []
-    faults: list[str] = []
+    faults: list[InputError] = []
     for path in dict.fromkeys(map(Path, run_paths)):
         try:
             load(path)
             found.append(path)
         except InputError as error:
-            faults.append(str(error))
+            faults.append(error)
     if faults and not found:
-        raise InputError(faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more runs)")
-    return found, faults
+        more = f" (and {len(faults) - 1} more runs)" if len(faults) > 1 else ""
+        raise InputError(f"{faults[0].what}{more}", faults[0].cure)
+    return found, list(map(str, faults))
 
 
 def summarise_runs(storage: Storage) -> pd.DataFrame:

@@ -90,16 +90,16 @@ def study_offset(rank: int, entries: int) -> float:
     return 0.0 if entries == 1 else 0.6 * (rank / (entries - 1) - 0.5)
 
 
-def study_dot(axes: Axes, x: float, y: float, place: int, *, hollow: bool = False) -> None:
-    """A dot in the colour and shape of the study at `place` in the report."""
-    colour = _COLOURS[place % 6]
-    axes.plot([x], [y], linestyle="", marker=_MARKERS[place % 6], markersize=4.5, color=colour,
+def study_dot(axes: Axes, x: float, y: float, number: int, *, hollow: bool = False) -> None:
+    """A dot in the colour and shape of the study at `number` in the report."""
+    colour = _COLOURS[number % 6]
+    axes.plot([x], [y], linestyle="", marker=_MARKERS[number % 6], markersize=4.5, color=colour,
               markerfacecolor=CARD if hollow else colour, markeredgewidth=1.2)  # fmt: skip
 
 
-def study_line(place: int) -> dict[str, Any]:
+def study_line(number: int) -> dict[str, Any]:
     """A colour and a pattern of dashes for each study, the same in every figure."""
-    return {"color": _COLOURS[place % 6], "linestyle": _DASHES[place % 5], "linewidth": 1.5}
+    return {"color": _COLOURS[number % 6], "linestyle": _DASHES[number % 5], "linewidth": 1.5}
 
 
 def short_name(study: Study) -> str:
@@ -107,16 +107,16 @@ def short_name(study: Study) -> str:
     return study.name if len(study.name) <= 26 else study.name[:25] + "…"
 
 
-def study_handle(axes: Axes, place: int, label: str) -> None:
+def study_handle(axes: Axes, number: int, label: str) -> None:
     """An entry of the legend for a study that is drawn in dots."""
-    axes.plot([], [], linestyle="", marker=_MARKERS[place % 6], color=_COLOURS[place % 6], label=label)
+    axes.plot([], [], linestyle="", marker=_MARKERS[number % 6], color=_COLOURS[number % 6], label=label)
 
 
-def study_span(axes: Axes, low: float, high: float, y: float, place: int) -> None:
+def study_span(axes: Axes, low: float, high: float, y: float, number: int) -> None:
     """A horizontal line from `low` to `high`."""
-    axes.plot([low, high], [y, y], color=_COLOURS[place % 6], linewidth=1.4)
+    axes.plot([low, high], [y, y], color=_COLOURS[number % 6], linewidth=1.4)
 
 
-def study_marker(place: int) -> str:
-    """Shape of the dots of the study at `place` in the report."""
-    return _MARKERS[place % 6]
+def study_marker(number: int) -> str:
+    """Shape of the dots of the study at `number` in the report."""
+    return _MARKERS[number % 6]

@@ -13,8 +13,8 @@ PUBLISHED = "studies"  # folder of the copies beside a published report
 def repeat_command(study: Study) -> str:
     """`tune`, or `train` where nothing was searched, on the run's own experiment.yaml and the same images.
 
-    Beside a published report the file is named as it lies there, and a folder of images
-    by a word: the title of its card, or DATA.
+    Beside a published report the file is named as it lies there, and a folder of images by a word: the title of its
+    card, or DATA.
     """
     words = ["cifake-ray", "tune" if study.dimensions else "train", _file(study), "--name", f"{study.path.name}-again"]
     workers = study.experiment.resources.workers_per_trial

@@ -81,7 +81,7 @@ def _write_plots(out: Path, plots: Plots) -> list[Path]:
 def _drawing(studies: Sequence[Study], parts: Sequence[StudyPart]) -> Iterator[Iterator[list[Plot]]]:
     """The plots of each study in turn; of many they are drawn on all cores, meanwhile: a study takes a second.
 
-    Forked processes import nothing anew; where there is no safe fork, all of it is done here.
+    Forked processes import nothing again; where there is no safe fork, this process draws.
     """
     slugs = _slugs([study.name for study in studies], _names(of_study=False))
     names = [[figure.name for section in part.sections for figure in section.figures] for part in parts]
@@ -111,9 +111,9 @@ def _names(*, of_study: bool) -> list[str]:
 def _slugs(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """File names for these studies: letters, digits, dot, dash; numbered where two would be the same."""
     slugs: list[str] = []
-    for place, name in enumerate(names, start=1):
+    for number, name in enumerate(names, start=1):
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "study"
-        slugs.append(f"{slug}-study{place}" if slug in (*slugs, *taken) else slug)
+        slugs.append(f"{slug}-study{number}" if slug in (*slugs, *taken) else slug)
     return slugs
 
 

@@ -98,7 +98,7 @@ def legend_columns(labels: Sequence[str]) -> int:
     """Into how many columns of a legend these labels fit, at most 4: by their lengths, as measuring costs a drawing."""
     for columns in range(min(4, len(labels)), 1, -1):
         more = len(labels) % columns  # of the first columns, which have an entry more than the others
-        starts = [len(labels) // columns * place + min(place, more) for place in range(columns)]
+        starts = [len(labels) // columns * column + min(column, more) for column in range(columns)]
         widest = [max(map(len, labels[start:end])) for start, end in pairwise([*starts, len(labels)])]
         if sum(_CHARACTER * length + _HANDLE for length in widest) < 72 * WIDTH:
             return columns

@@ -23,7 +23,7 @@ VERDICT_RULE = (
 
 Word = Literal[
     "overfitting", "underfitting", "no over- or underfitting", "unknown", "says FAKE only", "says REAL only",
-    "worse than chance",
+    "worse than chance", "not judged",
 ]  # fmt: skip
 
 

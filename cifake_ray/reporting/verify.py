@@ -102,15 +102,15 @@ def _verified_figure(noted: Interval, computed: Interval, images: int, where: st
     return noted.model_copy(update=computed.as_json())
 
 
-def _same(place: str, noted: float, computed: float, tolerance: float = 0.0) -> None:
+def _same(where: str, noted: float, computed: float, tolerance: float = 0.0) -> None:
     if not abs(noted - computed) <= tolerance:
         raise InputError(
-            f"{place} is noted as {noted!r}, but the stored predictions give {computed:.6g}",
+            f"{where} is noted as {noted!r}, but the stored predictions give {computed:.6g}",
             "one of the two files was changed: restore them, or remove test.json and `tune --resume` tests anew",
         )
 
 
-def _check_limits(place: str, limits: list[float]) -> None:
+def _check_limits(where: str, limits: list[float]) -> None:
     """Raise InputError for limits that are no interval; a bootstrapped one need not enclose the value itself."""
     if not all(0 <= limit <= 1 for limit in limits) or limits != sorted(limits):
-        raise InputError(f"{place}: {limits} is no interval", "remove test.json and `tune --resume` tests anew")
+        raise InputError(f"{where}: {limits} is no interval", "remove test.json and `tune --resume` tests anew")

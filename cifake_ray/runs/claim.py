@@ -1,4 +1,4 @@
-"""The writer's claim on a run in object storage, where no file can be locked: an object that says who writes."""
+"""One writer at a time on all machines, in object storage: an object names the writer. On one machine: `runs.lock`."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 
 from cifake_ray.errors import InputError
 from cifake_ray.machine import machine_identity, process_alive
-from cifake_ray.storage.conditional import Changed, read_tagged, write_tagged
+from cifake_ray.storage.conditional_writes import Changed, read_tagged, write_tagged
 
 NAME = ".writer.json"
 EXPIRES = 60.0  # seconds after which a claim that was not renewed can be taken over
@@ -22,17 +22,17 @@ _ATTEMPTS = 3
 class Claim:
     """This process as the only writer at `url`, renewed while the process lives.
 
-    Every write is conditional on what was read before, so that one of two starters gets the claim, and a writer that
-    slept while another one took the run over learns of it: `lost` is called then, and is to end the process.
+    Every write is conditional on what was read before, so that one of two starters gets the claim. A renewal fails
+    where another process has taken the run over while this one slept: `lost` is called then, and must end the process.
     """
 
     def __init__(self, url: str, taken: InputError, lost: Callable[[], NoReturn]) -> None:
-        """Raises `taken` when another process is the writer."""
+        """Take the claim. Raises `taken` when another process is the writer."""
         self._address, self._owner, self._lost = f"{url}/{NAME}", uuid.uuid4().hex, lost
         self._writing, self._ended = threading.Lock(), threading.Event()
         claim, tag = _read(self._address)
         if not _is_free(claim):
-            raise InputError(taken.what, f"{taken.cure} (a killed writer is forgotten after {EXPIRES:.0f} s)")
+            raise InputError(taken.what, f"{taken.cure} (the claim of a killed writer expires after {EXPIRES:.0f} s)")
         self._renewed = time.time()
         with suppress(Changed):  # by another starter, or by this one: the answer to a first attempt was lost
             write_tagged(self._address, self._note(), tag)
@@ -52,7 +52,7 @@ class Claim:
             write_tagged(self._address, b"{}", self._tag)
 
     def check(self) -> None:
-        """To be called before anything is put: a process that slept may have lost the claim without knowing."""
+        """Renew a claim that may have expired while this process slept; called before anything is put."""
         if time.time() - self._renewed > EXPIRES / 2:
             self._renew()
 
@@ -80,14 +80,14 @@ class Claim:
 
 
 def _is_free(claim: dict[str, Any]) -> bool:
-    """Whether nobody is the writer: no claim, one that was not renewed, or one of a process here that has ended."""
+    """Whether nobody is the writer: no claim, one that was not renewed, or one of an ended process of this machine."""
     renewed = claim.get("time", 0.0)
     here = claim.get("host") == machine_identity()
     return time.time() - renewed >= EXPIRES or (here and not process_alive(claim.get("pid"), renewed))
 
 
 def _read(address: str) -> tuple[dict[str, Any], str | None]:
-    """The claim and its tag; {} for none, and for what is none."""
+    """The claim and its tag; {} for no claim, and for an object that is none."""
     data, tag = read_tagged(address)
     try:
         claim = json.loads(data or b"{}")

@@ -31,13 +31,13 @@ def storage_fault(error: BaseException, run: Run) -> str | None:
 
 
 def check_folder(run: Run) -> None:
-    """Raise FileNotFoundError when the run's folder was removed: what is written next would make another one."""
+    """Raise FileNotFoundError when the run's folder was removed: the next write would make another folder."""
     if run.url is None and not run.path.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run.path))
 
 
 def interrupted_line(run: Run, done: str = "") -> str:
-    """The last line of an interrupted command: what was `done`, where it is, how to resume."""
+    """The last line of an interrupted command: what was `done`, where the run is, how to resume."""
     return f"interrupted{done}; everything is in {run.where}; resume with: {resume_command(run.name, run.storage)}"
 
 
@@ -61,5 +61,5 @@ def storage_faults_interrupt(run: Run) -> Iterator[None]:
 
 
 def _place(run: Run, file: Path) -> str:
-    """The file, or the run where the file has a passing name."""
+    """The file, or the run where the file is a temporary one."""
     return run.where if run.url is not None or file.name.startswith(".") else str(file)

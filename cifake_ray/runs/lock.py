@@ -1,4 +1,4 @@
-"""One writer at a time in a folder: a locked file."""
+"""One writer at a time on one machine: a locked file in the run's folder. On all machines: `runs.claim`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from cifake_ray.errors import InputError
 def locked(folder: Path, where: str, taken: InputError) -> Iterator[None]:
     """Hold the lock of the run in `folder`; freed when the process dies. `where`: the run for people.
 
-    Raises `taken` when another process holds it.
+    Raises `taken` when another process holds the lock.
     """
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:

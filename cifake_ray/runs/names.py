@@ -11,7 +11,7 @@ from cifake_ray.runs.files import write_text
 from cifake_ray.runs.resume import DEFAULT_STORAGE, Storage, resume_command
 from cifake_ray.runs.run import Run, run_at
 from cifake_ray.storage import mirror
-from cifake_ray.storage.conditional import Changed, write_tagged
+from cifake_ray.storage.conditional_writes import Changed, write_tagged
 from cifake_ray.storage.mirror import check_place
 
 _JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc
@@ -20,7 +20,7 @@ _JOB_SUFFIX = re.compile(r"-[0-9a-f]{6}$")  # a job is called STUDY-123abc
 def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
     """The run that a command line names: its folder, its address, its name in `storage`, or the id of its job.
 
-    A run in object storage is fetched. Raises InputError, naming the runs there are, when no run is meant.
+    A run in object storage is fetched. Raises InputError, naming the runs there are, when there is no such run.
     """
     check_place(str(place), "run")
     name = str(place).rstrip("/") or "/"
@@ -42,7 +42,7 @@ def find_run(place: str | Path, storage: Storage = DEFAULT_STORAGE) -> Run:
 def _no_run(name: str, storage: Storage) -> InputError:
     """The error of a run that is not there."""
     known = [run.name for run in list_runs(storage)]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     meant = f"; did you mean {close[0]}?" if close else ""
     pattern = ", and the shell found none of this pattern" if any(sign in name for sign in "*?[") else ""
     place = storage if mirror.is_remote(str(storage)) else Path(storage).absolute()

@@ -14,6 +14,6 @@ def in_job() -> bool:
 
 
 def resume_command(name: str, storage: Storage) -> str:
-    """The command that resumes a run, to be typed by its owner: as a job again, if it was one."""
+    """The command that resumes a run, to be typed by its owner: as a job again, if this process is a job's."""
     place = [] if str(storage) == str(DEFAULT_STORAGE) else ["--storage", str(storage)]
     return shlex.join(["cifake-ray", "submit" if in_job() else "tune", "--resume", name, *place])

@@ -1,7 +1,7 @@
 """The run directory, in a folder or object storage: its files, and its one writer at a time."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +40,7 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. The properties name its files; none of them needs to exist yet.
+    """One run directory. The properties name its files; no file needs to exist yet.
 
     A run in object storage has its `url` there, and `path` is its mirror on this machine: `runs.names` fetches the runs
     that it finds, and `update` puts what the run's writer has changed.
@@ -67,7 +67,7 @@ class Run:
         return self.experiment_file.is_file() if self.url is None else mirror.exists(f"{self.url}/experiment.yaml")
 
     def fetch(self) -> "Run":
-        """The run itself, its mirror brought up to date in all but the checkpoints of trials and retrainings."""
+        """Bring the mirror up to date in all but the checkpoints of trials and retrainings; return the run."""
         if self.url is not None:
             self.path.mkdir(parents=True, exist_ok=True)
             mirror.fetch(self.url, self.path, leave=_CHECKPOINTS)
@@ -75,9 +75,9 @@ class Run:
 
     @contextmanager
     def update(self) -> Iterator[Save]:
-        """Be the run's only writer: the run is fetched first, and what has changed is put at the end, also of an error.
+        """Hold the run as its only writer: fetch it first, and put what has changed at the end, after an error too.
 
-        The call that comes back puts what has changed meanwhile. Freed when the process dies.
+        Yields a function that puts what has changed meanwhile. The run is freed when the process dies.
         Raises InputError when another process is the writer.
         """
         taken = InputError(f"{self.where}: another process is writing this run", "wait for it or choose another --name")
@@ -101,13 +101,13 @@ class Run:
         """End this process, which slept while another one became the writer: nothing more may be put."""
         mirror.mark_behind(self.path)
         leave(
-            f"interrupted: another process has taken over {self.where}, as this one was not heard of for "
+            f"interrupted: another process has taken over {self.where}, as this one did not renew its claim for "
             f"{EXPIRES:.0f} s; once that process has ended, resume with: {resume_command(self.name, self.storage)}",
             130,
         )
 
     def checkpoints(self, folder: str) -> "Checkpoints":
-        """The checkpoints of one trial or retraining (or, to be read, of all of them), fetched where newer."""
+        """The checkpoints of one trial or retraining (or, to be read, of all of these), fetched where newer."""
         found = Checkpoints(self.path / folder, None if self.url is None else f"{self.url}/{folder}")
         if found.url is not None:
             mirror.fetch(found.url, found.path)
@@ -134,6 +134,16 @@ class Run:
             place.unlink(missing_ok=True)
         if self.url is not None:
             mirror.remove(f"{self.url}/{name}")
+
+    def set_aside(self, names: Sequence[str], folder: str) -> list[str]:
+        """Move these files and folders of the run into a new folder of the run; return those that were there."""
+        there = [name for name in names if (self.path / name).exists()]
+        for name in there:
+            target = self.path / folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).rename(target)
+            self.remove(name)
+        return there
 
     @property
     def name(self) -> str:
@@ -183,7 +193,7 @@ class Run:
 
     @property
     def threshold_file(self) -> Path:
-        """Version 0.1's threshold of the best model; kept where it is, not used any more: 0.5 decides."""
+        """Version 0.1's threshold of the best model; kept, and no longer used: 0.5 decides."""
         return self.best / "threshold.json"
 
     @property

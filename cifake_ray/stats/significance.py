@@ -19,7 +19,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p values in the order given. S. Holm (1979), Scandinavian Journal of Statistics 6, 65-70."""
     adjusted = [1.0] * len(p_values)
     highest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = highest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
     return adjusted

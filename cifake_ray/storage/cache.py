@@ -1,7 +1,7 @@
 """The cache folder: checksummed array entries, built under a lock and put in place whole. Safe for several processes.
 
-An entry is a folder `<root>/<kind>/<key>/` of `.npy` files and an `entry.json` with their digests. It is written
-beside its place and renamed, so that a reader sees all of it or none of it.
+An entry is a folder `<root>/<kind>/<key>/` of `.npy` files and an `entry.json` with their digests. An entry is written
+beside its folder and renamed, so that a reader sees the whole entry or none.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from cifake_ray.errors import InputError, WorkError
 _CHUNK = 1 << 24  # bytes hashed at a time: large enough for sha256 to run outside the interpreter lock in every thread
 META = "entry.json"
 _HEADER = 192  # bytes of a staged file before its values: longer than the header of any shape
-_SILENT_SECONDS = 2.0  # that a lock is waited for before anything is said
+_SILENT_SECONDS = 2.0  # of waiting for a lock before a line is printed
 _WAIT_SECONDS = 4 * 3600.0
 
 
@@ -103,16 +103,16 @@ def array_digest(*arrays: np.ndarray) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the entry's lock: whoever comes second waits, then finds the entry built. Freed when the process dies.
+    """Hold the entry's lock, which is freed when the process dies. A second process waits, then finds the entry built.
 
-    Raises InputError when the cache folder cannot be written, WorkError when the other holds it for hours.
+    Raises InputError when the cache folder cannot be written, WorkError when another process holds the lock for hours.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path.with_name(path.name + ".lock"))
         _acquire(lock, path)
     except filelock.Timeout as error:
-        raise WorkError(f"{path}: another process still builds it; look at that one, or wait for it") from error
+        raise WorkError(f"{path}: another process still builds this entry; look at that process, or wait") from error
     except OSError as error:
         raise InputError(
             f"cache folder {cache_root()} cannot be written ({error.strerror or error})", "set CIFAKE_RAY_CACHE"
@@ -133,7 +133,7 @@ def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:
 
 
 def write_entry(path: Path, arrays: Mapping[str, np.ndarray | Staged], meta: Mapping[str, Any]) -> Entry:
-    """Write `arrays` and `meta` as the entry at `path`, replacing a damaged one; returns it memory-mapped."""
+    """Write `arrays` and `meta` as the entry at `path`, replacing a damaged one; return the entry memory-mapped."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -156,7 +156,7 @@ def write_entry(path: Path, arrays: Mapping[str, np.ndarray | Staged], meta: Map
 
 
 def add_array(entry: Entry, name: str, array: np.ndarray) -> Entry:
-    """The entry with one more array, written into it; only in memory where the cache cannot be written."""
+    """The entry with one more array, written into its folder; only in memory where the cache cannot be written."""
     added = replace(entry, arrays={**entry.arrays, name: array})
     with suppress(OSError, InputError), locked(entry.path):
         note = json.loads((entry.path / META).read_text())
@@ -191,7 +191,7 @@ def list_entries() -> Iterator[tuple[str, Path, int]]:
 
 
 def clear_entries(kind: str | None = None, *, unused_days: float = 0.0) -> int:
-    """Remove all entries, or those of one kind, or those not used for so many days; returns the bytes freed.
+    """Remove all entries, or those of one kind, or those not used for so many days; return the bytes freed.
 
     Open memory maps stay readable.
     """
@@ -209,7 +209,7 @@ def clear_entries(kind: str | None = None, *, unused_days: float = 0.0) -> int:
 def summarise_cache() -> list[dict[str, Any]]:
     """One row for each kind, source and set of weights: views, sizes, entries, megabytes, days since the last use.
 
-    Sources are those of the cached images; features of images that are gone from the cache have none.
+    Sources are those of the cached images; features of images that are gone from the cache have no source.
     """
     notes = [(kind, path, size, _meta(path)) for kind, path, size in list_entries()]
     sources = {

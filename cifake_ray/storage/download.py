@@ -28,7 +28,7 @@ def _sha256(path: Path, _size: int, _changed: int) -> str:
 
 
 def fetch_file(url: str, target: Path, is_right: Callable[[str], bool], progress: Progress | None = None) -> None:
-    """Download to `target` by way of `target.part`, which a later call goes on from. `is_right` judges the SHA-256.
+    """Download to `target` by way of `target.part`, which a later call resumes. `is_right`: whether a SHA-256 is right.
 
     Raises OSError, HTTPException or ValueError when the network, the disk or the checksum fails.
     """
@@ -42,13 +42,13 @@ def fetch_file(url: str, target: Path, is_right: Callable[[str], bool], progress
 
 
 def _download(url: str, part: Path, progress: Progress | None) -> None:
-    """Into `part`, from where it ends if the server allows. Raises OSError when less came than announced."""
+    """Download into `part`, resumed if the server allows. Raises OSError when less came than announced."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": USER_AGENT} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code == 416:  # nothing after what is there: all of it, or of another file; the checksum decides
+        if error.code == 416:  # no bytes after those here: whole, or of another file; the checksum decides
             return
         raise
     if response.headers.get_content_type() == "text/html":
@@ -62,4 +62,4 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
             if progress:
                 progress(have, total)
     if have < total:
-        raise OSError(f"only {have:,} of {total:,} bytes came; the next run goes on from there")
+        raise OSError(f"only {have:,} of {total:,} bytes came; the next run resumes there")

@@ -39,7 +39,7 @@ def check_place(place: str, what: str) -> None:
     """Raise InputError when `place` can name neither a folder nor an object storage; `what`: the option it is of.
 
     That is: empty, of an unknown kind (`http://…`), without a bucket, too long, with a NUL, behind a looping link or a
-    folder that may not be entered. Whether anything is there is another matter.
+    folder that may not be entered. Whether anything exists there is not checked.
     """
     if not place.strip():
         raise InputError(f"{what}: empty", f"{_EXPECTED}")
@@ -124,7 +124,7 @@ def fetch(url: str, folder: Path, *, leave: Collection[str] = (), exactly: bool 
 
 
 def mark_behind(folder: Path) -> None:
-    """Note that others have written meanwhile: the next `fetch` discards what this mirror holds, newer or not."""
+    """Record that this mirror is behind: the next `fetch` discards what the mirror holds, newer or not."""
     with suppress(OSError):
         (folder / _BEHIND).touch()
 
@@ -180,7 +180,7 @@ def _catch_up(folder: Path) -> None:
 
 
 def _fetch_newer(system: Any, info: Any, file: Path) -> bool:
-    """Whether the file was fetched, as newer than here."""
+    """Fetch the file where the stored one is newer; return whether it was fetched."""
     before = _stamp(file)
     if before is not None and before[1] >= info.mtime_ns:
         return False
@@ -188,7 +188,7 @@ def _fetch_newer(system: Any, info: Any, file: Path) -> bool:
 
 
 def _fetch_file(system: Any, info: Any, file: Path, before: list[int] | None) -> bool:
-    """Whether the file was replaced: not if its writer here has written it since `before`."""
+    """Fetch the file; return False where its writer here has written it since `before`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}-{os.getpid()}")
     with system.open_input_stream(info.path) as stream, part.open("wb") as target:
@@ -265,7 +265,7 @@ def _system(scheme: str) -> Any:
 
 @contextmanager
 def _told(url: str) -> Iterator[None]:
-    """Turns what the storage refuses into one line."""
+    """Turn what the storage refuses into one line."""
     try:
         yield
     except (OSError, ValueError) as error:  # Arrow's ArrowInvalid is a ValueError
@@ -273,7 +273,7 @@ def _told(url: str) -> Iterator[None]:
 
 
 def refused(url: str, error: Exception) -> StorageError:
-    """What the storage refused, as one line."""
+    """The error of a storage's refusal, in one line."""
     reason = " ".join(str(error).split())[:240]
     return StorageError(
         f"{url}: {reason}",

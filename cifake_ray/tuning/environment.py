@@ -1,4 +1,4 @@
-"""What a study needs of a running Ray before its first trial: its features; and the note of all it started with."""
+"""What a study makes on a running Ray before its first trial: its features, and the record of its environment."""
 
 import platform
 import sys
@@ -43,9 +43,9 @@ _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
 def gather_context(
     experiment: Experiment, run: Run, inputs: StudyInputs, check: Callable[[], None]
 ) -> tuple[TrialContext, FeatureCost | None]:
-    """Extract the features that the cache lacks, spread over the running Ray; returns them and what it cost.
+    """Extract the features that the cache lacks, spread over the running Ray; return them and the cost.
 
-    `check` is called every few seconds meanwhile, and raises to end it; what was extracted by then is kept.
+    `check` is called every few seconds, and raises to end the extraction; what was extracted by then is kept.
     """
     spent = FeatureCost(extracted=0, seconds=0.0, cpu_seconds=0.0)
     features = {}

@@ -1,6 +1,6 @@
-"""The journal of a study: read whole before a study resumes, and refused where it is damaged or knows too little.
+"""The journal of a study: read whole before a study resumes, and refused where damaged or incomplete.
 
-A killed writer leaves at most a last line without an end; anything else that is wrong has another cause, and to resume
+A killed writer leaves at most a last line without an end; any other damage has another cause, and a resume
 would train finished trials again and overwrite their results.
 """
 
@@ -31,10 +31,10 @@ _CREATE_STUDY, _CREATE_TRIAL = 0, 4  # Optuna's codes of operations
 
 
 def check_journal(run: Run, experiment: Experiment) -> None:
-    """Raise InputError when the journal is damaged, of another experiment, or knows less than the tables.
+    """Raise InputError when the journal is damaged, of another experiment, or holds less than the tables.
 
-    That is: a line that is none (a cut last one aside), lines missing, more than one study, trials in trials.csv,
-    winners.json or test.json that the journal does not know. Nothing is written.
+    That is: a line that is no entry (a cut last line aside), missing lines, more than one study, trials in trials.csv,
+    winners.json or test.json that the journal lacks. Nothing is written.
     """
     trials = read_trials(run)
     for trial in trials:
@@ -64,7 +64,7 @@ def read_trials(run: Run) -> list[FrozenTrial]:
 
 
 def mend_journal(run: Run) -> None:
-    """Remove what a killed writer left: its lock, and a last line without an end. The caller holds the run's lock."""
+    """Remove what a killed writer left: Optuna's lock file, a last line cut short. The caller holds the run's lock."""
     for lock in run.path.glob(run.journal.name + ".lock*"):
         lock.unlink(missing_ok=True)
     if run.journal.exists():
@@ -78,10 +78,10 @@ def mend_journal(run: Run) -> None:
 
 
 class StudyJournal(JournalFileBackend):
-    """The journal of a running study, whose only writer this process is (it holds the run's lock, and no other).
+    """The journal of a running study, written by this process alone, which holds the run's lock and no other.
 
-    What the storage does not take waits in memory, in order, and is put to disk with what follows if that is possible
-    again: Optuna keeps its state, no half line lies in the file, and `on_fault` decides how the study ends.
+    Entries that the storage refuses wait in memory, in order, and are written with later ones once that is possible:
+    Optuna keeps its state, no half line lies in the file, and `on_fault` decides how the study ends.
     """
 
     def __init__(self, run: Run, on_fault: Callable[[OSError], None]) -> None:
@@ -107,7 +107,7 @@ class StudyJournal(JournalFileBackend):
         self.flush()
 
     def flush(self) -> None:
-        """Put to disk what waits."""
+        """Write the waiting entries to disk."""
         try:
             _append(self.file, "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in self.waiting).encode())
         except OSError as error:
@@ -117,7 +117,7 @@ class StudyJournal(JournalFileBackend):
 
 
 def _append(file: Path, data: bytes) -> None:
-    """Append all of it, on disk, or nothing. Raises OSError."""
+    """Append all of `data`, on disk, or nothing. Raises OSError."""
     with file.open("r+b", buffering=0) as stream:  # a file that was removed is not begun again
         size = stream.seek(0, os.SEEK_END)
         try:
@@ -173,7 +173,7 @@ def _is_operation(line: bytes) -> bool:
 
 
 def _fault(operation: Mapping[str, Any], number: int, trials: int) -> str | None:
-    """What shows that lines are missing, or of another study; `trials`: created so far."""
+    """Why the operation shows missing lines or another study, else None; `trials`: created so far."""
     begins = operation["op_code"] == _CREATE_STUDY
     if begins != (number == 1):
         return "a second study begins" if begins else "no study begins; lines are missing"
@@ -226,7 +226,7 @@ def _check_known(run: Run, name: str, told: Iterable[Told], known: Mapping[int, 
 
 
 def has_ended(trial: FrozenTrial) -> bool:
-    """Whether the journal knows the trial's end. Its status is written before Optuna's state."""
+    """Whether the journal has the trial's end. The status is written before Optuna's state."""
     return trial.state.is_finished() or trial.user_attrs.get("status") in FINISHED
 
 

@@ -1,4 +1,4 @@
-"""The objectives of a study in Optuna's words: directions, names, and the values that a trial is told with."""
+"""The objectives of a study in Optuna's words: directions, names, and the values that `Study.tell` takes."""
 
 import warnings
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 
 from cifake_ray.experiment import Search
 
-# Samplers that learn from completed trials alone: one that was stopped, told as pruned, would be forgotten.
+# Samplers that learn from completed trials alone: a stopped trial, told as pruned, would be ignored.
 _LEARN_FROM_COMPLETED = ("gp", "cmaes", "nsga2")
 
 
@@ -35,6 +35,7 @@ def told_values(search: Search, reached: Mapping[str, float]) -> list[float] | N
 def stopped_is_complete(search: Search) -> bool:
     """Whether Optuna is told stopped trials as complete, with what they reached.
 
-    Two objectives know no pruning, and some samplers learn nothing from pruned trials; our `status` tells them apart.
+    Two objectives know no pruning, and some samplers learn nothing from pruned trials; our `status` keeps them
+    distinct.
     """
     return search.second_objective is not None or search.sampler in _LEARN_FROM_COMPLETED

@@ -102,7 +102,7 @@ class StudyRecord:
         return max(rows, key=lambda row: (metric.score(row.value(metric) or 0.0), -row.trial_id), default=None)
 
     def start(self, number: int, params: dict[str, Any]) -> TrialRow:
-        """A trial begins, or an interrupted one goes on."""
+        """Begin a trial, or resume an interrupted one."""
         row = self.rows.setdefault(number, TrialRow(number, params))
         row.status = "running"
         row.spans.append([time.time()] * 2)
@@ -111,7 +111,7 @@ class StudyRecord:
         return row
 
     def add_epoch(self, number: int, result: Mapping[str, Any]) -> None:
-        """Note one reported epoch; an epoch known already (reported again after a resume) is left as it is."""
+        """Record one reported epoch; an epoch known already (reported again after a resume) is skipped."""
         row, epoch = self.rows[number], int(result["epoch"])
         if epoch in row.curve:
             return
@@ -127,7 +127,7 @@ class StudyRecord:
         self.flush()
 
     def finish(self, number: int, status: Status, error: str = "") -> None:
-        """A trial ends: COMPLETE, PRUNED (stopped) or FAIL for Optuna; an interrupted one stays RUNNING, to go on."""
+        """End a trial: COMPLETE, PRUNED (stopped) or FAIL for Optuna; an interrupted one stays RUNNING."""
         self._end(number, status, error)
         self.flush(force=self.run.url is not None)
 
@@ -143,7 +143,7 @@ class StudyRecord:
         self._tell(row)
 
     def _tell(self, row: TrialRow) -> None:
-        """Tell Optuna how a trial ended; nothing of one that is to resume."""
+        """Call `Study.tell` with how a trial ended; skip a trial that is to be resumed."""
         number, status = row.trial_id, row.status
         values = told_values(self.experiment.search, row.best)
         if status == "completed" or (status == "stopped" and values and stopped_is_complete(self.experiment.search)):
@@ -152,13 +152,13 @@ class StudyRecord:
             self.study.tell(number, state=TrialState.PRUNED if status == "stopped" else TrialState.FAIL)
 
     def interrupt(self) -> None:
-        """The running trials end where they are, to go on in a resumed study; afterwards all of it is on disk."""
+        """Mark running trials as interrupted, to be resumed; afterwards the record is on disk."""
         for row in self.with_status("running"):
             self._end(row.trial_id, "interrupted")
         self.flush(force=True)
 
     def discard(self, number: int, reason: str) -> None:
-        """A proposal that is not trained (made before, say): kept in the journal under its number, in no table."""
+        """Discard a proposal that is not trained, such as a duplicate: it stays in the journal, and is in no table."""
         self.storage.set_trial_user_attr(self._trial_id(number), DISCARDED, reason)
         self.study.tell(number, state=TrialState.FAIL)
 
@@ -185,7 +185,7 @@ class StudyRecord:
         write_text(self.run.timeline_file, _csv(TIMELINE_COLUMNS, _timeline(rows)))
 
     def _lose(self, error: Exception) -> None:
-        """Keep why the storage cannot be written: the study stops at its next step, where Tune takes no offence."""
+        """Keep why the storage cannot be written: the study stops at its next step, where no trial fails by it."""
         fault = storage_fault(error, self.run)
         if fault is None:
             raise error
@@ -211,7 +211,7 @@ _KEPT = ("total_seconds", "cpu_seconds", *get_args(SecondObjective))
 
 
 def _row_of(trial: FrozenTrial) -> TrialRow:
-    """A trial as the journal knows it."""
+    """A trial's row by the journal."""
     row = TrialRow(trial.number, dict(trial.params))
     if has_ended(trial):
         row.status = trial.user_attrs["status"]

@@ -31,7 +31,7 @@ ResultsFault = Callable[[Run], str | None]
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What to run: a new study of this name, or (`resume`) the experiment of the run that has it.
+    """What to run: a new study of this name, or (`resume`) the experiment of the run of this name.
 
     `data`: where the images of a resumed run are now, if its experiment does not say.
     """
@@ -68,7 +68,7 @@ def resumed_request(
 def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
     """Raise InputError when the study could not begin, before anything heavy is done; nothing is written.
 
-    That is: nothing to search (unless `searching` is False), a name that is none or taken, a storage that cannot be
+    That is: nothing to search (unless `searching` is False), a name that is invalid or taken, a storage that cannot be
     written.
     """
     experiment = request.experiment
@@ -88,7 +88,7 @@ def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
 def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) -> Run:
     """Run the study, or what is left of it, and retrain its winner and baseline.
 
-    `results_fault`: why the results of a tested run cannot be used; they are then made again.
+    `results_fault`: why the results of a tested run cannot be used; such results are made again.
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
     experiment = request.experiment

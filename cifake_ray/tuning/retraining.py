@@ -19,7 +19,7 @@ from cifake_ray.tuning.record import StudyRecord, TrialRow
 class Retraining:
     """One training of a role's configuration with one seed; `folder` under the run holds its checkpoints.
 
-    It is named after the trial too: what an interrupted retraining of another trial left there is no start for this.
+    The folder is named after the trial too, so that an interrupted retraining of another trial is not resumed.
     """
 
     role: str
@@ -66,7 +66,7 @@ def planned_retrainings(record: StudyRecord) -> list[Retraining]:
 def already_retrained(run: Run, plan: list[Retraining]) -> bool:
     """Whether winners.json (or the tested result) holds these retrainings, failed ones among them.
 
-    Those of winners.json wait for their test, so that their checkpoints must be readable too.
+    Retrainings in winners.json wait for the test, so that their checkpoints must be readable too.
     """
     waiting = read_winners(run)
     if not waiting.empty and not _readable(run, waiting):
@@ -112,7 +112,7 @@ def lost_winner(run: Run, record: StudyRecord) -> list[dict[str, Any]]:
 def note_winners(run: Run, plan: list[Retraining], failures: dict[str, str], epochs: int) -> None:
     """Write winners.json: what each retraining reached, before the test part is touched.
 
-    Raises WorkError when none of the winner's own retrainings came through.
+    Raises WorkError when every retraining of the winner failed.
     """
     winners: list[Winner] = []
     run.checkpoints("winners")

@@ -74,7 +74,7 @@ def _run(
     experiment: Experiment, run: Run, inputs: StudyInputs, stop: StopSignal, slots: Slots,
     nodes: SharedStorage | None, save: Save, *, own: bool,
 ) -> None:  # fmt: skip
-    """The study proper, as the run's only writer."""
+    """Run the study as the run's only writer."""
     started = time.monotonic()
     environment = _note_environment(experiment, run, inputs, slots)
     record = StudyRecord(run, experiment, save)
@@ -180,7 +180,7 @@ class Study:
         return "space exhausted" if search.exhausted else "trials"
 
     def retrain(self) -> None:
-        """Retrain if that did not follow the trials (a budget ended them, none were left), and note the winners."""
+        """Retrain where no retraining followed the trials (a budget ended them, none were left); write winners.json."""
         if self.plan is None:
             retrainings = self._retrainings()
             if retrainings.waiting:
@@ -192,7 +192,7 @@ class Study:
             note_winners(run, self.plan or [], self.failures.reasons, self.record.experiment.training.epochs)
 
     def _retrainings(self) -> ListSearch:
-        """Hands out the retrainings that are not done yet. Raises WorkError when every trial failed."""
+        """Searcher over the retrainings that are not done yet. Raises WorkError when every trial failed."""
         self.plan, run = planned_retrainings(self.record), self.record.run
         if not self.plan:
             waiting = lost_winner(run, self.record)
@@ -216,7 +216,7 @@ class Study:
 
 
 def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialScheduler, adapter: TuneAdapter) -> None:
-    """Hand all of it to Ray Tune. Tune's own folder is scratch: nothing of ours lies in it."""
+    """Run Ray Tune's loop. Tune's own folder is temporary: nothing of ours lies there."""
     with tempfile.TemporaryDirectory(prefix="cifake-ray-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             trainable,
@@ -240,7 +240,7 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
 
 @cache
 def _import_scoring() -> None:
-    """What scores the winners takes 1.2 s of a core to import: on one that has no trial any more."""
+    """Import what scores the winners (1.2 s of a core), on a core that has no trial any more."""
     import_meanwhile("sklearn.metrics")
 
 

@@ -73,7 +73,7 @@ def warnings_of(images: ImageSet, bias: Bias | None = None) -> list[str]:
 
 
 def split_lines(inputs: StudyInputs) -> list[str]:
-    """How the parts came about, where not as always: a test part that was drawn, a validation part as given."""
+    """How the parts came about, where not in the usual way: a test part that was drawn, a validation part as given."""
     lines = []
     if (drawn := inputs.images.test_drawn) is not None:
         lines.append(

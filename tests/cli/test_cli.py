@@ -127,8 +127,8 @@ def existing(storage: Path) -> Path:
             "weights imagenet-v9: unknown for resnet50; expected imagenet-v1",
         ),
         ("model={kind: resnet50, weights: none.pth}", "none.pth: no such file"),
-        ("resources.cpus_per_trial=4096", "asks for 4096 CPUs"),
-        ("resources.gpus_per_trial=64", "asks for 64 GPUs"),
+        ("resources.cpus_per_trial=4096", "requests 4096 CPUs"),
+        ("resources.gpus_per_trial=64", "requests 64 GPUs"),
         ("data.source=/no/such/folder", "/no/such/folder: no such data folder"),
         ("data.val_fraction=0.001", "data.val_fraction"),
     ],
@@ -174,14 +174,10 @@ def test_more_workers_than_can_share_a_batch_are_refused(call: Call, yaml_file: 
 
 
 def test_weights_that_do_not_reach_the_stage_are_refused(call: Call, yaml_file: Path, storage: Path) -> None:
-    from torchvision.models import resnet50
-
     from cifake_ray.models.weights import expected_shapes
 
-    state = resnet50().state_dict()
-    save_file(
-        {name: state[name] for name in expected_shapes("resnet50", "stem")}, yaml_file.parent / "stem.safetensors"
-    )
+    shapes = expected_shapes("resnet50", "stem")
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, yaml_file.parent / "stem.safetensors")
     model = "model={kind: resnet50, weights: stem.safetensors, stages: [layer1], image_size: 32}"
     refused(call("tune", yaml_file, "--storage", storage, "--set", model), "layer1", "it covers stem")
     (yaml_file.parent / "stem.safetensors").write_text("no tensors")
@@ -344,7 +340,10 @@ def test_a_run_without_a_model_cannot_predict_or_evaluate(call: Call, existing: 
 
 def test_an_unknown_kind_of_cache_entry_is_refused(call: Call, tmp_path: Path) -> None:
     (tmp_path / "cache" / "images").mkdir(parents=True)
-    refused(call("cache", "clear", "--kind", "nonsense"), "--kind nonsense: expected images, features or weights")
+    refused(
+        call("cache", "clear", "--kind", "nonsense"),
+        "--kind nonsense: no such kind of entry; expected images, features or weights",
+    )
     assert (tmp_path / "cache" / "images").is_dir()
 
 
@@ -506,6 +505,7 @@ def test_a_dry_run_refuses_what_the_run_would(call: Call, yaml_file: Path, stora
 def test_option_beats_set_beats_environment_beats_yaml(
     call: Call, yaml_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cifake_ray.tuning.dry_run.bias_of_source", lambda *_: None)  # 2 s a folder
     folders = {name: str(write_images(tmp_path / name)) for name in ("yaml", "environment", "set", "option")}
     yaml_file.write_text(EXPERIMENT.replace("source: sample", f"source: {folders['yaml']}"))
 
@@ -566,7 +566,7 @@ def test_a_slip_in_a_name_is_told_from_a_missing_file(call: Call) -> None:
 
 def test_no_study_begins_on_the_sample_by_oversight(call: Call) -> None:
     for command in (["tune", "cnn"], ["tune", "cnn", "--dry-run"], ["train", "resnet50"], ["plan", "cnn-deep"]):
-        refused(call(*command), "which images? give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")
+        refused(call(*command), "no images are named; give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")
 
 
 @pytest.mark.parametrize(

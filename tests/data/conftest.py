@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cifake_ray import cli
+from cifake_ray.data.datasets.sample_native import NativePicture, build_sample_native
 
 Files = dict[tuple[str, str], dict[str, bytes]]  # (part, class) -> name -> encoded picture
 
@@ -24,6 +25,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     if request.node.get_closest_marker("real") is None:
         monkeypatch.delenv("CIFAKE_RAY_DATA", raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[NativePicture]:
+    """The sample of native sizes: 8 s to build."""
+    return build_sample_native()
 
 
 def encode(pixels: np.ndarray, kind: str = "JPEG", **options: object) -> bytes:

@@ -65,7 +65,21 @@ def test_every_command_of_the_readme_runs_in_its_order(
     assert {path.name for path in (folder / "results" / "runs").iterdir()} == {"resnet50", "quick", "one"}
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.fixture
+def short_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's experiments with fewer images, epochs and retrainings."""
+    copy = shutil.copytree(ROOT / "search_spaces" / "demo", tmp_path / "shipped" / "demo")
+    for file in copy.iterdir():
+        text = file.read_text()
+        for long, short in (("epochs: 5", "epochs: 1"), ("winner_seeds: 3", "winner_seeds: 1"),
+                            ("source: sample", "source: sample, limit: 240")):  # fmt: skip
+            assert long in text
+            text = text.replace(long, short)
+        file.write_text(text)
+    monkeypatch.setattr("cifake_ray.cli.study.shipped_experiments", lambda: sorted(copy.iterdir()))
+
+
+@pytest.mark.usefixtures("ray_session", "short_demo")
 def test_the_demo_ends_with_the_table_and_the_path_of_the_page(
     cifake_ray: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from ray._private import state
 from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
-from cifake_ray.evaluation.scores import results_fault
+from cifake_ray.evaluation.testing import results_fault
 from cifake_ray.runs.columns import CURVE_COLUMNS, trial_columns
 from cifake_ray.runs.run import Run
 from tests.e2e.conftest import Command
@@ -118,7 +118,7 @@ def test_a_study_keeps_its_processes_sends_no_image_and_leaves_nothing_on_ray(
     assert cifake_ray("tune", small, "--storage", tmp_path, "--set", "search.winner_seeds=0") == 0
     assert 0 < sum(sent) < 20_000  # paths and row numbers; the images have 700,000 bytes
     started = [actor for actor in state.actors() if actor not in before]
-    # Two places. On a busy machine a trial ends before the other place's process is up; Tune then gives the free one to
+    # Two slots. On a busy machine a trial ends before the other slot's process is up; Tune then gives the free one to
     # the trial that waits for that one, ends it, and asks for a third.
     assert len(started) in (2, 3)
     wait_until(lambda: {state.actors(actor)["State"] for actor in started} == {"DEAD"})
@@ -206,7 +206,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     options = ("--set", "training.epochs=40", "--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
     assert cifake_ray("tune", small, "--storage", tmp_path, "--trials", "2", *options) == 0
     killer.join()
-    assert "trials/1: its process died; it goes on from its last epoch" in capfd.readouterr().err
+    assert "trials/1: its process died; the trial resumes from its last epoch" in capfd.readouterr().err
     trials, curves = tables(tmp_path / "small")
     assert trials["status"].tolist() == ["completed", "completed"]
     assert not curves.duplicated(["trial_id", "epoch"]).any()
@@ -214,7 +214,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
 
 
 @pytest.mark.cluster
-def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
+def test_a_study_that_finds_no_slot_gives_up_after_its_limit_and_goes_on_later(
     cifake_ray: Command, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @ray.remote(num_cpus=2)
@@ -227,7 +227,7 @@ def test_a_study_that_finds_no_place_gives_up_after_its_limit_and_goes_on_later(
     options = ("--trials", "1", "--set", "resources.wait_s=3", "--set", "search.winner_seeds=0")
     assert cifake_ray("tune", small, "--storage", tmp_path, *options) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "for a trial to start: it asks for 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
+    assert "for a trial to start, which requests 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
     assert last.endswith(f"resume with: cifake-ray tune --resume small --storage {tmp_path}")
     ray.kill(other)
     experiment = tmp_path / "small" / "experiment.yaml"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cifake_ray.data import load_images, split_train
-from cifake_ray.evaluation.scores import score_winners
+from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment import Experiment
 from cifake_ray.features import ensure_features
 from cifake_ray.models.registry import family_of

@@ -140,7 +140,7 @@ def test_more_than_a_thousand_choices_are_refused() -> None:
 def test_an_experiment_without_images_is_refused_when_they_must_be_named(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\nmodel: {kind: cnn}\n")
-    with pytest.raises(InputError, match=r"mine: which images\? give --data FOLDER"):
+    with pytest.raises(InputError, match=r"mine: no images are named; give --data FOLDER"):
         load_experiment(file, images_named=True)
     assert load_experiment(file, ["data.source=sample"], images_named=True).data.source == "sample"
 
@@ -150,7 +150,7 @@ def test_only_demos_and_examples_that_ship_name_the_sample(file: Path) -> None:
     if file.parent.name in ("demo", "examples"):
         assert load_experiment(file, images_named=True).data.source == "sample"
     else:
-        with pytest.raises(InputError, match="which images"):
+        with pytest.raises(InputError, match="no images are named"):
             load_experiment(file, images_named=True)
 
 

@@ -92,8 +92,8 @@ def test_data_and_weights_of_this_machine_are_refused() -> None:
 @pytest.mark.parametrize(
     ("resources", "asked", "words"),
     [
-        ({"gpus_per_trial": 2}, {"gpus_per_worker": 1}, "--gpus-per-worker 1: one trial asks for 2 GPUs"),
-        ({"cpus_per_trial": 4}, {"cpus_per_worker": 2}, "--cpus-per-worker 2: one trial asks for 4 CPUs"),
+        ({"gpus_per_trial": 2}, {"gpus_per_worker": 1}, "--gpus-per-worker 1: one trial requests 2 GPUs"),
+        ({"cpus_per_trial": 4}, {"cpus_per_worker": 2}, "--cpus-per-worker 2: one trial requests 4 CPUs"),
     ],
 )
 def test_a_trial_that_fits_no_pod_is_refused(resources: dict[str, Any], asked: dict[str, Any], words: str) -> None:

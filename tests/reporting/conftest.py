@@ -144,7 +144,7 @@ def tested(experiment: Experiment, trials: list[dict[str, Any]], weights: str) -
 
 
 def write_timeline(run: Path, trials: list[dict[str, Any]]) -> None:
-    """Two places, one trial after another in each, 10 s and more a trial."""
+    """Two slots, one trial after another in each, 10 s and more a trial."""
     free, lines = [0.0, 0.0], ["trial_id,start,end"]
     for trial in trials:
         place = int(np.argmin(free))

@@ -1,5 +1,6 @@
 """The four lines at the end of a study."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def test_result_settings_path_and_next_commands_are_four_lines(
     monkeypatch.chdir(tmp_path)
     result, winner, where, following = closing_lines(load(run))
     assert result.startswith(
-        "mine: 95.15 % [92.55, 96.88] on 392 test images, mean of 3 retrainings · tuning gained 5.10 [2.92, 7.28] "
+        "mine: 95.15 % [92.55, 96.88] on 392 test images, mean of 3 retrainings · "
+        "tuning changed the accuracy by +5.10 [+2.92, +7.28] "
     )
     assert result.endswith("points · 14 min without start and decoding")
     assert winner.startswith("  winner: trial ")
@@ -32,11 +34,11 @@ def test_result_settings_path_and_next_commands_are_four_lines(
     )
 
 
-def test_a_loss_is_called_a_loss_and_a_gain_that_may_be_chance_is_called_so(make_run: MakeRun) -> None:
+def test_a_gain_has_its_sign_and_one_that_may_be_chance_is_called_so(make_run: MakeRun) -> None:
     better, worse = make_run("better"), make_run("worse")
     write_predictions(better, better=0.5)
     write_predictions(worse, better=-0.0)
-    assert "tuning gained" in closing_lines(load(better))[0]
+    assert "tuning changed the accuracy by +" in closing_lines(load(better))[0]
     assert "which may be chance" in closing_lines(load(worse))[0]
 
 
@@ -61,14 +63,16 @@ def swap_roles(run: Path) -> None:
     store_predictions(run, found)
 
 
-def test_tuning_that_lost_is_said_with_its_interval_turned_round(make_run: MakeRun) -> None:
+def test_tuning_that_lost_is_said_with_the_interval_of_the_change(make_run: MakeRun) -> None:
     run = make_run("lost")
     write_predictions(run, better=0.5)
     gained = closing_lines(load(run))[0]
     swap_roles(run)
     lost = closing_lines(load(run))[0]
-    assert "tuning lost" in lost
-    assert lost.split(" · ")[1] == gained.split(" · ")[1].replace("tuning gained", "tuning lost")
+    change = [re.findall(r"[-+][0-9.]+", line.split(" · ")[1]) for line in (gained, lost)]
+    assert change[0][0].startswith("+")
+    turned = [text.translate(str.maketrans("+-", "-+")) for text in change[0]]
+    assert change[1] == [turned[0], turned[2], turned[1]]
 
 
 def test_a_study_whose_baseline_won_says_so(make_run: MakeRun) -> None:

@@ -19,8 +19,8 @@ from cifake_ray.machine import machine_identity
 from cifake_ray.runs import claim as module
 from cifake_ray.runs.claim import EXPIRES, NAME, Claim, _is_free, _read
 from cifake_ray.runs.names import create_run, open_run
-from cifake_ray.storage import conditional
-from cifake_ray.storage.conditional import Changed, read_tagged, write_tagged
+from cifake_ray.storage import conditional_writes
+from cifake_ray.storage.conditional_writes import Changed, read_tagged, write_tagged
 from cifake_ray.storage.mirror import read_bytes, write_bytes
 
 EXPERIMENT = Experiment.model_validate({"name": "cnn", "model": {"kind": "cnn"}})
@@ -35,7 +35,7 @@ def no_loss() -> Any:
 def either_storage(bucket: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A storage address, treated as one that has conditional writes or none."""
     if request.param == "none":
-        monkeypatch.setattr(conditional, "_has_conditions", lambda _: False)
+        monkeypatch.setattr(conditional_writes, "_has_conditions", lambda _: False)
     return bucket
 
 
@@ -152,7 +152,7 @@ def test_a_writer_that_slept_while_another_took_over_ends_with_one_line(
         assert read_bytes(f"{run.url}/trials.csv") == b"of the other writer"
     assert (sleeper.returncode, output) == (130, "")
     assert error.count("\n") == 1
-    assert error.startswith(f"cifake-ray: interrupted: another process has taken over {run.where}, as this one was not")
+    assert error.startswith(f"cifake-ray: interrupted: another process has taken over {run.where}, as this one did not")
     assert error.endswith(f"resume with: cifake-ray tune --resume cnn --storage {bucket}\n")
     monkeypatch.setenv("CIFAKE_RAY_CACHE", str(tmp_path / "sleeper"))
     assert open_run(bucket, "cnn").trials_file.read_text() == "of the other writer"
@@ -197,8 +197,8 @@ def test_a_claim_is_free_when_it_expired_or_its_process_here_is_gone(
     if free:
         with Claim(f"{bucket}/cnn", InputError("taken"), no_loss):
             return
-    with pytest.raises(InputError, match=r"^taken \(a killed writer is forgotten after 60 s\)"):
-        Claim(f"{bucket}/cnn", InputError("taken"), no_loss)
+    with pytest.raises(InputError, match=r"^taken; wait \(the claim of a killed writer expires after 60 s\)$"):
+        Claim(f"{bucket}/cnn", InputError("taken", "wait"), no_loss)
 
 
 def test_an_object_is_written_only_as_it_was_read(either_storage: str) -> None:
@@ -233,7 +233,7 @@ def test_a_missing_bucket_is_one_line(bucket: str) -> None:  # noqa: ARG001 (the
 def test_a_server_without_conditional_writes_is_written_after_a_look(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, client = f"{bucket}/object", conditional._client()
+    url, client = f"{bucket}/object", conditional_writes._client()
     put = client.put_object
 
     def not_implemented(**arguments: Any) -> Any:

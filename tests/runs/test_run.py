@@ -215,7 +215,7 @@ def test_a_run_that_is_not_there_is_one_line_with_the_ones_that_are(
         InputError, match=rf"cnn-deap: no such run; runs in {tmp_path}/results/runs: cnn-deep; did you mean"
     ):
         find_run("cnn-deap")
-    with pytest.raises(InputError, match="the shell found no run of this pattern"):
+    with pytest.raises(InputError, match="the shell found none of this pattern"):
         find_run("results/runs/none*")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="not a run directory"):

@@ -169,7 +169,8 @@ def test_a_study_on_a_full_disk_is_interrupted_and_later_ends_with_every_trial_o
 ) -> None:
     filler = small_disk / "filler"
     filler.write_bytes(b"0" * (2 * 2**20 - 130_000))
-    code = command("tune", small, "--storage", small_disk / "runs", "--set", "search.scheduler=none")
+    settings = ("--set", "search.scheduler=none", "--set", "search.winner_seeds=0")
+    code = command("tune", small, "--storage", small_disk / "runs", *settings)
     assert code == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert f"{small_disk / 'runs' / 'small'}" in last

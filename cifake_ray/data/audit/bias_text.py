@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from cifake_ray.console import counted
 from cifake_ray.data.audit.bias import FEWEST_FILES
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
 
+_FEW = 5  # pictures of a group that has no line of its own
 CURE = "a detector may learn how files were made instead of what is generated; give both classes the same"
 
 
@@ -31,8 +33,14 @@ def warning(bias: Bias | None) -> str | None:
 def lines(bias: Bias) -> Iterator[str]:
     """The check for people, a topic a line: the whole, each group, then the bare table of each property by class."""
     yield f"{'bias':20} {'warning: ' if bias.telling else ''}{warning(bias) or sentence(bias)}"
+    few = [group for group in bias.groups if group.images < _FEW]
     for group in bias.groups:
-        yield f"{'':20} {group.column} {group.value}: {group_words(group)}"
+        if group not in few:
+            yield f"{'':20} {group.column} {group.value}: {group_words(group)}"
+    for column in dict.fromkeys(group.column for group in few):
+        images = [group.images for group in few if group.column == column]
+        pictures = counted(sum(images), "picture")
+        yield f"{'':20} {column}: {len(images):,} others of fewer than {_FEW} pictures each ({pictures} in all)"
     for row in bias.table:
         if not _constant(row):
             yield f"{row.name:20} {'; '.join(f'{label} {by_class(row, label)}' for label in LABELS)}"
@@ -47,8 +55,8 @@ def group_words(group: GroupScore) -> str:
     """Balanced accuracy of a group without pixels; of a small one the count and the interval only."""
     if group.balanced is None:
         low, high = 100 * group.right.low, 100 * group.right.high
-        return f"{group.images:,} pictures, {low:.0f} to {high:.0f} % called rightly"
-    return f"{group.images:,} pictures, {score_words(group.balanced)} balanced accuracy"
+        return f"{counted(group.images, 'picture')}, {low:.0f} to {high:.0f} % called rightly"
+    return f"{counted(group.images, 'picture')}, {score_words(group.balanced)} balanced accuracy"
 
 
 def by_class(row: PropertyByClass, label: str) -> str:

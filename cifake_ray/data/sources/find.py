@@ -141,7 +141,11 @@ def refuse_undivided(source: str, reading: Reading) -> None:
     Lists that folder alone, so that a study may be refused before anything is said of it; other sources are not read.
     """
     folder = Path(source).expanduser()
-    if source == SAMPLE or mirror.is_remote(source) or not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+    if source == SAMPLE or mirror.is_remote(source):
+        return
+    if not folder.exists():
+        find_source(source, reading=reading)
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         return
     names = [child.name for child in folder.iterdir() if child.is_dir()]
     if any(map(reading.names_class, names)) and not any(map(reading.part, names)):

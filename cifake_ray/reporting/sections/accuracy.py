@@ -82,14 +82,14 @@ def accuracy_cells(row: Row) -> dict[str, str]:
 
 
 def baseline_cells(row: Row) -> dict[str, str]:
-    """A baseline in short: the model that its study's tuned one is compared with."""
+    """Cells of a baseline: the model that its study's tuned one is compared with."""
     cells = accuracy_cells(row)
     names = ("Study", "Model", "Train %", "Validation %", "Verdict", "Test %", "Balanced %", "AUC")
     return {name: cells[name] for name in names}
 
 
 def _terminal_cells(row: Row) -> dict[str, str]:
-    """In short: percent, test without duplicates of train images."""
+    """Cells for the terminal: percent, test without duplicates of train images."""
     cells = accuracy_cells(row)
     return {
         "study": cells["Study"],
@@ -109,7 +109,7 @@ def _terminal_cells(row: Row) -> dict[str, str]:
 
 
 def _page_cells(row: Row) -> dict[str, str | Cell]:
-    """With fewer columns, which hold the others as smaller texts."""
+    """Cells for the page: fewer columns, which hold the others as smaller texts."""
     cells = accuracy_cells(row)
     gain, _, limits = cells["Gain, points"].partition(" ")
     reason = row["verdict_reason"] if known(row["verdict_reason"]) else ""
@@ -162,8 +162,8 @@ def comparison(studies: Sequence[Study]) -> Figure | None:
     height = 0.95 + 0.46 * len(rows)
     figure, axes = new_figure(height, left=1.55)
     panel = axes[0, 0]
-    for place, row in enumerate(rows.to_dict("records")):
-        _draw_row(panel, place, {str(key): value for key, value in row.items()})
+    for band, row in enumerate(rows.to_dict("records")):
+        _draw_row(panel, band, {str(key): value for key, value in row.items()})
     panel.set_yticks(range(len(rows)), [_row_label(row) for row in rows.to_dict("records")], fontsize=8)
     panel.yaxis.set_major_locator(FixedLocator(range(len(rows))))
     panel.set_ylim(len(rows) - 0.45, -0.55)
@@ -174,15 +174,15 @@ def comparison(studies: Sequence[Study]) -> Figure | None:
     return figure
 
 
-def _draw_row(axes: Axes, place: int, row: dict[str, Any]) -> None:
-    if place % 2:
-        axes.axhspan(place - 0.5, place + 0.5, color=MUTED, alpha=0.1, linewidth=0)
+def _draw_row(axes: Axes, band: int, row: dict[str, Any]) -> None:
+    if band % 2:
+        axes.axhspan(band - 0.5, band + 0.5, color=MUTED, alpha=0.1, linewidth=0)
     claim = row["role"] == "reference"
     for offset, (split, _, marker, colour) in zip((-0.24, 0.0, 0.24), _SPLITS, strict=True):
         value, low, high = _values(row, split)
         if math.isnan(value):
             continue
-        y = place + offset
+        y = band + offset
         axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=1.6)
         axes.plot([100 * value], [y], marker=marker, markersize=5.5, color=colour, linestyle="",
                   markerfacecolor=CARD if claim else colour, markeredgewidth=1.3)  # fmt: skip

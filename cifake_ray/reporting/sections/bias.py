@@ -86,5 +86,5 @@ def _cells(row: Row, bias: Bias) -> dict[str, str]:
         "Without a pixel, balanced": NOTHING if bias.accuracy is None else score_words(bias.accuracy),
         "Test %": percent(reached),
         "Apart, points": NOTHING if apart is None else points(apart),
-        "Told by": ", ".join(f"{one.name} {percent(one.alone, 1)} %" for one in bias.leading()) or NOTHING,
+        "Separated by": ", ".join(f"{one.name} {percent(one.alone, 1)} %" for one in bias.leading()) or NOTHING,
     }

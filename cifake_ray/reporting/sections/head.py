@@ -121,11 +121,10 @@ def _gain_sentence(study: Study) -> str:
     gained = study_gain(study)
     if gained is None:
         return ""
-    word = "gained" if gained.value >= 0 else "lost"
     chance = ", so this may be chance" if gained.low <= 0 <= gained.high else ""
     return (
-        f"{study.name}: tuning {word} {abs(100 * gained.value):.2f} points of test accuracy over the baseline; 95 % "
-        f"interval of the gain {100 * gained.low:+.2f} to {100 * gained.high:+.2f}{chance}."
+        f"{study.name}: tuning changed the test accuracy by {100 * gained.value:+.2f} points over the baseline; 95 % "
+        f"interval {100 * gained.low:+.2f} to {100 * gained.high:+.2f}{chance}."
     )
 
 
@@ -141,8 +140,7 @@ def _board_line(row: Row, took: str) -> dict[str, str | Cell]:
     small = [
         Small(interval(row["test_low"], row["test_high"])),
         Small("synthetic sample" if row["generated"] else ""),
-        Small(f"gain {gain}" if gain != NOTHING else ""),
-        Small(limits, "roomy"),
+        Small(f"gain {gain} {limits}" if gain != NOTHING else "", "roomy"),  # on a telephone the sentences have it
         Small(took, "took"),
     ]
     name = str(row["study"])

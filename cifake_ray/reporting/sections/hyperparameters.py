@@ -66,9 +66,9 @@ def _positions(values: pd.Series, dimension: Dimension) -> Any:
     """x of each trial; choices stand at 0, 1, …, spread a little so that equal trials do not hide each other."""
     if not isinstance(dimension, CategoricalDimension):
         return values.to_numpy(float, na_value=math.nan)
-    places = {str(choice): place for place, choice in enumerate(dimension.choices)}
+    order = {str(choice): rank for rank, choice in enumerate(dimension.choices)}
     spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.24  # golden ratio: even, and the same every time
-    return values.map(places).to_numpy(float) + spread
+    return values.map(order).to_numpy(float) + spread
 
 
 def _choice_labels(dimension: CategoricalDimension) -> list[str]:

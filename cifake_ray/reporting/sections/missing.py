@@ -13,7 +13,7 @@ def build(studies: Sequence[Study]) -> Section | None:
 
 
 def of_study(study: Study) -> Section | None:
-    """The same for the study's part of the page."""
+    """What the study lacks, for its part of the page."""
     found = missing(study)
     return Section(sentences=found, look="warning") if found else None
 

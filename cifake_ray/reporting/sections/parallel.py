@@ -50,9 +50,9 @@ def parallel_coordinates(study: Study) -> Figure | None:
 def _height(values: pd.Series, dimension: Dimension) -> np.ndarray:
     """0..1 within the dimension's bounds, choices evenly, each spread a little so that lines do not hide each other."""
     if isinstance(dimension, CategoricalDimension):
-        places = {str(choice): place for place, choice in enumerate(dimension.choices)}
-        spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.35 / max(len(places), 2)
-        return values.map(places).to_numpy(float) / max(len(places) - 1, 1) + spread
+        order = {str(choice): rank for rank, choice in enumerate(dimension.choices)}
+        spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.35 / max(len(order), 2)
+        return values.map(order).to_numpy(float) / max(len(order) - 1, 1) + spread
     low, high = dimension.bounds
     numbers = values.to_numpy(float)
     if dimension.log:
@@ -94,16 +94,16 @@ def _ends(dimension: Dimension) -> tuple[str, str]:
 def _draw_axes(axes: Axes, names: list[str], ends: list[tuple[str, str]], space: list[Dimension]) -> None:
     """One vertical line a column; bounds at its ends, choices along it."""
     small: dict[str, Any] = {"fontsize": 7, "color": INK}
-    for place, (low, high) in enumerate(ends):
-        axes.axvline(place, color=MUTED, linewidth=0.8, zorder=1)
-        align: dict[str, Any] = {"ha": "left" if place == 0 else "right" if place == len(ends) - 1 else "center"}
-        axes.annotate(low, (place, -0.06), (0, -9), textcoords="offset points", **align, **small)
-        axes.annotate(high, (place, 1.06), (0, 2), textcoords="offset points", **align, **small)
-    for place, dimension in enumerate(space):
+    for x, (low, high) in enumerate(ends):
+        axes.axvline(x, color=MUTED, linewidth=0.8, zorder=1)
+        align: dict[str, Any] = {"ha": "left" if x == 0 else "right" if x == len(ends) - 1 else "center"}
+        axes.annotate(low, (x, -0.06), (0, -9), textcoords="offset points", **align, **small)
+        axes.annotate(high, (x, 1.06), (0, 2), textcoords="offset points", **align, **small)
+    for x, dimension in enumerate(space):
         choices = dimension.choices if isinstance(dimension, CategoricalDimension) else ()
         for rank, choice in enumerate(choices):
             height = rank / max(len(choices) - 1, 1)
-            axes.annotate(str(choice), (place, height), (3, 0), textcoords="offset points", va="center", **small,
+            axes.annotate(str(choice), (x, height), (3, 0), textcoords="offset points", va="center", **small,
                           bbox={"facecolor": "#fefefe", "edgecolor": "none", "alpha": 0.92, "pad": 0.8},
                           zorder=6)  # fmt: skip
     crowded = len(names) > 4

@@ -32,7 +32,7 @@ def build(studies: Sequence[Study]) -> Section | None:
 
 
 def of_study(study: Study) -> Section | None:
-    """The same for the study's part of the page, with the front as a figure."""
+    """The front of one study, for its part of the page, with the figure."""
     if not (sentence := front_sentence(study)):
         return None
     table = Table(trial_rows(front_table(study)), look="trials")

@@ -30,17 +30,17 @@ _LEAST = 1e-3  # of the ROC's axis: below it stand fewer than ten of 10,000 REAL
 )
 def roc(studies: Sequence[Study]) -> Figure | None:
     """FAKE called FAKE against REAL called FAKE, the latter on a log axis; each winner's seed of median validation."""
-    tested = [(place, study, seed) for place, study in enumerate(studies) if (seed := median_seed(study)) is not None]
+    tested = [(number, study, seed) for number, study in enumerate(studies) if (seed := median_seed(study)) is not None]
     if not tested:
         return None
     figure, panel = one_panel(3.4, [short_name(study) for _, study, *_ in tested])
-    for place, study, seed in tested:
+    for number, study, seed in tested:
         assert study.predictions is not None
         false, true = _thinned_roc(study.predictions, seed)
         panel.plot(
             100 * np.maximum(false, _LEAST),
             100 * true,
-            **study_line(place),
+            **study_line(number),
             label=short_name(study),
             drawstyle="steps-post",
         )
@@ -75,12 +75,12 @@ def _roc_limits(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, tu
 )
 def reliabilities(studies: Sequence[Study]) -> Figure | None:
     """How often images are FAKE to which the winner gives a certain probability of it; seeds pooled; diagonal ideal."""
-    tested = [(place, study) for place, study in enumerate(studies) if median_seed(study) is not None]
+    tested = [(number, study) for number, study in enumerate(studies) if median_seed(study) is not None]
     if not tested:
         return None
     figure, panel = one_panel(3.4, [short_name(study) for _, study in tested])
     panel.plot([0, 100], [0, 100], color=MUTED, linewidth=1.3, linestyle=(0, (3, 2)), zorder=3)
-    for place, study in tested:
+    for number, study in tested:
         assert study.predictions is not None
         seeds = list(study.predictions.p_fake["tuned"].values())
         labels = np.tile(study.predictions.labels, len(seeds))
@@ -88,8 +88,8 @@ def reliabilities(studies: Sequence[Study]) -> Figure | None:
         panel.plot(
             100 * stated,
             100 * found,
-            **study_line(place),
-            marker=study_marker(place),
+            **study_line(number),
+            marker=study_marker(number),
             markersize=4,
             label=short_name(study),
         )

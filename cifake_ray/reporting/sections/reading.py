@@ -58,7 +58,11 @@ def short_notes(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
 
 def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
     """What forbids reading some rows as results."""
-    found = []
+    unfinished = list(frame.loc[frame["role"] == "unfinished", "study"])
+    found = [
+        f"{name}: the study is unfinished, and its row is one trial so far; `cifake-ray tune --resume {name}` goes on."
+        for name in unfinished
+    ]
     for card in cards_of(studies):
         if card.note:
             named = ", ".join(study.name for study in studies if study.card is card)

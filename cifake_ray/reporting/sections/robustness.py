@@ -100,7 +100,7 @@ def _weakness(studies: Sequence[Study]) -> str:
 )
 def robustness(studies: Sequence[Study]) -> Figure | None:
     """Accuracy on test images as they are and degraded, with 95 % intervals."""
-    panels = [(place, study) for place, study in enumerate(studies) if study.records.robustness.rows]
+    panels = [(number, study) for number, study in enumerate(studies) if study.records.robustness.rows]
     if not panels:
         return None
     rows_of = {study.name: [row for row in study.records.robustness.rows if row.kind not in _SUBJECTS]
@@ -109,12 +109,12 @@ def robustness(studies: Sequence[Study]) -> Figure | None:
     labels = _counted_names([study for _, study in panels])
     figure, panel = rows_panel(names, labels, left=1.55)
     panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
-    for rank, (place, study) in enumerate(panels):
+    for rank, (number, study) in enumerate(panels):
         for row in rows_of[study.name]:
             y = names.index(row.name) + study_offset(rank, len(panels))
-            study_span(panel, 100 * row.accuracy.low, 100 * row.accuracy.high, y, place)
-            study_dot(panel, 100 * row.accuracy.value, y, place)
-        study_handle(panel, place, labels[rank])
+            study_span(panel, 100 * row.accuracy.low, 100 * row.accuracy.high, y, number)
+            study_dot(panel, 100 * row.accuracy.value, y, number)
+        study_handle(panel, number, labels[rank])
     panel.set_xlabel("accuracy (%); dashed: 50 %, chance")
     legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure

@@ -31,7 +31,7 @@ def build(studies: Sequence[Study]) -> Section:
 )
 def subjects(studies: Sequence[Study]) -> Figure | None:
     """Accuracy on each subject, mean over the winner's seeds; hollow where it was left out of training."""
-    found = [(place, study, by_subject(study.predictions, _subjects(study))) for place, study in enumerate(studies)
+    found = [(number, study, by_subject(study.predictions, _subjects(study))) for number, study in enumerate(studies)
              if study.predictions is not None and study.predictions.p_fake.get("tuned")]  # fmt: skip
     found = [item for item in found if item[2]]
     if not found:
@@ -39,14 +39,14 @@ def subjects(studies: Sequence[Study]) -> Figure | None:
     known = dict.fromkeys(name for _, study, _ in found for name in _subjects(study))
     names = [name for name in known if any(name in accuracies for _, _, accuracies in found)]
     figure, panel = rows_panel(names, [short_name(study) for _, study, _ in found])
-    for rank, (place, study, accuracies) in enumerate(found):
+    for rank, (number, study, accuracies) in enumerate(found):
         left_out = study.experiment.data.leave_out
         for row, name in enumerate(names):
             if name in accuracies:
                 study_dot(
-                    panel, 100 * accuracies[name], row + study_offset(rank, len(found)), place, hollow=name in left_out
+                    panel, 100 * accuracies[name], row + study_offset(rank, len(found)), number, hollow=name in left_out
                 )
-        study_handle(panel, place, short_name(study))
+        study_handle(panel, number, short_name(study))
     panel.set_xlabel("test accuracy (%)")
     legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure

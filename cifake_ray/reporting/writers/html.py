@@ -28,9 +28,9 @@ class Plots:
 
 def render(document: Document, plots: Plots, *, images: bool = True) -> str:
     """report.html. images: whether pictures of the data set may be in it."""
-    places = itertools.count()  # ids within a figure begin with its place, so that no two figures share one
-    overview = [_figure(next(places), plot) for plot in plots.overview]
-    of_studies = [[_figure(next(places), plot) for plot in drawn] for drawn in plots.studies]
+    numbers = itertools.count()  # ids within a figure begin with its number, so that no two figures share one
+    overview = [_figure(next(numbers), plot) for plot in plots.overview]
+    of_studies = [[_figure(next(numbers), plot) for plot in drawn] for drawn in plots.studies]
     template = _environment().get_template("report.html.j2")
     return template.render(
         head=document.head,
@@ -58,12 +58,12 @@ def _shown(sections: Sequence[Section], images: bool) -> Iterator[tuple[str, Sec
 
 
 def _visible(section: Section) -> bool:
-    """Whether there is more to it than figures."""
+    """Whether the section has more than figures."""
     return any((section.sentences, section.tables, section.listings, section.pictures, section.remarks))
 
 
 def _study_anchors(parts: Sequence[StudyPart]) -> dict[str, str]:
-    return {part.name: f"study-{place}" for place, part in enumerate(parts, 1)}
+    return {part.name: f"study-{number}" for number, part in enumerate(parts, 1)}
 
 
 def _environment() -> jinja2.Environment:
@@ -84,9 +84,9 @@ def _with_commands(text: str) -> Markup:
     return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(text))))
 
 
-def _figure(place: int, plot: Plot) -> Figure:
+def _figure(number: int, plot: Plot) -> Figure:
     # matplotlib escapes the text it draws; the label is escaped here
-    svg = Markup(inline_svg(plot.svg, f"f{place}", str(escape(plot.caption))))
+    svg = Markup(inline_svg(plot.svg, f"f{number}", str(escape(plot.caption))))
     width, height = map(float, _SIZE.findall(plot.svg)[0])
     lines = 6 + len(plot.caption) / 70  # title, margins and caption, as lines of text
     return {"svg": svg, "title": plot.title, "caption": plot.caption, "height": height / width + 0.045 * lines}

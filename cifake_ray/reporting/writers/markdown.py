@@ -17,7 +17,7 @@ def markdown(document: Document) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    """Its parts; [] without sentences and tables."""
+    """Lines of the section's parts; [] without sentences and tables."""
     if not section.sentences and not section.tables:
         return []
     parts = [f"## {_escaped(section.title)}"] if section.title else []

@@ -27,11 +27,11 @@ def fitting(
     kept = list(columns)
     for dropped in ("", *expendable):
         kept = [column for column in kept if column != dropped]
-        places = [columns.index(column) for column in kept]
-        needed = sum(max(len(columns[at]), *(len(row[at]) for row in rows)) + 3 for at in places) + 2
+        positions = [columns.index(column) for column in kept]
+        needed = sum(max(len(columns[at]), *(len(row[at]) for row in rows)) + 3 for at in positions) + 2
         if needed <= width:
             break
-    return kept, [[row[at] for at in places] for row in rows]
+    return kept, [[row[at] for at in positions] for row in rows]
 
 
 def _cells(table: Table) -> tuple[list[str], list[list[str]]]:

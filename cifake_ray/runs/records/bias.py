@@ -41,8 +41,8 @@ class PropertyScore(Record):
 
 
 class GroupScore(Record):
-    """Pictures of one value of a group column. right: share of them that is called rightly; balanced: mean of it and
-    of the share of the other class, None for small groups."""
+    """Pictures of one value of a group column. right: share of the pictures that is called rightly; balanced: mean of
+    `right` and of the share of the other class, None for small groups."""
 
     column: str
     value: str

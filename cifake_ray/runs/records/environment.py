@@ -33,7 +33,7 @@ class TakenNote(Record):
 
 
 class TestDrawn(Record):
-    """How the test part was drawn of a source that has none."""
+    """How the test part of a source without one was drawn."""
 
     __test__ = False  # no test of pytest
 

@@ -32,7 +32,7 @@ class Property(Record):
 
 
 class Domain(Record):
-    """What the validation images are like. Above `threshold` a picture's score is unlike theirs."""
+    """What the validation images are like. A picture with a score above `threshold` is unlike them."""
 
     schema_version: int = Field(0, alias="schema")
     images: int = 0

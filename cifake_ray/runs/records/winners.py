@@ -1,6 +1,6 @@
 """winners.json and test.json: winner and baseline, retrained with fresh seeds, and what the test part gave.
 
-`tuning.retraining` writes winners.json; `evaluation.scores` turns winners.json into test.json.
+`tuning.retraining` writes winners.json; `evaluation.testing` turns winners.json into test.json.
 """
 
 import math

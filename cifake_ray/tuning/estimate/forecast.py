@@ -1,5 +1,5 @@
 """How long a study still takes: one estimate over the search, the retrainings and the test that follow. Neither Ray nor
-torch is known here; a clock can be given, so that a recorded study can be replayed."""
+torch is imported; a clock can be given, so that a recorded study can be replayed."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ EXPECTED_SHARE = 0.6  # of a trial's epochs under a scheduler, before trials of 
 _PRIOR_TRIALS = 2.0  # trials that the expected share weighs as much as
 _SMOOTHING = 0.3  # share of a new estimate at each epoch
 _SCORING_S = 3.0  # of ending Ray, opening images and writing results; 2.8 to 3.9 in three recorded studies
-_STEADY = 3  # ended epochs from which on their distance tells the pace; before, the time since the start does
+_STEADY = 3  # ended epochs from which on their distance is the pace; before, the time since the start is
 _ENOUGH = 12  # epochs of retrainings whose pace is taken for that of the rest
 _WINDOW = 13  # of them at most, as a shared machine changes its pace
 _FORWARD = 1 / 3  # of an image's time in training that testing it takes
@@ -54,7 +54,7 @@ class Forecast:
     work: Work
     clock: Callable[[], float] = time.monotonic
     ends: list[float] = field(default_factory=list)  # when each epoch ended since the start or resume
-    retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining did
+    retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining ended
     anchor: tuple[float, float] | None = None  # when, and how many seconds were left then
     began: float = field(init=False)
 
@@ -62,7 +62,7 @@ class Forecast:
         self.began = self.clock()
 
     def epoch(self, state: State) -> None:
-        """An epoch ended just now, which led to this state."""
+        """Make a new estimate: an epoch ended just now, which led to this state."""
         self.ends.append(now := self.clock())
         if state.retrained:
             self.retrained.append(now)
@@ -79,7 +79,7 @@ class Forecast:
         return bool(state.ended or state.retrained or any(done >= self.work.epochs for done in state.running))
 
     def _seconds_per_epoch(self, state: State, now: float) -> float:
-        """Of a mean epoch of the search, all slots together; from the last retrainings once there are some."""
+        """Seconds of a mean epoch of the search, all slots together; from the last retrainings once there are some."""
         if len(self.retrained) >= _ENOUGH and now > self.retrained[0]:
             last = self.retrained[-_WINDOW:]
             return (now - last[0]) / (len(last) - 1) / state.cost

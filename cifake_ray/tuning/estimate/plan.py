@@ -26,7 +26,7 @@ _DRAWS = 64  # random configurations, of which the mean is expected
 
 @dataclass(frozen=True)
 class Timing:
-    """Of one batch size: seconds of an epoch over all training and validation images, and images trained a second."""
+    """One batch size: seconds of an epoch over all training and validation images, and images trained a second."""
 
     batch_size: int
     seconds_per_epoch: float
@@ -146,7 +146,7 @@ def drawn_batches(experiment: Experiment) -> list[int]:
 def epoch_model(paces: list[Pace], train: int, validation: int, workers: int) -> Callable[[int], float]:
     """Seconds of an epoch by batch size: a step takes a constant and a share for each image, fitted to the paces.
 
-    Workers divide each batch and each evaluation among them; what they say to each other is not counted.
+    Workers divide each batch and each evaluation among them; communication between workers is not counted.
     """
     slope, constant = _line([pace.batch_size for pace in paces], [pace.step for pace in paces])
     image = fmean(pace.image for pace in paces)
@@ -205,7 +205,7 @@ def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
 
 
 def widest_features(experiment: Experiment) -> int:
-    """The most features of an image, over all of its views, that a trial may ask for."""
+    """The most features of an image, over all of its views, that a trial may take."""
     asked = {name: experiment.search_space.get(name) for name in experiment.model.input_keys}
     choices = {
         name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)

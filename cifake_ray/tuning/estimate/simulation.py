@@ -13,7 +13,7 @@ from cifake_ray.tuning.search.scheduler import SearchTrial, build_scheduler
 
 # The next three as measured on two cores, where they matter most (docs/log.md).
 FIRST_SECONDS = 10.0  # until the first trial's process trains
-ACTOR_SECONDS = 2.5  # until the next one does: they start one by one (16 took 40 s)
+ACTOR_SECONDS = 2.5  # until the next process does: processes start one by one (16 took 40 s)
 TRIAL_SECONDS = 0.6  # of Tune, Train and checkpoints around a trial in a reused process
 WORKERS_SECONDS = 11.0  # the same with data-parallel workers, which are started for every trial
 _REPLAYED = 20_000  # epochs that are replayed: about a second
@@ -29,8 +29,8 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds: when the first place is ready, how much later each further one, what a trial costs besides its epochs,
-    and an epoch's, of which each trial draws one."""
+    """Seconds: until the first slot is ready, until each further slot, of a trial besides its epochs, and of an epoch,
+    of which each trial draws one."""
 
     first: float
     actor: float
@@ -38,28 +38,29 @@ class Costs:
     epochs: Sequence[float]
 
 
-def replay(experiment: Experiment, places: int, epoch_seconds: Sequence[float]) -> tuple[Replayed, Replayed]:
+def replay(experiment: Experiment, slots: int, epoch_seconds: Sequence[float]) -> tuple[Replayed, Replayed]:
     """The study without early stopping, and with the experiment's scheduler.
 
     Trials come in random order of quality and keep their rank from the first epoch to the last: of those that reach a
-    rung about one in `reduction_factor` goes on. A sampler that learns keeps more, up to the first of the two figures.
+    rung about one in `reduction_factor` continues. A sampler that learns keeps more, up to the first of the two
+    figures.
     """
     trials, epochs = experiment.search.trials, experiment.training.epochs
     costs = Costs(FIRST_SECONDS, ACTOR_SECONDS, _overhead(experiment), epoch_seconds)
     repeats = max(1, min(20, _REPLAYED // (trials * epochs)))
 
     def mean(build: Callable[[], TrialScheduler]) -> Replayed:
-        runs = [_replay_once(experiment, build(), places, costs, trials, seed) for seed in range(repeats)]
+        runs = [_replay_once(experiment, build(), slots, costs, trials, seed) for seed in range(repeats)]
         return Replayed(fmean(run.epochs for run in runs), fmean(run.seconds for run in runs))
 
     return mean(FIFOScheduler), mean(lambda: build_scheduler(experiment))
 
 
-def replay_retraining(experiment: Experiment, places: int, epoch_seconds: float) -> float:
+def replay_retraining(experiment: Experiment, slots: int, epoch_seconds: float) -> float:
     """Seconds of retraining winner and baseline, each with every seed, to the last epoch, in the trials' processes."""
     count = 2 * experiment.search.winner_seeds
     costs = Costs(0.0, 0.0, _overhead(experiment), [epoch_seconds])
-    return _replay_once(experiment, FIFOScheduler(), places, costs, count, 0).seconds
+    return _replay_once(experiment, FIFOScheduler(), slots, costs, count, 0).seconds
 
 
 def _overhead(experiment: Experiment) -> float:
@@ -67,7 +68,7 @@ def _overhead(experiment: Experiment) -> float:
 
 
 def _replay_once(
-    experiment: Experiment, scheduler: TrialScheduler, places: int, costs: Costs, trials: int, seed: int
+    experiment: Experiment, scheduler: TrialScheduler, slots: int, costs: Costs, trials: int, seed: int
 ) -> Replayed:
     """One study in simulated time."""
     draw = random.Random(seed)
@@ -82,8 +83,8 @@ def _replay_once(
         heapq.heappush(queue, (now + costs.trial + seconds, begun, 1, seconds, draw.random()))
         begun += 1
 
-    for place in range(min(places, trials)):
-        begin(costs.first + costs.actor * place)
+    for slot in range(min(slots, trials)):
+        begin(costs.first + costs.actor * slot)
     while queue:
         last, number, epoch, seconds, quality = heapq.heappop(queue)
         run += 1

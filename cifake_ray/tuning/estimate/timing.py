@@ -30,7 +30,7 @@ class Pace:
     image: float
 
     def epoch(self, train: int, validation: int) -> float:
-        """Seconds of an epoch over so many images, with the clean pass over train images that a new best asks for."""
+        """Seconds of an epoch over so many images, with the clean pass over train images after a new best."""
         steps = max(train // self.batch_size, 1)
         return steps * self.step + (validation + min(train, CLEAN_TRAIN_IMAGES)) * self.image
 

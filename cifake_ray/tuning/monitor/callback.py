@@ -45,10 +45,10 @@ class StudyEnd:
 
 
 class StudyCallback:
-    """What a study calls in the driver's process while the study runs. A subclass overrides what it needs.
+    """Follows a study: called in the driver's process while the study runs. A subclass overrides the methods it needs.
 
-    Every trial_started is followed by a process_died (and then another trial_started) or a trial_ended. What one of the
-    methods raises ends the study; `step_ended` is the one to raise in, as Ray Tune catches errors in trial_ended.
+    Every trial_started is followed by a process_died (and then another trial_started) or a trial_ended. An exception in
+    a method ends the study; raise in `step_ended`, as Ray Tune catches errors in trial_ended.
     """
 
     def trial_started(self, trial: RunningTrial) -> None:

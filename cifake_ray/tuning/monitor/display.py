@@ -1,4 +1,4 @@
-"""A study as it is shown while it runs: a live table, lines, and in a Ray job notes for `cifake-ray status`."""
+"""The display of a running study: a live table, lines, and in a Ray job notes for `cifake-ray status`."""
 
 import time
 from collections import Counter
@@ -24,8 +24,10 @@ _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 12
 _FRAME_LINES = 6  # of the table besides its rows: title, header, rules, and the prompt's line
 _NOTE_SECONDS = 2.0
-_RUNNING_SECONDS = 0.5  # running trials are noted two a second at most: a day of 64 at once is 25 MB of log
-_WHOLE_SECONDS = 20.0  # the study as a whole is noted so often at least: `status` reads the end of the log
+_QUIET_SECONDS = 60.0  # without a line on a file or pipe: a trial of all CIFAKE takes minutes
+_RUNNING_SHOWN = 4  # trials in such a line
+_RUNNING_SECONDS = 0.5  # notes of running trials, two a second at most: a day of 64 at once is 25 MB of log
+_WHOLE_SECONDS = 20.0  # a note of the whole study is printed so often at least: `status` reads the end of the log
 _WORDS = {"stopped": "stopped early"}  # by the scheduler; a job is stopped by hand
 
 
@@ -54,6 +56,7 @@ class Display(StudyCallback):
         self.console = Console(stderr=True)
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self.last = 0.0
+        self.said = time.monotonic()  # when the last plain line was printed
 
     def epoch_reported(self, trial: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
         if trial.trial_id is None:
@@ -112,10 +115,25 @@ class Display(StudyCallback):
             if row.trial_id not in self.shown and row.status not in ("running", "interrupted"):
                 self.shown.add(row.trial_id)
                 self.rank += 1
+                self.said = now
                 say(f"{self.line(row)} · {self.summary(self.rank)}")
+        if now - self.said >= _QUIET_SECONDS and (line := self._running()):
+            self.said = now
+            say(f"{line} · {self.summary()}")
+
+    def _running(self) -> str:
+        """`trial 0 epoch 6/9 val_accuracy 95.50 %` of each trial that runs; of the retrainings their epochs."""
+        metric, epochs = self.search.metric, self.record.experiment.training.epochs
+        rows = [row for row in self.record.with_status("running") if row.curve]
+        running = [f"trial {row.trial_id} epoch {len(row.curve)}/{epochs} {metric} {metric.shown(row.value(metric))}"
+                   for row in rows[:_RUNNING_SHOWN]]  # fmt: skip
+        if not self.searching:
+            running = [f"{name} epoch {epoch}/{epochs}" for name, epoch in self.retrained.items() if epoch < epochs]
+        more = [f"{len(rows) - _RUNNING_SHOWN} more running"] if len(rows) > _RUNNING_SHOWN else []
+        return ", ".join([*running, *more])
 
     def summary(self, done: int | None = None) -> str:
-        """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: of a line, its own rank."""
+        """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: the rank of a line."""
         total = self.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
@@ -127,7 +145,7 @@ class Display(StudyCallback):
         return " · ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """Of the whole study, with retraining and test; None before it can be estimated."""
+        """Seconds left of the whole study, with retraining and test; None before the first estimate."""
         return self.forecast.left()
 
     def line(self, row: TrialRow) -> str:
@@ -234,7 +252,7 @@ class JobDisplay(Display):
 
 
 def display_of(record: StudyRecord, work: Work | None = None) -> Display:
-    """How this process shows a study."""
+    """The display for this process: with notes in a Ray job."""
     return (JobDisplay if in_job() else Display)(record, work)
 
 

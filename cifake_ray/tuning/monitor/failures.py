@@ -1,4 +1,4 @@
-"""Trials whose process died: with its node, for want of memory, or by itself. Only the last costs a retry."""
+"""Trials whose process died: with its node, for want of memory, or by itself. Only a death by itself costs a retry."""
 
 import contextlib
 import time
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 1.0
 
 
 class ProcessFailures(StudyCallback):
-    """Notes in the record's `deaths` how a trial's process died last, and gives Tune the retries back that it owes."""
+    """Records in `deaths` how a trial's process died last, and restores retries that Tune should not have counted."""
 
     def __init__(self, record: StudyRecord) -> None:
         self.record, self.workers = record, record.experiment.resources.workers_per_trial > 0
@@ -30,30 +30,30 @@ class ProcessFailures(StudyCallback):
         self._looked = 0.0
 
     def trial_started(self, trial: RunningTrial) -> None:
-        """Note where the trial runs; its workers, if it has any, may be on any node."""
+        """Note where the trial runs; workers of the trial may be on any node."""
         if self.workers:
             self._nodes[trial.name] = _alive()
             return
-        with contextlib.suppress(KeyError, AttributeError):  # it is gone again already
+        with contextlib.suppress(KeyError, AttributeError):  # the trial is gone again already
             self._nodes[trial.name] = {node_of_trial(trial.handle)}
 
     def process_died(self, trial: RunningTrial) -> None:
-        """Tune is about to start the trial again: it counts this death and does so three times."""
+        """Tune is about to start the trial again; Tune counts this death, and starts a trial again three times."""
         tunes, deaths = trial.handle, self.record.deaths
         folder, error = tunes.config["folder"], last_error(tunes)
         if _SHORT_OF_MEMORY in error:
             deaths[trial.name] = OUT_OF_MEMORY_REASON
-            self.record.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports that and trains no more
+            self.record.run.mark(f"{folder}/{OUT_OF_MEMORY}")  # started again, it reports this and trains no more
             tunes.run_metadata.num_failures = tunes.max_failures
             return
         reason = error.splitlines()[-1].strip()[:200] if error else "no reason was given"
         deaths[trial.name] = f"its process died again and again: {reason}"
-        warn(f"{folder}: its process died; it goes on from its last epoch")
+        warn(f"{folder}: its process died; the trial resumes from its last epoch")
         if nodes := self._nodes.get(trial.name):
             self._suspects.append((tunes, nodes, time.monotonic() + _SEEN_SECONDS))
 
     def step_ended(self) -> None:
-        """Give those their retry back whose node turns out to be lost: Ray says so only seconds after a process is."""
+        """Restore the retry of trials whose node is lost: Ray reports a lost node only seconds after a lost process."""
         now = time.monotonic()
         if not self._suspects or now - self._looked < _LOOK_SECONDS:
             return
@@ -74,7 +74,7 @@ def _alive() -> set[str]:
 
 
 def last_error(trial: Any) -> str:
-    """What Tune noted of the trial's last failure. (Its `get_error` reads a copy that is made only later.)"""
+    """Tune's text of the trial's last failure. (Tune's `get_error` reads a copy that is made only later.)"""
     file = trial.error_file
     if file is None or not Path(file).is_file():
         return ""

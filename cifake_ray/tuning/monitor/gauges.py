@@ -1,7 +1,7 @@
 """A study's figures for Prometheus: gauges that every node's metrics port shows as `ray_cifake_ray_…`.
 
-Ray 2.60 forgets a gauge's series when it was not set again within two report intervals (2 x 10 s). So what runs is set
-every second, what has ended is left alone, and a finished trial's series is gone 20 s later.
+Ray 2.60 forgets a gauge's series when it was not set again within two report intervals (2 x 10 s). Gauges of running
+trials are set every second, those of ended trials never, and a finished trial's series is gone after 20 s.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ def extraction_rate(study: str) -> Callable[[int, int], None]:
     first: list[int] = []
 
     def update(done: int, total: int) -> None:  # noqa: ARG001
-        first[:] = first or [done]  # those came from the cache
+        first[:] = first or [done]  # these images came from the cache
         with contextlib.suppress(Exception):
             gauge.set((done - first[0]) / (time.monotonic() - started), {"study": study})
 

@@ -30,20 +30,20 @@ def phase_name(experiment: Experiment, phase: Phase) -> str:
 
 
 def say_phase(experiment: Experiment, phase: Phase, detail: str = "") -> None:
-    """Print that a phase begins; in a Ray job note it for `cifake-ray status` too."""
+    """Print that a phase begins; in a Ray job, print a note for `cifake-ray status` too."""
     name = phase_name(experiment, phase) + (f", {detail}" if detail else "")
     say(name)
     note_phase(name)
 
 
 def note_phase(phase: str) -> None:
-    """In a Ray job: note for `cifake-ray status` what is done now."""
+    """Print a note of the present phase for `cifake-ray status`, in a Ray job."""
     if in_job():
         print_note({"phase": phase})
 
 
 def opening_line(experiment: Experiment, name: str, *, resumed: Run | None = None) -> str:
-    """The first line of a study: name, model, trials and images; of a resumed one also how far it is."""
+    """The first line of a study: name, model, trials and images; of a resumed study also its finished trials."""
     source = experiment.data.source
     images = f"{CARD.note} (yours: --data or CIFAKE_RAY_DATA)" if source == SAMPLE else source
     about = f"{name} · {experiment.model.kind} · {counted(experiment.search.trials, 'trial')} · images: {images}"

@@ -46,7 +46,7 @@ def catching_signals() -> Iterator[StopSignal]:
 
 
 class StopConditions(StudyCallback):
-    """Raises StudyStopped when there is a reason to. `seconds`: how long the study has searched already."""
+    """Raises StudyStopped when there is a reason to stop. `seconds`: how long the study has searched already."""
 
     def __init__(self, record: StudyRecord, signal: StopSignal, seconds: float = 0.0) -> None:
         self.record, self.signal, self.search = record, signal, record.experiment.search

@@ -65,7 +65,7 @@ class TuneAdapter(tune.Callback):  # type: ignore[misc]
             self.callback.trial_ended(running, "interrupted", "")
 
     def _started(self, trial: Any) -> RunningTrial:
-        """The trial as it is followed; reported as started once, also if Tune reports first that it failed."""
+        """The trial as callbacks see it, reported as started once, even if Tune reports a failure first."""
         if trial.trial_id not in self.live:
             self.live[trial.trial_id] = running = RunningTrial.of(trial)
             self.callback.trial_started(running)
@@ -86,7 +86,7 @@ class TuneAdapter(tune.Callback):  # type: ignore[misc]
         return ("failed", str(result["failed"])) if "failed" in result else ("completed", "")
 
     def _end_processes(self, actors: list[Any], reason: str) -> None:
-        """Save first: after SIGTERM a Ray job has 3 s. Then end the processes, which else train on to their next epoch.
+        """Save first, as a Ray job has 3 s after SIGTERM. Then end the processes, which else train to their next epoch.
 
         If the study continues with its winners, the trials' workers must leave their slots; a signal ends Ray anyway.
         """

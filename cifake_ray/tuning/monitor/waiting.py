@@ -10,7 +10,7 @@ from cifake_ray.tuning.record import StudyRecord
 
 
 class StartPatience(StudyCallback):
-    """Prints a line a minute while no trial runs, and raises WorkError after `resources.wait_s` seconds of that."""
+    """Prints a line a minute while no trial runs, and raises WorkError after `resources.wait_s` seconds without one."""
 
     def __init__(self, record: StudyRecord, capacity: Capacity) -> None:
         self.capacity = capacity
@@ -38,4 +38,4 @@ class StartPatience(StudyCallback):
 
     def _what(self) -> str:
         what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in self.capacity.request.items())
-        return f"a trial to start: it asks for {what}, {free_resources()}"
+        return f"a trial to start, which requests {what}, {free_resources()}"

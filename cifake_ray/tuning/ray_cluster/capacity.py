@@ -38,9 +38,9 @@ def cluster_nodes() -> list[Node]:
 class Capacity:
     """What one trial of the experiment requests, and how many trials the nodes hold at once.
 
-    nodes: CPUs and GPUs of each; None as long as they are not known. own: they are a Ray of this process, which has
-    room for the processes that wait for workers; on other clusters their share takes a worker's slot on any node
-    without CPUs to spare. Raises InputError when a trial's workers cannot share a batch, and, where the nodes are
+    nodes: CPUs and GPUs of each; None while unknown. own: the nodes are a Ray of this process, which has room for the
+    processes that wait for workers; on other clusters such a process takes a worker's slot on any node without CPUs to
+    spare. Raises InputError when a trial's workers cannot share a batch, and, where the nodes are
     known, when not even one trial fits or `resources.max_concurrent` is more than fit.
     """
 
@@ -55,12 +55,12 @@ class Capacity:
 
     @classmethod
     def here(cls, experiment: Experiment) -> "Capacity":
-        """Of this machine, without starting Ray; torch is imported only for trials that take a GPU."""
+        """Capacity of this machine, without starting Ray; torch is imported only for trials that take a GPU."""
         return cls(experiment, [local_node(gpus=experiment.resources.gpus_per_trial > 0)])
 
     @classmethod
     def connected(cls, experiment: Experiment) -> "Capacity":
-        """Of the Ray cluster that this process is connected to."""
+        """Capacity of the Ray cluster that this process is connected to."""
         return cls(experiment, cluster_nodes(), own=False)
 
     @property
@@ -82,7 +82,7 @@ class Capacity:
 
     @cached_property
     def trials(self) -> int:
-        """How many run at once on the known nodes."""
+        """Trials that run at once on the known nodes."""
         fitting, limit = self._fitting(), self.experiment.resources.max_concurrent
         if not fitting:
             raise self._nothing_fits()
@@ -116,14 +116,14 @@ class Capacity:
             there = [node.get(kind, 0.0) for node in self.nodes or ()]
             cure = f"lower {kind.lower()}s_per_trial{workers}"
             if wanted * count > sum(there) + 1e-9 and (count > 1 or len(there) < 2):
-                needs = f"resources: one trial asks for {wanted * count:g} {kind}s"
+                needs = f"resources: one trial requests {wanted * count:g} {kind}s"
                 return InputError(f"{needs} and there are {sum(there):.3g}", cure)
             if wanted > max(there, default=0.0) + 1e-9:
-                needs = f"resources: one trial asks for {wanted:g} {kind}s"
+                needs = f"resources: one trial requests {wanted:g} {kind}s"
                 return InputError(f"{needs} and no node has more than {max(there):g}", cure)
         what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in self.worker.items())
         each = f"each of its {count} workers" if count > 1 else "one trial"
-        needs = f"resources: {each} asks for {what} on one node, which the nodes do not have"
+        needs = f"resources: {each} requests {what} on one node, which the nodes do not have"
         return InputError(needs, f"lower cpus_per_trial{workers}")
 
     def _check_batch(self) -> None:
@@ -147,7 +147,7 @@ def _shared_out(slots: int, workers: int, full: int) -> int:
 
 
 class Slots:
-    """How many trials run at once. On a cluster with `max_concurrent: auto` that follows nodes that join and leave."""
+    """How many trials run at once; `max_concurrent: auto` follows nodes that join and leave the cluster."""
 
     def __init__(self, experiment: Experiment, *, own: bool) -> None:
         self.capacity = Capacity.here(experiment) if own else Capacity.connected(experiment)
@@ -157,6 +157,6 @@ class Slots:
     def __call__(self) -> int:
         if not self.fixed and time.monotonic() - self._looked > _LOOK_SECONDS:
             self._looked = time.monotonic()
-            with contextlib.suppress(InputError):  # not one fits now: those that run wait for a node, as Tune does
+            with contextlib.suppress(InputError):  # no trial fits now: running ones wait for a node, as Tune does
                 self.capacity = Capacity.connected(self.capacity.experiment)
         return self.capacity.trials

@@ -1,7 +1,7 @@
-"""Cache entries on the other nodes of a cluster: copied once a node, through the object store, when a trial asks.
+"""Cache entries on the other nodes of a cluster: copied once a node, through the object store, when a trial needs them.
 
 A node that shares the driver's cache folder, or runs on the driver's machine, reads the driver's entry as it is. Any
-other copies it into its own cache: one process of the node does, under the entry's lock, and its other trials wait.
+other node copies the entry into its own cache: one process copies, under the entry's lock, the other trials wait.
 """
 
 import json

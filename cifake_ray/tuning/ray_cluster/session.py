@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from cifake_ray.address import driver_address, no_cluster, wants_token
+from cifake_ray.address import driver_address, no_cluster, token_file, wants_token
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
 from cifake_ray.machine import available_memory, end_children, ray_temporary, shared_memory, short_temporary
@@ -26,7 +26,7 @@ from cifake_ray.ray_private import (
 from cifake_ray.runs.resume import in_job
 from cifake_ray.tuning.ray_cluster.capacity import local_node
 
-PRELOADED = "cifake_ray.tuning.trial.trainable"  # by the worker processes, while this one still gathers what they need
+PRELOADED = "cifake_ray.tuning.trial.trainable"  # by worker processes, while this one gathers what they need
 
 # Tune's own files are not used (the journal is the record), and its snapshots would only cost time.
 _SETTINGS = {
@@ -55,7 +55,7 @@ _own = False  # whether the connected Ray is one that `ray_session` started
 
 @contextmanager
 def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
-    """The Ray at `address`, of the job we run in, one that is connected already, or else one of our own.
+    """The Ray at `address`, of the job we run in, one that is connected already, or else a Ray of our own.
 
     Yields whether it is our own, of this call or of one around it. Raises InputError when no cluster answers.
     """
@@ -87,23 +87,24 @@ def ray_session(address: str | None, experiment: Experiment) -> Iterator[bool]:
 
 
 class _InSessionOfItsOwn(process_class()):  # type: ignore[misc]
-    """One of Ray's processes, out of reach of a signal to this process's group, and deaf to SIGTERM.
+    """One of Ray's processes, out of reach of a signal to this process's group, with SIGTERM blocked.
 
-    This process ends Ray's processes; when this process dies, the kernel does (Ray requests that). Deaf, because
-    systemd and Slurm send SIGTERM to every process: the raylet would end, and Ray this process 40 ms later, unsaved.
+    This process ends Ray's processes; when this process dies, the kernel ends them (Ray requests that). SIGTERM is
+    blocked because systemd and Slurm send it to every process: the raylet would end, and 40 ms later Ray would end this
+    process, unsaved.
     """
 
     def __init__(self, *arguments: Any, preexec_fn: Callable[[], None] | None = None, **options: Any) -> None:
-        super().__init__(*arguments, preexec_fn=partial(_deafen, preexec_fn), start_new_session=True, **options)
+        super().__init__(*arguments, preexec_fn=partial(_block_sigterm, preexec_fn), start_new_session=True, **options)
 
     def terminate(self) -> None:
-        """Kill the process with its children: Ray would wait 1 s for each to hear SIGTERM (5.3 s, this way 1.1 s)."""
+        """Kill the process with its children: Ray would wait 1 s for each to end at SIGTERM (5.3 s, this way 1.1 s)."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def _deafen(prepare: Callable[[], None] | None) -> None:
-    """In the new process, before its program: what Ray does there, then block SIGTERM, which exec keeps blocked."""
+def _block_sigterm(prepare: Callable[[], None] | None) -> None:
+    """Do what Ray does in the new process before its program, then block SIGTERM, which exec keeps blocked."""
     if prepare is not None:
         prepare()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -113,6 +114,7 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
     """A cluster of this process alone; one logical CPU more for the processes that wait for workers."""
     cpus = int(local_node(gpus=False)["CPU"]) + (experiment.resources.workers_per_trial > 0)
     import_meanwhile("torch", "pandas")  # while this process waits for those of Ray
+    known = token_file().exists()
     for left in reversed(range(_STARTS)):
         try:
             with local_start(_InSessionOfItsOwn):
@@ -123,9 +125,12 @@ def _start_local(experiment: Experiment, quiet: dict[str, Any]) -> None:
                     **_local_options(),
                     **quiet,
                 )
+            if not known:  # Ray lets every user of the machine read the token that it made
+                with suppress(OSError):
+                    token_file().chmod(0o600)
             return
         except BaseException as error:
-            end_children()  # before the raylet is: its agents would outlive it by a minute
+            end_children()  # before the raylet, whose agents would outlive it by a minute
             ray.shutdown()
             if not isinstance(error, Exception):
                 raise
@@ -152,10 +157,10 @@ def _cure(error: Exception) -> str:
 
 
 def import_meanwhile(*names: str) -> None:
-    """Import what is needed next in a thread; whoever imports them too waits for it."""
+    """Import what is needed next in a thread; another import of these modules waits for the thread."""
 
     def work() -> None:
-        with suppress(ImportError):  # told by who needs them
+        with suppress(ImportError):  # raised where they are needed
             for name in names:
                 importlib.import_module(name)
 
@@ -166,8 +171,8 @@ def import_meanwhile(*names: str) -> None:
 def waiting_processes() -> Iterator[None]:
     """Let trials run in the processes that Ray started with its node, which have their modules loaded by now.
 
-    Tune gives a trial's process variables of its own, and Ray then starts another one for it. Those of a Ray of our own
-    have inherited these variables.
+    Tune gives a trial's process environment variables, and Ray then starts another process for the trial. The processes
+    of a Ray of our own have inherited these variables.
     """
     with trials_without_variables():
         yield

@@ -43,7 +43,7 @@ class SharedStorage:
         self._looked = time.monotonic()
 
     def check_new(self) -> None:
-        """Ask nodes that have joined and hear those that have answered, without waiting. Raises InputError."""
+        """Check nodes that have joined and take answers that have come, without waiting. Raises InputError."""
         if time.monotonic() - self._looked < _EVERY_SECONDS:
             return
         self._looked = time.monotonic()
@@ -68,7 +68,7 @@ class SharedStorage:
             fault = ray.get(answer)
         except ray.exceptions.RayError as error:
             if not any(alive["NodeID"] == node["NodeID"] and alive["Alive"] for alive in ray.nodes()):
-                fault = None  # it is gone again
+                fault = None  # the node is gone again
             else:
                 fault = f"could not run a task ({' '.join(str(error).split())[-200:]})"
         if fault is None or (fault == "" and self._seen(node["NodeID"])):
@@ -98,7 +98,7 @@ class SharedStorage:
 
 
 def _answer(probe: Run, node: str) -> str:
-    """On the node: what is wrong, or nothing."""
+    """What is wrong on this node, or ""; runs on the node."""
     here = probe.here()
     try:
         if not here.marked("driver"):

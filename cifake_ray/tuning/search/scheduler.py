@@ -1,8 +1,8 @@
 """Which trials are stopped early: ASHA, asynchronous Hyperband, the median rule, or none.
 
-The baseline is judged like the others and never stopped. Each sees the search's trials alone: retrainings, whose config
-has no trial_id, run to their end. (A result always has one: Tune puts its own name of the trial in.) None of them
-pauses a trial, so none needs a checkpoint of Tune's.
+The baseline is judged like the others and never stopped. Every scheduler sees the search's trials alone: retrainings,
+whose config has no trial_id, run to their last epoch. (A result always has a trial_id: Tune adds its own name of the
+trial.) No scheduler pauses a trial, so none needs a checkpoint of Tune's.
 """
 
 import math
@@ -22,7 +22,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 fill every share even
 
 @dataclass(frozen=True)
 class SearchTrial:
-    """What a scheduler asks of Tune's trial, where there is none: in a replay, or of a trial that has ended."""
+    """What a scheduler reads of Tune's trial, where Tune has none: in a replay, or for a trial that has ended."""
 
     trial_id: str
     number: int
@@ -33,7 +33,7 @@ class SearchTrial:
 
 
 class _SearchOnly(TrialScheduler):  # type: ignore[misc]
-    """Mixed into a scheduler: keeps retrainings, and reports without an epoch (failures), from it."""
+    """Mixed into a scheduler: hides retrainings, and reports without an epoch (failures), from the scheduler."""
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         if trial.config["trial_id"] is not None:
@@ -63,8 +63,8 @@ class _SearchOnly(TrialScheduler):  # type: ignore[misc]
 class _SearchHalving(_SearchOnly, AsyncHyperBandScheduler):  # type: ignore[misc]
     """Asynchronous successive halving; with several brackets, Hyperband.
 
-    Ray draws a trial's bracket at random, another one in each process; here it follows from the trial's number, so that
-    a study can be repeated and resumed.
+    Ray draws a trial's bracket at random, another one in each process; here the bracket follows from the trial's
+    number, so that a study can be repeated and resumed.
     """
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:  # noqa: ARG002
@@ -77,7 +77,7 @@ class _SearchMedian(_SearchOnly, MedianStoppingRule):  # type: ignore[misc]
     """The median rule. An epoch reported again (its process had died) is not counted again."""
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        forget_stop(self, trial)  # the baseline, which this rule would have stopped, is judged on
+        forget_stop(self, trial)  # the baseline, which this rule would have stopped, continues to be judged
         known = median_results(self).get(trial)
         if known and "epoch" in result and result["epoch"] <= known[-1]["epoch"]:
             return str(self.CONTINUE)
@@ -87,12 +87,12 @@ class _SearchMedian(_SearchOnly, MedianStoppingRule):  # type: ignore[misc]
         """Nothing: Tune gives the last report a second time, which the rule would count twice."""
 
     def recall(self, trial: SearchTrial, results: list[dict[str, Any]]) -> None:
-        """Decides nothing: Ray's rule fails on reports of a trial that it would have stopped."""
+        """Decide nothing: Ray's rule fails on reports of a trial that it would have stopped."""
         median_results(self)[trial].extend(results)
 
 
 def count_brackets(experiment: Experiment) -> int:
-    """Hyperband's: one for each rung (grace_epochs x reduction_factor^k epochs) to begin stopping at; 1 for ASHA."""
+    """Hyperband's brackets: one for each rung (grace_epochs x reduction_factor^k epochs) to stop at; 1 for ASHA."""
     if experiment.search.scheduler != "hyperband":
         return 1
     rung, rungs = experiment.search.grace_epochs, 0
@@ -107,12 +107,12 @@ def bracket_of(number: int, brackets: int, factor: float) -> int:
     Shares as in Hyperband (Li et al. 2018, algorithm 1): bracket s of S has ceil(S / (s + 1) * factor^s) trials.
     """
     sizes = [math.ceil(brackets / (s + 1) * factor**s) for s in reversed(range(brackets))]
-    place = (number + 0.5) * _GOLDEN % 1 * sum(sizes)
-    return sum(place >= end for end in accumulate(sizes[:-1]))
+    point = (number + 0.5) * _GOLDEN % 1 * sum(sizes)
+    return sum(point >= end for end in accumulate(sizes[:-1]))
 
 
 def build_scheduler(experiment: Experiment, record: StudyRecord | None = None) -> TrialScheduler:
-    """The experiment's scheduler, told what the finished trials of a resumed study had reached."""
+    """The experiment's scheduler, with the results of a resumed study's finished trials."""
     search, epochs = experiment.search, experiment.training.epochs
     if search.scheduler == "none":
         return FIFOScheduler()

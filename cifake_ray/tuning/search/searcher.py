@@ -1,4 +1,4 @@
-"""Ray Tune's searcher over an Optuna study: `suggest` asks, `on_trial_complete` tells.
+"""Ray Tune's searcher over an Optuna study: `suggest` calls `Study.ask`, `on_trial_complete` calls `Study.tell`.
 
 Ray's own `OptunaSearch` enqueues the baseline again on a resumed study, tells stopped trials as complete, and has no
 hook for duplicates or for trials that a killed driver left running; hence this one.
@@ -87,7 +87,7 @@ class StudySearch(JournalSearch):
         return self._propose_untried()
 
     def _propose_untried(self) -> tuple[int, dict[str, Any]] | None:
-        """A configuration that was not tried, drawn from those that are left, or at random where they are too many."""
+        """An untried configuration, drawn from all that are left, or at random where these are too many to list."""
         draw = random.Random(self.experiment.training.seed + len(self._tried))
         if count_configurations(self.space) > MOST_CONFIGURATIONS:
             with _sampler(self.record.study, optuna.samplers.RandomSampler(seed=draw.getrandbits(31))):
@@ -150,7 +150,7 @@ class ChainedSearch(JournalSearch):
     """
 
     def __init__(self, first: StudySearch, then: Callable[[], "ListSearch"], on_idle: Callable[[], None]) -> None:
-        """`on_idle` is called, more than once, when a slot is free that none of the first's trials is left for."""
+        """`on_idle` is called, more than once, when a slot is free and the first searcher has no trial left."""
         super().__init__()
         self.current: StudySearch | ListSearch = first
         self._then: Callable[[], ListSearch] | None = then

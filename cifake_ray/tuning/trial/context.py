@@ -1,4 +1,4 @@
-"""What every trial of a study works from, and the shape of what a trial does."""
+"""What every trial of a study reads, and the type of the function that a trial runs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ OUT_OF_MEMORY_REASON = "out of memory: its node ended the process; lower batch_s
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What every trial of a study works from: paths and row numbers, so that it is small wherever it is sent.
+    """What every trial of a study reads: paths and row numbers, so that the context is small to send.
 
     `features`: the train part's feature set of every pass; empty for models that take images.
     `home`: the node whose cache holds them, from which others copy what they need; None: every process can read them.

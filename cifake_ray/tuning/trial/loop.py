@@ -48,7 +48,7 @@ def run_trial(context: TrialContext, config: Mapping[str, Any], report: Report) 
         cost = measure_cost(work, experiment.search.second_objective)
 
         def report_epoch(row: dict[str, Any]) -> None:
-            checkpoints.save()  # before anybody hears of the epoch
+            checkpoints.save()  # before the epoch is reported
             print_epoch(name, row, epochs)
             report(row | cost | {"trial_id": config["trial_id"]})
             show_title(name)

@@ -16,7 +16,7 @@ from cifake_ray.tuning.trial.workers import EndsWorkers, run_distributed
 def build_trainable(context: TrialContext, bundle: dict[str, float], loop: Loop = run_trial) -> type[tune.Trainable]:
     """The Tune trainable of a study: `TorchTrainer` in the trial's own process, or with workers of its own.
 
-    It is named after the model, because that is the name its actors have in the dashboard. `bundle`: CPUs and GPUs of a
+    The class is named after the model, as its actors have this name in the dashboard. `bundle`: CPUs and GPUs of a
     trial's own process; `loop`: what a trial does (benchmarks give one that trains nothing).
     """
     reference = ray.put(context)

@@ -19,8 +19,8 @@ from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.trial.context import Loop, Stopped, TrialContext
 
 # Tune ends a trial by ending its process, and then the workers' placement group is never freed and every later trial
-# waits for ever (ray-project/ray#54305; Ray's own remedy, #58515, needs the dashboard). So the trial's process asks its
-# workers to stop, by a file beside their checkpoints, and lets `TorchTrainer.fit` return before it ends.
+# waits for ever (ray-project/ray#54305; Ray's own remedy, #58515, needs the dashboard). So the trial's process
+# stops its workers by a file beside their checkpoints, and lets `TorchTrainer.fit` return before it ends.
 
 _WORKERS_END_SECONDS = 120  # an epoch and the workers' shutdown; a trial that takes longer is ended by force
 _stop: tuple[Run, str] | None = None  # the file of the trial that this process runs
@@ -39,20 +39,20 @@ class EndsWorkers:
 
 
 def _end_workers() -> None:
-    """Ask the workers to stop and wait for them, taking the reports they still send: their queue holds one."""
+    """Request the workers' stop and wait for their end; take the reports they still send, as the queue holds one."""
     session = trial_session()
     if _stop is None or session is None:
         return
     run, name = _stop
     run.mark(name)
-    session.finish(timeout=0)  # says to the training thread that the trial is over, and does not wait
+    session.finish(timeout=0)  # tells the training thread that the trial is over, and does not wait
     deadline = time.monotonic() + _WORKERS_END_SECONDS
     while session.training_thread.is_alive() and time.monotonic() < deadline:
         with contextlib.suppress(queue.Empty):
             take_report(session, timeout=0.2)
 
 
-def _stop_asked(run: Run, name: str) -> bool:
+def _stop_requested(run: Run, name: str) -> bool:
     """Whether any rank sees the file; all ranks get the same answer, or they would wait for each other."""
     seen = torch.tensor(float(run.marked(name)))
     if dist.is_initialized():
@@ -72,7 +72,7 @@ def run_distributed(context: TrialContext, config: dict[str, Any], loop: Loop) -
     def worker() -> None:
         def report(row: dict[str, Any]) -> None:
             train.report(row)
-            if _stop_asked(context.run.here(), stop):
+            if _stop_requested(context.run.here(), stop):
                 raise Stopped
 
         with contextlib.suppress(Stopped):

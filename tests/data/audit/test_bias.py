@@ -14,7 +14,7 @@ from cifake_ray.data.audit import bias as bias_module
 from cifake_ray.data.audit.bias import bias_of_source, measure_bias
 from cifake_ray.data.audit.bias_text import lines, sentence, warning
 from cifake_ray.data.audit.encoding import headers_of, read_headers
-from cifake_ray.data.datasets.sample_native import build_sample_native
+from cifake_ray.data.datasets.sample_native import NativePicture
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.records import Bias
 from cifake_ray.tuning.study_inputs import bias_of, gather_inputs, warnings_of
@@ -175,8 +175,7 @@ def test_sample_has_no_files_to_be_checked_and_a_study_notes_what_was_found(file
     assert inputs.bias.telling
 
 
-def test_native_sample_is_told_by_its_properties_no_better_than_by_chance() -> None:
-    pictures = build_sample_native()
+def test_native_sample_is_told_by_its_properties_no_better_than_by_chance(pictures: list[NativePicture]) -> None:
     labels = np.array([one.label for one in pictures], np.uint8)
     groups = {"generator": np.array([one.generator for one in pictures])}
     found = measure_bias(read_headers([one.data for one in pictures]), labels, groups)

@@ -9,15 +9,10 @@ from PIL import Image
 
 from cifake_ray.data.audit.spectrum import radial_spectrum, spectrum_calls
 from cifake_ray.data.datasets import sample_native
-from cifake_ray.data.datasets.sample_native import GENERATORS, NativePicture, build_sample_native, render
+from cifake_ray.data.datasets.sample_native import GENERATORS, NativePicture, render
 from cifake_ray.data.sources.find import find_source
 
 Pictures = list[NativePicture]
-
-
-@pytest.fixture(scope="module")
-def pictures() -> Pictures:
-    return build_sample_native()
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_headline_far_above_it_carries_none_and_the_figure_still_stands_beside_i
     (row,) = section.tables[0].rows
     assert row["Without a pixel, balanced"] == "60.0 % [58.0, 61.0]"
     assert row["Pictures"] == "200 of 250"
-    assert row["Told by"] == "format 90.0 %"
+    assert row["Separated by"] == "format 90.0 %"
 
 
 def test_runs_without_the_check_have_no_section_and_too_few_files_a_dash(make_run: MakeRun) -> None:

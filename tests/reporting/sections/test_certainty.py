@@ -33,11 +33,11 @@ def test_selection_noise_is_search_minus_retraining(make_run: MakeRun) -> None:
 
 def test_the_gain_is_judged_on_the_same_images_not_by_two_intervals_side_by_side(make_run: MakeRun) -> None:
     study = load(make_run())
-    sentence = next(line for line in headlines([study]) if "tuning gained" in line)
+    sentence = next(line for line in headlines([study]) if "tuning changed" in line)
     found = certainty(study).gain
     assert found is not None
     assert found.low > 0
-    assert f"95 % interval of the gain {100 * found.low:+.2f} to {100 * found.high:+.2f}." in sentence
+    assert f"95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}." in sentence
 
 
 def test_baseline_that_won_has_no_gain(make_run: MakeRun) -> None:
@@ -55,7 +55,7 @@ def test_no_gain_is_told_between_models_of_unequal_training(make_run: MakeRun) -
     (run / "test.json").write_text(json.dumps(test))
     study = load(run)
     assert certainty(study).gain is None
-    assert not any("tuning gained" in line for line in headlines([study]))
+    assert not any("tuning changed" in line for line in headlines([study]))
 
 
 def test_studies_are_compared_only_on_the_same_images(make_run: MakeRun) -> None:

@@ -93,7 +93,7 @@ def test_plan_refuses_what_tune_would_refuse(
     cifake_ray: Command, small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cifake_ray("plan", small, "--set", "resources.cpus_per_trial=4096") == 2
-    assert "one trial asks for 4096 CPUs" in capsys.readouterr().err
+    assert "one trial requests 4096 CPUs" in capsys.readouterr().err
     assert cifake_ray("plan", "nowhere.yaml") == 2
     assert "cannot be read" in capsys.readouterr().err
 

@@ -37,7 +37,7 @@ def test_small_validation_loss_is_good_too() -> None:
 
 def test_more_places_take_less_time_and_the_same_epochs() -> None:
     experiment = experiment_of(search={"trials": 40, "scheduler": "none"})
-    one, four = (replay(experiment, places, [10.0])[0] for places in (1, 4))
+    one, four = (replay(experiment, slots, [10.0])[0] for slots in (1, 4))
     assert one.epochs == four.epochs
     assert one.seconds / 5 < four.seconds < one.seconds / 3
 

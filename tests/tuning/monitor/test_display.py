@@ -31,6 +31,19 @@ def test_off_a_terminal_every_trial_that_ends_is_one_line(
     assert "1/6 · best 85.00 % (trial 0)" in lines[0]
 
 
+def test_off_a_terminal_a_minute_without_a_line_says_where_the_running_trials_are(
+    open_record: OpenRecord, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = open_record()
+    display = Display(record)
+    record_with(open_record, 0.85, into=record)
+    display.update(force=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(shown, "_QUIET_SECONDS", 0.0)
+    display.update(force=True)
+    assert "trial 0 epoch 1/3 val_accuracy 85.00 % · 0/6" in capsys.readouterr().err
+
+
 def test_a_failed_trial_is_shown_with_its_reason(open_record: OpenRecord, capsys: pytest.CaptureFixture[str]) -> None:
     record = open_record()
     display = Display(record)

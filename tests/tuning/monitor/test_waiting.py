@@ -18,6 +18,6 @@ def test_a_study_gives_up_only_while_no_trial_runs(open_record: OpenRecord, monk
     patience.trial_started(trial)
     patience.step_ended()
     patience.process_died(trial)
-    words = r"for a trial to start: it asks for 2 CPUs and 0.5 GPUs, of 2 CPUs 0 are free; resume with: "
+    words = r"for a trial to start, which requests 2 CPUs and 0.5 GPUs, of 2 CPUs 0 are free; resume with: "
     with pytest.raises(WorkError, match=words):
         patience.step_ended()

@@ -43,9 +43,9 @@ def test_an_explicit_number_is_kept_if_it_fits_and_refused_if_not() -> None:
 @pytest.mark.parametrize(
     ("resources", "words"),
     [
-        ({"cpus_per_trial": 3}, r"one trial asks for 3 CPUs and there are 2; lower cpus_per_trial$"),
-        ({"gpus_per_trial": 0.5}, r"one trial asks for 0\.5 GPUs and there are 0; lower gpus_per_trial$"),
-        ({"workers_per_trial": 3}, r"asks for 3 CPUs and there are 2; lower cpus_per_trial or workers_per_trial$"),
+        ({"cpus_per_trial": 3}, r"one trial requests 3 CPUs and there are 2; lower cpus_per_trial$"),
+        ({"gpus_per_trial": 0.5}, r"one trial requests 0\.5 GPUs and there are 0; lower gpus_per_trial$"),
+        ({"workers_per_trial": 3}, r"requests 3 CPUs and there are 2; lower cpus_per_trial or workers_per_trial$"),
     ],
 )
 def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is(resources: dict[str, Any], words: str) -> None:
@@ -74,10 +74,10 @@ def test_on_a_cluster_each_trial_needs_one_node_that_has_room_for_it(
 @pytest.mark.parametrize(
     ("resources", "nodes", "words"),
     [
-        ({"cpus_per_trial": 4}, [(2, 0), (3, 0)], "asks for 4 CPUs and no node has more than 3; lower cpus_per_trial$"),
+        ({"cpus_per_trial": 4}, [(2, 0), (3, 0)], "requests 4 CPUs and no node has more than 3; lower cpus_per_trial$"),
         ({"cpus_per_trial": 4, "gpus_per_trial": 1}, [(8, 0), (2, 1)],
-         "one trial asks for 4 CPUs and 1 GPUs on one node, which the nodes do not have; lower cpus_per_trial$"),
-        ({"workers_per_trial": 4}, [(2, 0)], "asks for 4 CPUs and there are 2; lower cpus_per_trial or workers_per_tr"),
+         "one trial requests 4 CPUs and 1 GPUs on one node, which the nodes do not have; lower cpus_per_trial$"),
+        ({"workers_per_trial": 4}, [(2, 0)], "requests 4 CPUs and there are 2; lower cpus_per_trial or workers_per_tr"),
     ],
 )  # fmt: skip
 def test_a_trial_that_no_node_can_hold_is_refused_and_does_not_wait_for_ever(

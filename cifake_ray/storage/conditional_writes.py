@@ -1,9 +1,9 @@
-"""One object in object storage, replaced only while nobody else has written it: what a claim there needs.
+"""Conditional writes to object storage: an object is replaced only while no other process has written it.
 
 S3 compares and writes in one step: a new object with `If-None-Match: *`, a later one with `If-Match` and the ETag that
 was read last (AWS since 2024, MinIO, Ceph, R2). Arrow's file systems have no such write, so botocore, AWS's own client,
-does it. Elsewhere (`gs://`, an S3 server that answers 501) the object is read, compared and written: of two that write
-within the same moment the later one wins, and the other one learns of it at its next write.
+is used. Elsewhere (`gs://`, an S3 server that answers 501) the object is read, compared and written: of two processes
+that write within the same moment the later one wins, and the next write of the other one fails.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")  # 
 
 
 class Changed(Exception):
-    """Another process has written the object since it was read, or made one where none was."""
+    """Another process has written the object since the last reading, or made one where none was."""
 
 
 def read_tagged(url: str) -> tuple[bytes, str | None]:
@@ -32,7 +32,7 @@ def read_tagged(url: str) -> tuple[bytes, str | None]:
 
 
 def write_tagged(url: str, data: bytes, tag: str | None) -> str:
-    """Replace the object that has this tag, or make one where none is (None); the new tag comes back.
+    """Replace the object that has this tag, or (None) make one where none is; return the new tag.
 
     Raises Changed when the object has another tag now, StorageError when the storage cannot be written.
     """

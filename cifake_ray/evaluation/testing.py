@@ -1,13 +1,14 @@
-"""The test part, touched once for each retrained winner and baseline; the median winner becomes `best/`."""
+"""The final test: the test part, scored once for each retrained model; the median winner becomes `best/`."""
 
 import io
+import itertools
 import zipfile
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from cifake_ray.console import progress
+from cifake_ray.console import progress, warn
 from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
 from cifake_ray.data.transform import RESIZED
 from cifake_ray.detector.domain import describe_domain
@@ -77,7 +78,7 @@ def results_fault(run: Run) -> str | None:
     try:
         load_detector(run)
     except InputError as error:
-        return str(error).partition(";")[0]
+        return error.what
     try:
         with np.load(run.predictions_file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -86,7 +87,7 @@ def results_fault(run: Run) -> str | None:
     for winner in read_tested(run).winners:
         for seed in winner.seeds:
             if not _agree(arrays, f"{winner.role}_{seed.seed}", seed):
-                return f"{run.predictions_file}: not the predictions that {run.test_file.name} tells of"
+                return f"{run.predictions_file}: not the predictions behind {run.test_file.name}"
     return None
 
 
@@ -129,20 +130,31 @@ def _describe(winner: Winner, scored: _Scored, labels: np.ndarray, fresh: np.nda
 
 
 def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> None:
-    """`best/` is the seed with the median validation accuracy (the lower one of an even number)."""
+    """Make `best/` of the seed with the median validation accuracy (the lower one of an even number)."""
     order = sorted(range(len(winner.seeds)), key=lambda index: winner.seeds[index].val_accuracy)
     index = order[(len(order) - 1) // 2]
     seed, detector = winner.seeds[index], scored.detectors[index]
-    for measured in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations):  # of the model before
-        run.remove(measured.relative_to(run.path).as_posix())
+    _set_aside(run)
     note = describe_detector(detector)
     note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
     note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images)
     save_detector(detector, run.best, note)
 
 
+def _set_aside(run: Run) -> None:
+    """Keep what `evaluate` measured of the model before, where reports do not look for it, and say so."""
+    measured = (run.threshold_file, run.robustness_file, run.evaluations, run.explanations)
+    names = [file.relative_to(run.path).as_posix() for file in measured]
+    folder = next(name for number in itertools.count(1) if not (run.path / (name := f"superseded/{number}")).exists())
+    if moved := run.set_aside(names, folder):
+        warn(
+            f"the best model changed: what `evaluate` measured of the model before ({', '.join(moved)}) lies in "
+            f"{run.path / folder} now; call `evaluate` again for the new one"
+        )
+
+
 def _domain(experiment: Experiment, images: ImageSet) -> Domain:
-    """What the validation images are like, for `predict`; their size counts if all were delivered in the network's."""
+    """What the validation images are like, for `predict`; the size counts if all were delivered in the network's."""
     data = experiment.data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
     validation = images.train.pixels.batch(chosen)
@@ -150,7 +162,7 @@ def _domain(experiment: Experiment, images: ImageSet) -> Domain:
 
 
 def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
-    """Predictions first, test.json last: it is what says that scoring is done; then the checkpoints go."""
+    """Write predictions first, and test.json last, which marks the test as done; then remove the checkpoints."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     write_bytes(run.predictions_file, stream.getvalue())

@@ -12,10 +12,10 @@ from cifake_ray.cli.show import print_evaluation
 from cifake_ray.data import load_images
 from cifake_ray.detector.load import load_detector
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation import scores
+from cifake_ray.evaluation import testing
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
-from cifake_ray.evaluation.scores import score_winners
+from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment.families.cnn import CnnModel
 from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.network import count_parameters
@@ -155,7 +155,9 @@ def test_after_scoring_the_checkpoints_are_gone_and_a_second_time_does_nothing(s
     assert files_of(scored) == before
 
 
-def test_what_was_measured_of_an_earlier_winner_goes_with_it(copy_of: CopyOf) -> None:
+def test_what_was_measured_of_an_earlier_winner_is_set_aside_and_that_is_said(
+    copy_of: CopyOf, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = copy_of("cnn")
     run.best.mkdir()
     for file in (run.threshold_file, run.robustness_file, run.evaluations / "other.json", run.explanations / "0.png"):
@@ -164,6 +166,8 @@ def test_what_was_measured_of_an_earlier_winner_goes_with_it(copy_of: CopyOf) ->
     score_winners(run)
     assert not [path.name for path in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations)
                 if path.exists()]  # fmt: skip
+    assert (run.path / "superseded/1/evaluations/other.json").read_text() == "{}"
+    assert "the best model changed" in capsys.readouterr().err
 
 
 def test_a_run_without_winners_is_left_alone(copy_of: CopyOf) -> None:
@@ -190,7 +194,7 @@ def test_scoring_that_is_killed_is_done_by_the_next_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(f"{scores.__name__}.{step}", killed)
+        broken.setattr(f"{testing.__name__}.{step}", killed)
         with pytest.raises(KeyboardInterrupt):
             score_winners(run)
     score_winners(run)
