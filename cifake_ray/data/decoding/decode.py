@@ -2,7 +2,6 @@
 
 import bz2
 import contextlib
-import hashlib
 import io
 import os
 import re
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
+from cifake_ray.data.table import pixel_digest
 from cifake_ray.data.transform import Squares, Transform, to_squares
 from cifake_ray.errors import InputError
 
@@ -71,7 +71,7 @@ class UnreadableError(Exception):
 
 
 class Picture(NamedTuple):
-    """One decoded picture. `digest`: SHA-256 of the RGB pixels in its own size."""
+    """One decoded picture. `digest`: `pixel_digest` in its own size."""
 
     squares: Squares
     digest: bytes
@@ -170,11 +170,6 @@ def decode_image(data: bytes, transform: Transform | None) -> Picture:
         raise UnreadableError("too many pixels for this machine's memory") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, …
         raise UnreadableError("truncated or damaged") from error
-
-
-def pixel_digest(pixels: np.ndarray) -> bytes:
-    """SHA-256 of a picture's RGB pixels, uint8 [h, w, 3]."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
 
 
 def picture_size_of(data: bytes) -> tuple[int, int] | None:
