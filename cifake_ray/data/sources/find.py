@@ -5,7 +5,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.decoding.decode import Item
 from cifake_ray.data.labels import PARTS
-from cifake_ray.data.sources.archives import check_whole, is_archive, tar_folders, zip_folders
+from cifake_ray.data.sources.archives import Unpacked, check_whole, is_archive, tar_folders, unpack_tar, zip_folders
 from cifake_ray.data.sources.columns import labelled
 from cifake_ray.data.sources.folders import File, Walk, files_beside
 from cifake_ray.data.sources.layouts import Found, Listing, by_layout
@@ -26,7 +26,7 @@ from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage import mirror
-from cifake_ray.storage.cache import locked
+from cifake_ray.storage.cache import cache_root, locked
 
 SAMPLE = "sample"
 _RULES = 2  # of reading a source: raise it when the same files are read as other pictures, parts or labels
@@ -36,13 +36,14 @@ _RULES = 2  # of reading a source: raise it when the same files are read as othe
 class Encoded:
     """One part before decoding, in canonical order (label, name): what to decode; uint8 [n]; unicode [n].
 
-    groups: column to one value a picture, "" where the source names none.
+    groups: column to one value a picture, "" where the source names none. held: keeps a file that items lie in.
     """
 
     items: list[Item]
     labels: np.ndarray
     names: np.ndarray
     groups: dict[str, list[str]] = field(default_factory=dict)
+    held: Unpacked | None = None
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,16 @@ def _archive_source(request: _Request, path: Path, beside: Sequence[Left] = ()) 
     if kind is None:
         broken = " or not all of one; download it again" if is_archive(path) else ""
         raise InputError(f"{source}: a file that is no zip or tar archive{broken}", f"expected {EXPECTED}")
-    list_folders = zip_folders if kind == "zip" else tar_folders
     status = path.stat()
 
     def read() -> Contents:
-        listing = by_layout(source, path.name.partition(".")[0], list_folders(source, path), request.reading)
-        return request.contents(listing, beside)
+        unpacked = unpack_tar(source, path, cache_root() / "unpacked") if kind == "tar" else None
+        plain = unpacked.path if unpacked is not None else path
+        folders = zip_folders(source, path) if kind == "zip" else tar_folders(source, plain)
+        listing = by_layout(source, path.name.partition(".")[0], folders, request.reading)
+        contents = request.contents(listing, beside)
+        parts = {part: replace(encoded, held=unpacked) for part, encoded in contents.parts.items()}
+        return replace(contents, parts=parts)
 
     identity = request.identity([(path.name, status.st_size, status.st_mtime_ns)], path)
     return Source(kind, identity, read, reading=request.reading)
