@@ -113,7 +113,7 @@ class ImageTable:
         import pyarrow as pa
 
         columns = self.columns
-        for name, codes in card.codes(self.names).items():
+        for name, codes in (card.codes(self.names) if card.groups else {}).items():
             if name in columns.column_names:
                 continue
             column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(card.groups[name].values))

@@ -111,7 +111,7 @@ class _Request:
     def contents(self, listing: Listing, beside: Sequence[Left] = ()) -> Contents:
         """The listing's pictures of the parts needed. Raises InputError when a part or class is missing."""
         found, unused = chosen_parts(self.source, listing, self.needed, self.reading)
-        return Contents(_parts(found), (*listing.left, *unused, *beside), listing.said)
+        return Contents(encoded_parts(found), (*listing.left, *unused, *beside), listing.said)
 
     def identity(self, files: Iterable[tuple[str, int, int]], place: Path | None = None) -> str:
         """SHA-256 over the place, how it is read, and every file's (name, size, time of change in ns)."""
@@ -190,7 +190,7 @@ def _folder_source(request: _Request) -> Source:
     folders = Walk(request.source, request.reading).folders(request.path)
     listing = by_layout(request.source, request.path.resolve().name, folders, request.reading)
     found, unused = chosen_parts(request.source, listing, request.needed, request.reading)
-    contents = Contents(_parts(found), (*listing.left, *unused), listing.said)
+    contents = Contents(encoded_parts(found), (*listing.left, *unused), listing.said)
     stats = ((f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files)
     return Source("folder", request.identity(stats), lambda: contents, contents.left, request.reading)
 
@@ -204,7 +204,7 @@ def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
     if request.path.is_dir():
         listed = [Path(file.item) for files in found.values() for file in files if isinstance(file.item, str)]
         left += files_beside(request.path, [*listed, *manifests])
-    contents = Contents(_parts(found), (*left, *unused))
+    contents = Contents(encoded_parts(found), (*left, *unused))
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in manifests]
     stats += [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
     return Source("manifest", request.identity(stats), lambda: contents, contents.left, request.reading)
@@ -237,7 +237,8 @@ def _table_source(request: _Request) -> Source | None:
     return Source("parquet", identity, read, tuple(left), request.reading)
 
 
-def _parts(found: Found) -> dict[str, Encoded]:
+def encoded_parts(found: Found) -> dict[str, Encoded]:
+    """The pictures of each part in canonical order, with their groups."""
     columns = sorted({column for files in found.values() for file in files for column, _ in file.groups})
     return {part: _part(found, part, columns) for part in dict.fromkeys(part for part, _ in found)}
 
