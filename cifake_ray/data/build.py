@@ -1,5 +1,6 @@
 """From a source to a cache entry: decode what is there, leave the unreadable out, refuse what is no data set."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,19 @@ def entry_path(found: Source, subset: int | str | None) -> Path:
     """The cache entry of a source, or of a named or counted subset of it."""
     key = hashlib.sha256(f"{_FORMAT} {found.kind} {found.identity} {subset}".encode()).hexdigest()[:32]
     return cache_root() / KIND / key
+
+
+def known_entry(found: Source) -> Entry | None:
+    """The entry that version 0.1 made of the source, if the pictures are a known data set, whole and unchanged.
+
+    Of other entries of version 0.1 nothing tells whether the pictures would be read alike today.
+    """
+    if not found.earlier:
+        return None
+    earlier = dataclasses.replace(found, identity=found.earlier)
+    entry = read_entry(entry_path(earlier, None))
+    known = frozenset().union(*(card.fingerprints for card in CARDS.values()))
+    return entry if entry is not None and set_fingerprint(entry.meta["fingerprints"]) in known else None
 
 
 def cached(path: Path, build: Callable[[], EntryContents]) -> Entry:

@@ -29,6 +29,7 @@ from cifake_ray.storage import mirror
 from cifake_ray.storage.cache import cache_root, locked
 
 SAMPLE = "sample"
+Stat = tuple[str, int, int]  # a file's name, size in bytes, time of change in ns
 _RULES = 2  # of reading a source: raise it when the same files are read as other pictures, parts or labels
 
 
@@ -60,6 +61,7 @@ class Source:
     """`identity` changes when the files do (their names, sizes and times), or how they are read. `read` lists them.
 
     `beside`: what is not used, where that is known before `read`; files that are not used do not change the identity.
+    `earlier`: the identity that version 0.1 gave these files; "" where it would not have read them.
     """
 
     kind: str  # folder | zip | tar | parquet | manifest | sample
@@ -67,6 +69,7 @@ class Source:
     read: Callable[[], Contents]
     beside: tuple[Left, ...] | None = None
     reading: Reading = PLAIN
+    earlier: str = ""
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Reading = PLAIN) -> Source:
@@ -113,14 +116,20 @@ class _Request:
         found, unused = chosen_parts(self.source, listing, self.needed, self.reading)
         return Contents(encoded_parts(found), (*listing.left, *unused, *beside), listing.said)
 
-    def identity(self, files: Iterable[tuple[str, int, int]], place: Path | None = None) -> str:
-        """SHA-256 over the place, how it is read, and every file's (name, size, time of change in ns)."""
-        place = place or self.path
-        read = f"{_RULES} {self.reading.key}"
-        digest = hashlib.sha256(f"{os.fsencode(place.resolve())!r} {read}\n".encode())
-        for name, size, changed in files:
-            digest.update(f"{name!r} {size} {changed}\n".encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
+    def identity(self, files: Iterable[Stat], place: Path | None = None) -> str:
+        """SHA-256 over the place, how it is read, and every file."""
+        return _digest_of(f"{os.fsencode((place or self.path).resolve())!r} {_RULES} {self.reading.key}\n", files)
+
+    def earlier(self, files: Iterable[Stat], place: Path | None = None) -> str:
+        """The identity of version 0.1, which read every source in one way."""
+        return "" if self.reading.key else _digest_of(f"{os.fsencode((place or self.path).resolve())!r}", files)
+
+
+def _digest_of(first: str, files: Iterable[Stat]) -> str:
+    digest = hashlib.sha256(first.encode())
+    for name, size, changed in files:
+        digest.update(f"{name!r} {size} {changed}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _in_folder(request: _Request) -> Source:
@@ -175,8 +184,9 @@ def _archive_source(request: _Request, path: Path, beside: Sequence[Left] = ()) 
         parts = {part: replace(encoded, held=unpacked) for part, encoded in contents.parts.items()}
         return replace(contents, parts=parts)
 
-    identity = request.identity([(path.name, status.st_size, status.st_mtime_ns)], path)
-    return Source(kind, identity, read, reading=request.reading)
+    files = [(path.name, status.st_size, status.st_mtime_ns)]
+    earlier = request.earlier(files, path) if kind == "zip" else ""
+    return Source(kind, request.identity(files, path), read, reading=request.reading, earlier=earlier)
 
 
 def _is_tar(path: Path) -> bool:
@@ -191,8 +201,9 @@ def _folder_source(request: _Request) -> Source:
     listing = by_layout(request.source, request.path.resolve().name, folders, request.reading)
     found, unused = chosen_parts(request.source, listing, request.needed, request.reading)
     contents = Contents(encoded_parts(found), (*listing.left, *unused), listing.said)
-    stats = ((f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files)
-    return Source("folder", request.identity(stats), lambda: contents, contents.left, request.reading)
+    stats = [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
+    identity, earlier = request.identity(stats), request.earlier(stats)
+    return Source("folder", identity, lambda: contents, contents.left, request.reading, earlier)
 
 
 def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
@@ -228,13 +239,14 @@ def _table_source(request: _Request) -> Source | None:
     unused = [file.name for part, files in parts.items() if part not in taken for file in files]
     left = left_for("files of a part that is not used", unused)
     left += files_beside(request.path, [file for files in parts.values() for file in files])
-    stats = [(f"{part} {file.relative_to(request.path)}", file.stat()) for part, file in used]
-    identity = request.identity((name, status.st_size, status.st_mtime_ns) for name, status in stats)
+    stats = [(part, str(file.relative_to(request.path)), file.stat()) for part, file in used]
+    identity = request.identity((f"{part} {name}", one.st_size, one.st_mtime_ns) for part, name, one in stats)
+    earlier = request.earlier((name, one.st_size, one.st_mtime_ns) for _, name, one in stats)
 
     def read() -> Contents:
         return request.contents(Listing(labelled(read_rows(used), request.reading)), left)
 
-    return Source("parquet", identity, read, tuple(left), request.reading)
+    return Source("parquet", identity, read, tuple(left), request.reading, earlier)
 
 
 def encoded_parts(found: Found) -> dict[str, Encoded]:
