@@ -116,10 +116,13 @@ def decode_source(
     found: Source,
     progress: Progress | None,
     choose: Callable[[dict[str, Encoded]], dict[str, Encoded]] = dict,
+    *,
+    one_class: bool = False,
 ) -> EntryContents:
     """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
 
-    Raises InputError for a part without one of the classes, or too much unreadable.
+    one_class: whether a part may have images of one class only. Raises InputError for another part without one of the
+    classes, or too much unreadable.
     """
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
@@ -130,13 +133,13 @@ def decode_source(
     encoded = choose(contents.parts)
     unused = [f"{part} part" for part in contents.parts if part not in encoded]
     left = [*contents.left, *left_for(UNSCORED, unused)]
-    for part, of_part in encoded.items():
+    for part, of_part in () if one_class else encoded.items():
         _check_classes(source, part, of_part.labels, "image")
     decoded = decode_parts(encoded, progress)
     skipped = skipped_notes(encoded, decoded.skipped)
     _check_readable(source, skipped, len(decoded.facts.formats))
     arrays, table = joined_parts(encoded, decoded)
-    for part in encoded:
+    for part in () if one_class else encoded:
         _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
     card = chosen_card(found.reading, table)
     noted: dict[str, Any] = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
