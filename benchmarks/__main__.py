@@ -19,12 +19,17 @@ from benchmarks.pairs import HEADER, ROOT, RUNS, machine
 
 RESULTS = ROOT / "benchmarks" / "results.md"
 COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "extraction", "bookkeeping", "reports", "start",
-               "memory", "gpu")  # fmt: skip
+               "memory", "table", "gpu")  # fmt: skip
 
 
 def rows_of(name: str, runs: int) -> Iterator[str]:
     """The lines of one comparison's table as they come."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", *([] if name == "memory" else ["--runs", str(runs)])]
+    command = [
+        sys.executable,
+        "-m",
+        f"benchmarks.{name}",
+        *([] if name in ("memory", "table") else ["--runs", str(runs)]),
+    ]
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"CIFAKE_RAY_CACHE": cache}
         if name != "gpu":

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, JsonOption, StorageOption, app
+from cifake_ray.cli.app import (
+    DEFAULT_STORAGE,
+    DataOption,
+    ExperimentArgument,
+    JsonOption,
+    SetOption,
+    StorageOption,
+    app,
+)
+from cifake_ray.cli.find import load_named
 from cifake_ray.cli.show import print_rows
 from cifake_ray.errors import InputError, WorkError
 
@@ -18,23 +27,30 @@ app.add_typer(cache_app, name="cache")
 
 @app.command(epilog="Example: cifake-ray doctor --data ~/cifake")
 def doctor(
+    experiment: ExperimentArgument = None,
     storage: StorageOption = DEFAULT_STORAGE,
     data: DataOption = None,
+    set_: SetOption = None,
     address: Annotated[
         str | None, typer.Option(help="Check this cluster too: HOST:PORT, or http://HOST:PORT of its dashboard.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check this machine, and a cluster's nodes with --address; each problem with its cure.
+    """Check this machine, the images of EXPERIMENT or --data, a cluster's nodes with --address; cures beside problems.
 
     That is: versions, cores, threads, memory, cache, storage, data, token, dashboard, clusters that could be confused.
     """
     from dataclasses import asdict
 
+    from cifake_ray.data.sources.reading import reading_from, reading_of
     from cifake_ray.doctor import run_checks
 
-    source = data or os.environ.get("CIFAKE_RAY_DATA")
-    checks = run_checks(str(storage), source, address)
+    if experiment is None:
+        source, reading = data or os.environ.get("CIFAKE_RAY_DATA"), reading_from(set_ or [])
+    else:
+        loaded = load_named(experiment, data=data, trials=None, seed=None, settings=set_ or [])
+        source, reading = loaded.data.source, reading_of(loaded.data)
+    checks = run_checks(str(storage), source, address, reading)
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
     else:

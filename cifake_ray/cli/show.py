@@ -1,9 +1,11 @@
 """What the commands print: tables for people, JSON for machines."""
 
 import json
+import math
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,24 +127,42 @@ def print_evaluation(result: "Evaluation") -> None:
     """Print what `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
     print(f"{result.run}, the one model in best/ (the study's result is the mean of all retrainings)")
     print(f"on {printable(result.summary)}; weights {result.weights}")
-    whole, fresh = result.test, result.test_dedup
-    for label, found, alone in (
-        ("accuracy", whole.accuracy, fresh.accuracy),
-        ("balanced accuracy", whole.balanced_accuracy, fresh.balanced_accuracy),
-    ):
-        print(f"  {label:18} {interval(found)}   without copies of training images {interval(alone)}")
-    print(f"  {'constant answer':18} {percent(result.constant_accuracy)}")
-    for label, score in (("AUC", fresh.auc), ("F1 (FAKE)", fresh.f1_fake), ("ECE", fresh.ece)):
-        print(f"  {label:18} {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]")
-    if result.only_answer:
-        print(f"  the model calls every image {result.only_answer}")
-    elif fresh.auc.value < 0.5:
-        print("  an AUC below 0.5 is worse than chance")
+    for line in _score_lines(result):
+        print(f"  {line}")
     for line in _domain_lines(result.domain, result.test_images or 0):
         print(f"  {line}")
     copies = f"{result.duplicates_removed or 0:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
     print(f"  {copies if result.copies_looked_for else looked}")
+
+
+def _score_lines(result: "Evaluation") -> Iterator[str]:
+    whole, fresh = result.test, result.test_dedup
+    if math.isnan(fresh.auc.value):
+        yield _one_class_line(result)
+        return
+    for label, found, alone in (
+        ("accuracy", whole.accuracy, fresh.accuracy),
+        ("balanced accuracy", whole.balanced_accuracy, fresh.balanced_accuracy),
+    ):
+        yield f"{label:18} {interval(found)}   without copies of training images {interval(alone)}"
+    yield f"{'constant answer':18} {percent(result.constant_accuracy)}"
+    for label, score in (("AUC", fresh.auc), ("F1 (FAKE)", fresh.f1_fake), ("ECE", fresh.ece)):
+        yield f"{label:18} {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]"
+    if result.only_answer:
+        yield f"the model calls every image {result.only_answer}"
+    elif fresh.auc.value < 0.5:
+        yield "an AUC below 0.5 is worse than chance"
+
+
+def _one_class_line(result: "Evaluation") -> str:
+    """The share called FAKE of images that are all of one class, without copies of training images."""
+    right, scores = result.test_dedup.accuracy, result.at_threshold
+    label, called = "FAKE", right
+    if scores.recognised_fake is None:
+        label = "REAL"
+        called = right.model_copy(update={"value": 1 - right.value, "low": 1 - right.high, "high": 1 - right.low})
+    return f"{'called FAKE':18} {interval(called)} of {scores.images:,} {label} images, the only class here"
 
 
 def _domain_lines(domain: "DomainCounts", images: int) -> list[str]:

@@ -1,5 +1,6 @@
 """From a source to a cache entry: decode what is there, leave the unreadable out, refuse what is no data set."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,19 @@ def entry_path(found: Source, subset: int | str | None) -> Path:
     return cache_root() / KIND / key
 
 
+def known_entry(found: Source) -> Entry | None:
+    """The entry that version 0.1 made of the source, if the pictures are a known data set, whole and unchanged.
+
+    Of other entries of version 0.1 nothing tells whether the pictures would be read alike today.
+    """
+    if not found.earlier:
+        return None
+    earlier = dataclasses.replace(found, identity=found.earlier)
+    entry = read_entry(entry_path(earlier, None))
+    known = frozenset().union(*(card.fingerprints for card in CARDS.values()))
+    return entry if entry is not None and set_fingerprint(entry.meta["fingerprints"]) in known else None
+
+
 def cached(path: Path, build: Callable[[], EntryContents]) -> Entry:
     """The entry at `path`, verified; built under its lock when it is missing or damaged."""
     entry = read_entry(path)
@@ -102,10 +116,13 @@ def decode_source(
     found: Source,
     progress: Progress | None,
     choose: Callable[[dict[str, Encoded]], dict[str, Encoded]] = dict,
+    *,
+    one_class: bool = False,
 ) -> EntryContents:
     """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
 
-    Raises InputError for a part without one of the classes, or too much unreadable.
+    one_class: whether a part may have images of one class only. Raises InputError for another part without one of the
+    classes, or too much unreadable.
     """
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
@@ -116,13 +133,13 @@ def decode_source(
     encoded = choose(contents.parts)
     unused = [f"{part} part" for part in contents.parts if part not in encoded]
     left = [*contents.left, *left_for(UNSCORED, unused)]
-    for part, of_part in encoded.items():
+    for part, of_part in () if one_class else encoded.items():
         _check_classes(source, part, of_part.labels, "image")
     decoded = decode_parts(encoded, progress)
     skipped = skipped_notes(encoded, decoded.skipped)
     _check_readable(source, skipped, len(decoded.facts.formats))
     arrays, table = joined_parts(encoded, decoded)
-    for part in encoded:
+    for part in () if one_class else encoded:
         _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
     card = chosen_card(found.reading, table)
     noted: dict[str, Any] = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}

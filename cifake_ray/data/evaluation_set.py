@@ -57,8 +57,8 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
     (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Pictures of other sizes are resized to
     32x32 (Lanczos, antialiased, the shape not kept), and `converted` counts them.
 
-    Raises InputError: missing source, a class missing, folder names that contradict each other, more than 1 %
-    unreadable.
+    The images may be of one class. Raises InputError: missing source, no image, folder names that contradict each
+    other, more than 1 % unreadable.
     """
     found = find_source(source, needed=(), reading=reading.without_test())
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
@@ -85,7 +85,7 @@ def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
 
 
 def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
-    arrays, notes = decode_source(source, found, progress, _chosen)
+    arrays, notes = decode_source(source, found, progress, _chosen, one_class=True)
     part = next(part for part in _CHOICE if f"{part}_labels" in arrays)  # the sample comes whole
     kept = {name: array for name, array in arrays.items() if name.startswith((f"{part}_", ENCODED))}
     return {**kept, TABLE: arrays[TABLE]}, notes

@@ -19,6 +19,7 @@ from cifake_ray.data.build import (
     decode_source,
     entry_path,
     for_study,
+    known_entry,
     set_fingerprint,
     table_of_arrays,
 )
@@ -178,7 +179,9 @@ def load_images(
     found = find_source(source, reading=reading)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
         return _of_source(known, source, found)
-    entry = cached(entry_path(found, None), lambda: for_study(decode_source(source, found, progress), reading))
+    entry = known_entry(found) or cached(
+        entry_path(found, None), lambda: for_study(decode_source(source, found, progress), reading)
+    )
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
         return images

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cifake_ray.console import Progress
+from cifake_ray.data.decoding.cells import Cell
 from cifake_ray.data.decoding.decode import Item, picture_size_of, read_item
 from cifake_ray.data.decoding.decode import UnreadableError as _Unreadable
 from cifake_ray.data.decoding.workers import Findings, pack_all
@@ -16,6 +17,7 @@ from cifake_ray.storage.cache import Staged
 
 MOST_SIDE = 64  # pixels a side of pictures that are held decoded as they are: four times CIFAKE's in memory
 _LOOKED_AT = 200  # pictures whose headers tell which way a source goes
+_GROUPS = 10  # row groups of tables that these pictures come from: a whole one is read for a picture
 _SAME = 0.9  # share of pictures of one size from which the others count as strays, to be resized
 
 
@@ -41,9 +43,13 @@ def common_side(sizes: Sequence[tuple[int, int]] | np.ndarray) -> int | None:
 
 
 def likely_side(items: Sequence[Item]) -> int | None:
-    """`common_side` by the headers of some pictures, drawn evenly."""
-    step = max(len(items) // _LOOKED_AT, 1)
-    return common_side([size for item in items[::step] if (size := _size_of(item)) is not None])
+    """`common_side` by the headers of some pictures, drawn evenly; those in tables from a few row groups."""
+    cells = [item for item in items if isinstance(item, Cell)]
+    groups = sorted({cell[:3] for cell in cells})
+    looked_at = set(groups[:: -(-len(groups) // _GROUPS)]) if groups else set()
+    known = sorted(cell for cell in cells if cell[:3] in looked_at) or items
+    step = max(len(known) // _LOOKED_AT, 1)
+    return common_side([size for item in known[::step] if (size := _size_of(item)) is not None])
 
 
 def _size_of(item: Item) -> tuple[int, int] | None:
@@ -58,10 +64,10 @@ def pack(items: Sequence[Item], folder: Path, progress: Progress | None) -> Pack
     findings, places = Findings(len(items)), np.zeros((len(items), 2), np.int64)
     with Staged.bytes_in(folder) as staged, staged.path.open("r+b", buffering=1 << 20) as file:
         file.seek(0, os.SEEK_END)
-        for start, batch in pack_all(items, progress):
-            findings.add(start, batch)
+        for rows, batch in pack_all(items, progress):
+            findings.add(rows, batch)
             lengths = np.array(batch.lengths, np.int64)
             ends = file.tell() + np.cumsum(lengths)
-            places[start : start + len(lengths)] = np.stack([ends - lengths, lengths], axis=1)
+            places[rows] = np.stack([ends - lengths, lengths], axis=1)
             file.write(batch.pixels)
     return Packed(staged, places, findings)

@@ -73,13 +73,13 @@ def _made(path: Path, pixels: EncodedPixels, transform: Transform, progress: Pro
             start_of_values = file.seek(0, os.SEEK_END)
             if hasattr(os, "posix_fallocate"):  # a full disk is known before the work; macOS has none
                 os.posix_fallocate(file.fileno(), 0, start_of_values + count * size)
-            for start, batch in square_all(pixels.items(slice(None)), transform, progress):
+            for rows, batch in square_all(pixels.items(slice(None)), transform, progress):
                 if batch.skipped:
                     raise InputError(
                         f"{pixels.file}: damaged in the cache", "`cifake-ray cache clear`, then start again"
                     )
-                os.pwrite(file.fileno(), batch.pixels, start_of_values + start * size)
-                valid[start : start + len(batch.valid)] = batch.valid
+                os.pwrite(file.fileno(), batch.pixels, start_of_values + int(rows[0]) * size)
+                valid[rows] = batch.valid
         staged.close((count, *transform.shape))
         notes: Mapping[str, object] = {"transform": transform.name}
         return write_entry(path, {"squares": staged, "valid": valid}, notes)

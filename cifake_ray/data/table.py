@@ -1,8 +1,8 @@
 """The image table: one row a picture. Splits, strata, copies, audits and reports read nothing else of the pictures.
 
-Columns (Arrow): part, label (0 FAKE, 1 REAL), name, digest (SHA-256 of the decoded pixels in the picture's own size),
-width and height (pixels, as delivered), format (`JPEG`; null for pictures that a program drew), and one column for each
-group (`generator`, `source`) of the source or the card. "" in a group column: unknown for this picture. A
+Columns (Arrow): part, label (0 FAKE, 1 REAL), name, digest (`pixel_digest` of the decoded pixels in the picture's own
+size), width and height (pixels, as delivered), format (`JPEG`; null for pictures that a program drew), and one column
+for each group (`generator`, `source`) of the source or the card. "" in a group column: unknown for this picture. A
 cache entry holds the table as an Arrow stream, memory-mapped; pyarrow takes 0.2 s to import, so that processes which
 only decode do without.
 """
@@ -113,7 +113,7 @@ class ImageTable:
         import pyarrow as pa
 
         columns = self.columns
-        for name, codes in card.codes(self.names).items():
+        for name, codes in (card.codes(self.names) if card.groups else {}).items():
             if name in columns.column_names:
                 continue
             column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), pa.array(card.groups[name].values))
@@ -214,9 +214,20 @@ class Facts:
         return Facts(np.ascontiguousarray(self.digests[rows]), self.sizes[rows], self.formats[rows])
 
 
+def pixel_digest(pixels: np.ndarray) -> bytes:
+    """SHA-256 of a picture's RGB pixels, uint8 [h, w, 3], behind its size unless the picture is a square.
+
+    The size tells a white picture of 80x40 from one of 40x80; squares have the digest that version 0.1 gave them.
+    """
+    height, width = pixels.shape[:2]
+    total = hashlib.sha256(b"" if width == height else f"{width}x{height}".encode())
+    total.update(np.ascontiguousarray(pixels).data)
+    return total.digest()
+
+
 def facts_of(images: np.ndarray) -> Facts:
     """The facts of pictures that are pixels already: uint8 [n, h, w, 3]. 11 microseconds a picture of 32 pixels."""
-    digests = b"".join(hashlib.sha256(image.data).digest() for image in np.ascontiguousarray(images))
+    digests = b"".join(map(pixel_digest, images))
     sizes = np.tile(np.array([images.shape[2], images.shape[1]], np.int32), (len(images), 1))
     return Facts(np.frombuffer(digests, f"S{DIGEST}"), sizes, np.zeros(len(images), "U1"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from cifake_ray.address import token_file
+from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import DISK_FULL, DISK_GIB, GIB, SHM_GIB
 from cifake_ray.doctor.ports import ports_check
@@ -21,14 +22,14 @@ from cifake_ray.ray_private import running_clusters
 from cifake_ray.storage.cache import cache_root, locked
 
 
-def machine_checks(storage: str, source: str | None, address: str | None) -> list[Check]:
+def machine_checks(storage: str, source: str | None, address: str | None, reading: Reading = PLAIN) -> list[Check]:
     """Every check of this machine; `source`: None leaves the data out; `address`: the cluster that is meant, if any."""
     checks = [_python(), *_packages(), _cores(), _threads(), _memory(), _cache(), _temporary(), _clusters(address)]
     checks += [ports_check(), *_token()]
     if address is not None and "://" in address:
         return checks  # jobs run there, with the storage and data of that cluster
     checks += [] if "://" in storage else [_disk(Path(storage))]
-    return checks + ([_data(source)] if source else [])
+    return checks + ([_data(source, reading)] if source else [])
 
 
 def _python() -> Check:
@@ -145,11 +146,18 @@ def _disk(storage: Path) -> Check:
     return judged("storage", f"{free:.0f} GiB free at {existing}", cure, amber=free < DISK_GIB)
 
 
-def _data(source: str) -> Check:
+def _data(source: str, reading: Reading) -> Check:
+    """The source as a study would read it, listed and not decoded: pictures of each part and class."""
+    from cifake_ray.data.build import check_refused
+    from cifake_ray.data.images import counts
     from cifake_ray.data.sources.find import find_source
 
     try:
-        find_source(source)
+        parts = find_source(source, reading=reading).read().parts
+        if parts:  # the sample has no files
+            check_refused(source, parts)
     except InputError as error:
-        return Check("data", "red", str(error), "give another --data")
-    return Check("data", "green", source)
+        return Check("data", "red", error.what, error.cure or "give another --data")
+    told = [f"{part} {counts(encoded.labels)}" for part, encoded in parts.items()]
+    drawn = [] if reading.test_fraction is None else [f"test: {100 * reading.test_fraction:.0f} % of train, drawn"]
+    return Check("data", "green", f"{source}: {', '.join([*told, *drawn])}" if told else source)

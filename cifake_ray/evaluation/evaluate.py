@@ -4,6 +4,8 @@ import hashlib
 import re
 from pathlib import PurePath
 
+import numpy as np
+
 from cifake_ray.console import progress
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.detector.decision import NOTE, only_answer, scores
@@ -13,7 +15,7 @@ from cifake_ray.detector.module import use_all_cores
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
-from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Skipped, TakenNote
+from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Scores, Skipped, TakenNote
 from cifake_ray.runs.records.store import read_record, write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
@@ -38,8 +40,8 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
             test_images=len(p_fake),
             constant_accuracy=constant_accuracy(labels),
             only_answer=only_answer(p_fake),
-            test=score_seeds(labels, [p_fake])[1],
-            test_dedup=score_seeds(labels[fresh], [p_fake[fresh]])[1],
+            test=_scored(labels, p_fake),
+            test_dedup=_scored(labels[fresh], p_fake[fresh]),
             duplicates_removed=int((~fresh).sum()),
             copies_looked_for=found.own is not None,
             weights=detector.weights_label,
@@ -53,6 +55,12 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
     with run.update():
         note_evaluation(run, source, result)
     return result
+
+
+def _scored(labels: np.ndarray, p_fake: np.ndarray) -> Scores:
+    """All scores; of images of one class the accuracy alone, which is the share that is judged rightly."""
+    found = score_seeds(labels, [p_fake])[1]
+    return found if len(np.unique(labels)) > 1 else Scores(accuracy=found.accuracy)
 
 
 def _domain(run: Run, found: Scored) -> DomainCounts:

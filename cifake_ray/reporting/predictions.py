@@ -74,13 +74,13 @@ def _damaged(file: Path, reason: str) -> InputError:
     return InputError(f"{file}: damaged ({reason})", "`cifake-ray tune --resume` tests the winners anew")
 
 
-def by_subject(predictions: Predictions, subjects: Sequence[str]) -> dict[str, float]:
-    """Accuracy of the tuned model, mean over seeds, on each subject of the test part; {} where none is known.
+def by_subject(predictions: Predictions, subjects: Sequence[str]) -> dict[str, tuple[float, int]]:
+    """Accuracy of the tuned model, mean over seeds, and images, of each subject of the test part; {} if none is known.
 
     subjects: what the numbers 1, 2, … stand for.
     """
     if predictions.subject is None:
         return {}
     right = np.mean([predictions.right("tuned", seed) for seed in predictions.p_fake["tuned"]], axis=0)
-    numbers = [number for number in range(1, len(subjects) + 1) if (predictions.subject == number).any()]
-    return {subjects[number - 1]: float(right[predictions.subject == number].mean()) for number in numbers}
+    shows = {subject: predictions.subject == number for number, subject in enumerate(subjects, 1)}
+    return {subject: (float(right[rows].mean()), int(rows.sum())) for subject, rows in shows.items() if rows.any()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
+FEWEST_IN_GROUP = 20  # pictures of a group, below which its count and interval are shown and no value
 Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
 
 

@@ -74,12 +74,10 @@ def test_second_load_reads_the_cache(files: Files, write_folder: Write, monkeypa
     assert load_labelled(source).path == first.path
 
 
-def test_one_class_alone_and_contradicting_names_are_refused(tmp_path: Path) -> None:
-    put(tmp_path / "one" / "FAKE" / "a.png", encode(picture(0), "PNG"))
+def test_no_class_and_contradicting_names_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "both" / "FAKE" / "real" / "a.png", encode(picture(0), "PNG"))
     put(tmp_path / "none" / "cats" / "a.png", encode(picture(0), "PNG"))
     for name, message in [
-        ("one", "no image labelled REAL"),
         ("both", "FAKE/real names both classes"),
         ("none", "no folder FAKE or REAL"),
     ]:

@@ -1,5 +1,7 @@
+import dataclasses
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,8 +11,11 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import ImageSet, build, load_images, open_images, train_duplicates
+from cifake_ray.data.datasets import CARDS, cifake
+from cifake_ray.data.sources.find import Source, find_source
+from cifake_ray.data.sources.reading import Reading
 from cifake_ray.errors import InputError
-from cifake_ray.storage.cache import array_digest
+from cifake_ray.storage.cache import array_digest, write_entry
 
 from .conftest import Files, encode, picture
 
@@ -173,3 +178,37 @@ def test_cifake_is_complete_and_378_test_images_are_in_train() -> None:
     duplicates = train_duplicates(images)
     assert duplicates.sum() == 378
     assert (images.test.labels[duplicates] == 0).all()
+
+
+def as_version_0_1(images: ImageSet, found: Source) -> Path:
+    """The entry that version 0.1 left of a source: names instead of a table, no note of a card."""
+    parts = {"train": images.train, "test": images.test}
+    arrays = {f"{name}_images": part.images for name, part in parts.items()}
+    arrays |= {f"{name}_labels": part.labels for name, part in parts.items()}
+    arrays |= {f"{name}_names": part.table.names for name, part in parts.items()}
+    notes = {"source": images.source, "kind": found.kind, "skipped": [], "converted": {}}
+    prints = {name: part.fingerprint for name, part in parts.items()}
+    path = build.entry_path(dataclasses.replace(found, identity=found.earlier), None)
+    write_entry(path, arrays, {**notes, "fingerprints": prints})
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "parquet"])
+@pytest.mark.parametrize("known", [True, False])
+def test_an_entry_of_version_0_1_counts_where_the_pictures_are_a_known_data_set(
+    kind: str, known: bool, files: Files, cache: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    source = str(request.getfixturevalue(f"write_{kind}")(files))
+    images = load_images(source)
+    path = as_version_0_1(images, find_source(source))
+    shutil.rmtree(images.path)
+    if known:
+        card = dataclasses.replace(cifake.CARD, fingerprints=frozenset({images.fingerprint}))
+        monkeypatch.setitem(CARDS, "cifake", card)
+        monkeypatch.setattr(build, "decode_all", None)
+    again = load_images(source)
+    assert (again.path == path, again.card.name) == (known, "cifake" if known else "generic")
+    assert again.fingerprint_v2 == images.fingerprint_v2
+    labels = Reading(fake=("fake",), real=("real",))
+    assert find_source(source, reading=labels).earlier == ""
+    assert cache in path.parents

@@ -1,8 +1,18 @@
 """The image table: what it was made of is read back, from a stream too."""
 
+import hashlib
+
 import numpy as np
 
-from cifake_ray.data.table import ImageTable, content_digest, facts_of, joined, make_table, unpacked
+from cifake_ray.data.table import (
+    ImageTable,
+    content_digest,
+    facts_of,
+    joined,
+    make_table,
+    pixel_digest,
+    unpacked,
+)
 
 
 def table(part: str = "train", *, turned: bool = False) -> ImageTable:
@@ -33,3 +43,10 @@ def test_the_content_is_the_same_in_another_order_and_another_with_another_label
     made = table()
     assert content_digest(made) == content_digest(table(turned=True))
     assert content_digest(made) != content_digest(made.take(np.array([0, 1, 2])))
+
+
+def test_pictures_of_the_same_bytes_and_other_shapes_are_others_and_squares_keep_the_digest_of_version_0_1() -> None:
+    high, wide, square = (np.full(shape, 255, np.uint8) for shape in ((80, 40, 3), (40, 80, 3), (8, 8, 3)))
+    assert pixel_digest(high) != pixel_digest(wide)
+    assert pixel_digest(square) == hashlib.sha256(square.tobytes()).digest()
+    assert facts_of(high[None]).digests[0] == np.frombuffer(pixel_digest(high), "S32")[0]

@@ -1,10 +1,15 @@
 """What doctor says of this machine when something is wrong with it."""
 
+import json
 import os
+import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from cifake_ray import cli
 from cifake_ray.doctor import Check, machine, ports, run_checks
 
 
@@ -90,6 +95,51 @@ def test_a_token_that_others_can_read_is_amber_and_never_shown(tmp_path: Path, m
 def test_images_that_are_not_there_are_red(tmp_path: Path) -> None:
     assert found("data", source=str(tmp_path / "none")).level == "red"
     assert found("data", source="sample").level == "green"
+
+
+def pictures(folder: Path, count: int = 10) -> list[Path]:
+    """Empty files: doctor lists, and decodes nothing."""
+    folder.mkdir(parents=True)
+    files = [folder / f"{at}.png" for at in range(count)]
+    for file in files:
+        file.touch()
+    return files
+
+
+def test_images_are_listed_as_the_experiment_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in ("human", "sdxl"):
+        pictures(tmp_path / "set" / word)
+    file = tmp_path / "a.yaml"
+    data = {"source": str(tmp_path / "set"), "labels": {"fake": ["sdxl"], "real": ["human"]}, "test_fraction": 0.2}
+    file.write_text(json.dumps({"name": "a", "model": {"kind": "cnn"}, "data": data}))
+    monkeypatch.setattr(sys, "argv", ["cifake-ray", "doctor", str(file), "--storage", str(tmp_path), "--json"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    (check,) = [one for one in json.loads(capsys.readouterr().out) if one["name"] == "data"]
+    told = "train 10 FAKE + 10 REAL, test: 20 % of train, drawn"
+    assert (check["level"], check["found"]) == ("green", f"{tmp_path / 'set'}: {told}")
+
+
+def test_what_a_study_would_refuse_of_its_source_is_red_in_one_line(tmp_path: Path) -> None:
+    pictures(tmp_path / "set" / "sdxl")
+    check = found("data", source=str(tmp_path / "set"))
+    assert check.level == "red"
+    assert check.found == f"{tmp_path / 'set'}: no folder FAKE or REAL (folders with files found: sdxl)"
+    assert "data.labels" in check.cure
+    rows = [f"set/sdxl/{at}.png,{label},train" for at, label in enumerate(["fake", "real"] * 5)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,label,part", *rows]))
+    check = found("data", source=str(tmp_path / "manifest.csv"))
+    assert (check.level, "data.test_fraction: 0.2" in check.cure) == ("red", True)
+
+
+def test_a_parquet_folder_is_listed_with_its_labels(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        table = pa.table({"image": [b"x"] * 6, "label": ["fake", "real", "fake"] * 2})
+        pq.write_table(table, tmp_path / f"{part}.parquet")
+    check = found("data", source=str(tmp_path))
+    assert (check.level, check.found.split(": ")[1]) == ("green", "train 4 FAKE + 2 REAL, test 4 FAKE + 2 REAL")
 
 
 @pytest.mark.skipif(

@@ -1,6 +1,7 @@
 """The test part: touched once for each winner; what test.json, test_predictions.npz and best/ then hold."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,26 @@ def test_evaluate_says_how_many_other_images_are_outside_what_the_model_knows(
     (scored.best / "model.json").write_text(json.dumps(note))
     print_evaluation(evaluate_run(scored, str(folder)))
     assert "domain unknown: the model has 3 validation images, and 100 are needed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("label", ["FAKE", "REAL"])
+def test_images_of_one_class_get_the_share_called_fake(
+    label: str, scored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    folder = write_folder(tmp_path / "one", images, images)
+    shutil.rmtree(next(folder.rglob("REAL" if label == "FAKE" else "FAKE")))
+    result = evaluate_run(scored, str(folder))
+    json.dumps(result.as_json(), allow_nan=False)
+    assert result.at_threshold.auc is None
+    right = result.at_threshold.recognised_fake if label == "FAKE" else result.at_threshold.recognised_real
+    assert right == result.test.accuracy.value
+    print_evaluation(result)
+    called = 100 * (right if label == "FAKE" else 1 - right)
+    said = capsys.readouterr().out
+    assert f"called FAKE        {called:.2f} % [" in said
+    assert f"of 20 {label} images, the only class here" in said
+    assert "AUC" not in said
 
 
 def test_evaluate_on_nothing_but_copies_is_refused(copy_of: CopyOf, tmp_path: Path) -> None:

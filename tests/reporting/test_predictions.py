@@ -16,8 +16,8 @@ def test_subjects_have_their_names_and_own_accuracy(make_run: MakeRun) -> None:
     assert predictions is not None
     found = by_subject(predictions, CARD.groups["subject"].values)
     assert list(found) == ["airplane", "bird"]
-    assert found["bird"] == 1.0  # every tenth image is wrong, and those are airplanes
-    assert found["airplane"] == pytest.approx(1 - 19 / 196)
+    assert found["bird"] == (1.0, 196)  # every tenth image is wrong, and those are airplanes
+    assert found["airplane"] == pytest.approx((1 - 19 / 196, 196))
 
 
 def test_names_without_subjects_give_none() -> None:

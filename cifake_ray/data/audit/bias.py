@@ -27,12 +27,11 @@ from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, choose_stratified, copies_of
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyScore, Share
-from cifake_ray.stats.intervals import Interval, balanced_interval, wilson
+from cifake_ray.stats.intervals import FEWEST_IN_GROUP, Interval, balanced_interval, wilson
 from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry
 
 MOST_PICTURES = 20_000  # looked at; more make the interval narrower than 1.4 points, and nobody the wiser
 FEWEST_FILES = 10  # different files of each class, below which nothing is said
-FEWEST_IN_GROUP = 20  # pictures of a group, below which its accuracy is not compared
 _FOLDS = 5
 _SHUFFLES = 3  # of each property
 _VERSION = 1  # of the cached answer: raise it when the arithmetic changes

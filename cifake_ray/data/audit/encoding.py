@@ -63,8 +63,7 @@ def read_headers(items: Items) -> Headers:
     which, sizes = np.empty(len(items), np.int64), np.empty(len(items), np.int64)
     digests = np.empty(len(items), f"S{_DIGEST}")
     with closing(in_batches(headers_of, items)) as batches:
-        for start, some in batches:
-            rows = slice(start, start + len(some.which))
+        for rows, some in batches:
             places = np.array([number.setdefault(header, len(number)) for header in some.different], dtype=np.int64)
             which[rows], sizes[rows], digests[rows] = places[some.which], some.bytes, some.digests
     return Headers(list(number), which, sizes, digests)

@@ -65,8 +65,8 @@ CARD = Card(
     note="synthetic sample with invented generators; results say nothing about real generators",
     generated=True,
     content={
-        "train": "f3ff67b6538a8c756afa5e116cbfafd64a7c18057fef5795386c321b0721fe4d",
-        "test": "6e5dea528afdb240133e2f1c974948019a06981ff9a03afee3dc56eb83778598",
+        "train": "aca1d3039ca2271968c4acfb3c055dc15d78eb7946ab9e0fab8087a608c8991d",
+        "test": "b3a006e834f5bd97e8ffa7889144596cc5cf36111c9ea4528429e018266b8fbf",
     },
 )
 

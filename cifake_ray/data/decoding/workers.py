@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +23,8 @@ from typing import TypeVar
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.decoding.decode import Batch, Item, decode_batch, pack_batch
+from cifake_ray.data.decoding.cells import Cell
+from cifake_ray.data.decoding.decode import Batch, Item, Refused, UnreadableError, decode_batch, pack_batch, read_item
 from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
@@ -33,6 +34,7 @@ Items = Sequence[Item]
 T = TypeVar("T")
 BATCH = 512  # images of 32 px that a process is handed at a time: about 60 ms of work, 1.5 MB of answer
 _NATIVE_BATCH = 16  # pictures of any size: about as long, and a process holds one of them decoded
+_MOST_BYTES = 1 << 23  # of a batch of pictures that are read here and handed over
 _FEW = 2  # batches: below this, starting processes takes longer than decoding here
 
 
@@ -59,12 +61,11 @@ class Findings:
         self.sizes = np.zeros((self.count, 2), np.int32)
         self.formats = np.zeros(self.count, "U8")  # the longest name is JPEG2000
 
-    def add(self, start: int, batch: Batch) -> None:
-        """Note the batch whose first picture is at `start`."""
-        rows = slice(start, start + len(batch.sizes))
+    def add(self, rows: np.ndarray, batch: Batch) -> None:
+        """Note the batch of the pictures at these positions."""
         self.digests[rows] = np.frombuffer(batch.digests, np.uint8).reshape(-1, DIGEST)
         self.sizes[rows], self.formats[rows] = batch.sizes, batch.formats
-        self.skipped.update({start + position: reason for position, reason in batch.skipped.items()})
+        self.skipped.update({int(rows[position]): reason for position, reason in batch.skipped.items()})
         self.converted.update(batch.converted)
 
     @property
@@ -82,55 +83,57 @@ def decode_all(items: Items, progress: Progress | None = None, side: int = 32) -
     images = np.empty((len(items), side * side * 3), np.uint8)
     findings = Findings(len(items))
     work = partial(decode_batch, transform=transform)
-    for start, batch in _told(in_batches(work, items), len(items), progress):
-        images[start : start + len(batch.sizes)] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, images.shape[1])
-        findings.add(start, batch)
+    for rows, batch in _told(in_batches(work, items), len(items), progress):
+        images[rows] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, images.shape[1])
+        findings.add(rows, batch)
     counted = dict(sorted(findings.converted.items()))
     return Decoded(images.reshape(-1, side, side, 3), findings.facts, dict(sorted(findings.skipped.items())), counted)
 
 
-def pack_all(items: Items, progress: Progress | None = None) -> Generator[tuple[int, Batch], None, None]:
-    """(position of the first, encoded pictures and what decoding found of them), as they get ready."""
+Batches = Generator[tuple[np.ndarray, Batch], None, None]
+
+
+def pack_all(items: Items, progress: Progress | None = None) -> Batches:
+    """(positions, encoded pictures and what decoding found of them), as they get ready."""
     return _told(in_batches(pack_batch, items, _NATIVE_BATCH), len(items), progress)
 
 
-def square_all(
-    items: Items, transform: Transform, progress: Progress | None = None
-) -> Generator[tuple[int, Batch], None, None]:
-    """(position of the first, squares of the pictures), as they get ready."""
+def square_all(items: Items, transform: Transform, progress: Progress | None = None) -> Batches:
+    """(positions, squares of the pictures), as they get ready."""
     return _told(in_batches(partial(decode_batch, transform=transform), items, _NATIVE_BATCH), len(items), progress)
 
 
-def _told(
-    batches: Generator[tuple[int, Batch], None, None], total: int, progress: Progress | None
-) -> Generator[tuple[int, Batch], None, None]:
+def _told(batches: Batches, total: int, progress: Progress | None) -> Batches:
     """The batches; the processes behind them end at once when `progress` raises."""
     done = 0
     with closing(batches):
-        for start, batch in batches:
-            yield start, batch
+        for rows, batch in batches:
+            yield rows, batch
             done += len(batch.sizes)
             if progress:
                 progress(done, total)
 
 
-def in_batches(work: Callable[[Items], T], items: Items, size: int = BATCH) -> Generator[tuple[int, T], None, None]:
-    """(position of the first item, what `work`, a module's function, made of a batch), as they get ready, all cores.
+def in_batches(
+    work: Callable[[Items], T], items: Items, size: int = BATCH
+) -> Generator[tuple[np.ndarray, T], None, None]:
+    """(positions int64 [m], what `work`, a module's function, made of these items), as they get ready, all cores.
 
-    Raises WorkError when a decoding process dies.
+    Pictures in tables come in order of storage, all others in the order given, m of them in a row. Raises WorkError
+    when a decoding process dies.
     """
-    starts = range(0, len(items), size)
-    processes = min(cores(), len(starts))
-    if processes < 2 or len(starts) <= _FEW or not sys.executable:
-        yield from ((start, work(items[start : start + size])) for start in starts)
+    count = -(-len(items) // size)
+    processes = min(cores(), count)
+    if processes < 2 or count <= _FEW or not sys.executable:
+        yield from ((rows, work(some)) for rows, some in _handed(items, size))
         return
     with _decoders(processes) as idle, ThreadPoolExecutor(processes) as threads:
-        waiting = iter(starts)
-        futures: dict[Future[T], int] = {}
+        waiting = _handed(items, size)
+        futures: dict[Future[T], np.ndarray] = {}
         try:
             while True:
-                for start in itertools.islice(waiting, 2 * processes - len(futures)):  # what is ready waits in memory
-                    futures[threads.submit(_work_in, idle, work, items[start : start + size])] = start
+                for rows, some in itertools.islice(waiting, 2 * processes - len(futures)):  # these wait in memory
+                    futures[threads.submit(_work_in, idle, work, some)] = rows
                 if not futures:
                     return
                 done, _ = wait(futures, return_when=FIRST_COMPLETED)
@@ -140,7 +143,38 @@ def in_batches(work: Callable[[Items], T], items: Items, size: int = BATCH) -> G
             _cancel(futures)
 
 
-def _cancel(futures: dict[Future[T], int]) -> None:
+def _handed(items: Items, size: int) -> Iterator[tuple[np.ndarray, Items]]:
+    """Positions and items of each batch. What lies in tables is read here: each row group once, and by one process."""
+    if not items or not isinstance(items[0], Cell):
+        for start in range(0, len(items), size):
+            yield np.arange(start, min(start + size, len(items))), items[start : start + size]
+        return
+    rows, some, held = list[int](), list[Item](), 0
+    for row in in_storage_order(items):
+        item = _read_here(items[row])
+        rows.append(row)
+        some.append(item)
+        held += len(item) if isinstance(item, bytes) else 0
+        if len(rows) == size or held >= _MOST_BYTES:
+            yield np.array(rows), some
+            rows, some, held = [], [], 0
+    if rows:
+        yield np.array(rows), some
+
+
+def in_storage_order(items: Items) -> list[int]:
+    """Positions of pictures in tables by file, row group and row."""
+    return sorted(range(len(items)), key=items.__getitem__)
+
+
+def _read_here(item: Item) -> bytes | Refused:
+    try:
+        return read_item(item)
+    except UnreadableError as error:
+        return Refused(str(error))
+
+
+def _cancel(futures: Iterable[Future[T]]) -> None:
     for future in futures:
         future.cancel()
 

@@ -1,17 +1,27 @@
-"""The members of a zip or tar archive by folder. Nothing is unpacked: a picture is read where it lies."""
+"""The members of a zip or tar archive by folder. A picture is read where it lies; a compressed tar is unpacked once."""
 
+import bz2
 import glob
-import io
+import gzip
 import lzma
+import os
 import tarfile
+import tempfile
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO, Any
 
 from cifake_ray.data.decoding.decode import Item, Member, Refused, Span
 from cifake_ray.data.sources.folders import File, Folder, Steps, is_system
 from cifake_ray.errors import InputError
 
+_COMPRESSED: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open,
+}  # fmt: skip
+_LONGEST_START = 6
+_PIECE = 1 << 20  # bytes that are unpacked at a time
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
@@ -50,56 +60,82 @@ def check_whole(source: str, path: Path) -> None:
         )
 
 
+class Unpacked:
+    """A copy of a compressed tar archive that is not compressed; removed with this object."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".unpacked-", suffix=".tar", dir=folder)
+        os.close(handle)
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+
+def unpack_tar(source: str, path: Path, folder: Path) -> Unpacked | None:
+    """The compressed tar archive, unpacked into `folder`; None for one that is not compressed.
+
+    Raises InputError: damaged, not all of an archive, no room for the copy.
+    """
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_START)
+    opened = next((way for first, way in _COMPRESSED.items() if start.startswith(first)), None)
+    if opened is None:
+        return None
+    try:
+        unpacked = Unpacked(folder)
+        with opened(path, "rb") as packed, unpacked.path.open("wb") as copy:
+            while data := _piece(source, packed):
+                copy.write(data)
+    except OSError as error:
+        raise InputError(
+            f"{source}: cannot be unpacked into the cache folder {folder} ({error.strerror or error})",
+            "free some space, or set CIFAKE_RAY_CACHE to another folder",
+        ) from error
+    return unpacked
+
+
+def _piece(source: str, packed: IO[bytes]) -> bytes:
+    try:
+        return packed.read(_PIECE)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        raise _no_tar(source, error) from error
+
+
 def tar_folders(source: str, path: Path) -> list[Folder]:
-    """The members of the tar archive at `path`; those of a compressed one are read into memory.
+    """The members of the tar archive at `path`, which is not compressed.
 
     Of members with one name the last counts, as for tar. Raises InputError: no tar archive, or not all of one.
     """
     folders: dict[Steps, Folder] = {}
     try:
-        plain = _is_plain_tar(path)
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:") as archive:
             for info in {info.name: info for info in archive}.values():
-                _add(folders, info.name + "/" * info.isdir(), _tar_item(archive, info, path, plain), info.size)
+                _add(folders, info.name + "/" * info.isdir(), _tar_item(info, path), info.size)
             _check_end(archive)
-    except (tarfile.TarError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise InputError(f"{source}: cannot be read as a tar archive ({error})", "download it again") from error
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        raise _no_tar(source, error) from error
     return list(folders.values())
 
 
-def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise ReadError where members ended at a damaged header, at which tarfile stops without an error.
+def _no_tar(source: str, error: Exception) -> InputError:
+    return InputError(f"{source}: cannot be read as a tar archive ({error})", "download it again")
 
-    Reading a compressed archive to its end also checks the checksum that follows.
-    """
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError where members ended at a damaged header, at which tarfile stops without an error."""
     stream = archive.fileobj
     assert stream is not None
     stream.seek(archive.offset)
     if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError(f"no header at byte {archive.offset:,}")
-    if not isinstance(stream, io.BufferedReader):
-        while stream.read(1 << 20):
-            pass
 
 
-def _is_plain_tar(path: Path) -> bool:
-    """Whether members lie uncompressed in the file."""
-    try:
-        with tarfile.open(path, "r:"):
-            return True
-    except tarfile.ReadError:
-        return False
-
-
-def _tar_item(archive: tarfile.TarFile, info: tarfile.TarInfo, path: Path, plain: bool) -> Item:
+def _tar_item(info: tarfile.TarInfo, path: Path) -> Item:
     if info.isdir():
         return b""
     if not info.isreg() or info.issparse():
         return Refused("a link or device in the archive")
-    if plain:
-        return Span(str(path), info.offset_data, info.size)
-    stream = archive.extractfile(info)
-    return b"" if stream is None else stream.read()
+    return Span(str(path), info.offset_data, info.size)
 
 
 def _add(folders: dict[Steps, Folder], path: str, item: Item, size: int) -> None:

@@ -5,7 +5,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.decoding.decode import Item
 from cifake_ray.data.labels import PARTS
-from cifake_ray.data.sources.archives import check_whole, is_archive, tar_folders, zip_folders
+from cifake_ray.data.sources.archives import Unpacked, check_whole, is_archive, tar_folders, unpack_tar, zip_folders
 from cifake_ray.data.sources.columns import labelled
 from cifake_ray.data.sources.folders import File, Walk, files_beside
 from cifake_ray.data.sources.layouts import Found, Listing, by_layout
@@ -26,9 +26,10 @@ from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage import mirror
-from cifake_ray.storage.cache import locked
+from cifake_ray.storage.cache import cache_root, locked
 
 SAMPLE = "sample"
+Stat = tuple[str, int, int]  # a file's name, size in bytes, time of change in ns
 _RULES = 2  # of reading a source: raise it when the same files are read as other pictures, parts or labels
 
 
@@ -36,13 +37,14 @@ _RULES = 2  # of reading a source: raise it when the same files are read as othe
 class Encoded:
     """One part before decoding, in canonical order (label, name): what to decode; uint8 [n]; unicode [n].
 
-    groups: column to one value a picture, "" where the source names none.
+    groups: column to one value a picture, "" where the source names none. held: keeps a file that items lie in.
     """
 
     items: list[Item]
     labels: np.ndarray
     names: np.ndarray
     groups: dict[str, list[str]] = field(default_factory=dict)
+    held: Unpacked | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Source:
     """`identity` changes when the files do (their names, sizes and times), or how they are read. `read` lists them.
 
     `beside`: what is not used, where that is known before `read`; files that are not used do not change the identity.
+    `earlier`: the identity that version 0.1 gave these files; "" where it would not have read them.
     """
 
     kind: str  # folder | zip | tar | parquet | manifest | sample
@@ -66,6 +69,7 @@ class Source:
     read: Callable[[], Contents]
     beside: tuple[Left, ...] | None = None
     reading: Reading = PLAIN
+    earlier: str = ""
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Reading = PLAIN) -> Source:
@@ -110,16 +114,22 @@ class _Request:
     def contents(self, listing: Listing, beside: Sequence[Left] = ()) -> Contents:
         """The listing's pictures of the parts needed. Raises InputError when a part or class is missing."""
         found, unused = chosen_parts(self.source, listing, self.needed, self.reading)
-        return Contents(_parts(found), (*listing.left, *unused, *beside), listing.said)
+        return Contents(encoded_parts(found), (*listing.left, *unused, *beside), listing.said)
 
-    def identity(self, files: Iterable[tuple[str, int, int]], place: Path | None = None) -> str:
-        """SHA-256 over the place, how it is read, and every file's (name, size, time of change in ns)."""
-        place = place or self.path
-        read = f"{_RULES} {self.reading.key}"
-        digest = hashlib.sha256(f"{os.fsencode(place.resolve())!r} {read}\n".encode())
-        for name, size, changed in files:
-            digest.update(f"{name!r} {size} {changed}\n".encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
+    def identity(self, files: Iterable[Stat], place: Path | None = None) -> str:
+        """SHA-256 over the place, how it is read, and every file."""
+        return _digest_of(f"{os.fsencode((place or self.path).resolve())!r} {_RULES} {self.reading.key}\n", files)
+
+    def earlier(self, files: Iterable[Stat], place: Path | None = None) -> str:
+        """The identity of version 0.1, which read every source in one way."""
+        return "" if self.reading.key else _digest_of(f"{os.fsencode((place or self.path).resolve())!r}", files)
+
+
+def _digest_of(first: str, files: Iterable[Stat]) -> str:
+    digest = hashlib.sha256(first.encode())
+    for name, size, changed in files:
+        digest.update(f"{name!r} {size} {changed}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _in_folder(request: _Request) -> Source:
@@ -167,15 +177,20 @@ def _archive_source(request: _Request, path: Path, beside: Sequence[Left] = ()) 
     if kind is None:
         broken = " or not all of one; download it again" if is_archive(path) else ""
         raise InputError(f"{source}: a file that is no zip or tar archive{broken}", f"expected {EXPECTED}")
-    list_folders = zip_folders if kind == "zip" else tar_folders
     status = path.stat()
 
     def read() -> Contents:
-        listing = by_layout(source, path.name.partition(".")[0], list_folders(source, path), request.reading)
-        return request.contents(listing, beside)
+        unpacked = unpack_tar(source, path, cache_root() / "unpacked") if kind == "tar" else None
+        plain = unpacked.path if unpacked is not None else path
+        folders = zip_folders(source, path) if kind == "zip" else tar_folders(source, plain)
+        listing = by_layout(source, path.name.partition(".")[0], folders, request.reading)
+        contents = request.contents(listing, beside)
+        parts = {part: replace(encoded, held=unpacked) for part, encoded in contents.parts.items()}
+        return replace(contents, parts=parts)
 
-    identity = request.identity([(path.name, status.st_size, status.st_mtime_ns)], path)
-    return Source(kind, identity, read, reading=request.reading)
+    files = [(path.name, status.st_size, status.st_mtime_ns)]
+    earlier = request.earlier(files, path) if kind == "zip" else ""
+    return Source(kind, request.identity(files, path), read, reading=request.reading, earlier=earlier)
 
 
 def _is_tar(path: Path) -> bool:
@@ -189,9 +204,10 @@ def _folder_source(request: _Request) -> Source:
     folders = Walk(request.source, request.reading).folders(request.path)
     listing = by_layout(request.source, request.path.resolve().name, folders, request.reading)
     found, unused = chosen_parts(request.source, listing, request.needed, request.reading)
-    contents = Contents(_parts(found), (*listing.left, *unused), listing.said)
-    stats = ((f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files)
-    return Source("folder", request.identity(stats), lambda: contents, contents.left, request.reading)
+    contents = Contents(encoded_parts(found), (*listing.left, *unused), listing.said)
+    stats = [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
+    identity, earlier = request.identity(stats), request.earlier(stats)
+    return Source("folder", identity, lambda: contents, contents.left, request.reading, earlier)
 
 
 def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
@@ -203,7 +219,7 @@ def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
     if request.path.is_dir():
         listed = [Path(file.item) for files in found.values() for file in files if isinstance(file.item, str)]
         left += files_beside(request.path, [*listed, *manifests])
-    contents = Contents(_parts(found), (*left, *unused))
+    contents = Contents(encoded_parts(found), (*left, *unused))
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in manifests]
     stats += [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
     return Source("manifest", request.identity(stats), lambda: contents, contents.left, request.reading)
@@ -227,16 +243,18 @@ def _table_source(request: _Request) -> Source | None:
     unused = [file.name for part, files in parts.items() if part not in taken for file in files]
     left = left_for("files of a part that is not used", unused)
     left += files_beside(request.path, [file for files in parts.values() for file in files])
-    stats = [(f"{part} {file.relative_to(request.path)}", file.stat()) for part, file in used]
-    identity = request.identity((name, status.st_size, status.st_mtime_ns) for name, status in stats)
+    stats = [(part, str(file.relative_to(request.path)), file.stat()) for part, file in used]
+    identity = request.identity((f"{part} {name}", one.st_size, one.st_mtime_ns) for part, name, one in stats)
+    earlier = request.earlier((name, one.st_size, one.st_mtime_ns) for _, name, one in stats)
 
     def read() -> Contents:
         return request.contents(Listing(labelled(read_rows(used), request.reading)), left)
 
-    return Source("parquet", identity, read, tuple(left), request.reading)
+    return Source("parquet", identity, read, tuple(left), request.reading, earlier)
 
 
-def _parts(found: Found) -> dict[str, Encoded]:
+def encoded_parts(found: Found) -> dict[str, Encoded]:
+    """The pictures of each part in canonical order, with their groups."""
     columns = sorted({column for files in found.values() for file in files for column, _ in file.groups})
     return {part: _part(found, part, columns) for part in dict.fromkeys(part for part, _ in found)}
 

@@ -147,7 +147,8 @@ def _of_progan(step: str) -> str:
 def _first_that_differ(roots: Sequence[Steps], name: str) -> list[str]:
     """Of each root the first step that not all share: `Midjourney` of data/Midjourney/imagenet_midjourney."""
     if len(roots) == 1:
-        return [roots[0][0] if roots[0] else name]
+        steps = [step for step in roots[0] if not step.casefold().startswith("imagenet")]
+        return [steps[0] if steps else name]
     shared = _shared(roots)
     return [root[shared] if len(root) > shared else name for root in roots]
 

@@ -27,12 +27,19 @@ class Left:
         more = ", …" if self.count > len(self.examples) else ""
         kinds = ", ".join(f"{printable(suffix)} {count:,}" for suffix, count in self.suffixes[:_SHOWN])
         kinds = f"{kinds}: " if len(self.suffixes) > 1 else ""
-        return f"{self.count:,} {self.reason} ({kinds}{', '.join(map(printable, self.examples))}{more})"
+        reason = self.reason if self.count > 1 else _singular(self.reason)
+        return f"{self.count:,} {reason} ({kinds}{', '.join(map(printable, self.examples))}{more})"
 
     def as_note(self) -> dict[str, object]:
         """For JSON."""
         note = {"reason": self.reason, "count": self.count, "examples": list(self.examples)}
         return note | {"suffixes": dict(self.suffixes)}
+
+
+def _singular(reason: str) -> str:
+    """`file that is not scored` for `files that are not scored`."""
+    first, _, rest = reason.partition(" ")
+    return f"{first.removesuffix('s')} {rest}".replace("that are ", "that is ")
 
 
 def left_for(reason: str, names: Iterable[str]) -> list[Left]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from cifake_ray.console import printable
+from cifake_ray.data.decoding.cells import Cell, group_sizes, is_parquet, open_table
 from cifake_ray.data.labels import ALL, PARTS, VALIDATION
 from cifake_ray.data.sources.columns import GROUPS, IMAGE, LABEL, NAME, Rows, Value, column_of
 from cifake_ray.data.sources.reading import Reading
@@ -86,18 +87,19 @@ def read_rows(files: Iterable[tuple[str, Path]]) -> list[Rows]:
 
 
 def _rows(file: Path, part: str, start: int) -> Rows:
-    columns = _columns(file)
-    image, label, name = (column_of(wanted, columns) for wanted in (IMAGE, LABEL, NAME))
-    groups = {group: column for group, wanted in GROUPS.items() if (column := column_of(wanted, columns)) is not None}
+    schema = _schema(file)
+    image, label, name = (column_of(wanted, schema.names) for wanted in (IMAGE, LABEL, NAME))
+    groups = {group: found for group, wanted in GROUPS.items() if (found := column_of(wanted, schema.names))}
     assert image is not None  # find_tables chose the file by it
-    table = _read(file, list(dict.fromkeys(filter(None, (image, label, name, *groups.values())))))
-    items = _images(table.column(image), file)
+    _check_images(schema.field(image).type, file)
+    table = _read(file, list(dict.fromkeys(filter(None, (label, name, *groups.values())))))
+    items = _cells(file, image)
     values, named = _values(table, label) if label is not None else (None, False)
-    plain = (image, label, name) == ("image", "label", "name") and not _is_struct(table.column(image).type)
+    plain = (image, label, name) == ("image", "label", "name") and not _is_struct(schema.field(image).type)
     return Rows(
         file=str(file),
         items=[*items],
-        names=_names(table, image, name, start),
+        names=_names(file, image, len(items), start) if name is None else _texts(table, name),
         parts=[part] * len(items),
         labels=values,
         named=named,
@@ -106,33 +108,33 @@ def _rows(file: Path, part: str, start: int) -> Rows:
     )
 
 
-def _open(file: Path) -> Any:
-    """A reader with `schema`. Arrow files are streams, as `datasets` writes them, or of the random-access format."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if file.suffix.lower() == ".parquet":
-        return pq.ParquetFile(file)
-    mapped = pa.memory_map(str(file))
-    try:
-        return pa.ipc.open_stream(mapped)
-    except pa.ArrowInvalid:
-        return pa.ipc.open_file(mapped)
-
-
 def _columns(file: Path) -> list[str]:
+    return [str(name) for name in _schema(file).names]
+
+
+def _schema(file: Path) -> Any:
     try:
-        opened = _open(file)
-        schema = opened.schema_arrow if file.suffix.lower() == ".parquet" else opened.schema
+        opened = open_table(file)
+        return opened.schema_arrow if is_parquet(file) else opened.schema
     except _faults() as error:
         raise _damaged(file, error) from error
-    return [str(name) for name in schema.names]
+
+
+def _cells(file: Path, image: str) -> list[Cell]:
+    try:
+        sizes = group_sizes(file)
+    except _faults() as error:
+        raise _damaged(file, error) from error
+    return [Cell(str(file), image, group, row) for group, count in enumerate(sizes) for row in range(count)]
 
 
 def _read(file: Path, columns: list[str]) -> Any:
+    """These columns, without the pictures. `image.path` is a field of a struct."""
     try:
-        opened = _open(file)
-        return opened.read(columns) if file.suffix.lower() == ".parquet" else opened.read_all().select(columns)
+        opened = open_table(file)
+        if is_parquet(file):
+            return opened.read(columns)
+        return opened.read_all().select(list(dict.fromkeys(column.partition(".")[0] for column in columns)))
     except _faults() as error:
         raise _damaged(file, error) from error
 
@@ -154,29 +156,28 @@ def _is_struct(kind: Any) -> bool:
     return bool(pa.types.is_struct(kind))
 
 
-def _images(column: Any, file: Path) -> list[bytes]:
-    """The encoded images: from binary, or from the struct (bytes, path) of `datasets`."""
+def _check_images(kind: Any, file: Path) -> None:
+    """Raise InputError for a column of images that holds no encoded pictures."""
     import pyarrow as pa
+
+    if _is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise InputError(f"{file}: column image holds {kind}", "expected the bytes of image files")
+
+
+def _texts(table: Any, column: str) -> list[str]:
+    return [str(one or "") for one in table.column(column).to_pylist()]
+
+
+def _names(file: Path, image: str, count: int, start: int) -> list[str]:
+    """The file names in the images' paths, else `row 0000007`."""
     import pyarrow.compute as pc
 
-    if _is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
-        column = pc.struct_field(column, "bytes")
-    kind = column.type
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return [image or b"" for image in column.to_pylist()]
-    raise InputError(f"{file}: column image holds {kind}", "expected the bytes of image files")
-
-
-def _names(table: Any, image: str, name: str | None, start: int) -> list[str]:
-    """The column `name`, else the file names in the images' paths, else `row 0000007`."""
-    import pyarrow.compute as pc
-
-    if name is not None:
-        return [str(one or "") for one in table.column(name).to_pylist()]
-    images = table.column(image)
-    paths = [None] * len(images)
-    if _is_struct(images.type) and images.type.get_field_index("path") >= 0:
-        paths = pc.struct_field(images, "path").to_pylist()
+    kind = _schema(file).field(image).type
+    paths: list[str | None] = [None] * count
+    if _is_struct(kind) and kind.get_field_index("path") >= 0:
+        paths = pc.struct_field(_read(file, [f"{image}.path"]).column(image), "path").to_pylist()
     return [Path(path).name if path else f"row {start + row:07d}" for row, path in enumerate(paths)]
 
 

@@ -11,6 +11,7 @@ from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.style import MUTED, legend_above
 from cifake_ray.runs.records import Interval, Robustness, RobustnessRow
+from cifake_ray.stats.intervals import FEWEST_IN_GROUP
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows
 METHOD = (
@@ -56,7 +57,12 @@ def _threshold(noted: Robustness) -> str:
 
 
 def _scores_cell(row: RobustnessRow) -> str:
-    """`97.87 [97.66, 98.06], AUC 0.9983`; without the AUC where the images are of one class."""
+    """`97.87 [97.66, 98.06], AUC 0.9983`; without the AUC where the images are of one class.
+
+    Of a small group of subjects the count and the interval: `12 images, [55.20, 95.30]`.
+    """
+    if row.kind in _SUBJECTS and row.images < FEWEST_IN_GROUP:
+        return f"{row.images} images, {interval(row.accuracy.low, row.accuracy.high)}"
     measured = accuracy_cell(row.accuracy)
     return f"{measured}, AUC {decimal(row.auc)}" if row.auc is not None else measured
 

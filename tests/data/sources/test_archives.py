@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cifake_ray.data.sources.archives import tar_folders
+from cifake_ray.data.decoding.decode import read_item
+from cifake_ray.data.sources.archives import Unpacked, tar_folders, unpack_tar
+from cifake_ray.data.sources.find import find_source
 from cifake_ray.errors import InputError
 
 
@@ -31,7 +33,34 @@ def test_a_damaged_compressed_tar_is_one_line_whatever_its_decoder_raises(kind: 
         path = tmp_path / f"{seed}.tar.{kind}"
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="cannot be read as a tar archive"):
-            tar_folders("here", path)
+            tar_folders("here", unpacked(path, tmp_path).path)
+        assert not list(tmp_path.glob(".unpacked-*"))
+
+
+def unpacked(path: Path, folder: Path) -> Unpacked:
+    found = unpack_tar("here", path, folder)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_compressed_tar_is_unpacked_while_its_pictures_are_needed(kind: str, cache: Path, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / f"a.tar.{kind}", [f"{name}/{at}.png" for name in ("real", "fake") for at in range(3)],
+                     f"w:{kind}")  # fmt: skip
+    parts = find_source(str(path), needed=()).read().parts
+    assert [read_item(item) for item in parts["all"].items] == [
+        random.Random(at).randbytes(500) for at in (3, 4, 5, 0, 1, 2)
+    ]
+    assert len(list((cache / "unpacked").iterdir())) == 1
+    del parts
+    assert not list((cache / "unpacked").iterdir())
+
+
+def test_a_full_disk_is_one_line_when_a_tar_is_unpacked(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar.gz", ["real/0.png"], "w:gz")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be unpacked into the cache folder .*; free some space"):
+        unpack_tar("here", path, tmp_path / "file" / "folder")
 
 
 def test_of_members_with_one_name_the_last_counts(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_folders_too_deep_to_be_listed_are_named(files: Files, write_folder: Wri
     deep = root.joinpath(*"abcdefghi")
     deep.mkdir(parents=True)
     (deep / "1.jpg").write_bytes(encode(picture(7)))
-    assert "1 folders too deep to be listed (a/b/c/d/e/f/g/h/i)" in load_images(str(root)).summary()
+    assert "1 folder too deep to be listed (a/b/c/d/e/f/g/h/i)" in load_images(str(root)).summary()
 
 
 def test_folders_too_deep_inside_a_class_count_as_unreadable(files: Files, write_folder: Write) -> None:
@@ -76,7 +76,7 @@ def test_files_beside_an_archive_are_named(files: Files, write_zip: Write, tmp_p
     (tmp_path / "fetched").mkdir()
     write_zip(files, "fetched/kaggle.zip")
     (tmp_path / "fetched" / "loose.jpg").write_bytes(encode(picture(7)))
-    assert "1 files beside the data set (loose.jpg)" in load_images(str(tmp_path / "fetched")).summary()
+    assert "1 file beside the data set (loose.jpg)" in load_images(str(tmp_path / "fetched")).summary()
 
 
 def test_of_two_archives_one_is_asked_for(files: Files, write_zip: Write, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_came_beside_images_of_the_cache_is_named(
     (root / "notes.txt").write_text("new")
     again = load(str(root))
     assert again.path == path  # type: ignore[attr-defined]
-    assert "1 files in no folder that names a class (notes.txt)" in again.summary()  # type: ignore[attr-defined]
+    assert "1 file in no folder that names a class (notes.txt)" in again.summary()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,19 @@ def refused(source: Path | str, reading: Reading | None = None) -> str:
     return str(caught.value)
 
 
-@pytest.fixture
-def pictures() -> Pictures:
+def encoded(seed: int, sides: tuple[int, int]) -> bytes:
+    """A picture as PNG, its height and width within `sides`."""
+    random = np.random.default_rng(seed)
+    height, width = random.integers(sides[0], sides[1] + 1, 2).tolist()
+    return encode(random.integers(0, 256, (height, width, 3), dtype=np.uint8), "PNG")
+
+
+@pytest.fixture(params=[(32, 32), (40, 120)], ids=["32 px", "40 to 120 px"])
+def pictures(request: pytest.FixtureRequest) -> Pictures:
     """Two generators with 20 train and 10 test pictures of each class."""
     seeds = iter(range(10_000))
     return {
-        (generator, part, label): [encode(picture(next(seeds)), "PNG") for _ in range(count)]
+        (generator, part, label): [encoded(next(seeds), request.param) for _ in range(count)]
         for generator in GENERATORS
         for part, count in (("train", 20), ("test", 10))
         for label in ("FAKE", "REAL")
@@ -93,6 +100,23 @@ def manifest(root: Path, pictures: Pictures, kind: str = "csv") -> Path:
     return root
 
 
+def saved_to_disk(hub: Path, root: Path) -> Path:
+    """As `datasets.save_to_disk` writes the copy on the hub, 7 rows a record batch."""
+    for part in ("train", "test"):
+        table = pq.read_table(hub / "data" / f"{part}-00000-of-00001.parquet")
+        put(root / part / "state.json", b"{}")
+        with (pa.OSFile(str(root / part / "data-00000-of-00001.arrow"), "wb") as file,
+              pa.ipc.new_stream(file, table.schema) as stream):  # fmt: skip
+            stream.write_table(table, max_chunksize=7)
+    return root
+
+
+def archived(tree: Path, folder: Path) -> list[Path]:
+    """The tree as a zip, a tar and a compressed tar."""
+    names = [shutil.make_archive(str(folder / "genimage"), kind, tree) for kind in ("zip", "tar", "gztar")]
+    return [Path(name) for name in names]
+
+
 def facts(images: ImageSet) -> dict[str, object]:
     """What must be equal in every layout: digest to part, label and generator."""
     told: dict[str, object] = {}
@@ -109,6 +133,7 @@ def test_one_set_in_genimages_layout_on_the_hub_and_in_a_manifest_is_the_same_da
     tree = load_images(str(genimage(tmp_path / "genimage", pictures)))
     copies = [hub(tmp_path / "hub", pictures)]
     copies += [manifest(tmp_path / kind, pictures, kind) for kind in ("csv", "tsv", "jsonl")]
+    copies += [saved_to_disk(tmp_path / "hub", tmp_path / "saved"), *archived(tmp_path / "genimage", tmp_path)]
     assert tree.said == ("GenImage's layout: its val is the published test part, and is taken as such",)
     assert len(facts(tree)) == 120
     for copy in map(load_images, map(str, copies)):
@@ -125,7 +150,7 @@ def test_one_generator_of_genimage_is_named_by_its_folder(pictures: Pictures, tm
     for place in (one, one / "imagenet_midjourney"):
         images = load_images(str(place))
         assert (len(images.train), len(images.test)) == (40, 20)
-    assert load_images(str(one)).train.table.group_values("generator") == ("", "imagenet_midjourney")
+    assert load_images(str(one)).train.table.group_values("generator") == ("", "Midjourney")
     shutil.move(one / "imagenet_midjourney", tmp_path / "Midjourney")
     assert load_images(str(tmp_path / "Midjourney")).train.table.group_values("generator") == ("", "Midjourney")
 

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -139,7 +140,8 @@ def test_no_picture_is_dropped_for_its_suffix(suffix: str, files: Files, write_f
     assert len(load_images(str(write_folder(files))).train) == 130
 
 
-def test_only_one_class_serves_no_evaluation_and_says_so(files: Files, write_folder: Write) -> None:
+def test_only_one_class_serves_an_evaluation_and_no_study(files: Files, write_folder: Write) -> None:
     only = write_folder({key: named for key, named in files.items() if key[1] == "FAKE"})
-    with pytest.raises(InputError, match="no image labelled REAL"):
-        load_labelled(str(only))
+    assert np.bincount(load_labelled(str(only)).images.labels).tolist() == [20]
+    with pytest.raises(InputError, match="no folder train/REAL"):
+        load_images(str(only))

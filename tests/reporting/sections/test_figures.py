@@ -20,9 +20,9 @@ from cifake_ray.reporting.sections.cost import cost
 from cifake_ray.reporting.sections.curves import baseline_level, best_so_far, learning_curves
 from cifake_ray.reporting.sections.hyperparameters import hyperparameters
 from cifake_ray.reporting.sections.probabilities import roc
-from cifake_ray.reporting.sections.robustness import robustness
+from cifake_ray.reporting.sections.robustness import degraded, robustness
 from cifake_ray.reporting.sections.subjects import subjects
-from cifake_ray.runs.records import Robustness
+from cifake_ray.runs.records import Interval, Robustness, RobustnessRow
 
 from ..conftest import MakeRun, robustness_of
 
@@ -65,6 +65,27 @@ def test_left_out_subject_is_hollow(make_run: MakeRun) -> None:
     assert figure is not None
     hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "#fefefe"]
     assert [float(np.asarray(line.get_xdata())[0]) for line in hollow] == [100.0]
+
+
+def test_a_small_subject_shows_its_count_and_interval_only(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifake_ray.reporting.sections.subjects.by_subject",
+                        lambda *_: {"airplane": (0.9, 200), "bird": (0.5, 12)})  # fmt: skip
+    figure = subjects([load(make_run())])
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["airplane", "bird (12)"]
+    drawn = [np.asarray(line.get_xdata(), float).tolist() for line in axes.lines if len(line.get_xdata())]
+    assert [90.0] in drawn
+    assert [50.0] not in drawn
+    assert any(len(span) == 2 and span[0] == pytest.approx(25.38, abs=0.01) for span in drawn)
+
+
+def test_left_out_subjects_of_few_images_have_no_accuracy_in_the_table() -> None:
+    accuracy = Interval(value=0.5, low=0.25, high=0.75)
+    rows = [RobustnessRow(kind="left out", name="left out of training: bird", images=12, accuracy=accuracy),
+            RobustnessRow(kind="seen", name="other subjects", images=20, accuracy=accuracy)]  # fmt: skip
+    table = degraded({"cnn": Robustness(test_images=32, rows=rows)}, of_subjects=True)
+    assert [row["cnn (32 images)"] for row in table] == ["12 images, [25.00, 75.00]", "50.00 [25.00, 75.00]"]
 
 
 def test_plots_leave_matplotlib_as_it_was(make_run: MakeRun) -> None:

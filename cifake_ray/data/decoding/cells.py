@@ -1,0 +1,116 @@
+"""Pictures in parquet and Arrow files, read where they lie: a few rows of one row group are in memory at a time.
+
+pyarrow takes 0.2 s to import, so that processes which decode files do without.
+"""
+
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_ROWS = 64  # of a row group that are in memory at a time
+_BUFFER = 1 << 20  # bytes of a column that are read at a time; without it a whole row group would be
+
+
+class Cell(NamedTuple):
+    """Where a picture lies in a parquet or Arrow file: its column, row group (record batch), and row in that group."""
+
+    file: str
+    column: str
+    group: int
+    row: int
+
+
+def open_table(file: Path) -> Any:
+    """A reader with `schema`. Arrow files are streams, as `datasets` writes them, or of the random-access format.
+
+    Raises pyarrow.ArrowException and OSError, as all of this module.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if is_parquet(file):
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
+    mapped = pa.memory_map(str(file))
+    try:
+        return pa.ipc.open_stream(mapped)
+    except pa.ArrowInvalid:
+        return pa.ipc.open_file(mapped)
+
+
+def is_parquet(file: Path) -> bool:
+    """Whether the file is called as a parquet file; else it is one of Arrow."""
+    return file.suffix.lower() == ".parquet"
+
+
+def group_sizes(file: Path) -> list[int]:
+    """Rows of each row group or record batch."""
+    if not is_parquet(file):
+        return [int(batch.num_rows) for batch in _record_batches(str(file))]
+    metadata = open_table(file).metadata
+    return [int(metadata.row_group(group).num_rows) for group in range(metadata.num_row_groups)]
+
+
+def bytes_of(column: Any) -> Any:
+    """A column of encoded pictures as binary: as it is, or from the struct (bytes, path) of `datasets`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    of_struct = pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0
+    return pc.struct_field(column, "bytes") if of_struct else column
+
+
+def read_cell(cell: Cell) -> bytes:
+    """The encoded picture, b"" of a null. Cheap in order of storage: each row group is read once, piece by piece."""
+    with _reading:
+        cursor = _cursor[0] if _cursor else None
+        if cursor is None or not cursor.leads_to(cell):
+            _cursor[:] = [cursor := _Cursor(cell)]
+        return cursor.read(cell.row)
+
+
+class _Cursor:
+    """A place in a row group, from which reading goes on."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.group = cell[:3]
+        self.pieces = _pieces(*self.group)
+        self.first, self.piece = 0, next(self.pieces)
+
+    def leads_to(self, cell: Cell) -> bool:
+        return cell[:3] == self.group and cell.row >= self.first
+
+    def read(self, row: int) -> bytes:
+        while row >= self.first + len(self.piece):
+            self.first += len(self.piece)
+            self.piece = next(self.pieces)
+        return self.piece[row - self.first].as_py() or b""
+
+
+def _pieces(file: str, column: str, group: int) -> Iterator[Any]:
+    """A row group's pictures, some rows at a time; a record batch whole, as it is mapped, not read."""
+    if not is_parquet(Path(file)):
+        yield bytes_of(_record_batches(file)[group].column(column))
+        return
+    opened = open_table(Path(file))
+    paths = [f"{column}.bytes"] if "bytes" in _fields(opened.schema_arrow.field(column).type) else [column]
+    for batch in opened.iter_batches(_ROWS, row_groups=[group], columns=paths, use_threads=False):
+        yield bytes_of(batch.column(0))
+
+
+def _fields(kind: Any) -> list[str]:
+    return [kind.field(at).name for at in range(kind.num_fields)]
+
+
+@lru_cache(maxsize=1)
+def _record_batches(file: str) -> list[Any]:
+    """Those of an Arrow file, mapped: uncompressed, as `datasets` writes them, they take no memory."""
+    opened = open_table(Path(file))
+    if hasattr(opened, "get_batch"):
+        return [opened.get_batch(at) for at in range(opened.num_record_batches)]
+    return list(opened)
+
+
+_cursor: list[_Cursor] = []  # the one place in a file that this process reads from
+_reading = threading.Lock()
