@@ -2,8 +2,10 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,17 +118,27 @@ def local_shards(pixels: Pixels, shards: Sequence[tuple[int, int]], extraction: 
     on_gpu = 2 if extraction.transforms else 1  # two shards: one is decoded while the other is on the GPU
     workers = on_gpu if device == "cuda" else threads
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    futures = [
-        pool.submit(run_one, shard_of(pixels, start, stop, sent=False), start, extraction, device)
-        for start, stop in shards
-    ]
+    futures = [pool.submit(_run_here, pixels, start, stop, extraction, device) for start, stop in shards]
     try:
-        for done in as_completed(futures):
-            yield done.result()
-            futures.remove(done)  # frees its result
+        with _quiet():
+            for done in as_completed(futures):
+                yield done.result()
+                futures.remove(done)  # frees its result
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # the threads set the default of every later one
+
+
+def _run_here(pixels: Pixels, start: int, stop: int, extraction: Extraction, device: str) -> ShardResult:
+    return run_one(shard_of(pixels, start, stop, sent=False), start, extraction, device)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of Pillow, whose reasons were counted when the pictures were packed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
 
 
 def ray_shards(
@@ -210,7 +222,8 @@ def free_resources() -> str:
 
 def _run_task(pictures: Shard, start: int, extraction: Extraction, device: str) -> ShardResult:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))  # Ray sets it to the task's CPUs
-    return run_one(pictures, start, extraction, device)
+    with _quiet():
+        return run_one(pictures, start, extraction, device)
 
 
 def _result(reference: Any) -> ShardResult:
