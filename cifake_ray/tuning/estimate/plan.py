@@ -16,6 +16,7 @@ from cifake_ray.features import distinct_passes, missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
+from cifake_ray.models.weights import Weights
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import Pace, time_decoding, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
@@ -185,15 +186,18 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
     images, first = inputs.images, inputs.specs[0]
     specs = distinct_passes(images.train, inputs.specs)
     tested = [s for s in specs if (s.image_size, s.fit, s.side) == (first.image_size, first.fit, first.side)]
-    paces: dict[FeatureSpec, float] = {}
+    paces: dict[tuple[Weights, int], float] = {}  # looks at a picture take equally long
+
+    def pace(spec: FeatureSpec) -> float:
+        key = (spec.weights, spec.image_size)
+        if key not in paces:
+            paces[key] = time_extraction(spec, images.train, _device())
+        return paces[key]
 
     def seconds(part: Part, asked: Sequence[FeatureSpec]) -> float:
         lacking = [spec for spec in asked if missing_features(part, spec)]
-        for spec in lacking:
-            if spec not in paces:
-                paces[spec] = time_extraction(spec, images.train, _device())
         decoding = time_decoding(asked, images.train) if lacking else 0.0
-        return len(part) * _together(sum(paces[spec] for spec in lacking), decoding)
+        return len(part) * _together(sum(map(pace, lacking)), decoding)
 
     return seconds(images.train, specs), seconds(images.test, tested)
 
