@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from cifake_ray.data.pixels import Pixels
+from cifake_ray.data.pixels import EncodedPixels, Pixels
 from cifake_ray.data.transform import Transform, native_transform
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.storage.cache import cache_root
@@ -26,8 +26,13 @@ class Pictures(Protocol):
 
 
 def transform_of(spec: FeatureSpec, pixels: Pixels) -> Transform | None:
-    """What decoding makes of a picture for the pass; None for pictures that are held in one small size."""
-    return native_transform(spec.fit, spec.side) if pixels.side is None else None
+    """What decoding makes of a picture for the pass; None for pictures that are held in one small size.
+
+    Pictures that are under a transform keep it: that of a model that was trained on pictures of one small size.
+    """
+    if not isinstance(pixels, EncodedPixels):
+        return None
+    return pixels.transform or native_transform(spec.fit, spec.side)
 
 
 def entries_of(part: Pictures, spec: FeatureSpec) -> dict[str, Path]:
@@ -66,7 +71,7 @@ def pass_key(part: Pictures, spec: FeatureSpec) -> str:
     transform = transform_of(spec, part.pixels)
     if transform is not None:
         facts.append(transform.name)
-    elif spec.fit != "resize":
-        facts.append(f"{spec.fit}-{spec.side}")
+    if spec.fit != "resize" and transform != native_transform(spec.fit, spec.side):
+        facts.append(f"{spec.fit}-{spec.side}")  # of a square that is made on the device
     look = spec.view.replace("/", "-")
     return f"{look}-{spec.image_size}px-{hashlib.sha256('/'.join(facts).encode()).hexdigest()[:32]}"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cifake_ray.data.decoding.decode import decode_squares
-from cifake_ray.data.pixels import EncodedPixels
-from cifake_ray.data.transform import native_transform
+from cifake_ray.data.pixels import ArrayPixels, EncodedPixels
+from cifake_ray.data.transform import Transform, native_transform
 from cifake_ray.errors import InputError
 from cifake_ray.experiment.values import Fit
 from cifake_ray.features import decoding as decoding_module
@@ -96,6 +96,18 @@ def test_squares_of_other_sizes_are_other_features_of_packed_pictures_alone(
     assert not missing_features(part, specs[1])
     cropped = [replace(stem, fit="crop", side=side) for side in (24, 28)]
     assert len(distinct_passes(part, cropped)) == 2
+
+
+def test_pictures_under_the_transform_of_a_model_keep_it(packed: Any, stem: FeatureSpec) -> None:
+    squares = Transform("resize", 32)
+    bound = replace(packed, pixels=packed.pixels.under(squares))
+    held = replace(packed, pixels=ArrayPixels(bound.images), fingerprint="held")
+    specs = [replace(stem, image_size=48, side=48), replace(stem, fit="crop", side=24)]
+    for one, other in zip(ensure_features(bound, specs), ensure_features(held, specs), strict=True):
+        for values, same in zip(one.columns(stem.columns), other.columns(stem.columns), strict=True):
+            np.testing.assert_allclose(values.astype(float), same.astype(float), atol=1e-3)
+    assert not missing_features(bound, specs[0])
+    assert missing_features(packed, specs[0])
 
 
 def test_a_network_of_fewer_columns_and_one_of_more_are_one_pass(packed: Any, stem: FeatureSpec) -> None:
