@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from benchmarks.pairs import HEADER, ROOT, RUNS, machine
 
 RESULTS = ROOT / "benchmarks" / "results.md"
-COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "extraction", "bookkeeping", "reports", "start",
-               "memory", "table", "gpu")  # fmt: skip
+COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "extraction", "native_extraction", "bookkeeping",
+               "reports", "start", "memory", "table", "gpu")  # fmt: skip
 
 
 def rows_of(name: str, runs: int) -> Iterator[str]:

@@ -16,8 +16,10 @@ from torchvision.models import ResNet, resnet50
 from torchvision.transforms.v2.functional import normalize, resize
 
 from benchmarks.pairs import HEADER, OTHER, OURS, RUNS, Row, alternate, compared
-from cifake_ray.features.shards import Extraction, local_shards
+from cifake_ray.data.pixels import ArrayPixels
+from cifake_ray.features.shards import Extraction, Pass, local_shards
 from cifake_ray.models.backbone import IMAGENET_MEAN, IMAGENET_STD, build_backbone
+from cifake_ray.models.families.torchvision import TorchvisionSpec
 from cifake_ray.models.weights import random_weights
 from cifake_ray.training.extract import extract_shard
 
@@ -30,10 +32,12 @@ IMAGES = {32: 4096, 64: 2048, 128: 512}
 def ours(images: np.ndarray, size: int, workers: int) -> float:
     """Images a second, in shards over `workers` threads of one torch thread each."""
     torch.set_num_threads(workers)
-    extraction = Extraction(build_backbone(random_weights("resnet50"), "layer2"), size, "identity", COLUMNS)
+    weights = random_weights("resnet50")
+    one = Pass(TorchvisionSpec(weights, size, "layer2"), build_backbone(weights, "layer2"), COLUMNS)
     edges = range(0, len(images), 128)
     began = time.perf_counter()
-    for _ in local_shards(images, [(start, min(start + 128, len(images))) for start in edges], extraction):
+    shards = [(start, min(start + 128, len(images))) for start in edges]
+    for _ in local_shards(ArrayPixels(images), shards, Extraction((one,))):
         pass
     return len(images) / (time.perf_counter() - began)
 

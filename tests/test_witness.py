@@ -98,7 +98,7 @@ def test_the_cache_is_used_and_nothing_is_built_again(cache: Path) -> None:
     assert len(split_train(images.train, 0.2, 0).train) == noted["split"]["train"]
     frozen = Run(WITNESS / "frozen").experiment()
     specs = family_of(frozen.model).passes(frozen)
-    sets = [ensure_features(part, spec) for part in (images.train, images.test) for spec in specs]
+    sets = [found for part in (images.train, images.test) for found in ensure_features(part, specs)]
     assert len(sets) == 4
     assert [found.extracted for found in sets] == [0] * 4
     after = stamps(cache)

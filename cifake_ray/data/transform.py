@@ -63,7 +63,12 @@ def model_transform(model: ModelSettings, side: int | None) -> Transform:
     """
     if side is not None:
         return Transform("resize", side)
-    return Transform(model.fit, model.largest_size, reduced=model.fit == "resize")
+    return native_transform(model.fit, model.largest_size)
+
+
+def native_transform(fit: Fit, side: int) -> Transform:
+    """The transform of pictures of many sizes: a whole picture is decoded at the scale that covers the square."""
+    return Transform(fit, side, reduced=fit == "resize")
 
 
 def noted_transform(note: TransformNote) -> Transform:

@@ -42,9 +42,9 @@ class Detector(nn.Module):
         """What a table calls the pretrained weights."""
         return "+".join(weights.name for weights in self.weights) or "none"
 
-    def passes(self, view: str) -> list[FeatureSpec]:
-        """The passes of frozen backbones whose features the network takes of a view; [] where it takes images."""
-        return family_of(self.model).passes_of(self.model, self.weights, view)
+    def passes(self, look: str) -> list[FeatureSpec]:
+        """The passes of frozen backbones whose features the network takes of a look; [] where it takes images."""
+        return family_of(self.model).passes_of(self.model, self.weights, look)
 
     def backbone(self, spec: FeatureSpec) -> Backbone:
         """The frozen backbone of a pass, built at its first use and kept. Raises InputError for damaged weights."""
@@ -70,13 +70,13 @@ class Detector(nn.Module):
         """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
         if not self.model.takes_features:
             return self.p_fake(part.images)
-        specs = [self.passes(view) for view in self.model.views]
-        each = _passes(progress, sum(map(len, specs)))
-        features = []
-        for of_view in specs:
-            found = [ensure_features(part, spec, progress=next(each)) for spec in of_view]
-            features.append(tuple(torch.from_numpy(array) for one in found for array in one.columns(one.spec.taken)))
-        inputs = FeatureInputs(tuple(features))
+        specs = self._specs()
+        each = iter(ensure_features(part, [spec for of_look in specs for spec in of_look], progress=progress))
+        found = [[next(each) for _ in of_look] for of_look in specs]
+        inputs = FeatureInputs(tuple(
+            tuple(torch.from_numpy(array) for one in of_look for array in one.columns(one.spec.taken))
+            for of_look in found
+        ))  # fmt: skip
         batches = torch.arange(len(part)).split(EVALUATION_BATCH)
         return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
 
@@ -108,15 +108,16 @@ class Detector(nn.Module):
             yield kept
 
     def _extract(self, pixels: np.ndarray, spec: FeatureSpec) -> list[np.ndarray]:
-        """float16 [n, d] of each column that the network takes of a pass; pixels: uint8 [n, h, w, 3]."""
+        """float16 [n, d] of each column that the network takes of a pass; pixels: uint8 [n, s, s, 3], or tiles."""
         shard = extract_shard(
-            pixels, self.backbone(spec), columns=spec.taken, image_size=spec.image_size, view=spec.view,
-            device=str(self.device),
+            pixels, self.backbone(spec), columns=spec.taken, image_size=spec.image_size, view=spec.view, fit=spec.fit,
+            side=spec.side, device=str(self.device),
         )  # fmt: skip
         return [shard[name] for name in spec.taken]
 
     def _specs(self) -> list[list[FeatureSpec]]:
-        return [self.passes(view) for view in self.model.views]
+        """Of each look the passes whose features the network takes."""
+        return [self.passes(look) for look in self.model.looks]
 
     def _inputs(self, images: Tensor) -> Inputs:
         if not self.model.takes_features:
@@ -151,15 +152,6 @@ def _probabilities(logits: list[Tensor]) -> np.ndarray:
     if not np.isfinite(p_fake).all():
         raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
     return p_fake
-
-
-def _passes(progress: Any, count: int) -> Iterator[Any]:
-    """For each of `count` passes over the images a progress that counts on from the pass before."""
-
-    def counted(before: int) -> Any:
-        return progress and (lambda done, images: progress(before * images + done, count * images))
-
-    return map(counted, range(count))
 
 
 def use_all_cores() -> None:

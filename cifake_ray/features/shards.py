@@ -2,19 +2,29 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from cifake_ray.data.decoding.decode import Item
+from cifake_ray.data.pixels import EncodedPixels, Pixels
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
+from cifake_ray.features.decoding import decoding, encoded
+from cifake_ray.machine import cores
 from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.patience import Patience
-from cifake_ray.training.extract import extract_shard
+from cifake_ray.training.extract import Squares, extract_shard
 
+Shard = np.ndarray | Sequence[Item]
+GPU_DECODERS = 6  # threads that decode for one task on a GPU
 GPU_SLICE = 0.5  # of a GPU for one task: two overlap one's transfers with the other's computing
 _GO_ON = "run the command again once the cluster has room; what was extracted is kept"
 _LOOK_SECONDS = 5.0  # between two looks at whether anything moves
@@ -23,49 +33,81 @@ _QUEUED = 2  # tasks submitted for each that can run: the next one waits on its 
 
 
 @dataclass(frozen=True)
-class Extraction:
-    """What is done to every shard. Picklable: workers on other nodes need no weight file."""
+class Pass:
+    """What one backbone is to give of each picture. Picklable: workers on other nodes need no weight file.
 
+    `transform`: what decoding makes of a packed picture; None of pictures that are held decoded.
+    """
+
+    spec: FeatureSpec
     backbone: Backbone
-    image_size: int
-    view: str
     columns: tuple[str, ...]
+    transform: Transform | None = None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is done to every shard: all passes, for which each packed picture is decoded once."""
+
+    passes: tuple[Pass, ...]
+
+    @property
+    def transforms(self) -> list[Transform]:
+        """What packed pictures are decoded to."""
+        return list(dict.fromkeys(one.transform for one in self.passes if one.transform is not None))
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Features of the images from row `start` on, float16 [rows, n] of each `stage.statistic`, and their CPU time."""
+    """Of each pass float16 [rows, n] of each `stage.statistic`, for the pictures from row `start` on; CPU seconds."""
 
     start: int
-    columns: dict[str, np.ndarray]
+    passes: list[dict[str, np.ndarray]]
     cpu_seconds: float
 
 
 class RunShards(Protocol):
-    """Extracts the given shards, each a (start, stop) of rows of `images`, and yields their results in any order."""
+    """Extracts the given shards, each a (start, stop) of rows of `pixels`, and yields their results in any order."""
 
     def __call__(
-        self, images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction
+        self, pixels: Pixels, shards: Sequence[tuple[int, int]], extraction: Extraction
     ) -> Iterator[ShardResult]: ...
 
 
-def run_one(images: np.ndarray, start: int, extraction: Extraction, device: str) -> ShardResult:
-    """Extract one shard in the calling thread."""
+def run_one(pictures: Shard, start: int, extraction: Extraction, device: str) -> ShardResult:
+    """Extract one shard in the calling thread, packed pictures being decoded in threads beside it."""
     began = time.thread_time()
-    columns = extract_shard(
-        images,
-        extraction.backbone,
-        image_size=extraction.image_size,
-        columns=extraction.columns,
-        view=extraction.view,
-        device=device,
-    )
-    return ShardResult(start, columns, time.thread_time() - began)
+    if isinstance(pictures, np.ndarray):
+        found = [_columns(pictures, one, device) for one in extraction.passes]
+        return ShardResult(start, found, time.thread_time() - began)
+    with decoding(pictures, extraction.transforms, _decoders(device)) as decoded:
+        found = [_columns(decoded.squares[one.transform], one, device) for one in extraction.passes if one.transform]
+        return ShardResult(start, found, time.thread_time() - began + decoded.cpu_seconds)
 
 
-def local_shards(
-    images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction
-) -> Iterator[ShardResult]:
+def _columns(images: Squares, one: Pass, device: str) -> dict[str, np.ndarray]:
+    spec = one.spec
+    return extract_shard(
+        images, one.backbone, image_size=spec.image_size, columns=one.columns, view=spec.view, fit=spec.fit,
+        side=spec.side, device=device,
+    )  # fmt: skip
+
+
+def _decoders(device: str) -> int:
+    """Threads that decode for one shard: beside a core's network one, beside a GPU, which is faster, several."""
+    return 1 if device == "cpu" else min(GPU_DECODERS, cores())
+
+
+def shard_of(pixels: Pixels, start: int, stop: int, *, sent: bool) -> Shard:
+    """The pictures of a shard: squares, or encoded ones; `sent`: with their bytes, for a node that has no file."""
+    if isinstance(pixels, EncodedPixels):
+        items = pixels.items(slice(start, stop))
+        return [encoded(item) for item in items] if sent else items
+    squares = pixels.batch(slice(start, stop))
+    return np.array(squares) if sent else squares
+
+
+def local_shards(pixels: Pixels, shards: Sequence[tuple[int, int]], extraction: Extraction) -> Iterator[ShardResult]:
     """Run the shards in this process: on the GPU if there is one, else one thread a core, each with one torch thread.
 
     Threads of one are as fast as one thread of two on a quiet machine (64 px, layer2, two cores: 364 against 328
@@ -73,19 +115,34 @@ def local_shards(
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     threads = torch.get_num_threads()  # OMP_NUM_THREADS, or the cores
-    pool = ThreadPoolExecutor(1 if device == "cuda" else threads, initializer=torch.set_num_threads, initargs=(1,))
-    futures = [pool.submit(run_one, images[start:stop], start, extraction, device) for start, stop in shards]
+    on_gpu = 2 if extraction.transforms else 1  # two shards: one is decoded while the other is on the GPU
+    workers = on_gpu if device == "cuda" else threads
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    futures = [pool.submit(_run_here, pixels, start, stop, extraction, device) for start, stop in shards]
     try:
-        for done in as_completed(futures):
-            yield done.result()
-            futures.remove(done)  # frees its result
+        with _quiet():
+            for done in as_completed(futures):
+                yield done.result()
+                futures.remove(done)  # frees its result
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # the threads set the default of every later one
 
 
+def _run_here(pixels: Pixels, start: int, stop: int, extraction: Extraction, device: str) -> ShardResult:
+    return run_one(shard_of(pixels, start, stop, sent=False), start, extraction, device)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of Pillow, whose reasons were counted when the pictures were packed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
+
+
 def ray_shards(
-    images: np.ndarray,
+    pixels: Pixels,
     shards: Sequence[tuple[int, int]],
     extraction: Extraction,
     wait_s: float = 3600.0,
@@ -98,7 +155,8 @@ def ray_shards(
     """
     import ray
 
-    most = _tasks_at_once(ray.cluster_resources() | {"GPU": _free_gpus()})
+    decoders = GPU_DECODERS if extraction.transforms else 0
+    most = _tasks_at_once(ray.cluster_resources() | {"GPU": _free_gpus()}, decoders)
     task = ray.remote(_run_task)
     shared = ray.put(extraction)
     waiting = list(reversed(shards))
@@ -113,7 +171,7 @@ def ray_shards(
                     placed = task.options(
                         name="extract_features", num_cpus=1, num_gpus=GPU_SLICE if device == "cuda" else 0
                     )
-                    running[placed.remote(np.array(images[start:stop]), start, shared, device)] = device
+                    running[placed.remote(shard_of(pixels, start, stop, sent=True), start, shared, device)] = device
             done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
             if not done:
                 patience.look()
@@ -141,10 +199,13 @@ def _free_gpus() -> float:
         time.sleep(0.1)
 
 
-def _tasks_at_once(resources: Mapping[str, float]) -> dict[str, int]:
-    """How many tasks to have under way by device; beside a GPU the CPUs, being slower, get none to wait."""
+def _tasks_at_once(resources: Mapping[str, float], decoders: int = 0) -> dict[str, int]:
+    """How many tasks to have under way by device; beside a GPU the CPUs, being slower, get none to wait.
+
+    decoders: CPUs that decode for one task on a GPU, and are left to it.
+    """
     on_gpu = int(resources.get("GPU", 0.0) / GPU_SLICE)
-    left = int(resources.get("CPU", 1.0)) - on_gpu
+    left = int(resources.get("CPU", 1.0)) - on_gpu * max(decoders, 1)
     if not on_gpu:
         return {"cpu": max(left, 1) * _QUEUED}
     return {"cuda": on_gpu * _QUEUED, "cpu": max(left, 0)}
@@ -159,9 +220,10 @@ def free_resources() -> str:
     return "of {} CPUs and {} GPUs in the cluster {} and {} are free".format(*counts)
 
 
-def _run_task(images: np.ndarray, start: int, extraction: Extraction, device: str) -> ShardResult:
+def _run_task(pictures: Shard, start: int, extraction: Extraction, device: str) -> ShardResult:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))  # Ray sets it to the task's CPUs
-    return run_one(images, start, extraction, device)
+    with _quiet():
+        return run_one(pictures, start, extraction, device)
 
 
 def _result(reference: Any) -> ShardResult:

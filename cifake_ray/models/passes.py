@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifake_ray.experiment import PassKey
+from cifake_ray.experiment import Fit, PassKey
 from cifake_ray.models.backbone import Backbone
 from cifake_ray.models.weights import Weights
 
@@ -24,7 +24,7 @@ class FeatureSpec(ABC):
     asked: str = ""
     view: str = "identity"
     taken: tuple[str, ...] = ()
-    fit: str = "resize"
+    fit: Fit = "resize"
     side: int = 0
 
     @property

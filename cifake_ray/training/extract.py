@@ -1,6 +1,7 @@
 """Feature extraction of one shard: plain PyTorch, one device, one thread's work."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from cifake_ray.errors import WorkError
 from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.views import squares_within
 from cifake_ray.training.precision import Precision, autocast_dtype
 
 FP16_MAX = 65504.0  # the largest finite float16 (IEEE 754 binary16)
@@ -23,20 +25,31 @@ def batch_images(image_size: int, device: str) -> int:
     return max(4, min(2048, pixels // image_size**2))
 
 
+class Squares(Protocol):
+    """uint8 [n, s, s, 3], or [n, t, s, s, 3] of tiles, by slices of rows: an array, or squares on their way."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
 @torch.inference_mode()
 def extract_shard(
-    images: np.ndarray,
+    images: Squares,
     backbone: Backbone,
     *,
     image_size: int,
     columns: Sequence[str],
     view: str = "identity",
+    fit: str = "resize",
+    side: int = 0,
     batch_size: int | None = None,
     device: str = "cpu",
     precision: Precision = "auto",
 ) -> dict[str, np.ndarray]:
-    """uint8 [n, 32, 32, 3], seen under `view` -> float16 [n, features] of each `stage.statistic` of `columns`.
+    """uint8 [n, s, s, 3], or tiles, seen under the look `view` -> float16 [n, features] of each of `columns`.
 
+    `fit`, `side`: the square that is made of images held in a size of their own, before they are resized.
     Values beyond float16 (65,504) are clamped to it. Raises WorkError when the backbone yields NaN.
     """
     backbone.to(device)
@@ -44,6 +57,7 @@ def extract_shard(
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), size):
         batch = torch.from_numpy(np.array(images[start : start + size])).to(device)  # a copy: it may be read-only
+        batch = squares_within(batch, fit, side)
         dtype = autocast_dtype(batch.device, precision)
         with torch.autocast(batch.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             pooled: dict[str, Tensor] = backbone(batch, image_size, columns, view)

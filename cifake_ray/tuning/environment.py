@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from cifake_ray.console import progress
 from cifake_ray.data import ImageSet
 from cifake_ray.data.labels import PARTS
 from cifake_ray.experiment import Experiment
-from cifake_ray.features import ensure_features, ray_shards
+from cifake_ray.features import FeatureSet, distinct_passes, ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.commit import git_commit
@@ -47,27 +47,28 @@ def gather_context(
 
     `check` is called every few seconds, and raises to end the extraction; what was extracted by then is kept.
     """
-    spent = FeatureCost(extracted=0, seconds=0.0, cpu_seconds=0.0)
-    features = {}
-    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
-    if inputs.specs:
-        say_phase(experiment, "features", f"backbone outputs, {len(inputs.specs)} in all")
-    for number, spec in enumerate(inputs.specs, 1):
-        what = f"{spec.weights.name}, {spec.image_size} px, {spec.view}"
-        label = f"extracting features, pass {number} of {len(inputs.specs)} ({what})"
-        with progress(label) as update:
+    train, specs = inputs.images.train, inputs.specs
+    found: list[FeatureSet] = []
+    if specs:
+        passes = len(distinct_passes(train, specs))
+        say_phase(experiment, "features", f"backbone outputs, {passes} in all")
+        run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
+        with progress(f"extracting features, {len(train):,} images x {passes}") as update:
             told = _both(update, extraction_rate(run.name))
-            found = ensure_features(inputs.images.train, spec, run_shards=run_shards, progress=told)
-        features[spec.key] = found
-        spent = FeatureCost(
-            extracted=spent.extracted + found.extracted,
-            seconds=spent.seconds + found.seconds,
-            cpu_seconds=spent.cpu_seconds + found.cpu_seconds,
-        )
+            found = ensure_features(train, specs, run_shards=run_shards, progress=told)
+    features = {spec.key: one for spec, one in zip(specs, found, strict=True)}
     context = TrialContext(
         experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
     )
-    return context, spent if inputs.specs else None
+    return context, _cost(found) if specs else None
+
+
+def _cost(found: Sequence[FeatureSet]) -> FeatureCost:
+    return FeatureCost(
+        extracted=sum(one.extracted for one in found),
+        seconds=sum(one.seconds for one in found),
+        cpu_seconds=sum(one.cpu_seconds for one in found),
+    )
 
 
 def _both(first: Callable[[int, int], None], second: Callable[[int, int], None]) -> Callable[[int, int], None]:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
+from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.experiment import Training
-from cifake_ray.features.shards import Extraction, local_shards, run_one
-from cifake_ray.models.backbone import build_backbone
+from cifake_ray.features.shards import Extraction, Pass, local_shards, run_one
 from cifake_ray.models.families.cnn import Cnn, normalise_images
+from cifake_ray.models.families.torchvision import TorchvisionSpec
 from cifake_ray.models.weights import random_weights
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.fit import Fit, fit
@@ -48,13 +49,13 @@ def test_training_on_a_gpu_gives_the_losses_of_the_cpu_and_resumes(tmp_path: Pat
 @needs_gpu("feature extraction")
 def test_features_of_a_gpu_equal_those_of_the_cpu() -> None:
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-    extraction = Extraction(
-        build_backbone(random_weights("resnet50"), "layer1"), 32, "flip", ("stem.std", "layer1.mean")
-    )
-    (there,) = local_shards(images, [(0, 64)], extraction)
+    spec = TorchvisionSpec(random_weights("resnet50"), 32, "layer1", view="flip")
+    columns = ("stem.std", "layer1.mean")
+    extraction = Extraction((Pass(spec, spec.build(columns), columns),))
+    (there,) = local_shards(ArrayPixels(images), [(0, 64)], extraction)
     here = run_one(images, 0, extraction, "cpu")
-    for name, values in here.columns.items():
-        np.testing.assert_allclose(there.columns[name].astype(float), values.astype(float), rtol=0.05, atol=0.02)
+    for name, values in here.passes[0].items():
+        np.testing.assert_allclose(there.passes[0][name].astype(float), values.astype(float), rtol=0.05, atol=0.02)
 
 
 @pytest.mark.cluster

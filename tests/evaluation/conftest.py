@@ -59,7 +59,7 @@ def make_run(folder: Path, model: dict[str, Any], seeds: Sequence[int] = (1, 2, 
     run = create_run(folder, experiment.name, experiment)
     images = load_images("sample", limit=200)
     specs = family_of(experiment.model).passes(experiment)
-    features = {spec.key: ensure_features(images.train, spec) for spec in specs}
+    features = {found.spec.key: found for found in ensure_features(images.train, specs)}
     context = TrialContext(experiment, run, images.path, split_train(images.train, 0.5, 0), features)
     about = {"fingerprint": images.fingerprint, "generated": True}
     run.environment_file.write_text(json.dumps({"data": about}))

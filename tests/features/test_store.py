@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cifake_ray.data.pixels import Pixels
 from cifake_ray.errors import InputError
 from cifake_ray.features import FeatureSet, ensure_features, local_shards
+from cifake_ray.features.extraction import shard_bounds
 from cifake_ray.features.shards import Extraction, ShardResult
-from cifake_ray.features.store import shard_bounds
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import random_weights
@@ -39,19 +40,19 @@ class Recorder:
         self.die_after = die_after
 
     def __call__(
-        self, images: np.ndarray, shards: Sequence[tuple[int, int]], extraction: Extraction
+        self, pixels: Pixels, shards: Sequence[tuple[int, int]], extraction: Extraction
     ) -> Iterator[ShardResult]:
-        self.columns = extraction.columns
+        self.columns = extraction.passes[0].columns
         for done, (start, stop) in enumerate(shards):
             if done == self.die_after:
                 raise KeyboardInterrupt
             self.passes.update(range(start, stop))
-            yield from local_shards(images, [(start, stop)], extraction)
+            yield from local_shards(pixels, [(start, stop)], extraction)
 
 
 def run(part: Any, spec: FeatureSpec, **options: Any) -> tuple[FeatureSet, Recorder]:
     recorder = Recorder(**options)
-    return ensure_features(part, spec, run_shards=recorder), recorder
+    return ensure_features(part, [spec], run_shards=recorder)[0], recorder
 
 
 def flip_a_byte(file: Path) -> None:
@@ -143,10 +144,10 @@ def test_damaged_entry_is_noticed_and_rebuilt_alone(part: Any, spec: FeatureSpec
 def test_killed_extraction_goes_on_where_it_stopped(part: Any, spec: FeatureSpec) -> None:
     first = Recorder(die_after=3)
     with pytest.raises(KeyboardInterrupt):
-        ensure_features(part, spec, run_shards=first)
+        ensure_features(part, [spec], run_shards=first)
     seen: list[tuple[int, int]] = []
     second = Recorder()
-    features = ensure_features(part, spec, run_shards=second, progress=lambda *at: seen.append(at))
+    (features,) = ensure_features(part, [spec], run_shards=second, progress=lambda *at: seen.append(at))
     assert features.extracted == 200 - 192
     assert first.passes + second.passes == Counter(range(200))
     assert seen == [(192, 200), (200, 200)]
@@ -199,14 +200,14 @@ def test_full_disk_is_one_line(part: Any, stem: FeatureSpec, monkeypatch: pytest
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cifake_ray.features.store.write_entry", fail)
+    monkeypatch.setattr("cifake_ray.features.extraction.write_entry", fail)
     with pytest.raises(InputError, match=r"No space left on device.*CIFAKE_RAY_CACHE"):
         run(part, stem)
 
 
 def extract_at_once(part: Any, spec: FeatureSpec, barrier: Any, results: Any) -> None:
     barrier.wait(120)
-    results.put(ensure_features(part, spec).extracted)
+    results.put(ensure_features(part, [spec])[0].extracted)
 
 
 def test_two_studies_at_once_extract_each_image_once(part: Any, spec: FeatureSpec) -> None:
@@ -222,6 +223,6 @@ def test_two_studies_at_once_extract_each_image_once(part: Any, spec: FeatureSpe
 @pytest.mark.parametrize("size", [32, 64, 128, 224])
 @pytest.mark.parametrize("count", [1, 63, 200, 5000, 100_000])
 def test_shards_cover_every_image_once_and_stay_small(count: int, size: int) -> None:
-    bounds = shard_bounds(count, size)
+    bounds = shard_bounds(count, size**2)
     assert [row for start, stop in bounds for row in range(start, stop)] == list(range(count))
     assert max(stop - start for start, stop in bounds) <= min(2000, 4_000_000 // size**2)

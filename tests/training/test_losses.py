@@ -45,7 +45,7 @@ def losses(model: str, folder: Path) -> list[float]:
     experiment = Experiment.model_validate(tree | MODELS[model])
     run = create_run(folder, "losses", experiment)
     inputs = gather_inputs(experiment)
-    features = {spec.key: ensure_features(inputs.images.train, spec) for spec in inputs.specs}
+    features = {found.spec.key: found for found in ensure_features(inputs.images.train, inputs.specs)}
     context = TrialContext(experiment, run, inputs.images.path, inputs.split, features)
     rows: list[dict[str, Any]] = []
     config = {"params": {}, "seed": TRAINING["seed"], "folder": "checkpoints/0", "trial_id": 0}

@@ -9,7 +9,7 @@ import struct
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -151,17 +151,42 @@ def decode_image(data: bytes, transform: Transform | None) -> Picture:
 
     Raises UnreadableError: no picture, truncated, several frames, floating-point pixels, too many pixels.
     """
-    if not data:
-        raise UnreadableError("empty")
     if transform is not None and transform.fit == "resize" and _is_plain_jpeg(data, transform.side):
         # A quarter of Pillow's time, the same pixels. What it cannot decode without a warning, Pillow judges.
         with contextlib.suppress(ValueError):
             pixels, side = decode_jpeg(data), transform.side
             return Picture(Squares(pixels, (side, side, 0, 0)), pixel_digest(pixels), (side, side), "JPEG")
+    with _opened(data) as image:
+        return _picture(image, transform)
+
+
+def decode_squares(data: bytes, transforms: Sequence[Transform]) -> list[Squares]:
+    """The squares of one picture under each transform, which is decoded once for all that need it at one scale.
+
+    Raises UnreadableError as `decode_image` does.
+    """
+    shown: dict[tuple[int, int], Image.Image] = {}
+    found = []
+    for transform in transforms:
+        with _opened(data) as image:
+            _reduce(image, transform)
+            scale = image.size
+            if scale not in shown:
+                shown[scale], _ = as_shown(image)
+                shown[scale].load()
+            found.append(to_squares(shown[scale], transform))
+    return found
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture, of which the header is read. Raises UnreadableError, also for what fails in the block."""
+    if not data:
+        raise UnreadableError("empty")
     try:
         with Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
             _refuse(image)
-            return _picture(image, transform)
+            yield image
     except UnreadableError:
         raise
     except UnidentifiedImageError as error:
@@ -338,15 +363,25 @@ def _formats_for(data: bytes) -> tuple[str, ...]:
 
 def _picture(image: Image.Image, transform: Transform | None) -> Picture:
     """The picture, without its digest where it is decoded at a reduced scale."""
-    if transform is not None and transform.reduced and image.format == "JPEG":
+    if transform is not None and _is_reduced(image, transform):
         size, digest = _upright_size(image), bytes(32)
-        image.draft(None, (transform.side, transform.side))
+        _reduce(image, transform)
         rgb, conversions = as_shown(image)
     else:
         rgb, conversions = as_shown(image)
         size, digest = rgb.size, pixel_digest(np.asarray(rgb))
     squares = NOTHING if transform is None else to_squares(rgb, transform)
     return Picture(squares, digest, size, image.format or "", (*conversions, *squares.conversions))
+
+
+def _is_reduced(image: Image.Image, transform: Transform) -> bool:
+    return transform.reduced and image.format == "JPEG"
+
+
+def _reduce(image: Image.Image, transform: Transform) -> None:
+    """Have the picture decoded at the smallest scale that covers the square, where the transform says so."""
+    if _is_reduced(image, transform):
+        image.draft(None, (transform.side, transform.side))
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

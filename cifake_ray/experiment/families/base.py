@@ -15,7 +15,7 @@ class PassKey(NamedTuple):
     weights: str
     image_size: int
     view: str
-    fit: str = "resize"
+    fit: Fit = "resize"
     side: int = 0
 
 

@@ -57,8 +57,8 @@ class Family(ABC, Generic[S]):
         """
         return []
 
-    def passes_of(self, model: S, weights: Sequence[Weights], view: str) -> list[FeatureSpec]:  # noqa: ARG002
-        """The passes that one trained model needs for a view, in the order of the head's inputs."""
+    def passes_of(self, model: S, weights: Sequence[Weights], look: str) -> list[FeatureSpec]:  # noqa: ARG002
+        """The passes that one trained model needs for a look, in the order of the head's inputs."""
         return []
 
     def width(self, model: S) -> int:  # noqa: ARG002

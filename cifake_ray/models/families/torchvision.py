@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cifake_ray.console import Progress
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, Fit
 from cifake_ray.experiment.families.stages import deepest, pooled_columns, taps_of, up_to
 from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.backbone import Backbone, build_backbone, build_blocks, empty_blocks, normalise_imagenet
@@ -68,30 +68,29 @@ class TorchvisionFamily(Family[BackboneModel]):
         return [name for name in experiment.weight_names() if find_weights(kind, name, [last]) is None]
 
     def passes(self, experiment: Experiment, progress: Progress | None = None) -> list[FeatureSpec]:
-        """Every (weights, image_size, view) that a trial may request, up to the deepest stage."""
+        """Every (weights, image_size, fit, side, look) that a trial may request, up to the deepest stage."""
         if not experiment.model.takes_features:
             return []
-        sizes, views = (
-            list(dict.fromkeys(item for value in experiment.model_values(key) for item in _split(value)))
-            for key in ("image_size", "views")
-        )
-        _check_count(len(sizes), len(experiment.weight_names()), len(views))
+        chosen = [_split(value) for value in experiment.model_values("image_size")]
+        sizes = list(dict.fromkeys((size, max(several)) for several in chosen for size in several))
+        looks = _asked_looks(experiment)
+        _check_count(experiment, len({size for size, _ in sizes}))
         last, columns = _asked_columns(experiment)
         return [
-            TorchvisionSpec(found, int(size), last, name, view, columns)
+            TorchvisionSpec(found, size, last, name, look, columns, fit, side)
             for name, found in self.searched_weights(experiment, progress).items()
-            for size in sizes
-            for view in views
+            for size, side in sizes
+            for fit, look in looks
         ]
 
-    def passes_of(self, model: BackboneModel, weights: Sequence[Weights], view: str) -> list[FeatureSpec]:
+    def passes_of(self, model: BackboneModel, weights: Sequence[Weights], look: str) -> list[FeatureSpec]:
         """One pass a size."""
         if not model.takes_features:
             return []
         last = deepest(model.kind, model.stages)
         return [
-            TorchvisionSpec(weights[0], key.image_size, last, key.weights, view, columns)
-            for key, columns in model.reads(view)
+            TorchvisionSpec(weights[0], key.image_size, last, key.weights, look, columns, key.fit, key.side)
+            for key, columns in model.reads(look)
         ]
 
     def width(self, model: BackboneModel) -> int:
@@ -155,6 +154,20 @@ def _asked_columns(experiment: Experiment) -> tuple[str, tuple[str, ...]]:
     return deepest(kind, (stage for one in stages for stage in one)), tuple(dict.fromkeys(columns))
 
 
+def _asked_looks(experiment: Experiment) -> list[tuple[Fit, str]]:
+    """Every fit that a trial may request, with each look at the squares of that fit."""
+    views = _asked_views(experiment)
+    return [
+        (fit, look)
+        for fit in experiment.model_values("fit")
+        for look in experiment.model.model_copy(update={"fit": fit, "views": views}).looks
+    ]
+
+
+def _asked_views(experiment: Experiment) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(view for value in experiment.model_values("views") for view in _split(value)))
+
+
 def _split(value: Any) -> tuple[Any, ...]:
     """A choice of several is written joined by `+`."""
     if isinstance(value, int):
@@ -163,11 +176,12 @@ def _split(value: Any) -> tuple[Any, ...]:
     return tuple(int(part) if str(part).isdigit() else part for part in parts)
 
 
-def _check_count(sizes: int, names: int, views: int) -> None:
-    """Raise InputError when these are too many passes."""
-    if sizes * names * views > MOST_PASSES:
+def _check_count(experiment: Experiment, sizes: int) -> None:
+    """Raise InputError when these are too many passes; the tiles of one square do not count apart."""
+    names, views, fits = experiment.weight_names(), _asked_views(experiment), experiment.model_values("fit")
+    if sizes * len(names) * len(views) * len(fits) > MOST_PASSES:
         raise InputError(
-            f"search_space.image_size: {sizes} sizes x {names} weights x {views} views are as many "
-            f"passes over all images (at most {MOST_PASSES})",
+            f"search_space.image_size: {sizes} sizes x {len(names)} weights x {len(views)} views x {len(fits)} fits "
+            f"are as many passes over all images (at most {MOST_PASSES})",
             "give `choices`, or a `step` such as 32",
         )

@@ -1,7 +1,7 @@
 """What a study will cost, before it starts: a short calibration on this machine, then Tune's own scheduler replayed."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import optuna
 
-from cifake_ray.data import ImageSet
+from cifake_ray.data import ImageSet, Part
+from cifake_ray.data.pixels import EncodedPixels, Pixels
 from cifake_ray.experiment import CategoricalDimension, Experiment
-from cifake_ray.features import missing_features
+from cifake_ray.features import distinct_passes, missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
+from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
+from cifake_ray.models.weights import Weights
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
-from cifake_ray.tuning.estimate.timing import Pace, time_extraction, time_training
+from cifake_ray.tuning.estimate.timing import Pace, time_decoding, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
@@ -178,16 +181,35 @@ def trials_within(experiment: Experiment, seconds: float) -> int:
 
 def _extraction(inputs: StudyInputs) -> tuple[float, float]:
     """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
-    node = local_node()
-    device, slots = ("cuda", 1.0) if node["GPU"] else ("cpu", node["CPU"])
-    train = test = 0.0
-    for spec in inputs.specs:
-        lacking = [part for part in (inputs.images.train, inputs.images.test) if missing_features(part, spec)]
-        image = time_extraction(spec, inputs.images.train, device) / slots if lacking else 0.0
-        train += image * sum(len(part) for part in lacking if part is inputs.images.train)
-        if spec.image_size == inputs.specs[0].image_size:
-            test += image * sum(len(part) for part in lacking if part is inputs.images.test)
-    return train, test
+    if not inputs.specs:
+        return 0.0, 0.0
+    images, first = inputs.images, inputs.specs[0]
+    specs = distinct_passes(images.train, inputs.specs)
+    tested = [s for s in specs if (s.image_size, s.fit, s.side) == (first.image_size, first.fit, first.side)]
+    paces: dict[tuple[Weights, int], float] = {}  # looks at a picture take equally long
+
+    def pace(spec: FeatureSpec) -> float:
+        key = (spec.weights, spec.image_size)
+        if key not in paces:
+            paces[key] = time_extraction(spec, images.train, _device())
+        return paces[key]
+
+    def seconds(part: Part, asked: Sequence[FeatureSpec]) -> float:
+        lacking = [spec for spec in asked if missing_features(part, spec)]
+        decoding = time_decoding(asked, images.train) if lacking else 0.0
+        return len(part) * _together(sum(map(pace, lacking)), decoding)
+
+    return seconds(images.train, specs), seconds(images.test, tested)
+
+
+def _device() -> str:
+    return "cuda" if local_node()["GPU"] else "cpu"
+
+
+def _together(network: float, decoding: float) -> float:
+    """Seconds of an image on this machine: its cores do both, or decode while a GPU does the rest."""
+    cores = local_node()["CPU"]
+    return max(network, decoding / cores) if _device() == "cuda" else (network + decoding) / cores
 
 
 def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
@@ -205,19 +227,26 @@ def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
 
 
 def widest_features(experiment: Experiment) -> int:
-    """The most features of an image, over all of its views, that a trial may take."""
+    """The most features of an image, over all of its looks, that a trial may take."""
     asked = {name: experiment.search_space.get(name) for name in experiment.model.input_keys}
     choices = {
         name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
     }
     combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
     models = [experiment.with_params(params).model for params in combined]
-    return max(family_of(model).width(model) * len(model.views) for model in models)
+    return max(family_of(model).width(model) * len(model.looks) for model in models)
 
 
 def _cache(inputs: StudyInputs) -> int:
-    """Bytes of decoded images and of all features of the study in the cache folder."""
+    """Bytes of images, as they are cached, and of all features of the study in the cache folder."""
     parts = (inputs.images.train, inputs.images.test)
-    return sum(part.images.nbytes for part in parts) + sum(
-        2 * spec.width * len(part) for spec in inputs.specs for part in parts
+    specs = distinct_passes(inputs.images.train, inputs.specs)
+    return sum(_image_bytes(part.pixels) for part in parts) + sum(
+        2 * spec.width * len(part) for spec in specs for part in parts
     )
+
+
+def _image_bytes(pixels: Pixels) -> int:
+    if isinstance(pixels, EncodedPixels):
+        return int(pixels.places[:, 1].sum())
+    return int(pixels.batch(slice(None)).nbytes)

@@ -1,6 +1,8 @@
 """How fast this machine is at an experiment: a few training steps, an evaluation and an extraction, timed."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +10,10 @@ import numpy as np
 import torch
 
 from cifake_ray.data import Part
+from cifake_ray.data.decoding.decode import decode_squares, read_item
+from cifake_ray.data.pixels import EncodedPixels
 from cifake_ray.experiment import Experiment
+from cifake_ray.features import transform_of
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
@@ -18,6 +23,7 @@ from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, e
 _STEP_SECONDS = 1.5  # of training that are timed for one batch size; 2 steps before them warm up
 _STEPS = 4  # that are timed at least
 _EVALUATED = 2 * EVALUATION_BATCH
+_DECODED = 24  # pictures whose decoding is timed
 _SHARD_BATCHES = 8  # of images through a backbone
 
 
@@ -69,7 +75,7 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
     model, family = experiment.model, family_of(experiment.model)
     if model.takes_features:
         features = torch.randn(len(rows), family.width(model), generator=generator).half()
-        views = ((features.to(device),),) * len(model.views)
+        views = ((features.to(device),),) * len(model.looks)
         inputs, labels, rows = FeatureInputs(views), labels[rows], torch.arange(len(rows))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
@@ -79,16 +85,38 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
 
 def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
     """Seconds of one image through the backbone: on one core, as an extraction task takes it, or on a GPU."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     backbone = spec.build(spec.columns)
     asked: dict[str, Any] = {"image_size": spec.image_size, "columns": spec.columns, "view": spec.view}
+    asked |= {"fit": spec.fit, "side": spec.side, "device": device}
     size = batch_images(spec.image_size, device)
-    images = part.pixels.batch(slice(_SHARD_BATCHES * size))
-    try:
-        extract_shard(images[:size], backbone, **asked, device=device)
+    transform = transform_of(spec, part.pixels)
+    pixels = part.pixels if transform is None else part.pixels.under(transform)
+    images = pixels.batch(slice(_SHARD_BATCHES * size))
+    with _one_thread():
+        extract_shard(images[:size], backbone, **asked)
         began = time.perf_counter()
-        extract_shard(images, backbone, **asked, device=device)
+        extract_shard(images, backbone, **asked)
         return (time.perf_counter() - began) / len(images)
+
+
+def time_decoding(specs: Sequence[FeatureSpec], part: Part) -> float:
+    """Seconds of decoding one picture on one core for all of these passes; 0 for pictures that are held decoded."""
+    pixels = part.pixels
+    if not isinstance(pixels, EncodedPixels):
+        return 0.0
+    rows = np.unique(np.linspace(0, len(pixels) - 1, _DECODED).astype(np.int64))  # all sorts, as far as they are sorted
+    transforms = list({transform for spec in specs if (transform := transform_of(spec, pixels)) is not None})
+    began = time.perf_counter()
+    for item in pixels.items(rows):
+        decode_squares(read_item(item), transforms)
+    return (time.perf_counter() - began) / len(rows)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)

@@ -135,7 +135,7 @@ def _training_set(source: _Inputs, device: str) -> TrainingSet:
     part = open_images(entry_here(context.images, context.home)).train
     inputs: Inputs
     if model.takes_features:
-        columns = (_features(context, model, view) for view in model.views)
+        columns = (_features(context, model, look) for look in model.looks)
         inputs = FeatureInputs(tuple(tuple(column.to(device) for column in view) for view in columns))
     else:
         inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)

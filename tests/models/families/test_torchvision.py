@@ -56,8 +56,8 @@ def test_integer_range_of_sizes_is_walked_by_its_step() -> None:
 def test_every_searched_weights_is_a_pass_and_keeps_the_name_it_was_asked_by(weights: Weights) -> None:
     specs = passes(experiment({"weights": choices("random", str(weights.path))}))
     assert [spec.key for spec in specs] == [
-        ("resnet50", "random", 64, "identity"),
-        ("resnet50", str(weights.path), 64, "identity"),
+        ("resnet50", "random", 64, "identity", "resize", 64),
+        ("resnet50", str(weights.path), 64, "identity", "resize", 64),
     ]
     assert specs[1].weights == weights
 
@@ -86,6 +86,29 @@ def test_sizes_of_one_model_are_passes_and_correlations_are_of_its_deepest_stage
     assert specs[0].columns == ("stem.mean", "stem.std", "layer1.0.mean", "layer1.0.corr")
     searched = passes(experiment({"image_size": choices(64, "64+32", 96)}))
     assert [spec.image_size for spec in searched] == [64, 32, 96]
+
+
+def test_every_fit_and_square_is_a_pass_with_looks_of_its_own() -> None:
+    space = {"fit": choices("crop", "tiles"), "image_size": choices("64+32", 32), "views": choices("identity", "flip")}
+    specs = passes(experiment(space, fit="crop", image_size=[64, 32]))
+    assert {(spec.image_size, spec.side) for spec in specs} == {(64, 64), (32, 64), (32, 32)}
+    assert {spec.view for spec in specs if spec.fit == "crop"} == {"identity", "flip"}
+    tiles = {spec.view for spec in specs if spec.fit == "tiles"}
+    assert tiles == {f"tile{number}/{view}" for number in range(5) for view in ("identity", "flip")}
+    assert len({spec.key for spec in specs}) == len(specs) == 3 * (2 + 10)
+
+
+def test_passes_have_the_keys_by_which_trials_read_them() -> None:
+    space = {"fit": choices("resize", "tiles"), "image_size": choices("64+32", 48)}
+    searched = experiment(space, image_size=48)
+    keys = {spec.key for spec in passes(searched)}
+    for params in ({"fit": fit, "image_size": size} for fit in ("resize", "tiles") for size in ("64+32", 48)):
+        model = searched.with_params(params).model
+        asked = [key for look in model.looks for key, _ in model.reads(look)]
+        assert keys >= {*asked}
+        family = family_of(model)
+        specs = [spec for look in model.looks for spec in family.passes_of(model, family.weights(model), look)]
+        assert [spec.key for spec in specs] == asked
 
 
 def test_fine_tuning_needs_no_features_but_weights() -> None:

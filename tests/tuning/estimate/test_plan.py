@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cifake_ray.cli.show import duration, plan_lines
 from cifake_ray.experiment import Experiment
+from cifake_ray.features import ensure_features
 from cifake_ray.tuning.estimate.plan import calibrated_batches, drawn_batches, epoch_model, plan_study, widest_features
-from cifake_ray.tuning.estimate.timing import Pace
+from cifake_ray.tuning.estimate.timing import Pace, time_decoding
+from cifake_ray.tuning.study_inputs import gather_inputs
 from tests.e2e.conftest import Command, cifake_ray, small
 
 from ..conftest import experiment_of
@@ -87,6 +91,29 @@ def test_a_plan_of_a_frozen_model_times_its_extraction_until_the_features_are_th
     plan = json.loads(capsys.readouterr().out)
     assert plan["extraction_s"] > 0
     assert plan["cache_bytes"] == 250 * (32 * 32 * 3 + 2 * 2 * 64)
+
+
+def test_a_plan_of_a_frozen_model_on_pictures_of_any_size_counts_decoding_once_for_all_passes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(120):
+        file = tmp_path / "pictures" / ("FAKE", "REAL")[number % 2] / f"{number}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        small.resize((100 + number, 90)).save(file)
+    frozen = {"kind": "resnet18", "weights": "random", "image_size": 32, "stages": ["stem"], "fit": "crop"}
+    experiment = experiment_of(
+        {"image_size": {"type": "categorical", "choices": [32, "48+32"]}},
+        model=frozen,
+        data={"source": str(tmp_path / "pictures"), "test_fraction": 0.3},
+    )
+    plan, inputs = plan_study(experiment), gather_inputs(experiment)
+    train = inputs.images.train
+    assert plan.extraction_s > 0
+    assert time_decoding(inputs.specs, train) > 0
+    encoded = sum(file.stat().st_size for file in (tmp_path / "pictures").rglob("*.jpg"))
+    assert plan.cache_bytes == encoded + 120 * 3 * 2 * 2 * 64  # three passes: 32 px, and both of the square of 48 px
+    ensure_features(train, inputs.specs)
+    assert plan_study(experiment).extraction_s == 0
 
 
 def test_plan_refuses_what_tune_would_refuse(

@@ -1,0 +1,77 @@
+"""Where the features of a pass lie in the cache: by a hash of all that their values follow from."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from cifake_ray.data.pixels import EncodedPixels, Pixels
+from cifake_ray.data.transform import Transform, native_transform
+from cifake_ray.models.passes import FeatureSpec
+from cifake_ray.storage.cache import cache_root
+
+KIND = "features"
+_FORMAT = 1  # raise it when the values of a feature change
+
+
+class Pictures(Protocol):
+    """Pixels by row, and the SHA-256 that says which pictures they are."""
+
+    @property
+    def pixels(self) -> Pixels: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def transform_of(spec: FeatureSpec, pixels: Pixels) -> Transform | None:
+    """What decoding makes of a picture for the pass; None for pictures that are held in one small size.
+
+    Pictures that are under a transform keep it: that of a model that was trained on pictures of one small size.
+    """
+    if not isinstance(pixels, EncodedPixels):
+        return None
+    return pixels.transform or native_transform(spec.fit, spec.side)
+
+
+def entries_of(part: Pictures, spec: FeatureSpec) -> dict[str, Path]:
+    """The cache entry of each `stage.statistic` of the pass."""
+    key = pass_key(part, spec)
+    return {name: cache_root() / KIND / f"{key}-{name}" for name in spec.columns}
+
+
+def shards_folder(part: Pictures, spec: FeatureSpec) -> Path:
+    """Where the shards of one pass lie, whichever stages it goes up to: so that two of them do not run at once."""
+    return cache_root() / KIND / f"{pass_key(part, spec)}.shards"
+
+
+def shard_path(folder: Path, start: int) -> Path:
+    """The shard whose first row is `start`."""
+    return folder / f"{start:08d}"
+
+
+def distinct_passes(part: Pictures, specs: Sequence[FeatureSpec]) -> list[FeatureSpec]:
+    """The passes, of which those with one key are one that gives the columns of all.
+
+    Held pictures are resized to the network's input alone, whatever the square of a whole picture would be.
+    """
+    found: dict[str, FeatureSpec] = {}
+    for spec in specs:
+        first = found.setdefault(pass_key(part, spec), spec)
+        if not {*spec.columns} <= {*first.columns}:
+            columns = tuple(dict.fromkeys([*first.taken, *spec.columns]))
+            found[pass_key(part, spec)] = replace(first, taken=columns)
+    return list(found.values())
+
+
+def pass_key(part: Pictures, spec: FeatureSpec) -> str:
+    """The name that the entries of the pass begin with."""
+    facts = [str(_FORMAT), part.fingerprint, spec.weights.sha256, str(spec.image_size), spec.view]
+    transform = transform_of(spec, part.pixels)
+    if transform is not None:
+        facts.append(transform.name)
+    if spec.fit != "resize" and transform != native_transform(spec.fit, spec.side):
+        facts.append(f"{spec.fit}-{spec.side}")  # of a square that is made on the device
+    look = spec.view.replace("/", "-")
+    return f"{look}-{spec.image_size}px-{hashlib.sha256('/'.join(facts).encode()).hexdigest()[:32]}"
