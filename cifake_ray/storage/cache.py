@@ -123,6 +123,22 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def writing(what: str = "") -> Iterator[None]:
+    """Context of writing into the cache. Raises InputError where that fails, as on a full disk.
+
+    what: what was to be written, such as `12.6 GB of squares`.
+    """
+    try:
+        yield
+    except OSError as error:
+        failed = f"cannot hold {what}" if what else "cannot be written"
+        raise InputError(
+            f"cache folder {cache_root()} {failed} ({error.strerror or error})",
+            "free some space, or set CIFAKE_RAY_CACHE to another folder",
+        ) from error
+
+
 def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:
     """Raises filelock.Timeout."""
     try:

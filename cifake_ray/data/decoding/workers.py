@@ -23,13 +23,15 @@ from typing import TypeVar
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.decoding.decode import Batch, Item, decode_batch, pack_batch
+from cifake_ray.data.decoding.decode import Batch, Item, Place, Valid, decode_batch, pack_batch, square_batch
+from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.machine import cores
 
 Items = Sequence[Item]
+S = TypeVar("S")
 T = TypeVar("T")
 BATCH = 512  # images of 32 px that a process is handed at a time: about 60 ms of work, 1.5 MB of answer
 _NATIVE_BATCH = 16  # pictures of any size: about as long, and a process holds one of them decoded
@@ -73,12 +75,16 @@ class Findings:
         return Facts(self.digests.view(f"S{DIGEST}").ravel(), self.sizes, self.formats)
 
 
-def decode_all(items: Items, progress: Progress | None = None, side: int = 32) -> Decoded:
-    """Decode encoded pictures, resized to `side` pixels. `progress` is called here, in the caller's thread.
+def decode_all(
+    items: Items, progress: Progress | None = None, side: int = 32, neutral: NeutralEncoding | None = None
+) -> Decoded:
+    """Decode encoded pictures, resized to `side` pixels, brought to the neutral encoding before that.
+
+    `progress` is called here, in the caller's thread.
 
     Raises WorkError when a decoding process dies.
     """
-    transform = Transform("resize", side)
+    transform = Transform("resize", side, neutral=neutral)
     images = np.empty((len(items), side * side * 3), np.uint8)
     findings = Findings(len(items))
     work = partial(decode_batch, transform=transform)
@@ -89,9 +95,11 @@ def decode_all(items: Items, progress: Progress | None = None, side: int = 32) -
     return Decoded(images.reshape(-1, side, side, 3), findings.facts, dict(sorted(findings.skipped.items())), counted)
 
 
-def pack_all(items: Items, progress: Progress | None = None) -> Generator[tuple[int, Batch], None, None]:
+def pack_all(
+    items: Items, progress: Progress | None = None, neutral: NeutralEncoding | None = None
+) -> Generator[tuple[int, Batch], None, None]:
     """(position of the first, encoded pictures and what decoding found of them), as they get ready."""
-    return _told(in_batches(pack_batch, items, _NATIVE_BATCH), len(items), progress)
+    return _told(in_batches(partial(pack_batch, neutral=neutral), items, _NATIVE_BATCH), len(items), progress)
 
 
 def square_all(
@@ -99,6 +107,25 @@ def square_all(
 ) -> Generator[tuple[int, Batch], None, None]:
     """(position of the first, squares of the pictures), as they get ready."""
     return _told(in_batches(partial(decode_batch, transform=transform), items, _NATIVE_BATCH), len(items), progress)
+
+
+def write_squares(
+    items: Items, transform: Transform, file: str, start: int, progress: Progress | None = None
+) -> Generator[tuple[int, list[Valid | None]], None, None]:
+    """Write the squares of the pictures into `file` from byte `start` on, row by row, without a copy through a pipe.
+
+    Yields (position of the first, `Squares.valid` of the next pictures), as they get ready; None for a picture that
+    cannot be read. Raises OSError when the disk is full.
+    """
+    places = [Place(row, item) for row, item in enumerate(items)]
+    work = partial(square_batch, transform=transform, file=file, start=start)
+    done = 0
+    with closing(in_batches(work, places, _NATIVE_BATCH)) as batches:
+        for at, valid in batches:
+            yield at, valid
+            done += len(valid)
+            if progress:
+                progress(done, len(items))
 
 
 def _told(
@@ -114,7 +141,9 @@ def _told(
                 progress(done, total)
 
 
-def in_batches(work: Callable[[Items], T], items: Items, size: int = BATCH) -> Generator[tuple[int, T], None, None]:
+def in_batches(
+    work: Callable[[Sequence[S]], T], items: Sequence[S], size: int = BATCH
+) -> Generator[tuple[int, T], None, None]:
     """(position of the first item, what `work`, a module's function, made of a batch), as they get ready, all cores.
 
     Raises WorkError when a decoding process dies.
@@ -173,7 +202,7 @@ def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
             process.communicate()
 
 
-def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], items: Items) -> T:
+def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Sequence[S]], T], items: Sequence[S]) -> T:
     """Have the next idle process do `work` on `items`. Raises WorkError when it dies over them."""
     process = idle.get()
     try:
@@ -181,14 +210,16 @@ def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], ite
         assert process.stdout is not None
         pickle.dump((work, items), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
         process.stdin.flush()
-        result: T = pickle.load(process.stdout)
-        return result
+        result: T | OSError = pickle.load(process.stdout)
     except (OSError, EOFError, pickle.UnpicklingError) as error:
         raise WorkError(
             f"decoding images: a process ended early (exit code {process.poll()}); free some memory and try again"
         ) from error
     finally:
         idle.put(process)
+    if isinstance(result, OSError):
+        raise result
+    return result
 
 
 def serve() -> None:
@@ -200,7 +231,11 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            pickle.dump(work(items), answers, protocol=pickle.HIGHEST_PROTOCOL)
+            try:
+                made = work(items)
+            except OSError as error:  # of the disk that it writes to
+                made = OSError(*error.args)
+            pickle.dump(made, answers, protocol=pickle.HIGHEST_PROTOCOL)
             answers.flush()
         except BrokenPipeError:  # the parent was killed
             os._exit(1)
