@@ -11,7 +11,7 @@ import numpy as np
 from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import Item, Refused
+from cifake_ray.data.decoding.decode import Item, Refused, item_bytes
 from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.data.labels import PARTS, VALIDATION
 from cifake_ray.data.neutral import NeutralEncoding
@@ -33,7 +33,17 @@ from cifake_ray.data.table import (
 )
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.storage.cache import Entry, Staged, array_digest, cache_root, locked, read_entry, write_entry, writing
+from cifake_ray.storage.cache import (
+    Entry,
+    Staged,
+    array_digest,
+    cache_root,
+    check_room,
+    locked,
+    read_entry,
+    write_entry,
+    writing,
+)
 
 TABLE = "table"  # name of the array that holds the image table
 ENCODED = "encoded"  # name of the array that holds encoded pictures of any size, one after another
@@ -45,6 +55,7 @@ _FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
 
 Arrays = dict[str, "np.ndarray | Staged"]
 EntryContents = tuple[Arrays, dict[str, Any]]  # arrays and notes of a cache entry
+Beyond = Callable[[Mapping[str, int], bool], int]  # part to pictures, whether they are held: bytes to come
 HELD = ("images", "places", "labels")  # what a part has of its pictures: squares, or places among encoded ones
 
 
@@ -104,10 +115,12 @@ def decode_source(
     found: Source,
     progress: Progress | None,
     choose: Callable[[dict[str, Encoded]], dict[str, Encoded]] = dict,
+    beyond: Beyond | None = None,
 ) -> EntryContents:
     """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
 
-    Raises InputError for a part without one of the classes, or too much unreadable.
+    Raises InputError for a part without one of the classes, too much unreadable, or too small a disk for the pictures
+    and what will be made of them (`beyond`).
     """
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
@@ -121,6 +134,7 @@ def decode_source(
     for part, of_part in encoded.items():
         _check_classes(source, part, of_part.labels, "image")
     neutral = found.reading.neutral
+    check_pictures_fit(encoded, beyond)
     decoded = decode_parts(encoded, progress, neutral)
     skipped = skipped_notes(encoded, decoded.skipped)
     try:
@@ -137,6 +151,15 @@ def decode_source(
     noted |= {"left": [one.as_note() for one in left], "said": list(contents.said)}
     noted |= {"neutral": neutral.name} if neutral else {}
     return _packed(arrays, table, card), noted
+
+
+def check_pictures_fit(encoded: Mapping[str, Encoded], beyond: Beyond | None = None) -> None:
+    """Raise InputError when the disk of the cache has no room for these pictures and what will be made of them."""
+    items = [item for part in encoded.values() for item in part.items]
+    side = likely_side(items)
+    pictures = sum(map(item_bytes, items)) if side is None else len(items) * side * side * 3
+    counts = {part: len(of_part.items) for part, of_part in encoded.items()}
+    check_room(pictures + (beyond(counts, side is not None) if beyond else 0), "the pictures and what is made of them")
 
 
 def for_study(contents: EntryContents, reading: Reading) -> EntryContents:

@@ -14,6 +14,7 @@ from cifake_ray.data.build import (
     KIND,
     TABLE,
     Arrays,
+    Beyond,
     EntryContents,
     cached,
     decode_source,
@@ -164,13 +165,19 @@ def counts(labels: np.ndarray) -> str:
 
 
 def load_images(
-    source: str, *, limit: int | None = None, progress: Progress | None = None, reading: Reading = PLAIN
+    source: str,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    reading: Reading = PLAIN,
+    beyond: Beyond | None = None,
 ) -> ImageSet:
     """The images of `source`: from the cache, or decoded over all cores into it. Two processes at once decode once.
 
     `limit`: a set of its own with a subset of so many train images, stratified by label and groups, and of a quarter
     as many test images (at least 20); the whole set when it has no more. `progress(done, total)` while decoding.
     `reading`: class words, parts and a test part to be drawn, as the `data` section of an experiment says.
+    `beyond`: bytes that will be made of so many pictures, for which the disk must have room too.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
     """
@@ -179,7 +186,9 @@ def load_images(
     found = find_source(source, reading=reading)
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
         return _of_source(known, source, found)
-    entry = cached(entry_path(found, None), lambda: for_study(decode_source(source, found, progress), reading))
+    entry = cached(
+        entry_path(found, None), lambda: for_study(decode_source(source, found, progress, beyond=beyond), reading)
+    )
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
         return images

@@ -136,6 +136,7 @@ def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> N
     for measured in (run.threshold_file, run.robustness_file, run.evaluations, run.explanations):  # of the model before
         run.remove(measured.relative_to(run.path).as_posix())
     note = describe_detector(detector)
+    note.transform = note.transform.model_copy(update={"neutral": run.experiment().data.neutral})
     note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
     note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images)
     save_detector(detector, run.best, note)

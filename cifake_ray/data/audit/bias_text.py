@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from cifake_ray.data.audit.bias import FEWEST_FILES
+from cifake_ray.data.audit.bias import FEWEST_FILES, FEWEST_IN_GROUP
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
 
+_SMALL = 5  # groups of few pictures that are listed; the JSON has all
 CURE = "a detector may learn how files were made instead of what is generated; give both classes the same"
 
 
@@ -28,11 +29,19 @@ def warning(bias: Bias | None) -> str | None:
     return f"{sentence(bias)}; {CURE}" if bias is not None and bias.telling else None
 
 
+def before_and_after(before: Bias, after: Bias) -> list[str]:
+    """The check of pictures as delivered, and of the same pictures in the neutral encoding."""
+    return [f"as delivered, {sentence(before)}", f"re-encoded alike, {sentence(after)}"]
+
+
 def lines(bias: Bias) -> Iterator[str]:
     """The check for people, a topic a line: the whole, each group, then the bare table of each property by class."""
     yield f"{'bias':20} {'warning: ' if bias.telling else ''}{warning(bias) or sentence(bias)}"
-    for group in bias.groups:
+    small = [group for group in bias.groups if group.balanced is None]
+    for group in [group for group in bias.groups if group.balanced is not None] + small[:_SMALL]:
         yield f"{'':20} {group.column} {group.value}: {group_words(group)}"
+    if len(small) > _SMALL:
+        yield f"{'':20} and {len(small) - _SMALL:,} more groups of fewer than {FEWEST_IN_GROUP} pictures"
     for row in bias.table:
         if not _constant(row):
             yield f"{row.name:20} {'; '.join(f'{label} {by_class(row, label)}' for label in LABELS)}"

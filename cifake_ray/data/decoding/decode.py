@@ -216,6 +216,11 @@ def decode_image(data: bytes, transform: Transform | None, *, digest: bool = Tru
     return Picture(squares, known, shown.size, shown.format, (*shown.conversions, *squares.conversions))
 
 
+def native_pixels(data: bytes) -> np.ndarray:
+    """The RGB pixels of a picture in its own size: uint8 [h, w, 3]. Raises UnreadableError."""
+    return as_delivered(data).pixels
+
+
 def neutralised(data: bytes, neutral: NeutralEncoding) -> tuple[bytes, Picture]:
     """The picture in the neutral encoding, and what decoding it as delivered found. Raises UnreadableError."""
     shown = as_delivered(data)
@@ -275,6 +280,20 @@ def load_image_file(path: str | os.PathLike[str], transform: Transform) -> Pictu
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}", f"expected one still picture ({kinds})") from error
+
+
+def item_bytes(item: Item) -> int:
+    """Bytes of the encoded picture, without reading it; 0 where it cannot be read."""
+    if isinstance(item, bytes):
+        return len(item)
+    if isinstance(item, Member):
+        return item.stored
+    if isinstance(item, Span):
+        return item.size
+    try:
+        return 0 if isinstance(item, Refused) else os.stat(item).st_size  # noqa: PTH116 (as in read_item)
+    except (OSError, ValueError):
+        return 0
 
 
 def read_item(item: Item) -> bytes:

@@ -109,6 +109,16 @@ def square_all(
     return _told(in_batches(partial(decode_batch, transform=transform), items, _NATIVE_BATCH), len(items), progress)
 
 
+def thumbnails(items: Items, progress: Progress | None = None) -> np.ndarray:
+    """Pictures of any size as squares of 32 px: uint8 [n, 32, 32, 3], zeros where one cannot be read."""
+    transform = Transform("resize", 32, reduced=True)
+    found = np.empty((len(items), *transform.shape), np.uint8)
+    for start, batch in square_all(items, transform, progress):
+        rows = len(batch.sizes)
+        found[start : start + rows] = np.frombuffer(batch.pixels, np.uint8).reshape(rows, *transform.shape)
+    return found
+
+
 def write_squares(
     items: Items, transform: Transform, file: str, start: int, progress: Progress | None = None
 ) -> Generator[tuple[int, list[Valid | None]], None, None]:
