@@ -297,7 +297,8 @@ def _summary(kind: str, source: str, weights: str, members: list[tuple[Path, int
 
     used = max(path.stat().st_mtime for path, _, _ in members)
     return {
-        "kind": kind, "source": source, "weights": weights, "views": values("view"), "px": values("image_size") or values("transform"),
+        "kind": kind, "source": source, "weights": weights, "views": values("view"),
+        "px": values("image_size") or values("transform"),
         "entries": len(members), "MB": round(sum(size for _, size, _ in members) / 1e6, 1),
         "days_unused": round(max(time.time() - used, 0.0) / 86400, 1),
     }  # fmt: skip

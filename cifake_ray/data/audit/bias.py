@@ -29,7 +29,7 @@ from cifake_ray.data.stratify import Indices, choose_stratified, copies_of
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyScore, Share
 from cifake_ray.stats.intervals import Interval, balanced_interval, wilson
-from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry, writing
 
 MOST_PICTURES = 20_000  # looked at; more make the interval narrower than 1.4 points, and nobody the wiser
 FEWEST_FILES = 10  # different files of each class, below which nothing is said
@@ -59,7 +59,8 @@ def bias_of_source(source: str, reading: Reading = PLAIN, neutral: NeutralEncodi
         entry = read_entry(path)
         if entry is None:
             bias = bias_of_files(found.read().parts, neutral)
-            entry = write_entry(path, {}, {"source": source, "bias": bias.model_dump()})
+            with writing():
+                entry = write_entry(path, {}, {"source": source, "bias": bias.model_dump()})
     return Bias.model_validate(entry.meta["bias"])
 
 
