@@ -26,7 +26,8 @@ StorageOption = Annotated[str, typer.Option(help="Where the runs are: a folder, 
 DataOption = Annotated[
     str | None,
     typer.Option(
-        help="Images: folder, zip or tar (train/REAL, test/FAKE, …), parquet, manifest.csv, s3://…, or `sample`."
+        help="Images: folder, zip or tar (train/REAL, test/FAKE, …), parquet, manifest.csv, s3://…, or `sample` or "
+        "`sample-native`."
     ),
 ]
 NameOption = Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")]

@@ -17,10 +17,10 @@ from cifake_ray.cli.app import (
 )
 from cifake_ray.cli.find import load_named
 from cifake_ray.cli.show import print_rows
-from cifake_ray.errors import InputError, WorkError
+from cifake_ray.errors import InputError, WorkError, nearest
 
 cache_app = typer.Typer(
-    help="List or empty the cache of decoded images, feature sets and weights.", no_args_is_help=True
+    help="List or empty the cache of images, arrays of squares, feature sets and weights.", no_args_is_help=True
 )
 app.add_typer(cache_app, name="cache")
 
@@ -62,13 +62,13 @@ def doctor(
 
 @cache_app.command("ls", epilog="Example: cifake-ray cache ls")
 def cache_ls(as_json: JsonOption = False) -> None:
-    """List what is cached, by source and weights: decoded images, feature sets; with their last use."""
-    from cifake_ray.storage.cache import cache_root, list_entries, summarise_cache
+    """List what is cached, by source and weights: images, squares, feature sets; with their last use."""
+    from cifake_ray.storage.cache import cache_root, list_sourced, summarise_cache
 
     if as_json:
         entries = [
-            {"kind": kind, "MB": round(size / 1e6, 1), "entry": str(path.relative_to(cache_root()))}
-            for kind, path, size in list_entries()
+            {"kind": kind, "source": source, "MB": round(size / 1e6, 1), "entry": str(path.relative_to(cache_root()))}
+            for kind, source, path, size in list_sourced()
         ]
         print(json.dumps(entries, indent=1))
         return
@@ -91,14 +91,18 @@ def _ago(days: float) -> str:
 
 @cache_app.command("clear", epilog="Example: cifake-ray cache clear --unused")
 def cache_clear(
-    kind: Annotated[str | None, typer.Option(help="images, features or weights; all by default.")] = None,
+    kind: Annotated[str | None, typer.Option(help="images, squares, features, weights …; all by default.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only of these images, as `cache ls --json` names them.")] = None,
     unused: Annotated[bool, typer.Option("--unused", help="Only what was not used for --days.")] = False,
     days: Annotated[float, typer.Option(help="With --unused: how many days.", min=0.001)] = 30.0,
 ) -> None:
     """Empty the cache. Every entry is made again when needed."""
-    from cifake_ray.storage.cache import cache_root, clear_entries
+    from cifake_ray.storage.cache import KINDS, cache_root, clear_entries, summarise_cache
 
-    if kind not in (None, "images", "features", "weights"):
-        raise InputError(f"--kind {kind}: no such kind of entry", "expected images, features or weights")
-    freed = clear_entries(kind, unused_days=days if unused else 0.0)
+    if kind not in (None, *KINDS):
+        raise InputError(f"--kind {kind}: no such kind of entry", f"expected {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    known = {str(row["source"]) for row in summarise_cache()} if source is not None else set()
+    if source is not None and source not in known:
+        raise InputError(f"--source {source}: nothing of these images is cached", nearest(source, sorted(known)))
+    freed = clear_entries(kind, unused_days=days if unused else 0.0, source=source)
     print(f"{cache_root()}: freed {freed / 1e6:,.1f} MB")

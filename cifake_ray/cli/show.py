@@ -242,7 +242,8 @@ def plan_lines(plan: Any) -> list[str]:
         f"  in all              {duration(plan.total_s)} ({duration(plan.total_full_s)} without early stopping)",
         f"  memory              {_gib(plan.memory_bytes)} of {_gib(plan.available_bytes)} available"
         f"{'' if plan.memory_bytes <= plan.available_bytes else ': too little, lower resources.max_concurrent'}",
-        f"  cache               {_gib(plan.cache_bytes)}",
+        f"  disk                {_gib(plan.cache_bytes)} in the cache folder (pictures {_gib(plan.pictures_bytes)}, "
+        f"arrays {_gib(plan.squares_bytes)}, features {_gib(plan.features_bytes)}); {_gib(plan.disk_free_bytes)} free",
     ]
     if plan.budget_s is not None:
         verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"

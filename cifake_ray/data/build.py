@@ -12,9 +12,10 @@ import numpy as np
 from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import Item, Refused
+from cifake_ray.data.decoding.decode import Item, Refused, item_bytes
 from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.data.labels import PARTS, VALIDATION
+from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.packing import common_side, likely_side, pack
 from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
@@ -33,7 +34,17 @@ from cifake_ray.data.table import (
 )
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.storage.cache import Entry, Staged, array_digest, cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import (
+    Entry,
+    Staged,
+    array_digest,
+    cache_root,
+    check_room,
+    locked,
+    read_entry,
+    write_entry,
+    writing,
+)
 
 TABLE = "table"  # name of the array that holds the image table
 ENCODED = "encoded"  # name of the array that holds encoded pictures of any size, one after another
@@ -45,12 +56,14 @@ _FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
 
 Arrays = dict[str, "np.ndarray | Staged"]
 EntryContents = tuple[Arrays, dict[str, Any]]  # arrays and notes of a cache entry
+Beyond = Callable[[Mapping[str, int], bool], int]  # part to pictures, whether they are held: bytes to come
 HELD = ("images", "places", "labels")  # what a part has of its pictures: squares, or places among encoded ones
 
 
 def entry_path(found: Source, subset: int | str | None) -> Path:
-    """The cache entry of a source, or of a named or counted subset of it."""
-    key = hashlib.sha256(f"{_FORMAT} {found.kind} {found.identity} {subset}".encode()).hexdigest()[:32]
+    """The cache entry of a source, or of a named or counted subset of it; with a neutral encoding it is another."""
+    neutral = f" {found.reading.neutral.name}" if found.reading.neutral else ""
+    key = hashlib.sha256(f"{_FORMAT} {found.kind} {found.identity} {subset}{neutral}".encode()).hexdigest()[:32]
     return cache_root() / KIND / key
 
 
@@ -84,26 +97,26 @@ def set_fingerprint(prints: Mapping[str, str]) -> str:
 def _write(path: Path, arrays: Arrays, notes: Mapping[str, Any]) -> Entry:
     parts = [name.removesuffix("_labels") for name in arrays if name.endswith("_labels")]
     table = unpacked(as_array(arrays[TABLE]))
-    try:
+    with writing():
         told = {
-            "fingerprints": {part: part_fingerprint(part, arrays, table) for part in parts},
+            "fingerprints": {part: part_fingerprint(part, arrays, table, notes.get("neutral", "")) for part in parts},
             "fingerprint_v2": fingerprint_v2(table),
         }
         return write_entry(path, arrays, {**notes, **told})
-    except OSError as error:
-        raise InputError(
-            f"cache folder {cache_root()} cannot be written ({error.strerror or error})",
-            "free some space or set CIFAKE_RAY_CACHE to another",
-        ) from error
 
 
-def part_fingerprint(part: str, arrays: Arrays, table: ImageTable) -> str:
-    """SHA-256 (hex) over pixels and labels in their order; of pictures of any size, over digests of their pixels."""
+def part_fingerprint(part: str, arrays: Arrays, table: ImageTable, neutral: str = "") -> str:
+    """SHA-256 (hex) over pixels and labels in their order; of pictures of any size, over digests of their pixels.
+
+    neutral: name of the encoding that the pictures were brought to, which counts too.
+    """
     labels = as_array(arrays[f"{part}_labels"])
     if f"{part}_images" in arrays:
-        return array_digest(as_array(arrays[f"{part}_images"]), labels)
-    rows = table.of_part(*(TRAIN_PARTS if part == "train" else (part,)))
-    return array_digest(np.frombuffer(b"any size" + rows.digests.tobytes(), np.uint8), labels)
+        found = array_digest(as_array(arrays[f"{part}_images"]), labels)
+    else:
+        rows = table.of_part(*(TRAIN_PARTS if part == "train" else (part,)))
+        found = array_digest(np.frombuffer(b"any size" + rows.digests.tobytes(), np.uint8), labels)
+    return hashlib.sha256(f"{neutral} {found}".encode()).hexdigest() if neutral else found
 
 
 def as_array(array: "np.ndarray | Staged") -> np.ndarray:
@@ -117,12 +130,13 @@ def decode_source(
     progress: Progress | None,
     choose: Callable[[dict[str, Encoded]], dict[str, Encoded]] = dict,
     *,
+    beyond: Beyond | None = None,
     one_class: bool = False,
 ) -> EntryContents:
     """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
 
     one_class: whether a part may have images of one class only. Raises InputError for another part without one of the
-    classes, or too much unreadable.
+    classes, too much unreadable, or too small a disk for the pictures and what will be made of them (`beyond`).
     """
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
@@ -135,17 +149,33 @@ def decode_source(
     left = [*contents.left, *left_for(UNSCORED, unused)]
     for part, of_part in () if one_class else encoded.items():
         _check_classes(source, part, of_part.labels, "image")
-    decoded = decode_parts(encoded, progress)
+    neutral = found.reading.neutral
+    check_pictures_fit(encoded, beyond)
+    decoded = decode_parts(encoded, progress, neutral)
     skipped = skipped_notes(encoded, decoded.skipped)
-    _check_readable(source, skipped, len(decoded.facts.formats))
-    arrays, table = joined_parts(encoded, decoded)
-    for part in () if one_class else encoded:
-        _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
-    card = chosen_card(found.reading, table)
+    try:
+        _check_readable(source, skipped, len(decoded.facts.formats))
+        arrays, table = joined_parts(encoded, decoded)
+        for part in () if one_class else encoded:
+            _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
+        card = chosen_card(found.reading, table)
+    except InputError:
+        decoded.discard()
+        raise
     noted: dict[str, Any] = {"source": source, "kind": found.kind, "skipped": skipped, "converted": decoded.converted}
     noted |= {"side": decoded.side, "card": card.name}
     noted |= {"left": [one.as_note() for one in left], "said": list(contents.said)}
+    noted |= {"neutral": neutral.name} if neutral else {}
     return _packed(arrays, table, card), noted
+
+
+def check_pictures_fit(encoded: Mapping[str, Encoded], beyond: Beyond | None = None) -> None:
+    """Raise InputError when the disk of the cache has no room for these pictures and what will be made of them."""
+    items = [item for part in encoded.values() for item in part.items]
+    side = likely_side(items)
+    pictures = sum(map(item_bytes, items)) if side is None else len(items) * side * side * 3
+    counts = {part: len(of_part.items) for part, of_part in encoded.items()}
+    check_room(pictures + (beyond(counts, side is not None) if beyond else 0), "the pictures and what is made of them")
 
 
 def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
@@ -228,26 +258,35 @@ class Pictures:
     skipped: dict[int, str]
     converted: dict[str, int]
 
+    def discard(self) -> None:
+        """Remove the staged files; those that an entry has taken are gone already."""
+        for staged in self.whole.values():
+            staged.path.unlink(missing_ok=True)
 
-def decode_parts(encoded: Mapping[str, Encoded], progress: Progress | None) -> Pictures:
+
+def decode_parts(
+    encoded: Mapping[str, Encoded], progress: Progress | None, neutral: NeutralEncoding | None = None
+) -> Pictures:
     """All pictures, decoded: small ones of one size as they are, others packed as encoded files.
 
+    `neutral`: the encoding that each is brought to first; facts and digests are those of the pictures as delivered.
     Headers of some tell which it will be; where the sizes of all tell otherwise, the pictures are decoded once more.
     """
     items = [item for part in encoded.values() for item in part.items]
-    found = _decoded(items, likely_side(items), progress)
+    found = _decoded(items, likely_side(items), progress, neutral)
     if (side := common_side(found.facts.sizes)) != found.side:
-        for staged in found.whole.values():
-            staged.path.unlink()
-        found = _decoded(items, side, progress)
+        found.discard()
+        found = _decoded(items, side, progress, neutral)
     return found
 
 
-def _decoded(items: Sequence[Item], side: int | None, progress: Progress | None) -> Pictures:
+def _decoded(
+    items: Sequence[Item], side: int | None, progress: Progress | None, neutral: NeutralEncoding | None
+) -> Pictures:
     if side is not None:
-        squares = decode_all(items, progress, side)
+        squares = decode_all(items, progress, side, neutral)
         return Pictures(side, {"images": squares.images}, {}, squares.facts, squares.skipped, squares.converted)
-    packed = pack(items, cache_root() / KIND, progress)
+    packed = pack(items, cache_root() / KIND, progress, neutral)
     found = packed.findings
     skipped, converted = dict(sorted(found.skipped.items())), dict(sorted(found.converted.items()))
     return Pictures(None, {"places": packed.places}, {ENCODED: packed.staged}, found.facts, skipped, converted)

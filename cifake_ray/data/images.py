@@ -14,6 +14,7 @@ from cifake_ray.data.build import (
     KIND,
     TABLE,
     Arrays,
+    Beyond,
     EntryContents,
     cached,
     decode_source,
@@ -37,7 +38,7 @@ from cifake_ray.data.taken import Taken, taken_lines, taken_of
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.storage.cache import Entry, Staged, add_array, cache_root, read_entry
+from cifake_ray.storage.cache import Entry, Staged, add_array, cache_root, read_entry, writing
 
 SMALLEST = 20  # the smallest `data.limit`
 
@@ -106,6 +107,7 @@ class ImageSet:
     left: tuple[Left, ...] = ()  # what lies under the source and is not used
     said: tuple[str, ...] = ()  # what was concluded from the source's layout
     test_drawn: dict[str, Any] | None = None  # {fraction, seed} of a test part that the source lacks
+    neutral: str = ""  # name of the encoding that the pictures were brought to
     fingerprint_v2: str = ""  # SHA-256 (hex) over part, label and native pixel digest of each picture
 
     @property
@@ -164,13 +166,19 @@ def counts(labels: np.ndarray) -> str:
 
 
 def load_images(
-    source: str, *, limit: int | None = None, progress: Progress | None = None, reading: Reading = PLAIN
+    source: str,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    reading: Reading = PLAIN,
+    beyond: Beyond | None = None,
 ) -> ImageSet:
     """The images of `source`: from the cache, or decoded over all cores into it. Two processes at once decode once.
 
     `limit`: a set of its own with a subset of so many train images, stratified by label and groups, and of a quarter
     as many test images (at least 20); the whole set when it has no more. `progress(done, total)` while decoding.
     `reading`: class words, parts and a test part to be drawn, as the `data` section of an experiment says.
+    `beyond`: bytes that will be made of so many pictures, for which the disk must have room too.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
     """
@@ -180,7 +188,7 @@ def load_images(
     if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
         return _of_source(known, source, found)
     entry = known_entry(found) or cached(
-        entry_path(found, None), lambda: for_study(decode_source(source, found, progress), reading)
+        entry_path(found, None), lambda: for_study(decode_source(source, found, progress, beyond=beyond), reading)
     )
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
@@ -219,6 +227,7 @@ def _image_set(entry: Entry) -> ImageSet:
         left=left_from(notes.get("left", [])),
         said=tuple(notes.get("said", ())),
         test_drawn=notes.get("test_drawn"),
+        neutral=notes.get("neutral", ""),
         fingerprint_v2=notes.get("fingerprint_v2") or fingerprint_v2(unpacked(entry.arrays[TABLE])),
     )
 
@@ -262,6 +271,8 @@ def _limited(images: ImageSet, limit: int) -> EntryContents:
     notes: dict[str, Any] = {"source": images.source, "kind": images.kind, "skipped": skipped}
     notes |= {"converted": images.converted, "side": images.side}
     notes |= {"card": images.card.name, "left": [one.as_note() for one in images.left], "said": list(images.said)}
+    if images.neutral:
+        notes["neutral"] = images.neutral
     if images.test_drawn is not None:
         notes["test_drawn"] = images.test_drawn
     return {**arrays, TABLE: joined(tables).packed()}, notes
@@ -273,7 +284,7 @@ def _pixels_of(parts: Mapping[str, Part]) -> Arrays:
     if not packed:
         return {f"{name}_images": part.images for name, part in parts.items()}
     arrays: Arrays = {}
-    with Staged.bytes_in(cache_root() / KIND) as staged, staged.path.open("ab") as file:
+    with writing(), Staged.bytes_in(cache_root() / KIND) as staged, staged.path.open("ab") as file:
         for name, pixels in packed.items():
             starts = file.tell() + np.cumsum(pixels.places[:, 1]) - pixels.places[:, 1]
             arrays[f"{name}_places"] = np.stack([starts, pixels.places[:, 1]], axis=1)

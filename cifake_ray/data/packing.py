@@ -13,7 +13,8 @@ from cifake_ray.data.decoding.cells import Cell
 from cifake_ray.data.decoding.decode import Item, picture_size_of, read_item
 from cifake_ray.data.decoding.decode import UnreadableError as _Unreadable
 from cifake_ray.data.decoding.workers import Findings, pack_all
-from cifake_ray.storage.cache import Staged
+from cifake_ray.data.neutral import NeutralEncoding
+from cifake_ray.storage.cache import Staged, writing
 
 MOST_SIDE = 64  # pixels a side of pictures that are held decoded as they are: four times CIFAKE's in memory
 _LOOKED_AT = 200  # pictures whose headers tell which way a source goes
@@ -59,12 +60,17 @@ def _size_of(item: Item) -> tuple[int, int] | None:
         return None
 
 
-def pack(items: Sequence[Item], folder: Path, progress: Progress | None) -> Packed:
-    """Decode each picture once, and write the encoded pictures into a file in `folder`, as they get ready."""
+def pack(
+    items: Sequence[Item], folder: Path, progress: Progress | None, neutral: NeutralEncoding | None = None
+) -> Packed:
+    """Decode each picture once, and write the encoded pictures into a file in `folder`, as they get ready.
+
+    `neutral`: what each is brought to first. Raises InputError when the disk is full.
+    """
     findings, places = Findings(len(items)), np.zeros((len(items), 2), np.int64)
-    with Staged.bytes_in(folder) as staged, staged.path.open("r+b", buffering=1 << 20) as file:
+    with writing(), Staged.bytes_in(folder) as staged, staged.path.open("r+b", buffering=1 << 20) as file:
         file.seek(0, os.SEEK_END)
-        for rows, batch in pack_all(items, progress):
+        for rows, batch in pack_all(items, progress, neutral):
             findings.add(rows, batch)
             lengths = np.array(batch.lengths, np.int64)
             ends = file.tell() + np.cumsum(lengths)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.decoding.workers import square_all
+from cifake_ray.data.decoding.workers import write_squares
 from cifake_ray.data.images import Part
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels
 from cifake_ray.data.transform import Transform
@@ -33,7 +33,7 @@ def hold(part: Part, transform: Transform, progress: Progress | None = None) -> 
     entry = read_entry(path)
     if entry is None:
         with locked(path):
-            entry = read_entry(path) or _made(path, pixels, transform, progress)
+            entry = read_entry(path) or _made(path, part, pixels, transform, progress)
     return held_at(part, entry)
 
 
@@ -65,7 +65,7 @@ def squares_bytes(count: int, transform: Transform) -> int:
     return count * math.prod(transform.shape)
 
 
-def _made(path: Path, pixels: EncodedPixels, transform: Transform, progress: Progress | None) -> Entry:
+def _made(path: Path, part: Part, pixels: EncodedPixels, transform: Transform, progress: Progress | None) -> Entry:
     count, size = len(pixels), math.prod(transform.shape)
     valid = np.zeros((count, 4), np.int32)
     try:
@@ -73,15 +73,15 @@ def _made(path: Path, pixels: EncodedPixels, transform: Transform, progress: Pro
             start_of_values = file.seek(0, os.SEEK_END)
             if hasattr(os, "posix_fallocate"):  # a full disk is known before the work; macOS has none
                 os.posix_fallocate(file.fileno(), 0, start_of_values + count * size)
-            for rows, batch in square_all(pixels.items(slice(None)), transform, progress):
-                if batch.skipped:
+            items = pixels.items(slice(None))
+            for rows, some in write_squares(items, transform, str(staged.path), start_of_values, progress):
+                if None in some:
                     raise InputError(
                         f"{pixels.file}: damaged in the cache", "`cifake-ray cache clear`, then start again"
                     )
-                os.pwrite(file.fileno(), batch.pixels, start_of_values + int(rows[0]) * size)
-                valid[rows] = batch.valid
+                valid[rows] = np.array(some)
         staged.close((count, *transform.shape))
-        notes: Mapping[str, object] = {"transform": transform.name}
+        notes: Mapping[str, object] = {"transform": transform.name, "images": part.fingerprint}
         return write_entry(path, {"squares": staged, "valid": valid}, notes)
     except OSError as error:
         raise InputError(

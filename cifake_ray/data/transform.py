@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from cifake_ray.data.neutral import NeutralEncoding, neutral_encoding
 from cifake_ray.experiment import TILES, Fit, ModelSettings
 from cifake_ray.runs.records import TransformNote
 
 SQUEEZED = "squeezed to a square"
 RESIZED = "resized from another size (Lanczos)"
+REDUCED = "resized from another size (Hamming)"
 ENLARGED = "enlarged, being smaller than the square"
 REPEATED = "repeated, being smaller than the square"
 
@@ -22,19 +24,24 @@ class Transform:
     `fit`: `resize` takes the whole picture (Lanczos, antialiased, the shape not kept); `crop` the centred square of
     native pixels, `tiles` that and the four corners, a smaller picture being enlarged until it covers the square;
     `repeat` is `crop` where a smaller picture is laid side by side instead.
-    `reduced`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that still covers the square.
+    `reduced`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that still covers the square, and pictures of
+    all formats are resized from there by Hamming's kernel, which takes half as long as Lanczos'.
     `room`: hold native pixels around the square, up to so many a side, for the augmentation `window`; 0 holds none.
+    `neutral`: the encoding that each picture is brought to first, where that has not happened already.
     """
 
     fit: Fit = "resize"
     side: int = 32
     reduced: bool = False
     room: int = 0
+    neutral: NeutralEncoding | None = None
 
     @property
     def name(self) -> str:
         """`crop-224`, `resize-224-reduced`, `crop-128-room256`: part of every key of what is made by the transform."""
-        return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{f'-room{self.room}' if self.room else ''}"
+        room = f"-room{self.room}" if self.room else ""
+        encoding = f"-{self.neutral.name}" if self.neutral else ""
+        return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{room}{encoding}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,15 +79,16 @@ def native_transform(fit: Fit, side: int) -> Transform:
 
 
 def noted_transform(note: TransformNote) -> Transform:
-    """The transform of a trained model, as model.json has it."""
-    return Transform(note.fit, note.side, note.reduced)
+    """The transform of a trained model, as model.json has it: pictures are brought to its neutral encoding first."""
+    neutral = neutral_encoding(note.neutral, 0)
+    return Transform(note.fit, note.side, note.reduced, neutral=neutral.middle() if neutral else None)
 
 
-def to_squares(picture: Image.Image, transform: Transform) -> Squares:
-    """The squares of a picture in RGB."""
+def to_squares(picture: Image.Image | np.ndarray, transform: Transform) -> Squares:
+    """The squares of a picture in RGB, or of its pixels, uint8 [h, w, 3]."""
     side = transform.side
     if transform.fit == "resize":
-        return _resized(picture, side)
+        return _resized(_image(picture), transform)
     pixels, conversions = _covering(picture, transform)
     height, width = pixels.shape[:2]
     top, left = (height - side) // 2, (width - side) // 2
@@ -102,28 +110,38 @@ def conversions_under(transform: Transform, sizes: np.ndarray) -> dict[str, int]
     """How many pictures of these sizes, int [n, 2] in pixels, the transform resizes, squeezes, enlarges or repeats."""
     width, height, side = sizes[:, 0], sizes[:, 1], transform.side
     if transform.fit == "resize":
-        found = {RESIZED: (width != side) | (height != side), SQUEEZED: width != height}
+        resized = REDUCED if transform.reduced else RESIZED
+        found = {resized: (width != side) | (height != side), SQUEEZED: width != height}
     else:
         found = {REPEATED if transform.fit == "repeat" else ENLARGED: np.minimum(width, height) < side}
     return {what: count for what, which in found.items() if (count := int(np.count_nonzero(which)))}
 
 
-def _resized(picture: Image.Image, side: int) -> Squares:
+def _image(picture: Image.Image | np.ndarray) -> Image.Image:
+    return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+
+
+def _resized(picture: Image.Image, transform: Transform) -> Squares:
+    """Pillow widens its kernels when shrinking."""
     conversions: tuple[str, ...] = ()
+    side = transform.side
     if picture.size != (side, side):
-        conversions = (RESIZED,) if picture.width == picture.height else (RESIZED, SQUEEZED)
-        picture = picture.resize((side, side), Image.Resampling.LANCZOS)  # Pillow widens the kernel when shrinking
+        resized, kernel = RESIZED, Image.Resampling.LANCZOS
+        if transform.reduced:
+            resized, kernel = REDUCED, Image.Resampling.HAMMING
+        conversions = (resized,) if picture.width == picture.height else (resized, SQUEEZED)
+        picture = picture.resize((side, side), kernel)
     return Squares(np.asarray(picture), (side, side, 0, 0), conversions)
 
 
-def _covering(picture: Image.Image, transform: Transform) -> tuple[np.ndarray, tuple[str, ...]]:
+def _covering(picture: Image.Image | np.ndarray, transform: Transform) -> tuple[np.ndarray, tuple[str, ...]]:
     """The pixels, uint8 [h, w, 3], of a picture that is at least `side` high and wide, or was made so."""
-    side, shortest = transform.side, min(picture.size)
+    pixels, side = np.asarray(picture), transform.side
+    shortest = min(pixels.shape[:2])
     if shortest >= side:
-        return np.asarray(picture), ()
+        return pixels, ()
     if transform.fit == "repeat":
-        pixels = np.asarray(picture)
         rows, columns = (np.arange(max(length, side)) % length for length in pixels.shape[:2])
         return pixels[rows[:, None], columns[None, :]], (REPEATED,)
-    width, height = (max(side, round(length * side / shortest)) for length in picture.size)
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS)), (ENLARGED,)
+    height, width = (max(side, round(length * side / shortest)) for length in pixels.shape[:2])
+    return np.asarray(_image(picture).resize((width, height), Image.Resampling.LANCZOS)), (ENLARGED,)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from cifake_ray.doctor.check import Check, judged
 from cifake_ray.doctor.nodes import judge
 from cifake_ray.errors import InputError, WorkError
+from cifake_ray.experiment import SAMPLES
 from cifake_ray.jobs.client import Cluster, Endpoint, TokenError, find_cluster, open_dashboard
 from cifake_ray.jobs.probe_nodes import ask_as_driver, ask_by_job
 
@@ -17,7 +18,7 @@ def cluster_checks(address: str, storage: str, source: str | None) -> list[Check
 
     Probed by a driver where the address is a head's, by a job where it is a dashboard's.
     """
-    paths = [] if source is None or source == "sample" or "://" in source else [_absolute(source)]
+    paths = [] if source is None or source in SAMPLES or "://" in source else [_absolute(source)]
     shared = _absolute(storage) if "://" in storage or Path(storage).expanduser().is_absolute() else None
     checks: list[Check] = []
     try:

@@ -1,6 +1,6 @@
 """A run's own images beside others: whether `--data` names the run's own set, and which images are copies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def images_to_score(run: Run, source: str | None, reading: Reading | None = None
     if reading is None and (own_set := _as_own(run, experiment, source)) is not None:
         return Scored(own_set.test, own_set, None)
     with progress("decoding images") as update:
-        other = load_labelled(source, progress=update, reading=reading or _class_words(experiment))
+        other = load_labelled(source, progress=update, reading=_as_trained(reading, experiment))
     if _may_be_own(run, experiment, other):
         try:
             own = run_images(run, experiment, source)
@@ -49,6 +49,12 @@ def images_to_score(run: Run, source: str | None, reading: Reading | None = None
             return Scored(other.images, _own(run, experiment), other)
         return Scored(own.test, own, None)
     return Scored(other.images, _own(run, experiment), other)
+
+
+def _as_trained(reading: Reading | None, experiment: Experiment) -> Reading:
+    """The reading, or that of the run's class words; pictures are brought to the encoding that the model knows."""
+    neutral = reading_of(experiment.data).neutral
+    return replace(reading or _class_words(experiment), neutral=neutral.middle() if neutral else None)
 
 
 def _class_words(experiment: Experiment) -> Reading:

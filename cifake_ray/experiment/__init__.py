@@ -20,7 +20,7 @@ from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
-from cifake_ray.experiment.search import Data, Resources, Search
+from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
 from cifake_ray.experiment.values import TILES, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
@@ -29,6 +29,7 @@ from cifake_ray.experiment.yaml_text import parse_yaml
 __all__ = [
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
+    "SAMPLES",
     "TILES",
     "Augmentations",
     "CategoricalDimension",
@@ -41,6 +42,7 @@ __all__ = [
     "Metric",
     "Model",
     "ModelSettings",
+    "Neutral",
     "PassKey",
     "Pool",
     "Resources",

@@ -35,8 +35,8 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     if images_named and not (isinstance(data, dict) and data.get("source")):
         raise InputError(
             f"{path.stem}: no images are named",
-            "give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample, generated images whose results say "
-            "nothing about any other",
+            "give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample (32 px) or sample-native (192 to 512 px), "
+            "generated images whose results say nothing about any other",
         )
     if isinstance(data, dict) and data.get("source", "") is None:
         del data["source"]

@@ -51,6 +51,7 @@ def _as_pair(value: Any) -> Any:
 
 
 Quality = Annotated[int, Field(ge=1, le=100)]
+SAMPLES = ("sample", "sample-native")  # sources that a program of this package draws
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_text), AfterValidator(unrepeated)
 ]

@@ -12,7 +12,7 @@ import jinja2
 
 from cifake_ray import __version__
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment, save_experiment, validate_experiment
+from cifake_ray.experiment import SAMPLES, Experiment, save_experiment, validate_experiment
 
 SHARED = "/shared"  # where pods mount the shared claim
 CLAIM = "cifake-ray-shared"
@@ -64,7 +64,7 @@ def render_rayjob(
     if not experiment.search_space:
         raise InputError(f"{experiment.name}: search_space is empty, so there is nothing to tune", "name a dimension")
     paths = {"--storage": storage, "data.source": experiment.data.source, "model.weights": _weights_file(experiment)}
-    on_claim = [_is_on_claim(option, path) for option, path in paths.items() if path not in ("", "sample")]
+    on_claim = [_is_on_claim(option, path) for option, path in paths.items() if path not in ("", *SAMPLES)]
     trials = str(experiment.search.trials)
     study = ["--resume", name, "--trials", trials] if resume else ["/etc/cifake-ray/experiment.yaml", "--name", name]
     return _render(

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from cifake_ray import __version__
 from cifake_ray.errors import InputError, WorkError
-from cifake_ray.experiment import Experiment, check_study
+from cifake_ray.experiment import SAMPLES, Experiment, check_study
 from cifake_ray.jobs.client import Cluster
 from cifake_ray.jobs.package import EXPERIMENT_FILE, Package
 from cifake_ray.jobs.probe_nodes import Answer, Node, ask_by_job
@@ -70,7 +70,7 @@ def _files(submission: Submission) -> list[str]:
 
 def _data(submission: Submission) -> list[str]:
     source = submission.data if submission.experiment is None else submission.experiment.data.source
-    return [] if source in (None, "sample") else [str(source)]
+    return [] if source in (None, *SAMPLES) else [str(source)]
 
 
 def _weights(submission: Submission) -> list[str]:

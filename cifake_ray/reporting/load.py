@@ -12,7 +12,7 @@ import pandas as pd
 from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
 from cifake_ray.reporting.verify import verified_test
@@ -68,8 +68,8 @@ class Study:
     def card(self) -> Card:
         """The card of the data set that the images are, or are a part of."""
         noted = self.records.environment.data
-        if noted.empty and self.experiment.data.source == "sample":
-            return recorded_card({"generated": True})
+        if noted.empty and self.experiment.data.source in SAMPLES:
+            return recorded_card({"card": self.experiment.data.source})
         return recorded_card(noted.as_json())
 
     @property

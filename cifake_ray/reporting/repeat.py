@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import PurePath
 
+from cifake_ray.experiment import SAMPLES
 from cifake_ray.reporting.load import Role, Study
 
 _NAMES = {"tuned": "winner", "baseline": "baseline"}
@@ -44,6 +45,6 @@ def _file(study: Study) -> str:
 def _source(study: Study) -> str:
     """The images as they can be given: where they lie, or a word for what the reader must have."""
     source = study.records.environment.data.source or study.experiment.data.source
-    if source == "sample" or PurePath(source).is_absolute() or "://" in source:
+    if source in SAMPLES or PurePath(source).is_absolute() or "://" in source:
         return source
     return study.card.title or "DATA"

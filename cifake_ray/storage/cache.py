@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,7 +27,10 @@ from cifake_ray.errors import InputError, WorkError
 
 _CHUNK = 1 << 24  # bytes hashed at a time: large enough for sha256 to run outside the interpreter lock in every thread
 META = "entry.json"
+KINDS = ("images", "squares", "features", "bias", "spectrum", "weights", "fetched")  # folders of the cache
+_STAGED = ".staged-"
 _HEADER = 192  # bytes of a staged file before its values: longer than the header of any shape
+_RESERVE = 1 << 28  # bytes that stay free
 _SILENT_SECONDS = 2.0  # of waiting for a lock before a line is printed
 _WAIT_SECONDS = 4 * 3600.0
 
@@ -56,7 +59,7 @@ class Staged:
     def bytes_in(cls, folder: Path) -> Iterator["Staged"]:
         """A file of bytes whose number is known at the end; append to `path`. Removed when the caller fails."""
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".staged-", suffix=".npy", dir=folder)
+        handle, name = tempfile.mkstemp(prefix=_STAGED, suffix=".npy", dir=folder)
         os.close(handle)
         staged = cls(Path(name))
         try:
@@ -121,6 +124,38 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def writing(what: str = "") -> Iterator[None]:
+    """Context of writing into the cache. Raises InputError where that fails, as on a full disk.
+
+    what: what was to be written, such as `12.6 GB of squares`.
+    """
+    try:
+        yield
+    except OSError as error:
+        failed = f"cannot hold {what}" if what else "cannot be written"
+        raise InputError(
+            f"cache folder {cache_root()} {failed} ({error.strerror or error})",
+            "free some space, or set CIFAKE_RAY_CACHE to another folder",
+        ) from error
+
+
+def free_bytes() -> int:
+    """Free bytes of the disk of the cache folder."""
+    root = cache_root()
+    return shutil.disk_usage(next(folder for folder in (root, *root.parents) if folder.is_dir())).free
+
+
+def check_room(needed: int, what: str) -> None:
+    """Raise InputError when the disk of the cache folder has no room for so many bytes of `what`."""
+    root, free = cache_root(), free_bytes()
+    if needed and needed + _RESERVE > free:
+        raise InputError(
+            f"{what} need {needed / 1e9:,.1f} GB and the disk of the cache folder {root} has {free / 1e9:,.1f} GB free",
+            "free some space, or set CIFAKE_RAY_CACHE to a folder on another disk",
+        )
 
 
 def _acquire(lock: filelock.BaseFileLock, path: Path) -> None:
@@ -190,20 +225,40 @@ def list_entries() -> Iterator[tuple[str, Path, int]]:
         yield note.relative_to(cache_root()).parts[0], note.parent, size
 
 
-def clear_entries(kind: str | None = None, *, unused_days: float = 0.0) -> int:
-    """Remove all entries, or those of one kind, or those not used for so many days; return the bytes freed.
+def clear_entries(kind: str | None = None, *, unused_days: float = 0.0, source: str | None = None) -> int:
+    """Remove all entries, or those of one kind, of one source, or not used for so many days; return the bytes freed.
 
-    Open memory maps stay readable.
+    Open memory maps stay readable. Files that a killed process left half-written go after a day.
     """
     before = time.time() - 86400 * unused_days
-    chosen = [(path, size) for found, path, size in list_entries()
-              if kind in (None, found) and path.stat().st_mtime <= before]  # fmt: skip
+    notes = [(found, path, size, _meta(path)) for found, path, size in list_entries()]
+    sources = _sources(notes)
+    chosen = [(path, size) for found, path, size, meta in notes
+              if kind in (None, found) and path.stat().st_mtime <= before
+              and source in (None, _source(meta, sources))]  # fmt: skip
     for path, _ in chosen:
         shutil.rmtree(path, ignore_errors=True)
-    if not unused_days:
+    if not unused_days and source is None:
         for folder in cache_root().glob(kind or "*"):  # locks, shards of an interrupted extraction, fetched files
             shutil.rmtree(folder, ignore_errors=True)
-    return sum(size for _, size in chosen)
+    return sum(size for _, size in chosen) + _clear_staged(kind)
+
+
+def _clear_staged(kind: str | None) -> int:
+    freed = 0
+    for file in cache_root().glob(f"{kind or '*'}/{_STAGED}*"):
+        with suppress(OSError):
+            if file.stat().st_mtime < time.time() - 86400:
+                freed += file.stat().st_size
+                file.unlink()
+    return freed
+
+
+def list_sourced() -> Iterator[tuple[str, str, Path, int]]:
+    """(kind, source, path, bytes) of every finished entry."""
+    notes = [(kind, path, size, _meta(path)) for kind, path, size in list_entries()]
+    sources = _sources(notes)
+    return ((kind, _source(meta, sources), path, size) for kind, path, size, meta in notes)
 
 
 def summarise_cache() -> list[dict[str, Any]]:
@@ -212,16 +267,28 @@ def summarise_cache() -> list[dict[str, Any]]:
     Sources are those of the cached images; features of images that are gone from the cache have no source.
     """
     notes = [(kind, path, size, _meta(path)) for kind, path, size in list_entries()]
-    sources = {
-        fingerprint: str(meta.get("source", ""))
-        for kind, _, _, meta in notes if kind == "images"
-        for fingerprint in meta.get("fingerprints", {}).values()
-    }  # fmt: skip
+    sources = _sources(notes)
     groups: dict[tuple[str, str, str], list[tuple[Path, int, dict[str, Any]]]] = {}
     for kind, path, size, meta in notes:
-        source = meta.get("source") or sources.get(str(meta.get("images")), "unknown")
-        groups.setdefault((kind, str(source), str(meta.get("weights", ""))), []).append((path, size, meta))
+        groups.setdefault((kind, _source(meta, sources), str(meta.get("weights", ""))), []).append((path, size, meta))
     return [_summary(*key, members) for key, members in sorted(groups.items())]
+
+
+_Note = tuple[str, Path, int, dict[str, Any]]  # kind, path, bytes and note of an entry
+
+
+def _sources(notes: Sequence[_Note]) -> dict[str, str]:
+    """Fingerprint of each part of the cached images to their source."""
+    return {
+        fingerprint: str(meta.get("source", ""))
+        for kind, _, _, meta in notes
+        if kind == "images"
+        for fingerprint in meta.get("fingerprints", {}).values()
+    }
+
+
+def _source(meta: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    return str(meta.get("source") or sources.get(str(meta.get("images")), "unknown"))
 
 
 def _summary(kind: str, source: str, weights: str, members: list[tuple[Path, int, dict[str, Any]]]) -> dict[str, Any]:
@@ -230,7 +297,8 @@ def _summary(kind: str, source: str, weights: str, members: list[tuple[Path, int
 
     used = max(path.stat().st_mtime for path, _, _ in members)
     return {
-        "kind": kind, "source": source, "weights": weights, "views": values("view"), "px": values("image_size"),
+        "kind": kind, "source": source, "weights": weights, "views": values("view"),
+        "px": values("image_size") or values("transform"),
         "entries": len(members), "MB": round(sum(size for _, size, _ in members) / 1e6, 1),
         "days_unused": round(max(time.time() - used, 0.0) / 86400, 1),
     }  # fmt: skip

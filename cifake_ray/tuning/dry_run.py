@@ -1,22 +1,24 @@
 """`--dry-run`: every check that a study makes before its first trial, without decoding all images or starting Ray."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
 from cifake_ray.data.audit.bias import bias_of_source
-from cifake_ray.data.audit.bias_text import warning
-from cifake_ray.data.build import check_refused
+from cifake_ray.data.audit.bias_text import before_and_after, warning
+from cifake_ray.data.build import check_pictures_fit, check_refused
 from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
-from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
+from cifake_ray.data.sources.find import Contents, Encoded, find_source
 from cifake_ray.data.sources.reading import Reading, reading_of
 from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Data, Experiment
+from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.runs.columns import LABELS
+from cifake_ray.tuning.disk import beyond_pictures
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
 
@@ -28,23 +30,25 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     experiment = request.experiment
     slots = Capacity.here(experiment).trials
     check_address(request.address)
-    lines = [] if request.resume else _rehearse_images(experiment.data)
+    lines = [] if request.resume else _rehearse_images(experiment)
     lines += _rehearse_weights(experiment)
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines
 
 
-def _rehearse_images(data: Data) -> list[str]:
+def _rehearse_images(experiment: Experiment) -> list[str]:
+    data = experiment.data
     source, leave_out, reading = data.source, data.leave_out, reading_of(data)
     found = find_source(source, reading=reading)
-    contents = found.read()
+    contents = Contents() if found.kind in SAMPLES else found.read()
     sizes = {part: len(encoded.labels) for part, encoded in contents.parts.items()}
     if leave_out:
         _rehearse_leaving_out(leave_out, sizes)
-    if found.kind == SAMPLE:
+    if found.kind in SAMPLES:
         return []
     check_refused(source, contents.parts)
+    check_pictures_fit(contents.parts, partial(beyond_pictures, experiment, []))
     for part, encoded in contents.parts.items():
         for code, label in enumerate(LABELS):
             _check_one(source, f"{part}/{label}", encoded, code)
@@ -54,7 +58,9 @@ def _rehearse_images(data: Data) -> list[str]:
     said = unbalanced("train", {label: int((train.labels == code).sum()) for code, label in enumerate(LABELS)})
     known = sizes in [dict(card.images) for card in CARDS.values()]  # by number: their content is not decoded here
     bias = None if known else bias_of_source(source, reading)
-    lines += [f"warning: {one}" for one in (said, warning(bias)) if one]
+    after = bias_of_source(source, reading, reading.neutral) if bias and reading.neutral else None
+    lines += before_and_after(bias, after) if bias and after else []
+    lines += [f"warning: {one}" for one in (said, warning(after or bias)) if one]
     lines += [f"not used: {left}" for left in contents.left]
     return [*lines, "not checked: images but one of each class, and copies among them; the study decodes all first"]
 

@@ -124,6 +124,9 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         converted=dict(images.converted),
         bias=inputs.bias,
+        neutral=images.neutral,
+        neutral_bias=inputs.neutral_bias,
+        spectrum=inputs.spectrum,
     )
 
 

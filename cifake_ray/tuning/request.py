@@ -136,7 +136,11 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 def _say_counts(inputs: StudyInputs) -> None:
     train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
     say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
-    for line in [*split_lines(inputs), *warnings_of(inputs.images, inputs.bias), *small_parts(inputs)]:
+    for line in [
+        *split_lines(inputs),
+        *warnings_of(inputs.images, inputs.bias, inputs.neutral_bias),
+        *small_parts(inputs),
+    ]:
         say(line)
 
 

@@ -1,6 +1,7 @@
 """What a study trains on, found before Ray is started. Without pretrained weights torch is not imported."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,15 +10,17 @@ from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train, train_duplicates
 from cifake_ray.data.audit.balance import few_images, unbalanced
 from cifake_ray.data.audit.bias import bias_of_source
-from cifake_ray.data.audit.bias_text import warning
-from cifake_ray.data.datasets import generic
+from cifake_ray.data.audit.bias_text import before_and_after, warning
+from cifake_ray.data.audit.spectrum import spectrum_of
+from cifake_ray.data.datasets import generic, sample_native
 from cifake_ray.data.images import remarks
 from cifake_ray.data.sources.reading import PLAIN, Reading, reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.runs.records import Bias
+from cifake_ray.runs.records import Bias, Spectrum
 from cifake_ray.runs.run import Run
+from cifake_ray.tuning.disk import beyond_pictures, check_disk
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec
@@ -34,6 +37,8 @@ class StudyInputs:
     weights: "list[Weights]"
     duplicates_in_test: int  # test images that equal a train image
     bias: Bias | None = None  # of pictures of the user's own
+    neutral_bias: Bias | None = None  # the same in the neutral encoding, where the experiment asks for one
+    spectrum: Spectrum | None = None  # of the sample of native sizes
 
 
 def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | None = None) -> StudyInputs:
@@ -42,7 +47,8 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     With `run` the images are those that this run was made with, at `source` or wherever they are found.
     """
     specs, weights = _pretrained(experiment) if experiment.model.weight_names else ([], [])
-    images = _load(experiment) if run is None else run_images(run, experiment, source)
+    images = _load(experiment, specs) if run is None else run_images(run, experiment, source)
+    check_disk(experiment, images, specs)
     data = experiment.data
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
     duplicates = train_duplicates(images)
@@ -52,7 +58,9 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
             "to test on",
             "give other test images",
         )
-    return StudyInputs(images, split, specs, weights, int(duplicates.sum()), bias_of(images, reading_of(data)))
+    bias, neutral_bias = biases_of(images, reading_of(data))
+    spectrum = _spectrum(images)
+    return StudyInputs(images, split, specs, weights, int(duplicates.sum()), bias, neutral_bias, spectrum)
 
 
 def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:
@@ -63,13 +71,28 @@ def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:
     return bias_of_source(images.source, reading) if images.card.name == generic.CARD.name else None
 
 
-def warnings_of(images: ImageSet, bias: Bias | None = None) -> list[str]:
+def biases_of(images: ImageSet, reading: Reading = PLAIN) -> tuple[Bias | None, Bias | None]:
+    """`bias_of` the pictures as delivered, and of the same in the neutral encoding where the reading has one."""
+    before = bias_of(images, reading)
+    after = bias_of_source(images.source, reading, reading.neutral) if before and reading.neutral else None
+    return before, after
+
+
+def _spectrum(images: ImageSet) -> Spectrum | None:
+    if images.card.name != sample_native.CARD.name:
+        return None
+    with progress("radial spectra, for comparison", "images") as update:
+        return spectrum_of(images, update)
+
+
+def warnings_of(images: ImageSet, bias: Bias | None = None, neutral_bias: Bias | None = None) -> list[str]:
     """What a person should know of images before the first trial.
 
     That is: what was left out or converted, a class that prevails, file properties that separate the classes.
     """
-    said = [unbalanced("train", _counts(images.train.labels)), warning(bias)]
-    return [*remarks(images), *(f"warning: {one}" for one in said if one)]
+    both = before_and_after(bias, neutral_bias) if bias and neutral_bias else []
+    said = [unbalanced("train", _counts(images.train.labels)), warning(neutral_bias or bias)]
+    return [*remarks(images), *both, *(f"warning: {one}" for one in said if one)]
 
 
 def split_lines(inputs: StudyInputs) -> list[str]:
@@ -96,10 +119,10 @@ def _counts(labels: np.ndarray) -> dict[str, int]:
     return {label: int((labels == code).sum()) for code, label in enumerate(LABELS)}
 
 
-def _load(experiment: Experiment) -> ImageSet:
+def _load(experiment: Experiment, specs: "list[FeatureSpec]") -> ImageSet:
+    data, beyond = experiment.data, partial(beyond_pictures, experiment, specs)
     with progress("decoding images") as update:
-        data = experiment.data
-        return load_images(data.source, limit=data.limit, progress=update, reading=reading_of(data))
+        return load_images(data.source, limit=data.limit, progress=update, reading=reading_of(data), beyond=beyond)
 
 
 def _pretrained(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weights]]":

@@ -14,6 +14,7 @@ from cifake_ray.storage.cache import (
     cache_root,
     clear_entries,
     list_entries,
+    list_sourced,
     locked,
     read_entry,
     summarise_cache,
@@ -169,3 +170,17 @@ def test_the_summary_has_a_row_for_each_source_and_set_of_weights() -> None:
     ]  # fmt: skip
     assert (rows[0]["views"], rows[0]["px"]) == ("flip, identity", "64")
     assert all(row["days_unused"] == 0 for row in rows)
+
+
+def test_squares_are_listed_and_cleared_by_the_source_of_their_images() -> None:
+    for source in ("one", "two"):
+        write_entry(cache_root() / "images" / source, {}, {"source": source, "fingerprints": {"train": source * 3}})
+        squares = {"squares": np.zeros((2, 8, 8, 3), np.uint8)}
+        write_entry(cache_root() / "squares" / source, squares, {"images": source * 3, "transform": "crop-8"})
+    rows = {(row["kind"], row["source"]): row["px"] for row in summarise_cache()}
+    assert rows == {("images", "one"): "", ("images", "two"): "", ("squares", "one"): "crop-8",
+                    ("squares", "two"): "crop-8"}  # fmt: skip
+    assert clear_entries("squares", source="one") > 0
+    assert {(kind, source) for kind, source, *_ in list_sourced()} == {*rows} - {("squares", "one")}
+    clear_entries(source="two")
+    assert [source for _, source, *_ in list_sourced()] == ["one"]

@@ -1,7 +1,7 @@
 """What a data set really holds: counts, copies, look-alikes, contradicting labels, how its files were encoded."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.audit.bias import groups_of, measure_bias
+from cifake_ray.data.audit.bias import bias_of_files, groups_of, measure_bias
 from cifake_ray.data.audit.encoding import describe_files, describe_tables, read_headers, tally_headers
 from cifake_ray.data.audit.near_duplicates import Pairs, near_pairs
 from cifake_ray.data.build import (
+    ENCODED,
+    Arrays,
+    as_array,
     chosen_card,
     decode_parts,
     joined_parts,
@@ -23,7 +26,10 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import sample
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.labels import PARTS
+from cifake_ray.data.decoding.workers import thumbnails
+from cifake_ray.data.labels import PARTS, VALIDATION
+from cifake_ray.data.neutral import NeutralEncoding
+from cifake_ray.data.pixels import EncodedPixels
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, copies_of
@@ -31,11 +37,12 @@ from cifake_ray.data.table import ImageTable, content_digest, fingerprint_v2, jo
 from cifake_ray.data.taken import tally
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS
+from cifake_ray.storage.cache import Staged
 
 # Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do;
 # beyond, more and more are birds before other plain skies.
 NEAR_BITS = 6  # of the 64 of the difference hash
-NEAR_RMS = 25.0  # grey levels of 255
+NEAR_RMS = 25.0  # grey levels of 255, of thumbnails of 32 px
 EXAMPLES = 10  # pairs named
 Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.progress: label, unit
 
@@ -45,7 +52,7 @@ class _Images:
     """All parts one after another, as the table has them."""
 
     table: ImageTable
-    pixels: np.ndarray  # uint8 [n, 32, 32, 3]
+    pixels: np.ndarray  # uint8 [n, s, s, 3]: the pictures, or thumbnails of 32 px of pictures of any size
     parts: list[str]
     part: Indices  # int64 [n], positions in `parts`
 
@@ -62,21 +69,23 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
     found = find_source(source, needed=(), reading=reading.without_test())
     contents = found.read()
     encoded = contents.parts
+    neutral = reading.neutral
     with show("decoding images", "images") as update:
-        if found.kind == SAMPLE:
-            drawn, skipped = sample.build_sample(update), list[dict[str, str]]()
-            arrays, table = dict[str, Any](drawn), table_of_arrays(drawn)
-        else:
-            decoded = decode_parts(encoded, update)
+        decoded = None if found.kind == SAMPLE else decode_parts(encoded, update, neutral)
+    if decoded is None:
+        drawn, skipped = sample.build_sample(), list[dict[str, str]]()
+        arrays, table = dict[str, Any](drawn), table_of_arrays(drawn)
+        card, images = sample.CARD, _joined(arrays, table, show)
+    else:
+        try:
             skipped = skipped_notes(encoded, decoded.skipped)
             arrays, table = joined_parts(encoded, decoded)
-    if not len(table):
-        raise InputError(
-            f"{source}: no readable image among {len(skipped):,}{_first(skipped)}", "mend them or fetch them again"
-        )
-    card = sample.CARD if found.kind == SAMPLE else chosen_card(reading, table)
-    images = _joined(arrays, table)
-    prints = {part: part_fingerprint(part, arrays, table) for part in images.parts}
+            _check_some(source, table, skipped)
+            card, images = chosen_card(reading, table), _joined(arrays, table, show)
+        finally:
+            decoded.discard()
+    name = neutral.name if neutral else ""
+    prints = {part: part_fingerprint(part, arrays, table, name) for part in images.parts}
     copies = copies_of(images.table.digests)
     return {
         "schema": 2,
@@ -94,17 +103,26 @@ def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str
         "exact_duplicates": _exact(images, copies),
         "near_duplicates": _near(images, copies),
         "label_conflicts": _conflicts(images, copies),
-        **_encodings(encoded, card),
+        **_encodings(encoded, card, neutral),
     }
 
 
-def _encodings(encoded: Mapping[str, Encoded], card: Card) -> dict[str, Any]:
+def _check_some(source: str, table: ImageTable, skipped: list[dict[str, str]]) -> None:
+    if not len(table):
+        raise InputError(
+            f"{source}: no readable image among {len(skipped):,}{_first(skipped)}", "mend them or fetch them again"
+        )
+
+
+def _encodings(encoded: Mapping[str, Encoded], card: Card, neutral: NeutralEncoding | None) -> dict[str, Any]:
     """Formats, modes, sizes and JPEG quantisation tables of each class, and how far these separate the classes.
 
-    Empty for the sample, which has no files.
+    `neutral_bias`: how far the classes are separated once the pictures are in the neutral encoding. Empty for the
+    sample of 32 px, which has no files.
     """
     if not encoded:
         return {"bias": None, "encoding": {}, "jpeg": {}}
+    after = {"neutral": neutral.name, "neutral_bias": bias_of_files(encoded, neutral).model_dump()} if neutral else {}
     headers = read_headers([item for part in encoded.values() for item in part.items])
     labels = np.concatenate([part.labels for part in encoded.values()])
     tallies = {name: tally_headers(headers, labels == label) for label, name in enumerate(LABELS)}
@@ -112,18 +130,30 @@ def _encodings(encoded: Mapping[str, Encoded], card: Card) -> dict[str, Any]:
         "bias": measure_bias(headers, labels, groups_of(card, encoded)).model_dump(),
         "encoding": {name: describe_files(tally) for name, tally in tallies.items()},
         "jpeg": {name: describe_tables(tally) for name, tally in tallies.items()},
+        **after,
     }
 
 
-def _joined(arrays: Mapping[str, np.ndarray], table: ImageTable) -> _Images:
+def _joined(arrays: Arrays, table: ImageTable, show: Shown) -> _Images:
     """Train and test first, then the other parts by name."""
     parts = list(dict.fromkeys([*(part for part in PARTS if part in table.parts), *sorted(table.parts)]))
     return _Images(
         table=joined([table.of_part(part) for part in parts]),
-        pixels=np.concatenate([arrays[f"{part}_images"] for part in parts]),
+        pixels=_small(arrays, parts, show),
         parts=parts,
-        part=np.repeat(np.arange(len(parts)), [len(arrays[f"{part}_labels"]) for part in parts]),
+        part=np.repeat(np.arange(len(parts)), [len(as_array(arrays[f"{part}_labels"])) for part in parts]),
     )
+
+
+def _small(arrays: Arrays, parts: Sequence[str], show: Shown) -> np.ndarray:
+    """Pictures to be compared: those that are held as they are; of packed ones thumbnails, decoded once more."""
+    if ENCODED not in arrays:
+        return np.concatenate([as_array(arrays[f"{part}_images"]) for part in parts])
+    file = arrays[ENCODED]
+    assert isinstance(file, Staged)
+    places = np.concatenate([as_array(arrays[f"{part}_places"]) for part in parts])
+    with show("comparing images", "images") as update:
+        return thumbnails(EncodedPixels(file.path, places).items(slice(None)), update)
 
 
 def _first(skipped: list[dict[str, str]]) -> str:
@@ -177,11 +207,15 @@ def _by_parts(images: _Images, first: Indices, second: Indices) -> dict[str, int
 
 
 def _leaked(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
-    """How many test images are in a pair with a train image."""
-    if images.parts[:2] != list(PARTS):
-        return {}
-    across = (images.part[first] == 0) & (images.part[second] == 1)
-    return {"test_images_in_train": len(np.unique(second[across]))}
+    """How many test images are in a pair with a train image; how many train images with one of a validation part."""
+    found: dict[str, int] = {}
+    if images.parts[:2] == list(PARTS):
+        across = (images.part[first] == 0) & (images.part[second] == 1)
+        found["test_images_in_train"] = len(np.unique(second[across]))
+    if VALIDATION in images.parts and images.parts[0] == "train":
+        across = (images.part[first] == 0) & (images.part[second] == images.parts.index(VALIDATION))
+        found["train_images_in_validation"] = len(np.unique(first[across]))
+    return found
 
 
 def _named(images: _Images, first: Indices, second: Indices) -> dict[str, Any]:

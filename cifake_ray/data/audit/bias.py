@@ -22,13 +22,14 @@ from cifake_ray.data.audit.properties import (
 )
 from cifake_ray.data.datasets import generic
 from cifake_ray.data.datasets.card import Card
+from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.sources.find import Encoded, find_source
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, choose_stratified, copies_of
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyScore, Share
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP, Interval, balanced_interval, wilson
-from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry, writing
 
 MOST_PICTURES = 20_000  # looked at; more make the interval narrower than 1.4 points, and nobody the wiser
 FEWEST_FILES = 10  # different files of each class, below which nothing is said
@@ -43,28 +44,36 @@ Bools = npt.NDArray[np.bool_]
 # --- where the pictures come from ------------------------------------------------------------------------------------
 
 
-def bias_of_source(source: str, reading: Reading = PLAIN) -> Bias:
-    """The bias of all parts of a source of files, from the cache or measured. Raises InputError as `find_source`."""
+def bias_of_source(source: str, reading: Reading = PLAIN, neutral: NeutralEncoding | None = None) -> Bias:
+    """The bias of all parts of a source of files, from the cache or measured. Raises InputError as `find_source`.
+
+    `neutral`: measure it of the pictures in this encoding.
+    """
     found = find_source(source, needed=(), reading=reading.without_test())  # a drawn test part changes no file
-    key = hashlib.sha256(f"{_VERSION} {found.kind} {found.identity}".encode()).hexdigest()[:32]
+    name = f" {neutral.name}" if neutral else ""
+    key = hashlib.sha256(f"{_VERSION} {found.kind} {found.identity}{name}".encode()).hexdigest()[:32]
 
     path = cache_root() / "bias" / key
     with locked(path):
         entry = read_entry(path)
         if entry is None:
-            bias = bias_of_files(found.read().parts)
-            entry = write_entry(path, {}, {"source": source, "bias": bias.model_dump()})
+            bias = bias_of_files(found.read().parts, neutral)
+            with writing():
+                entry = write_entry(path, {}, {"source": source, "bias": bias.model_dump()})
     return Bias.model_validate(entry.meta["bias"])
 
 
-def bias_of_files(parts: Mapping[str, Encoded]) -> Bias:
-    """The bias of encoded pictures; of more than 20,000 a subset, every label and group in proportion."""
+def bias_of_files(parts: Mapping[str, Encoded], neutral: NeutralEncoding | None = None) -> Bias:
+    """The bias of encoded pictures, or of these in a neutral encoding.
+
+    Of more than 20,000 a subset, every label and group in proportion.
+    """
     items = [item for part in parts.values() for item in part.items]
     labels = np.concatenate([part.labels for part in parts.values()])
     groups = groups_of(generic.CARD, parts)
     codes = {name: np.unique(values, return_inverse=True)[1] for name, values in groups.items()}
     rows = choose_stratified(labels, codes, MOST_PICTURES)
-    headers = read_headers([items[row] for row in rows.tolist()])
+    headers = read_headers([items[row] for row in rows.tolist()], neutral)
     bias = measure_bias(headers, labels[rows], {name: values[rows] for name, values in groups.items()})
     return bias.model_copy(update={"of": len(items)}) if len(rows) < len(items) else bias
 

@@ -7,7 +7,7 @@ from cifake_ray.data.audit.bias import FEWEST_FILES
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
 
-_FEW = 5  # pictures of a group that has no line of its own
+_FEW = 5  # pictures of a group that has no line of its own; the JSON has all
 CURE = "a detector may learn how files were made instead of what is generated; give both classes the same"
 
 
@@ -28,6 +28,11 @@ def sentence(bias: Bias) -> str:
 def warning(bias: Bias | None) -> str | None:
     """One sentence where file properties surely separate the classes, with what to do; None otherwise."""
     return f"{sentence(bias)}; {CURE}" if bias is not None and bias.telling else None
+
+
+def before_and_after(before: Bias, after: Bias) -> list[str]:
+    """The check of pictures as delivered, and of the same pictures in the neutral encoding."""
+    return [f"as delivered, {sentence(before)}", f"re-encoded alike, {sentence(after)}"]
 
 
 def lines(bias: Bias) -> Iterator[str]:

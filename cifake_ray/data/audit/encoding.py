@@ -7,20 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from cifake_ray.data.decoding.decode import Item, UnreadableError, read_item
-from cifake_ray.data.decoding.workers import Items, in_batches
+from cifake_ray.data.decoding.decode import Item, UnreadableError, neutralised, read_item
+from cifake_ray.data.decoding.workers import BATCH, Items, in_batches
+from cifake_ray.data.neutral import NeutralEncoding
 
 _SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 METADATA = ("EXIF", "ICC profile", "XMP", "C2PA", "text")
 _XMP = "XML:com.adobe.xmp"  # a PNG's text of this keyword
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the uuid box of AVIF and HEIC
 _DIGEST = 16  # bytes
+_BATCHES = {True: BATCH, False: 16}  # pictures at a time: headers alone, or each decoded and encoded
 Tables = tuple[tuple[int, ...], ...]  # luma, chroma: 64 values each
 
 
@@ -57,35 +59,36 @@ class Headers:
         return known[self.which] if len(known) else np.zeros(0, dtype=bool)
 
 
-def read_headers(items: Items) -> Headers:
-    """The headers of encoded pictures. All cores."""
+def read_headers(items: Items, neutral: NeutralEncoding | None = None) -> Headers:
+    """The headers of encoded pictures, or of these once they are in the neutral encoding. All cores."""
     number: dict[Header | None, int] = {}
     which, sizes = np.empty(len(items), np.int64), np.empty(len(items), np.int64)
     digests = np.empty(len(items), f"S{_DIGEST}")
-    with closing(in_batches(headers_of, items)) as batches:
+    with closing(in_batches(partial(headers_of, neutral=neutral), items, _BATCHES[neutral is None])) as batches:
         for rows, some in batches:
             places = np.array([number.setdefault(header, len(number)) for header in some.different], dtype=np.int64)
             which[rows], sizes[rows], digests[rows] = places[some.which], some.bytes, some.digests
     return Headers(list(number), which, sizes, digests)
 
 
-def headers_of(items: Sequence[Item]) -> Headers:
+def headers_of(items: Sequence[Item], neutral: NeutralEncoding | None = None) -> Headers:
     """As `read_headers`, in this process."""
     number: dict[Header | None, int] = {}
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for item in items:
-            data = _read(item)
+            data = _read(item, neutral)
             rows.append((number.setdefault(_header(data), len(number)), len(data), _digest(data)))
     which, sizes, digests = zip(*rows, strict=True) if rows else ((), (), ())
     return Headers(list(number), np.array(which, np.int64), np.array(sizes, np.int64), np.array(digests, f"S{_DIGEST}"))
 
 
-def _read(item: Item) -> bytes:
+def _read(item: Item, neutral: NeutralEncoding | None) -> bytes:
     """The encoded picture; nothing where it cannot be read."""
     try:
-        return read_item(item)
+        data = read_item(item)
+        return data if neutral is None else neutralised(data, neutral)[0]
     except UnreadableError:
         return b""
 

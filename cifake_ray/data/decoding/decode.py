@@ -9,8 +9,8 @@ import struct
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
 from cifake_ray.data.decoding.cells import Cell, read_cell
+from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.table import pixel_digest
 from cifake_ray.data.transform import Squares, Transform, to_squares
 from cifake_ray.errors import InputError
@@ -64,6 +65,7 @@ class Refused(NamedTuple):
     reason: str
 
 
+Valid = tuple[int, int, int, int]  # as `Squares.valid`
 # An encoded picture, the path of one, or its place in an archive or table.
 Item = bytes | str | Member | Span | Cell | Refused
 
@@ -73,7 +75,7 @@ class UnreadableError(Exception):
 
 
 class Picture(NamedTuple):
-    """One decoded picture. `digest`: `pixel_digest` in its own size."""
+    """One decoded picture. `digest`: `pixel_digest` in its own size; zeros where it is not computed."""
 
     squares: Squares
     digest: bytes
@@ -116,9 +118,54 @@ def decode_batch(items: Sequence[Item], transform: Transform) -> Batch:
     return _batch(items, decoded, empty)
 
 
-def pack_batch(items: Sequence[Item]) -> Batch:
-    """The encoded pictures themselves, and what decoding each in its own size finds. Never raises for a bad picture."""
-    return _batch(items, lambda data: (data, decode_image(data, None)), b"")
+def pack_batch(items: Sequence[Item], neutral: NeutralEncoding | None = None) -> Batch:
+    """The encoded pictures themselves, or those of the neutral encoding; and what decoding each in its own size finds.
+
+    Never raises for a bad picture.
+    """
+
+    def packed(data: bytes) -> tuple[bytes, Picture]:
+        return (data, decode_image(data, None)) if neutral is None else neutralised(data, neutral)
+
+    return _batch(items, packed, b"")
+
+
+class Place(NamedTuple):
+    """An encoded picture, and the row of its squares in a file."""
+
+    row: int
+    item: Item
+
+
+def square_batch(places: Sequence[Place], transform: Transform, file: str, start: int) -> list[Valid | None]:
+    """Write the squares of pictures into rows of `file`, whose first row begins at byte `start`.
+
+    Returns `Squares.valid` of each, None for a picture that cannot be read. Raises OSError when the disk is full.
+    """
+    valid: list[Valid | None] = []
+    handle = os.open(file, os.O_WRONLY)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for row, item in places:
+                try:
+                    squares = decode_image(read_item(item), transform, digest=False).squares
+                except UnreadableError:
+                    valid.append(None)
+                    continue
+                write_at(handle, squares.pixels, start + row * squares.pixels.nbytes)
+                valid.append(squares.valid)
+    finally:
+        os.close(handle)
+    return valid
+
+
+def write_at(handle: int, values: np.ndarray, at: int) -> None:
+    """Write an array at byte `at` of an open file, all of it. Raises OSError when the disk is full."""
+    left = np.ascontiguousarray(values).data.cast("B")
+    while left:
+        written = os.pwrite(handle, left, at)
+        left, at = left[written:], at + written
 
 
 def _batch(items: Sequence[Item], work: Callable[[bytes], tuple[bytes, Picture]], empty: bytes) -> Batch:
@@ -146,47 +193,77 @@ def _batch(items: Sequence[Item], work: Callable[[bytes], tuple[bytes, Picture]]
     )
 
 
-def decode_image(data: bytes, transform: Transform | None) -> Picture:
+class Shown(NamedTuple):
+    """A picture as viewers show it: RGB, uint8 [h, w, 3]; (width, height) as delivered. reduced: a scale below 1."""
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    format: str
+    conversions: tuple[str, ...] = ()
+    reduced: bool = False
+
+
+def decode_image(data: bytes, transform: Transform | None, *, digest: bool = True) -> Picture:
     """The picture in `data`, its squares (none without a transform), and what had to be converted for these.
 
-    Raises UnreadableError: no picture, truncated, several frames, floating-point pixels, too many pixels.
+    `digest`: compute it, where the picture is not decoded at a reduced scale. Raises UnreadableError as `as_delivered`.
     """
-    if transform is not None and transform.fit == "resize" and _is_plain_jpeg(data, transform.side):
-        # A quarter of Pillow's time, the same pixels. What it cannot decode without a warning, Pillow judges.
-        with contextlib.suppress(ValueError):
-            pixels, side = decode_jpeg(data), transform.side
-            return Picture(Squares(pixels, (side, side, 0, 0)), pixel_digest(pixels), (side, side), "JPEG")
-    with _opened(data) as image:
-        return _picture(image, transform)
+    if transform is not None and transform.neutral is not None:
+        encoded, found = neutralised(data, transform.neutral)
+        squares = decode_image(encoded, replace(transform, neutral=None), digest=False).squares
+        return found._replace(squares=squares, conversions=(*found.conversions, *squares.conversions))
+    shown = as_delivered(data, transform.side if transform is not None and transform.reduced else None)
+    squares = NOTHING if transform is None else to_squares(shown.pixels, transform)
+    known = pixel_digest(shown.pixels) if digest and not shown.reduced else bytes(32)
+    return Picture(squares, known, shown.size, shown.format, (*shown.conversions, *squares.conversions))
 
 
 def decode_squares(data: bytes, transforms: Sequence[Transform]) -> list[Squares]:
     """The squares of one picture under each transform, which is decoded once for all that need it at one scale.
 
-    Raises UnreadableError as `decode_image` does.
+    Raises UnreadableError as `as_delivered` does.
     """
-    shown: dict[tuple[int, int], Image.Image] = {}
+    shown: dict[int, Shown] = {}
     found = []
+    size = _plain_jpeg_size(data)
     for transform in transforms:
-        with _opened(data) as image:
-            _reduce(image, transform)
-            scale = image.size
-            if scale not in shown:
-                shown[scale], _ = as_shown(image)
-                shown[scale].load()
-            found.append(to_squares(shown[scale], transform))
+        at_least = transform.side if transform.reduced else None
+        scale = _scale(size, at_least) if size is not None else at_least or 0
+        if scale not in shown:
+            shown[scale] = as_delivered(data, at_least)
+        found.append(to_squares(shown[scale].pixels, transform))
     return found
 
 
-@contextlib.contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The picture, of which the header is read. Raises UnreadableError, also for what fails in the block."""
+def native_pixels(data: bytes) -> np.ndarray:
+    """The RGB pixels of a picture in its own size: uint8 [h, w, 3]. Raises UnreadableError."""
+    return as_delivered(data).pixels
+
+
+def neutralised(data: bytes, neutral: NeutralEncoding) -> tuple[bytes, Picture]:
+    """The picture in the neutral encoding, and what decoding it as delivered found. Raises UnreadableError."""
+    shown = as_delivered(data)
+    digest = pixel_digest(shown.pixels)
+    encoded = neutral.encoded(Image.fromarray(shown.pixels), digest)
+    return encoded, Picture(NOTHING, digest, shown.size, shown.format, (*shown.conversions, neutral.said))
+
+
+def as_delivered(data: bytes, at_least: int | None = None) -> Shown:
+    """The decoded picture; `at_least`: a JPEG at a reduced scale, still so many pixels high and wide.
+
+    Raises UnreadableError: no picture, truncated, several frames, floating-point pixels, too many pixels.
+    """
     if not data:
         raise UnreadableError("empty")
+    if (size := _plain_jpeg_size(data)) is not None:
+        # A quarter of Pillow's time at 32 px, two thirds at 512, the same pixels. What simplejpeg cannot decode without
+        # a warning, Pillow judges.
+        with contextlib.suppress(ValueError):
+            return _shown_jpeg(data, size, _scale(size, at_least))
     try:
         with Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
             _refuse(image)
-            yield image
+            return _shown(image, at_least)
     except UnreadableError:
         raise
     except UnidentifiedImageError as error:
@@ -217,6 +294,20 @@ def load_image_file(path: str | os.PathLike[str], transform: Transform) -> Pictu
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}", f"expected one still picture ({kinds})") from error
+
+
+def item_bytes(item: Item) -> int:
+    """Bytes of the encoded picture, without reading it; 0 where it cannot be read, and in a table."""
+    if isinstance(item, bytes):
+        return len(item)
+    if isinstance(item, Member):
+        return item.stored
+    if isinstance(item, Span):
+        return item.size
+    try:
+        return 0 if isinstance(item, Refused | Cell) else os.stat(item).st_size  # noqa: PTH116 (as in read_item)
+    except (OSError, ValueError):
+        return 0
 
 
 def read_item(item: Item) -> bytes:
@@ -278,19 +369,35 @@ def _read_cell(cell: Cell) -> bytes:
         raise UnreadableError(f"damaged in {Path(cell.file).name}") from error
 
 
-def _is_plain_jpeg(data: bytes, side: int) -> bool:
-    """Whether these are the bytes of a square baseline JPEG of this side, three channels of 8 bits, as all of CIFAKE.
+def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of a baseline JPEG of three channels of 8 bits, as all of CIFAKE; None of other bytes.
 
-    A file with EXIF (APP1), which may turn the picture, or another colour space (APP14) is none.
+    A file with EXIF (APP1), which may turn the picture, or another colour space (APP14) is none of these.
     """
     if not data.startswith(b"\xff\xd8"):
-        return False
+        return None
     at = 2
     while at + 10 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xE1, 0xEE):
         if data[at + 1] == 0xC0:  # the frame header: length, then bits, height, width, channels
-            return data[at + 4 : at + 10] == b"\x08%c%c%c%c\x03" % (*divmod(side, 256), *divmod(side, 256))
+            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+            plain = data[at + 4] == 8 and data[at + 9] == 3 and 0 < height * width <= MAX_SOURCE_PIXELS
+            return (width, height) if plain else None
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return False
+    return None
+
+
+def _scale(size: tuple[int, int], at_least: int | None) -> int:
+    """8, 4, 2 or 1: by how much a JPEG may be decoded smaller, by the rule of Pillow's `draft`."""
+    times = 1 if at_least is None else min(size) // at_least
+    return next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
+
+
+def _shown_jpeg(data: bytes, size: tuple[int, int], scale: int) -> Shown:
+    """Raises ValueError for what libjpeg-turbo warns of."""
+    if scale == 1:
+        return Shown(decode_jpeg(data), size, "JPEG")
+    width, height = (-(-length // scale) for length in size)
+    return Shown(decode_jpeg(data, min_height=height, min_width=width), size, "JPEG", reduced=True)
 
 
 def _refuse(image: Image.Image) -> None:
@@ -361,27 +468,14 @@ def _formats_for(data: bytes) -> tuple[str, ...]:
     return (*_FORMATS, "HEIF")
 
 
-def _picture(image: Image.Image, transform: Transform | None) -> Picture:
-    """The picture, without its digest where it is decoded at a reduced scale."""
-    if transform is not None and _is_reduced(image, transform):
-        size, digest = _upright_size(image), bytes(32)
-        _reduce(image, transform)
-        rgb, conversions = as_shown(image)
-    else:
-        rgb, conversions = as_shown(image)
-        size, digest = rgb.size, pixel_digest(np.asarray(rgb))
-    squares = NOTHING if transform is None else to_squares(rgb, transform)
-    return Picture(squares, digest, size, image.format or "", (*conversions, *squares.conversions))
-
-
-def _is_reduced(image: Image.Image, transform: Transform) -> bool:
-    return transform.reduced and image.format == "JPEG"
-
-
-def _reduce(image: Image.Image, transform: Transform) -> None:
-    """Have the picture decoded at the smallest scale that covers the square, where the transform says so."""
-    if _is_reduced(image, transform):
-        image.draft(None, (transform.side, transform.side))
+def _shown(image: Image.Image, at_least: int | None) -> Shown:
+    if at_least is None or image.format != "JPEG":
+        rgb, conversions = as_shown(image)  # first of all: what EXIF is read for decodes a PNG
+        return Shown(np.asarray(rgb), rgb.size, image.format or "", conversions)
+    size, whole = _upright_size(image), image.size
+    image.draft(None, (at_least, at_least))
+    rgb, conversions = as_shown(image)
+    return Shown(np.asarray(rgb), size, image.format, conversions, reduced=image.size != whole)
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

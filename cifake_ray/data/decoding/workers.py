@@ -18,19 +18,32 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cifake_ray.console import Progress
 from cifake_ray.data.decoding.cells import Cell
-from cifake_ray.data.decoding.decode import Batch, Item, Refused, UnreadableError, decode_batch, pack_batch, read_item
+from cifake_ray.data.decoding.decode import (
+    Batch,
+    Item,
+    Place,
+    Refused,
+    UnreadableError,
+    Valid,
+    decode_batch,
+    pack_batch,
+    read_item,
+    square_batch,
+)
+from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.machine import cores
 
 Items = Sequence[Item]
+S = TypeVar("S")
 T = TypeVar("T")
 BATCH = 512  # images of 32 px that a process is handed at a time: about 60 ms of work, 1.5 MB of answer
 _NATIVE_BATCH = 16  # pictures of any size: about as long, and a process holds one of them decoded
@@ -74,12 +87,16 @@ class Findings:
         return Facts(self.digests.view(f"S{DIGEST}").ravel(), self.sizes, self.formats)
 
 
-def decode_all(items: Items, progress: Progress | None = None, side: int = 32) -> Decoded:
-    """Decode encoded pictures, resized to `side` pixels. `progress` is called here, in the caller's thread.
+def decode_all(
+    items: Items, progress: Progress | None = None, side: int = 32, neutral: NeutralEncoding | None = None
+) -> Decoded:
+    """Decode encoded pictures, resized to `side` pixels, brought to the neutral encoding before that.
+
+    `progress` is called here, in the caller's thread.
 
     Raises WorkError when a decoding process dies.
     """
-    transform = Transform("resize", side)
+    transform = Transform("resize", side, neutral=neutral)
     images = np.empty((len(items), side * side * 3), np.uint8)
     findings = Findings(len(items))
     work = partial(decode_batch, transform=transform)
@@ -93,14 +110,42 @@ def decode_all(items: Items, progress: Progress | None = None, side: int = 32) -
 Batches = Generator[tuple[np.ndarray, Batch], None, None]
 
 
-def pack_all(items: Items, progress: Progress | None = None) -> Batches:
+def pack_all(items: Items, progress: Progress | None = None, neutral: NeutralEncoding | None = None) -> Batches:
     """(positions, encoded pictures and what decoding found of them), as they get ready."""
-    return _told(in_batches(pack_batch, items, _NATIVE_BATCH), len(items), progress)
+    return _told(in_batches(partial(pack_batch, neutral=neutral), items, _NATIVE_BATCH), len(items), progress)
 
 
 def square_all(items: Items, transform: Transform, progress: Progress | None = None) -> Batches:
     """(positions, squares of the pictures), as they get ready."""
     return _told(in_batches(partial(decode_batch, transform=transform), items, _NATIVE_BATCH), len(items), progress)
+
+
+def thumbnails(items: Items, progress: Progress | None = None) -> np.ndarray:
+    """Pictures of any size as squares of 32 px: uint8 [n, 32, 32, 3], zeros where one cannot be read."""
+    transform = Transform("resize", 32, reduced=True)
+    found = np.empty((len(items), *transform.shape), np.uint8)
+    for rows, batch in square_all(items, transform, progress):
+        found[rows] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, *transform.shape)
+    return found
+
+
+def write_squares(
+    items: Items, transform: Transform, file: str, start: int, progress: Progress | None = None
+) -> Generator[tuple[np.ndarray, list[Valid | None]], None, None]:
+    """Write the squares of the pictures into `file` from byte `start` on, row by row, without a copy through a pipe.
+
+    Yields (positions, `Squares.valid` of these pictures), as they get ready; None for a picture that cannot be read.
+    Raises OSError when the disk is full.
+    """
+    places = [Place(row, item) for row, item in enumerate(items)]
+    work = partial(square_batch, transform=transform, file=file, start=start)
+    done = 0
+    with closing(in_batches(work, places, _NATIVE_BATCH)) as batches:
+        for rows, valid in batches:
+            yield rows, valid
+            done += len(valid)
+            if progress:
+                progress(done, len(items))
 
 
 def _told(batches: Batches, total: int, progress: Progress | None) -> Batches:
@@ -115,7 +160,7 @@ def _told(batches: Batches, total: int, progress: Progress | None) -> Batches:
 
 
 def in_batches(
-    work: Callable[[Items], T], items: Items, size: int = BATCH
+    work: Callable[[Sequence[S]], T], items: Sequence[S], size: int = BATCH
 ) -> Generator[tuple[np.ndarray, T], None, None]:
     """(positions int64 [m], what `work`, a module's function, made of these items), as they get ready, all cores.
 
@@ -143,7 +188,7 @@ def in_batches(
             _cancel(futures)
 
 
-def _handed(items: Items, size: int) -> Iterator[tuple[np.ndarray, Items]]:
+def _handed(items: Sequence[Any], size: int) -> Iterator[tuple[np.ndarray, Sequence[Any]]]:
     """Positions and items of each batch. What lies in tables is read here: each row group once, and by one process."""
     if not items or not isinstance(items[0], Cell):
         for start in range(0, len(items), size):
@@ -207,7 +252,7 @@ def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
             process.communicate()
 
 
-def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], items: Items) -> T:
+def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Sequence[S]], T], items: Sequence[S]) -> T:
     """Have the next idle process do `work` on `items`. Raises WorkError when it dies over them."""
     process = idle.get()
     try:
@@ -215,14 +260,16 @@ def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Items], T], ite
         assert process.stdout is not None
         pickle.dump((work, items), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
         process.stdin.flush()
-        result: T = pickle.load(process.stdout)
-        return result
+        result: T | OSError = pickle.load(process.stdout)
     except (OSError, EOFError, pickle.UnpicklingError) as error:
         raise WorkError(
             f"decoding images: a process ended early (exit code {process.poll()}); free some memory and try again"
         ) from error
     finally:
         idle.put(process)
+    if isinstance(result, OSError):
+        raise result
+    return result
 
 
 def serve() -> None:
@@ -234,7 +281,11 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            pickle.dump(work(items), answers, protocol=pickle.HIGHEST_PROTOCOL)
+            try:
+                made = work(items)
+            except OSError as error:  # of the disk that it writes to
+                made = OSError(*error.args)
+            pickle.dump(made, answers, protocol=pickle.HIGHEST_PROTOCOL)
             answers.flush()
         except BrokenPipeError:  # the parent was killed
             os._exit(1)

@@ -1,4 +1,4 @@
-"""Where images come from: a folder, an archive, parquet or Arrow files, a manifest, or the built-in sample."""
+"""Where images come from: a folder, an archive, parquet or Arrow files, a manifest, or a built-in sample."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cifake_ray.console import printable
-from cifake_ray.data.datasets import sample
+from cifake_ray.data.datasets import sample, sample_native
 from cifake_ray.data.decoding.decode import Item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.archives import Unpacked, check_whole, is_archive, tar_folders, unpack_tar, zip_folders
@@ -24,11 +24,12 @@ from cifake_ray.data.sources.parquet import find_tables, read_rows
 from cifake_ray.data.sources.parts import EXPECTED, chosen_parts
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.errors import InputError
+from cifake_ray.experiment import SAMPLES
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage import mirror
 from cifake_ray.storage.cache import cache_root, locked
 
-SAMPLE = "sample"
+SAMPLE, SAMPLE_NATIVE = SAMPLES
 Stat = tuple[str, int, int]  # a file's name, size in bytes, time of change in ns
 _RULES = 2  # of reading a source: raise it when the same files are read as other pictures, parts or labels
 
@@ -64,7 +65,7 @@ class Source:
     `earlier`: the identity that version 0.1 gave these files; "" where it would not have read them.
     """
 
-    kind: str  # folder | zip | tar | parquet | manifest | sample
+    kind: str  # folder | zip | tar | parquet | manifest | sample | sample-native
     identity: str
     read: Callable[[], Contents]
     beside: tuple[Left, ...] | None = None
@@ -73,8 +74,9 @@ class Source:
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Reading = PLAIN) -> Source:
-    """What `source` names: the word `sample` (say `./sample` for a folder of that name), a folder, an archive or the
-    folder that holds it, a manifest; of these also one in object storage (`s3://…`), which is fetched into the cache.
+    """What `source` names: the word `sample` or `sample-native` (`./sample` is a folder of that name), a folder, an
+    archive or the folder that holds it, a manifest; of these also one in object storage (`s3://…`), which is fetched
+    into the cache.
 
     `needed`: the parts it must have. None needed: whatever is there, under the name `all` if nobody has split it.
 
@@ -82,24 +84,39 @@ def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Readin
     listed. An archive's parts are looked at by `read`.
     """
     mirror.check_place(source, "--data")
-    if source == SAMPLE:
-        if reading.test_fraction is not None:
-            raise InputError(f"{source}: data.test_fraction: the source has a test part of its own", "remove the key")
-        return Source(SAMPLE, f"{SAMPLE} {sample.VERSION}{reading.key}", Contents, reading=reading)
+    if source in SAMPLES:
+        return _built_in(source, reading)
     path = _fetched(source) if mirror.is_remote(source) else Path(source).expanduser()
     request = _Request(source, path, needed, reading)
     if path.is_file():
         return _manifest_source(request, [path]) if is_table(path) else _archive_source(request, path)
     if path.exists() and not path.is_dir():
-        raise InputError(f"{source}: no regular file", f"expected {EXPECTED}, or the word sample")
+        raise InputError(f"{source}: no regular file", f"expected {EXPECTED}, or the word {' or '.join(SAMPLES)}")
     if not path.is_dir():
-        raise InputError(f"{source}: no such data folder", f"expected {EXPECTED}, or the word sample")
+        raise InputError(f"{source}: no such data folder", f"expected {EXPECTED}, or the word {' or '.join(SAMPLES)}")
     try:
         return _in_folder(request)
     except OSError as error:
         raise InputError(
             f"{source}: cannot be listed ({error.strerror})", "give yourself the right to read it"
         ) from error
+
+
+def _built_in(source: str, reading: Reading) -> Source:
+    """One of the samples. That of 32 px has no encoded pictures; that of native sizes is drawn by `read`: 6 s."""
+    if reading.test_fraction is not None:
+        raise InputError(f"{source}: data.test_fraction: the source has a test part of its own", "remove the key")
+    drawing, read = (sample, Contents) if source == SAMPLE else (sample_native, _native_sample)
+    return Source(source, f"{source} {drawing.VERSION}{reading.key}", read, (), reading)
+
+
+def _native_sample() -> Contents:
+    found: Found = {}
+    for one in sample_native.build_sample_native():
+        name = one.path.split("/", 2)[2]  # without part and class
+        file = File(name, one.data, len(one.data), groups=(("generator", one.generator),))
+        found.setdefault((one.part, one.label), []).append(file)
+    return Contents(encoded_parts(found))
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,7 @@ def refuse_undivided(source: str, reading: Reading) -> None:
     Lists that folder alone, so that a study may be refused before anything is said of it; other sources are not read.
     """
     folder = Path(source).expanduser()
-    if source == SAMPLE or mirror.is_remote(source):
+    if source in SAMPLES or mirror.is_remote(source):
         return
     if not folder.exists():
         find_source(source, reading=reading)

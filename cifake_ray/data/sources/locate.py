@@ -13,10 +13,9 @@ from cifake_ray.console import progress
 from cifake_ray.data.build import KIND, set_fingerprint
 from cifake_ray.data.images import ImageSet, load_images, open_images
 from cifake_ray.data.labels import PARTS
-from cifake_ray.data.sources.find import SAMPLE
 from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 from cifake_ray.storage.cache import META, cache_root, read_entry
@@ -26,8 +25,8 @@ VARIABLE = "CIFAKE_RAY_DATA"
 
 
 def absolute_source(source: str) -> str:
-    """`source` as it is found from every folder: the absolute path of a local one; `sample` and addresses stay."""
-    return source if source == SAMPLE or is_remote(source) else str(Path(source).expanduser().absolute())
+    """`source` as it is found from every folder: the absolute path of a local one; samples and addresses stay."""
+    return source if source in SAMPLES or is_remote(source) else str(Path(source).expanduser().absolute())
 
 
 def check_images_here(run: Run, experiment: Experiment, source: str | None = None) -> None:
@@ -102,7 +101,7 @@ def _from_environment() -> str | None:
 
 def _is_there(place: str) -> bool:
     try:
-        return place == SAMPLE or is_remote(place) or Path(place).expanduser().exists()
+        return place in SAMPLES or is_remote(place) or Path(place).expanduser().exists()
     except (OSError, ValueError, RuntimeError):  # no path at all
         return False
 

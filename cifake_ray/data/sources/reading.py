@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cifake_ray.data.datasets import CARDS
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.labels import labels_in, part_in, part_of
+from cifake_ray.data.neutral import NeutralEncoding, neutral_encoding
 from cifake_ray.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ AUTO = "auto"
 @dataclass(frozen=True)
 class Reading:
     """`fake`, `real`: patterns of class names. `parts`: name of a folder or file, part. `test_fraction` of the train
-    part is drawn as the test part by `split_seed`. `card`: name of the card that knows the labels, or `auto`."""
+    part is drawn as the test part by `split_seed`. `card`: name of the card that knows the labels, or `auto`.
+    `neutral`: the encoding that the pictures are brought to, no part of the `key`: it says nothing of the source."""
 
     fake: tuple[str, ...] = ()
     real: tuple[str, ...] = ()
@@ -29,13 +31,15 @@ class Reading:
     test_fraction: float | None = None
     split_seed: int = 0
     card: str = AUTO
+    neutral: NeutralEncoding | None = None
 
     @property
     def key(self) -> str:
         """Part of a cache entry's key; empty where nothing is said beyond the place."""
         seed = self.split_seed if self.test_fraction is not None else 0
-        said = dataclasses.replace(self, split_seed=seed)
-        return "" if said == Reading() else json.dumps(dataclasses.asdict(said))
+        said = dataclasses.replace(self, split_seed=seed, neutral=None)
+        told = {name: value for name, value in dataclasses.asdict(said).items() if name != "neutral"}
+        return "" if said == Reading() else json.dumps(told)
 
     def without_test(self) -> "Reading":
         """The same words, parts and card, and no test part to be drawn: for a set that is scored as it is."""
@@ -116,6 +120,7 @@ def reading_of(data: "Data") -> Reading:
         test_fraction=data.test_fraction,
         split_seed=data.split_seed,
         card=data.card,
+        neutral=neutral_encoding(data.neutral, data.split_seed),
     )
     reading.named_card()
     return reading

@@ -31,6 +31,7 @@ from cifake_ray.reporting.sections import (
     reading,
     robustness,
     search,
+    spectrum,
     subjects,
     timeline,
     trials,
@@ -49,6 +50,7 @@ def figures_here(_: object) -> Section:
 OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     accuracy.build,
     bias.build,
+    spectrum.build,
     cost.build,
     figures_here,
     reading.build,

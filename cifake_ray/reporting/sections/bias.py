@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cifake_ray.data.audit.bias_text import CURE, by_class, group_words, score_words
+from cifake_ray.data.audit.bias_text import CURE, before_and_after, by_class, group_words, score_words
 from cifake_ray.reporting.comparison import comparison_table
 from cifake_ray.reporting.formatting import NOTHING, Row, headline_test, known, percent, points, rows_of
 from cifake_ray.reporting.load import Study
@@ -26,7 +26,12 @@ def build(studies: Sequence[Study]) -> Section | None:
     if not found:
         return None
     tested = [row for row in rows_of(comparison_table(studies)) if row["role"] in ("tuned", "trained")]
-    rows = [_cells(row, found[str(row["study"])]) for row in tested if row["study"] in found]
+    before = {study.name: study.records.environment.data.bias for study in studies if _neutral(study)}
+    rows = [
+        _cells(row, found[str(row["study"])]) | (_before(before.get(str(row["study"]))) if before else {})
+        for row in tested
+        if row["study"] in found
+    ]
     warned = [(row, said) for row in tested if (said := headline_warning(row, found.get(str(row["study"]))))]
     return Section(
         "Without a pixel",
@@ -55,12 +60,25 @@ def of_study(study: Study) -> Section | None:
         Table(groups),
         Table(by_label, fold="Each property by class: share, or median (5 to 95 %)"),
     ]
-    return Section("Without a pixel", tables=[table for table in tables if table.rows])
+    before = study.records.environment.data.bias
+    said = before_and_after(before, bias) if before is not None and _neutral(study) else []
+    return Section("Without a pixel", said, tables=[table for table in tables if table.rows])
+
+
+def _neutral(study: Study) -> bool:
+    """Whether the study's pictures were re-encoded and checked again."""
+    return study.records.environment.data.neutral_bias is not None
+
+
+def _before(bias: Bias | None) -> dict[str, str]:
+    known = bias is not None and bias.accuracy is not None
+    return {"As delivered": score_words(bias.accuracy) if known else NOTHING}  # type: ignore[union-attr, arg-type]
 
 
 def recorded_bias(study: Study) -> Bias | None:
-    """What the study noted of its pictures; None where they were not checked."""
-    return study.records.environment.data.bias
+    """What the study noted of its pictures, re-encoded where they were; None where they were not checked."""
+    data = study.records.environment.data
+    return data.neutral_bias or data.bias
 
 
 def headline_warning(row: Row, bias: Bias | None) -> str | None:

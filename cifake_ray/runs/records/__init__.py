@@ -1,7 +1,17 @@
 """The JSON files of a run, one class each. Unknown keys are kept; files of earlier versions load."""
 
 from cifake_ray.runs.records.base import SCHEMA, Record
-from cifake_ray.runs.records.bias import NAMED, WARNED, Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
+from cifake_ray.runs.records.bias import (
+    NAMED,
+    WARNED,
+    Bias,
+    GroupScore,
+    PropertyByClass,
+    PropertyScore,
+    Share,
+    Spectrum,
+    Spread,
+)
 from cifake_ray.runs.records.environment import (
     DataNote,
     Environment,
@@ -63,6 +73,7 @@ __all__ = [
     "Seed",
     "Share",
     "Skipped",
+    "Spectrum",
     "Spread",
     "TakenNote",
     "TestDrawn",

@@ -31,6 +31,13 @@ class Share(Record):
     high: float
 
 
+class Spectrum(Record):
+    """Share of the test images that a logistic regression on the radial spectrum calls rightly, of so many."""
+
+    accuracy: Share
+    images: int
+
+
 class PropertyScore(Record):
     """One property. alone: balanced accuracy of a model that sees nothing else; lost: what the whole model loses in
     balanced accuracy when the property is shuffled among the pictures. Both 0..1."""

@@ -5,7 +5,7 @@ import math
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
-from cifake_ray.runs.records.bias import Bias
+from cifake_ray.runs.records.bias import Bias, Spectrum
 
 
 class Skipped(Record):
@@ -45,8 +45,9 @@ class DataNote(Record):
     """The images. `train`, `test`: images by label; `split`: images for training and validation.
 
     `generated`: whether the images are the built-in sample; None in runs that do not say so. `card`: name of the data
-    set's card; `groups`: columns that sort the images; `bias`: of pictures of the user's own. `is_cifake`, `subjects`:
-    what version 0.1 wrote instead.
+    set's card; `groups`: columns that sort the images; `bias`: of pictures of the user's own, as delivered; `neutral`:
+    name of the encoding that all were brought to, and `neutral_bias` then; `spectrum`: of the sample of native sizes.
+    `is_cifake`, `subjects`: what version 0.1 wrote instead.
     """
 
     source: str = ""
@@ -71,6 +72,9 @@ class DataNote(Record):
     skipped: list[Skipped] = []
     converted: dict[str, int] = {}
     bias: Bias | None = None
+    neutral: str = ""
+    neutral_bias: Bias | None = None
+    spectrum: Spectrum | None = None
 
 
 class Node(Record):

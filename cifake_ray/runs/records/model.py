@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, field_serializer
 
-from cifake_ray.experiment import Fit, Model, Strict
+from cifake_ray.experiment import Fit, Model, Neutral, Strict
 from cifake_ray.runs.records.base import Record
 
 
@@ -41,11 +41,15 @@ class Domain(Record):
 
 
 class TransformNote(Record):
-    """How a picture becomes the squares that the model takes; the defaults are those of version 0.1."""
+    """How a picture becomes the squares that the model takes; the defaults are those of version 0.1.
+
+    `neutral`: the encoding of the pictures that the model was trained on; others are brought to its middle quality.
+    """
 
     fit: Fit = "resize"
     side: int = 32
     reduced: bool = False
+    neutral: Neutral | None = None
 
 
 class ModelNote(Record):

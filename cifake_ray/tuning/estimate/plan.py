@@ -1,6 +1,5 @@
 """What a study will cost, before it starts: a short calibration on this machine, then Tune's own scheduler replayed."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
@@ -10,13 +9,14 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet, Part
-from cifake_ray.data.pixels import EncodedPixels, Pixels
-from cifake_ray.experiment import CategoricalDimension, Experiment
+from cifake_ray.experiment import Experiment
 from cifake_ray.features import distinct_passes, missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
 from cifake_ray.models.weights import Weights
+from cifake_ray.storage.cache import free_bytes
+from cifake_ray.tuning.disk import disk_use, largest_squares, searched_models
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import Pace, time_decoding, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
@@ -62,6 +62,10 @@ class Plan:
     memory_bytes: int
     available_bytes: int
     cache_bytes: int
+    pictures_bytes: int
+    squares_bytes: int
+    features_bytes: int
+    disk_free_bytes: int
     budget_s: float | None
     fits: bool | None
     trials_in_budget: int
@@ -95,6 +99,7 @@ def plan_study(experiment: Experiment) -> Plan:
     retrained = replay_retraining(experiment, places, expected)
     extraction, test = _extraction(inputs)
     trial, shared = _memory(experiment, inputs.images)
+    disk = disk_use(experiment, inputs.images, inputs.specs)
     budget = experiment.search.time_budget_s
     return Plan(
         experiment=experiment.name,
@@ -114,7 +119,11 @@ def plan_study(experiment: Experiment) -> Plan:
         trial_bytes=trial,
         memory_bytes=places * trial + shared,
         available_bytes=available_memory(),
-        cache_bytes=_cache(inputs),
+        cache_bytes=disk.total,
+        pictures_bytes=disk.pictures,
+        squares_bytes=disk.squares,
+        features_bytes=disk.features,
+        disk_free_bytes=free_bytes(),
         budget_s=budget,
         fits=None if budget is None else stopped.seconds <= budget,
         trials_in_budget=trials_within(experiment, stopped.seconds),
@@ -222,31 +231,10 @@ def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
     """Bytes of one trial's process, and of the images or features that all of them map together."""
     if not experiment.model.takes_features:
-        return peak_memory(), images.train.images.nbytes
+        return peak_memory(), largest_squares(experiment, images.train)
     return peak_memory(), 2 * widest_features(experiment) * len(images.train)
 
 
 def widest_features(experiment: Experiment) -> int:
     """The most features of an image, over all of its looks, that a trial may take."""
-    asked = {name: experiment.search_space.get(name) for name in experiment.model.input_keys}
-    choices = {
-        name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
-    }
-    combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
-    models = [experiment.with_params(params).model for params in combined]
-    return max(family_of(model).width(model) * len(model.looks) for model in models)
-
-
-def _cache(inputs: StudyInputs) -> int:
-    """Bytes of images, as they are cached, and of all features of the study in the cache folder."""
-    parts = (inputs.images.train, inputs.images.test)
-    specs = distinct_passes(inputs.images.train, inputs.specs)
-    return sum(_image_bytes(part.pixels) for part in parts) + sum(
-        2 * spec.width * len(part) for spec in specs for part in parts
-    )
-
-
-def _image_bytes(pixels: Pixels) -> int:
-    if isinstance(pixels, EncodedPixels):
-        return int(pixels.places[:, 1].sum())
-    return int(pixels.batch(slice(None)).nbytes)
+    return max(family_of(model).width(model) * len(model.looks) for model in searched_models(experiment))

@@ -4,9 +4,8 @@ import sys
 from typing import Literal
 
 from cifake_ray.console import counted, print_note, say
-from cifake_ray.data.datasets.sample import CARD
-from cifake_ray.data.sources.find import SAMPLE
-from cifake_ray.experiment import Experiment
+from cifake_ray.data.datasets import CARDS
+from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.runs.columns import FINISHED
 from cifake_ray.runs.resume import in_job
 from cifake_ray.runs.run import Run
@@ -45,7 +44,7 @@ def note_phase(phase: str) -> None:
 def opening_line(experiment: Experiment, name: str, *, resumed: Run | None = None) -> str:
     """The first line of a study: name, model, trials and images; of a resumed study also its finished trials."""
     source = experiment.data.source
-    images = f"{CARD.note} (yours: --data or CIFAKE_RAY_DATA)" if source == SAMPLE else source
+    images = f"{CARDS[source].note} (yours: --data or CIFAKE_RAY_DATA)" if source in SAMPLES else source
     about = f"{name} · {experiment.model.kind} · {counted(experiment.search.trials, 'trial')} · images: {images}"
     return (
         about
@@ -57,7 +56,7 @@ def opening_line(experiment: Experiment, name: str, *, resumed: Run | None = Non
 def say_opening(experiment: Experiment, name: str, resumed: Run | None) -> None:
     """Print the first line of a study, on a terminal in yellow if its images are the generated sample."""
     line = opening_line(experiment, name, resumed=resumed)
-    yellow = experiment.data.source == "sample" and sys.stderr.isatty()
+    yellow = experiment.data.source in SAMPLES and sys.stderr.isatty()
     say(f"\033[33m{line}\033[0m" if yellow else line)
 
 

@@ -77,6 +77,31 @@ def test_near_duplicates_are_found_with_their_distance_and_copies_are_none(files
     assert 0 < near["examples"][0]["rms"] < 16
 
 
+def test_packed_pictures_are_compared_by_thumbnails_across_parts_and_classes(tmp_path: Path, cache: Path) -> None:
+    def put(part: str, label: str, name: str, pixels: np.ndarray, kind: str = "PNG") -> None:
+        file = tmp_path / "native" / part / label / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode(pixels, kind))
+
+    def large(seed: int, width: int = 200, height: int = 160) -> np.ndarray:
+        return np.asarray(Image.fromarray(scene(seed)).resize((width, height), Image.Resampling.BICUBIC))
+
+    for part, start in (("train", 0), ("val", 20), ("test", 40)):
+        for label, more in (("FAKE", 0), ("REAL", 10)):
+            for one in range(3):
+                put(part, label, f"{one}.png", large(start + more + one))
+    put("test", "REAL", "smaller.jpg", large(0, 120, 96), "JPEG")  # of a FAKE train picture
+    put("train", "FAKE", "copy of validation.png", large(20))
+    found = audited(tmp_path / "native")
+    near = found["near_duplicates"]
+    assert near["pairs"]["train-test"] == near["pairs_of_both_labels"] == 1
+    assert near["examples"][0]["images"] == ["train/FAKE/0.png", "test/REAL/smaller.jpg"]
+    assert found["exact_duplicates"]["train_images_in_validation"] == 1
+    assert found["counts"]["validation"]["FAKE"]["images"] == 3
+    assert found["fingerprint_v2"] == load_images(str(tmp_path / "native")).fingerprint_v2
+    assert list(cache.rglob(".staged-*")) == []
+
+
 def test_every_pair_within_the_limits_is_found() -> None:
     images = np.stack([scene(seed % 300) for seed in range(1200)])
     images[300:] = np.clip(images[300:].astype(int) + np.random.default_rng(0).integers(-9, 10, (900, 1, 1, 3)), 0, 255)

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifake_ray.data.audit.spectrum import radial_spectrum, spectrum_calls
+from cifake_ray.data import load_images, load_labelled
+from cifake_ray.data.audit.spectrum import radial_spectrum, spectrum_calls, spectrum_of
 from cifake_ray.data.datasets import sample_native
 from cifake_ray.data.datasets.sample_native import GENERATORS, NativePicture, render
 from cifake_ray.data.sources.find import find_source
+from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.table import pixel_digest
+from cifake_ray.errors import InputError
 
 Pictures = list[NativePicture]
 
@@ -74,3 +77,22 @@ def test_folder_is_read_without_renaming(pictures: Pictures, tmp_path: Path, mon
         "train": [240, 240], "test": [60, 60]
     }  # fmt: skip
     assert {name.split("/")[0] for name in parts["train"].names[:240].tolist()} == set(GENERATORS)
+
+
+def test_source_of_its_name_gives_the_pictures_with_their_generators(
+    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_native, "build_sample_native", lambda: pictures)
+    images = load_images("sample-native")
+    assert (images.kind, images.card.name, images.side) == ("sample-native", "sample-native", None)
+    assert (len(images.train), len(images.test)) == (480, 120)
+    assert set(images.test.table.group_values("generator")) == {"", *GENERATORS}
+    assert "results say nothing about real generators" in images.summary()
+    assert len(load_labelled("sample-native").images) == 120
+    found = spectrum_of(images)
+    assert found.images == 120
+    assert 0.85 < found.accuracy.value < 0.95
+    monkeypatch.setattr("cifake_ray.data.audit.spectrum._measured", lambda *_: pytest.fail("measured again"))
+    assert spectrum_of(images) == found
+    with pytest.raises(InputError, match="has a test part of its own"):
+        find_source("sample-native", reading=Reading(test_fraction=0.2))

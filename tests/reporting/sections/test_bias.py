@@ -60,3 +60,21 @@ def test_report_shows_it_in_markdown_and_each_property_by_class_on_the_page(make
     assert "cnn. Warning: a model that sees no pixel reaches 92.0 %" in text
     page = written["report.html"].read_text()
     assert "PNG 80 %, JPEG 20 %" in page
+
+
+def test_bias_of_pictures_as_delivered_stands_beside_that_of_the_re_encoded(make_run: MakeRun) -> None:
+    run = noted(make_run("neutral"), 0.97)
+    file = run / "environment.json"
+    environment = json.loads(file.read_text())
+    environment["data"]["neutral_bias"] = environment["data"]["bias"] | {
+        "accuracy": {"value": 0.52, "low": 0.5, "high": 0.54}
+    }
+    file.write_text(json.dumps(environment))
+    section = bias.build([load(run)])
+    assert section is not None
+    row = section.tables[0].rows[0]
+    assert row["As delivered"].startswith("97.0 %")
+    assert row["Without a pixel, balanced"] == "52.0 % [50.0, 54.0]"
+    part = bias.of_study(load(run))
+    assert part is not None
+    assert part.sentences[0].startswith("as delivered, a model that sees no pixel reaches 97.0 %")

@@ -1,0 +1,120 @@
+"""What a study puts on the disk of the cache folder, and its refusal before it fills that disk."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cifake_ray.data import ImageSet, Part
+from cifake_ray.data.pixels import EncodedPixels
+from cifake_ray.data.squares import squares_bytes, squares_path
+from cifake_ray.data.transform import Transform, model_transform
+from cifake_ray.experiment import CategoricalDimension, Experiment, Model
+from cifake_ray.storage.cache import check_room, read_entry
+
+if TYPE_CHECKING:
+    from cifake_ray.models.passes import FeatureSpec
+
+_NO_SQUARES = ("resize", "tiles")  # fits that leave no room for the augmentation `window`
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """Bytes in the cache folder. squares: arrays of pictures of any size, one a transform; features: of all passes."""
+
+    pictures: int
+    squares: int
+    features: int
+
+    @property
+    def total(self) -> int:
+        return self.pictures + self.squares + self.features
+
+
+def disk_use(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]") -> DiskUse:
+    """What the whole study holds on the disk, whatever of it is there already."""
+    from cifake_ray.features import distinct_passes
+
+    parts = (images.train, images.test)
+    count = sum(map(len, parts))
+    features = sum(2 * spec.width * count for spec in distinct_passes(images.train, specs))
+    squares = _squares(experiment, len(images.train)) if images.side is None else 0
+    return DiskUse(sum(map(picture_bytes, parts)), squares, features)
+
+
+def beyond_pictures(experiment: Experiment, specs: "list[FeatureSpec]", counts: Mapping[str, int], held: bool) -> int:
+    """Bytes that come on top of the pictures themselves; counts: part to pictures, before any limit.
+
+    `held`: pictures of one small size, whose squares are the pictures.
+    """
+    limit = experiment.data.limit
+    train, count = counts.get("train", 0) + counts.get("validation", 0), sum(counts.values())
+    if limit is not None:
+        train, count = min(train, limit), min(count, limit + max(limit // 4, 20))
+    squares = 0 if held else _squares(experiment, train)
+    return squares + _features(specs, count)
+
+
+def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]") -> None:
+    """Raise InputError when the disk has no room for what the cache lacks of a study on these images."""
+    from cifake_ray.features import missing_features
+
+    lacking = [spec for spec in specs if missing_features(images.train, spec)]
+    features = _features(lacking, len(images.train) + len(images.test))
+    squares = 0
+    if images.side is None:
+        squares = sum(squares_bytes(len(images.train), one) for one in _transforms(experiment)
+                      if read_entry(squares_path(images.train, one), verify=False) is None)  # fmt: skip
+    check_room(squares + features, "the arrays and features of this study")
+
+
+def picture_bytes(part: Part) -> int:
+    """Bytes of a part's pictures as the cache holds them; nothing is decoded."""
+    pixels = part.pixels
+    if isinstance(pixels, EncodedPixels):
+        return int(pixels.places[:, 1].sum())
+    side = part.side or 0
+    return len(part) * side * side * 3
+
+
+def largest_squares(experiment: Experiment, part: Part) -> int:
+    """Bytes of the largest array that a trial reads: of the pictures themselves where these are held."""
+    if part.side is not None:
+        return picture_bytes(part)
+    return max((squares_bytes(len(part), one) for one in _transforms(experiment)), default=0)
+
+
+def _features(specs: "list[FeatureSpec]", count: int) -> int:
+    """Shards of the largest pass lie beside the features that are made of them."""
+    sizes = [2 * spec.width * count for spec in specs]
+    return sum(sizes) + max(sizes, default=0)
+
+
+def _squares(experiment: Experiment, count: int) -> int:
+    return sum(squares_bytes(count, transform) for transform in _transforms(experiment))
+
+
+def _transforms(experiment: Experiment) -> set[Transform]:
+    """The transforms of all models that a trial may train on images; none for frozen backbones, which hold features."""
+    models = [model for model in searched_models(experiment) if not model.takes_features]
+    room = 0
+    if models and _draws_windows(experiment):
+        room = experiment.data.store_side or 2 * max(model.largest_size for model in models)
+    found = (model_transform(model, None) for model in models)
+    return {Transform(one.fit, one.side, one.reduced, 0 if one.fit in _NO_SQUARES else room) for one in found}
+
+
+def _draws_windows(experiment: Experiment) -> bool:
+    dimension = experiment.search_space.get("augment")
+    searched = dimension.choices if isinstance(dimension, CategoricalDimension) else ()
+    return any("window" in str(one) for one in (*experiment.training.augment, *searched))
+
+
+def searched_models(experiment: Experiment) -> Iterator[Model]:
+    """The model of every combination of what the inputs of a network depend on."""
+    asked = {name: experiment.search_space.get(name) for name in experiment.model.input_keys}
+    choices = {
+        name: dimension.choices for name, dimension in asked.items() if isinstance(dimension, CategoricalDimension)
+    }
+    combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
+    return (experiment.with_params(params).model for params in combined)
