@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_ROWS = 64  # of a row group that are in memory at a time
+_HELD = 1 << 22  # bytes of pictures, about, that are in memory at a time
+_MOST_ROWS = 1024
 _BUFFER = 1 << 20  # bytes of a column that are read at a time; without it a whole row group would be
 
 
@@ -85,18 +86,27 @@ class _Cursor:
         while row >= self.first + len(self.piece):
             self.first += len(self.piece)
             self.piece = next(self.pieces)
-        return self.piece[row - self.first].as_py() or b""
+        return self.piece[row - self.first] or b""
 
 
-def _pieces(file: str, column: str, group: int) -> Iterator[Any]:
-    """A row group's pictures, some rows at a time; a record batch whole, as it is mapped, not read."""
+def _pieces(file: str, column: str, group: int) -> Iterator[list[bytes | None]]:
+    """A row group's pictures, some rows at a time."""
     if not is_parquet(Path(file)):
-        yield bytes_of(_record_batches(file)[group].column(column))
+        images = bytes_of(_record_batches(file)[group].column(column))
+        rows = _rows_of(images.nbytes, len(images))
+        yield from (images.slice(start, rows).to_pylist() for start in range(0, len(images), rows))
         return
     opened = open_table(Path(file))
     paths = [f"{column}.bytes"] if "bytes" in _fields(opened.schema_arrow.field(column).type) else [column]
-    for batch in opened.iter_batches(_ROWS, row_groups=[group], columns=paths, use_threads=False):
-        yield bytes_of(batch.column(0))
+    about = opened.metadata.row_group(group)
+    rows = _rows_of(about.total_byte_size, about.num_rows)
+    for batch in opened.iter_batches(rows, row_groups=[group], columns=paths, use_threads=False):
+        yield bytes_of(batch.column(0)).to_pylist()
+
+
+def _rows_of(size: int, rows: int) -> int:
+    """How many rows to hold of a group of so many bytes and rows."""
+    return min(max(_HELD * rows // max(size, 1), 1), _MOST_ROWS)
 
 
 def _fields(kind: Any) -> list[str]:
