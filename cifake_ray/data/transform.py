@@ -1,7 +1,8 @@
 """The named transform: how a picture of any size becomes the squares that a model sees. NumPy and Pillow alone."""
 
+import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ SQUEEZED = "squeezed to a square"
 RESIZED = "resized from another size (Lanczos)"
 ENLARGED = "enlarged, being smaller than the square"
 REPEATED = "repeated, being smaller than the square"
+_NAME = re.compile(rf"(?P<fit>{'|'.join(get_args(Fit))})-(?P<side>\d+)(?P<reduced>-reduced)?(-room(?P<room>\d+))?")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,27 @@ class Transform:
     def name(self) -> str:
         """`crop-224`, `resize-224-reduced`, `crop-128-room256`: part of every key of what is made by the transform."""
         return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{f'-room{self.room}' if self.room else ''}"
+
+    @classmethod
+    def named(cls, name: str) -> "Transform":
+        """The transform of this `name`. Raises ValueError for a text that is no such name."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise ValueError(f"{name}: no transform")
+        return cls(cast("Fit", found["fit"]), int(found["side"]), bool(found["reduced"]), int(found["room"] or 0))
+
+    @property
+    def words(self) -> str:
+        """How a picture is seen: `centred crop of 128 x 128 native pixels`."""
+        square = f"{self.side} x {self.side}"
+        seen = {
+            "resize": f"whole picture resized to {square} pixels",
+            "crop": f"centred crop of {square} native pixels",
+            "repeat": f"centred crop of {square} native pixels, smaller pictures repeated",
+            "tiles": f"{TILES} tiles of {square} native pixels (centre and corners)",
+        }[self.fit]
+        drawn = f"; in training drawn anew each epoch within {self.room} x {self.room}" if self.room else ""
+        return seen + drawn
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from cifake_ray.experiment.configurations import (
     active_params,
     all_configurations,
+    configurations_of,
     count_configurations,
     is_active,
     is_whole,
@@ -23,13 +24,14 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import TILES, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import TILES, WINDOWED, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
     "TILES",
+    "WINDOWED",
     "Augmentations",
     "CategoricalDimension",
     "Data",
@@ -52,6 +54,7 @@ __all__ = [
     "active_params",
     "all_configurations",
     "check_study",
+    "configurations_of",
     "count_configurations",
     "is_active",
     "is_whole",

@@ -18,6 +18,7 @@ from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias
 from cifake_ray.runs.run import Run
+from cifake_ray.tuning.squares import check_squares
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec
@@ -43,6 +44,7 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     """
     specs, weights = _pretrained(experiment) if experiment.model.weight_names else ([], [])
     images = _load(experiment) if run is None else run_images(run, experiment, source)
+    check_squares(experiment, images.side)
     data = experiment.data
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)
     duplicates = train_duplicates(images)

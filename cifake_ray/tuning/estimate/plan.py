@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 
 from cifake_ray.data import ImageSet
+from cifake_ray.data.squares import squares_bytes
 from cifake_ray.experiment import CategoricalDimension, Experiment
 from cifake_ray.features import missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
@@ -18,6 +19,7 @@ from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import Pace, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
+from cifake_ray.tuning.squares import study_transforms
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
 
 RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
@@ -111,7 +113,7 @@ def plan_study(experiment: Experiment) -> Plan:
         trial_bytes=trial,
         memory_bytes=places * trial + shared,
         available_bytes=available_memory(),
-        cache_bytes=_cache(inputs),
+        cache_bytes=_cache(experiment, inputs),
         budget_s=budget,
         fits=None if budget is None else stopped.seconds <= budget,
         trials_in_budget=trials_within(experiment, stopped.seconds),
@@ -200,7 +202,7 @@ def _scoring(experiment: Experiment, pace: Pace, images: int) -> float:
 def _memory(experiment: Experiment, images: ImageSet) -> tuple[int, int]:
     """Bytes of one trial's process, and of the images or features that all of them map together."""
     if not experiment.model.takes_features:
-        return peak_memory(), images.train.images.nbytes
+        return peak_memory(), _seen_bytes(experiment, images)
     return peak_memory(), 2 * widest_features(experiment) * len(images.train)
 
 
@@ -215,9 +217,17 @@ def widest_features(experiment: Experiment) -> int:
     return max(family_of(model).width(model) * len(model.views) for model in models)
 
 
-def _cache(inputs: StudyInputs) -> int:
-    """Bytes of decoded images and of all features of the study in the cache folder."""
+def _seen_bytes(experiment: Experiment, images: ImageSet) -> int:
+    """Bytes of the images, or of the pictures as squares, that trials map."""
+    if images.side is not None:
+        return images.train.pixels.nbytes
+    return sum(squares_bytes(len(images.train), transform) for transform in study_transforms(experiment, None))
+
+
+def _cache(experiment: Experiment, inputs: StudyInputs) -> int:
+    """Bytes of the images, and of all squares or features of the study, in the cache folder."""
     parts = (inputs.images.train, inputs.images.test)
-    return sum(part.images.nbytes for part in parts) + sum(
-        2 * spec.width * len(part) for spec in inputs.specs for part in parts
-    )
+    held = sum(part.pixels.nbytes for part in parts)
+    if not experiment.model.takes_features and inputs.images.side is None:
+        held += _seen_bytes(experiment, inputs.images)
+    return held + sum(2 * spec.width * len(part) for spec in inputs.specs for part in parts)
