@@ -45,7 +45,7 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     squares = torch.from_numpy(squares_of(test, chosen, detector.transform))
     pixels = detector.centre_squares(squares).numpy()
     maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
-    groups = {column: (images.card.groups[column].values, codes) for column, codes in test.table.groups.items()}
+    groups = {column: (test.table.group_values(column), codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
     entries: list[Explained] = []

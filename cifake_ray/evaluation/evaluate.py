@@ -34,7 +34,7 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
     use_all_cores()
     detector = load_detector(run)
     found = images_to_score(run, source, reading)
-    with progress("judging the test part", "image passes") as update:
+    with progress("judging the test part") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()
     result = _about(found, detector.transform).updated(
