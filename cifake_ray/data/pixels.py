@@ -21,6 +21,11 @@ class Pixels(Protocol):
         """Pixels a side of pictures that are all held in one small size; None for pictures of any size."""
         ...
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the images, or of the encoded pictures, in the cache."""
+        ...
+
     def under(self, transform: Transform) -> "Pixels":
         """The pictures under a transform of `model_transform` for this `side`."""
         ...
@@ -51,6 +56,10 @@ class ArrayPixels:
     def side(self) -> int | None:
         return int(self.array.shape[1])
 
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
     def under(self, transform: Transform) -> "ArrayPixels":  # noqa: ARG002 (held as delivered; the rest is the model's)
         return self
 
@@ -78,6 +87,10 @@ class EncodedPixels:
     @property
     def side(self) -> int | None:
         return None
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.places[:, 1].sum())
 
     def under(self, transform: Transform) -> "EncodedPixels":
         return replace(self, transform=transform)

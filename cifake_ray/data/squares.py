@@ -34,24 +34,22 @@ def hold(part: Part, transform: Transform, progress: Progress | None = None) -> 
     if entry is None:
         with locked(path):
             entry = read_entry(path) or _made(path, part, pixels, transform, progress)
-    return held_at(part, entry)
+    return dataclasses.replace(part, pixels=_pixels(entry))
 
 
-def open_held(part: Part, path: Path) -> Part:
-    """The part with the squares of the cache entry at `path`, unverified: for worker processes.
+def open_squares(path: Path) -> ArrayPixels:
+    """The squares of the cache entry at `path`, memory-mapped, unverified: for worker processes.
 
     Raises InputError when the entry is gone.
     """
     entry = read_entry(path, verify=False)
     if entry is None:
         raise InputError(f"{path}: gone from the cache", "start the command again to decode the pictures")
-    return held_at(part, entry)
+    return _pixels(entry)
 
 
-def held_at(part: Part, entry: Entry) -> Part:
-    """The part with the squares of this entry."""
-    pixels = ArrayPixels(entry.arrays["squares"], entry.arrays["valid"])
-    return dataclasses.replace(part, pixels=pixels)
+def _pixels(entry: Entry) -> ArrayPixels:
+    return ArrayPixels(entry.arrays["squares"], entry.arrays["valid"])
 
 
 def squares_path(part: Part, transform: Transform) -> Path:

@@ -1,7 +1,8 @@
 """The named transform: how a picture of any size becomes the squares that a model sees. NumPy and Pillow alone."""
 
+import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,7 @@ RESIZED = "resized from another size (Lanczos)"
 REDUCED = "resized from another size (Hamming)"
 ENLARGED = "enlarged, being smaller than the square"
 REPEATED = "repeated, being smaller than the square"
+_NAME = re.compile(rf"(?P<fit>{'|'.join(get_args(Fit))})-(?P<side>\d+)(?P<reduced>-reduced)?(-room(?P<room>\d+))?")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,27 @@ class Transform:
         room = f"-room{self.room}" if self.room else ""
         encoding = f"-{self.neutral.name}" if self.neutral else ""
         return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{room}{encoding}"
+
+    @classmethod
+    def named(cls, name: str) -> "Transform":
+        """The transform of this `name`. Raises ValueError for a text that is no such name."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise ValueError(f"{name}: no transform")
+        return cls(cast("Fit", found["fit"]), int(found["side"]), bool(found["reduced"]), int(found["room"] or 0))
+
+    @property
+    def words(self) -> str:
+        """How a picture is seen: `centred crop of 128 x 128 native pixels`."""
+        square = f"{self.side} x {self.side}"
+        seen = {
+            "resize": f"whole picture resized to {square} pixels",
+            "crop": f"centred crop of {square} native pixels",
+            "repeat": f"centred crop of {square} native pixels, smaller pictures repeated",
+            "tiles": f"{TILES} tiles of {square} native pixels (centre and corners)",
+        }[self.fit]
+        drawn = f"; in training drawn anew each epoch within {self.room} x {self.room}" if self.room else ""
+        return seen + drawn
 
     @property
     def shape(self) -> tuple[int, ...]:

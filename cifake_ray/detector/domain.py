@@ -7,7 +7,7 @@ validation images' scores the picture is outside.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from cifake_ray.runs.records import SCHEMA, Domain, DomainCounts, Property
 
 PERCENTILE = 99.0
 NEEDED = math.ceil(100 / (100 - PERCENTILE))  # validation images: with fewer, none lies above the percentile
-_BATCH = 1024  # images whose properties are computed at once
+_BATCH, _SIDE = 1024, 32  # images of this side whose properties are computed at once
 _TAILS = (0.5, 50.0, 99.5)  # percentiles
 _LEAST = 0.02  # unit of a property that is the same for all images; sizes are in octaves: 32 and 33 px differ by 0.044
 _TEXTURE = ("brightness", "contrast", "colour", "fine detail", "detail at two pixels", "flat area")
@@ -36,7 +36,16 @@ class Judged:
 
 
 def properties(images: np.ndarray) -> np.ndarray:
-    """float64 [n, 6], the columns of _TEXTURE, of images uint8 [n, s, s, 3], 0..255."""
+    """float64 [n, 6], the columns of _TEXTURE, of images uint8 [n, s, s, 3], 0..255.
+
+    Of tiles [n, t, s, s, 3] the first counts. Large images go in smaller batches: 36 bytes a pixel in memory.
+    """
+    seen = images[:, 0] if images.ndim == 5 else images
+    size = max(1, _BATCH * _SIDE**2 // seen[0].shape[0] ** 2) if len(seen) else 1
+    return np.concatenate([_textures(seen[start : start + size]) for start in range(0, max(len(seen), 1), size)])
+
+
+def _textures(images: np.ndarray) -> np.ndarray:
     pixels = images.astype(np.float32) / 255
     grey = pixels.mean(axis=3)
     coarse = (grey[:, ::2, ::2] + grey[:, 1::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, 1::2]) / 4
@@ -63,16 +72,15 @@ def _octaves(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.log2(np.maximum(values, 1 / 4096)))
 
 
-def describe_domain(images: np.ndarray, side: int | None) -> Domain:
+def describe_domain(values: np.ndarray, size: tuple[int, int] | None) -> Domain:
     """What model.json keeps of the validation images: median and units of each property, the score's threshold.
 
-    images: uint8 [n, s, s, 3] as the network sees them. side: the width and height in pixels that all of them had when
-    they were delivered; None when these differ, and the size then does not count.
+    values: `properties` of the images as the model takes them. size: the width and height in pixels that all of them
+    had when they were delivered; None when these differ, and the size then does not count.
     """
-    values = properties(images)
     names = list(_TEXTURE)
-    if side is not None:
-        values = np.hstack([values, np.full((len(images), 2), np.log2(side))])
+    if size is not None:
+        values = np.hstack([values, np.tile(np.log2(size), (len(values), 1))])
         names += _SIZES
     low, median, high = np.percentile(values, _TAILS, axis=0)
     below, above = np.maximum(median - low, _LEAST), np.maximum(high - median, _LEAST)
@@ -82,11 +90,14 @@ def describe_domain(images: np.ndarray, side: int | None) -> Domain:
     ]
     distances = np.stack([_distance(values[:, at], one) for at, one in enumerate(stated)])
     threshold = float(np.percentile(distances.max(axis=0), PERCENTILE))
-    return Domain(schema_version=SCHEMA, images=len(images), properties=stated, threshold=threshold)
+    return Domain(schema_version=SCHEMA, images=len(values), properties=stated, threshold=threshold)
 
 
 def judge_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Judged]:
-    """Each picture against the model's validation images. sizes: (width, height) in pixels as delivered."""
+    """Each picture against the model's validation images.
+
+    images: squares, or tiles, as the model takes them; sizes: (width, height) in pixels as delivered.
+    """
     if domain is None:
         return [Judged("unknown") for _ in sizes]
     if domain.images < NEEDED:
@@ -98,20 +109,18 @@ def judge_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tupl
             for at, row in enumerate(scores)]  # fmt: skip
 
 
-def count_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]) -> DomainCounts:
-    """How many pictures are inside, outside and unknown, and the most frequent reason; arguments as `judge_domain`."""
+def count_domain(answers: Iterable[Judged]) -> DomainCounts:
+    """How many pictures are inside, outside and unknown, and the most frequent reason."""
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for start in range(0, len(images), _BATCH):
-        some = slice(start, start + _BATCH)
-        for judged in judge_domain(domain, images[some], sizes[some]):
-            counts[judged.domain] += 1
-            reasons.update([judged.reason] if judged.reason else [])
+    for judged in answers:
+        counts[judged.domain] += 1
+        reasons.update([judged.reason] if judged.reason else [])
     return DomainCounts(
         inside=counts["inside"],
         outside=counts["outside"],
         unknown=counts["unknown"],
-        reason=reasons.most_common(1)[0][0] if reasons else None,
+        reason=min(reasons, key=lambda reason: (-reasons[reason], reason)) if reasons else None,
     )
 
 

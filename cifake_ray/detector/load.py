@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cifake_ray.data.transform import Transform, noted_transform
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.errors import InputError
@@ -13,41 +14,55 @@ from cifake_ray.experiment import Experiment, Model
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.columns import LABELS, POSITIVE
-from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote
+from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote, TransformNote
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 
-def detector_from_checkpoint(file: Path, experiment: Experiment) -> Detector:
-    """The network in a trial's `best` checkpoint, for the model section of its experiment. Raises InputError."""
+def detector_from_checkpoint(file: Path, experiment: Experiment, transform: Transform) -> Detector:
+    """The network in a trial's `best` checkpoint, for the model section of its experiment.
+
+    transform: under which the trial's pictures were seen. Raises InputError.
+    """
     stored = load_checkpoint(file)
     if stored is None:
         raise InputError(f"{file}: no readable checkpoint", "retrain with `cifake-ray tune --resume`")
     tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
-    return _build(experiment.model, tensors, None, file)
+    return _build(experiment.model, transform, tensors, None, file)
 
 
-def _build(model: Model, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path) -> Detector:
+def _build(
+    model: Model, transform: Transform, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path
+) -> Detector:
     family = family_of(model)
     network = family.build(model)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(f"{file}: not the tensors of a {model.kind} of these settings", "train it again") from error
-    return Detector(model, network.to(memory_format=torch.channels_last), family.noted_weights(model, noted))
+    weights = family.noted_weights(model, noted)
+    return Detector(model, network.to(memory_format=torch.channels_last), weights, transform)
 
 
 def describe_detector(detector: Detector) -> ModelNote:
     """What model.json says of a detector, whatever it was trained on."""
+    transform = detector.transform
     return ModelNote(
         schema_version=SCHEMA,
         model=detector.model,
         backbone=family_of(detector.model).describe(detector.model, detector.weights),
-        input="RGB, 32 x 32 pixels, 0..255",
+        input=_input_words(transform),
+        transform=TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced),
         labels=list(LABELS),
         positive_class=POSITIVE,
     )
+
+
+def _input_words(transform: Transform) -> str:
+    """`RGB, centred crop of 224 x 224 native pixels, 0..255`; of pictures held in one small size their size alone."""
+    held = transform.fit == "resize" and not transform.reduced
+    return f"RGB, {f'{transform.side} x {transform.side} pixels' if held else transform.words}, 0..255"
 
 
 def save_detector(detector: Detector, folder: Path, note: ModelNote | None = None) -> None:
@@ -71,7 +86,7 @@ def load_detector(run: Run) -> Detector:
         raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
-    return _build(note.model, stored[0], note.backbone, file)
+    return _build(note.model, noted_transform(note.transform), stored[0], note.backbone, file)
 
 
 def _sha256(file: Path) -> str:

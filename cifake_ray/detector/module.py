@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from cifake_ray.data import Part
+from cifake_ray.data.streaming import is_held_for, stream_squares
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.experiment import Model
 from cifake_ray.features import ensure_features
@@ -15,21 +17,24 @@ from cifake_ray.machine import cores
 from cifake_ray.models.backbone import Backbone
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
+from cifake_ray.models.views import squares_within
 from cifake_ray.models.weights import Weights
-from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs
+from cifake_ray.training.batches import EVALUATION_BATCH, FeatureInputs, ImageInputs, Inputs, rows_at_once
 from cifake_ray.training.extract import batch_images, extract_shard
-from cifake_ray.training.fit import EVALUATION_BATCH
 
 
 class Detector(nn.Module):
     """A network, the frozen backbones before it if there are any, and what turns images into their inputs.
 
-    `detector.to(device)` chooses the device. No process-wide state is set; `use_all_cores` is for commands.
+    `transform`: what makes the squares that the detector takes of a picture. `detector.to(device)` chooses the device.
+    No process-wide state is set; `use_all_cores` is for commands.
     """
 
-    def __init__(self, model: Model, network: nn.Module, weights: Sequence[Weights] = ()) -> None:
+    def __init__(
+        self, model: Model, network: nn.Module, weights: Sequence[Weights] = (), transform: Transform | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.weights = model, tuple(weights)
+        self.model, self.weights, self.transform = model, tuple(weights), transform or Transform()
         self.network = network
         self.eval()
 
@@ -57,21 +62,28 @@ class Detector(nn.Module):
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 [n, h, w, 3] -> float32 [n], the logit of FAKE: the mean over the model's views."""
+        """Squares uint8 [n, s, s, 3] or tiles [n, t, s, s, 3] -> float32 [n], the logit of FAKE, averaged over looks.
+
+        The squares are those of the detector's transform.
+        """
         return self._logits(images).float()
 
     @torch.inference_mode()
     def p_fake(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, 3] -> float32 [n], the probability of FAKE, uncalibrated. Raises WorkError for NaN."""
+        """Squares as `forward` takes -> float32 [n]: probability of FAKE, uncalibrated. Raises WorkError for NaN."""
         return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(images)])
 
     @torch.inference_mode()
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
-        """As `p_fake`, with frozen features taken from (and put into) the feature cache."""
-        if not self.model.takes_features:
-            return self.p_fake(part.images)
+        """As `p_fake` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
+
+        `progress`: pictures done and in all.
+        """
+        if not self.model.takes_features or (part.side is not None and not is_held_for(part, self.transform)):
+            return self._p_fake_streamed(part, progress)
+        bound = part.under(self.transform)
         specs = self._specs()
-        each = iter(ensure_features(part, [spec for of_look in specs for spec in of_look], progress=progress))
+        each = iter(ensure_features(bound, [spec for of_look in specs for spec in of_look], progress=progress))
         found = [[next(each) for _ in of_look] for of_look in specs]
         inputs = FeatureInputs(tuple(
             tuple(torch.from_numpy(array) for one in of_look for array in one.columns(one.spec.taken))
@@ -80,15 +92,30 @@ class Detector(nn.Module):
         batches = torch.arange(len(part)).split(EVALUATION_BATCH)
         return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
 
+    def centre_squares(self, images: Tensor) -> Tensor:
+        """What the network sees of squares as `forward` takes, at the first look: uint8 [n, s, s, 3]."""
+        seen = squares_within(images, self.model.fit, self.model.largest_size)
+        return seen[:, 0] if seen.ndim == 5 else seen
+
+    def _p_fake_streamed(self, part: Part, progress: Any) -> np.ndarray:
+        p_fake, done = np.empty(len(part), np.float32), 0
+        for rows, squares in stream_squares(part, self.transform):
+            p_fake[rows] = self.p_fake(squares)
+            done += len(squares)
+            if progress:
+                progress(done, len(part))
+        return p_fake
+
     def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
-        """Inputs of the network, EVALUATION_BATCH images after another, and int64 [n]: all of their rows."""
+        """Inputs of the network, so many images after another, and int64 [n]: all of their rows."""
         inputs: Iterator[Inputs]
+        size = EVALUATION_BATCH if self.model.takes_features else rows_at_once(images.shape[-2])
         if self.model.takes_features:
             streams = [self._columns(images, spec) for of_view in self._specs() for spec in of_view]
             inputs = (self._joined(columns) for columns in zip(*streams, strict=True))
         else:
-            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, EVALUATION_BATCH))
-        counts = (len(some) for some in _chunks(images, EVALUATION_BATCH))
+            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, size))
+        counts = (len(some) for some in _chunks(images, size))
         return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
 
     def _columns(self, images: np.ndarray, spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
@@ -121,7 +148,7 @@ class Detector(nn.Module):
 
     def _inputs(self, images: Tensor) -> Inputs:
         if not self.model.takes_features:
-            return ImageInputs(images.to(self.device), self.model.views)
+            return ImageInputs(images.to(self.device), self.model.looks, self.model.fit, self.model.largest_size)
         pixels = images.numpy(force=True)
         return self._joined([self._extract(pixels, spec) for of_view in self._specs() for spec in of_view])
 
@@ -137,7 +164,7 @@ class Detector(nn.Module):
         return self._mean_logits(self._inputs(images), torch.arange(len(images), device=self.device))
 
     def _mean_logits(self, inputs: Inputs, rows: Tensor) -> Tensor:
-        """float64 [n], averaged over the views as in training's validation; the network's logit is that of REAL."""
+        """float64 [n], averaged over the looks as in training's validation; the network's logit is that of REAL."""
         prepare = family_of(self.model).prepare(self.model)
         views = [self.network(prepare(view)) for view in inputs.views(rows)]
         return -torch.stack(views).double().mean(0)

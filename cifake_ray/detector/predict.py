@@ -1,5 +1,6 @@
 """What a trained detector says of picture files: an answer for each, whatever the others are."""
 
+import math
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from cifake_ray.errors import InputError
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
 
-_BATCH = 256  # pictures in memory at once
+_BATCH = 256  # pictures in memory at once, of which the squares take _BATCH_BYTES at most
+_BATCH_BYTES = 1 << 26
 
 
 def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -32,7 +34,7 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
     card = recorded_card(read_environment(run).data.as_json())
     trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
     detector, transform = None, noted_transform(note.transform)
-    for some in _in_batches(files):
+    for some in _in_batches(files, transform):
         read = [_read(file, transform) for file in some]
         good = [one for one in read if not isinstance(one, str)]
         if good and detector is None:
@@ -53,8 +55,9 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield {"file": file, **_answer(*next(answers)), "remarks": [*one.conversions, *trained_on]}
 
 
-def _in_batches(files: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (files[at : at + _BATCH] for at in range(0, len(files), _BATCH))
+def _in_batches(files: Sequence[str], transform: Transform) -> Iterator[Sequence[str]]:
+    size = max(1, min(_BATCH, _BATCH_BYTES // math.prod(transform.shape)))
+    return (files[at : at + size] for at in range(0, len(files), size))
 
 
 def _answer(p_fake: float, judged: Judged) -> dict[str, Any]:
@@ -68,7 +71,9 @@ def _read(file: str, transform: Transform) -> Picture | str:
     if refusal := _refusal(file):
         return refusal
     try:
-        return load_image_file(file, transform)
+        picture = load_image_file(file, transform)
+        squares = picture.squares._replace(pixels=picture.squares.pixels.copy())  # a crop holds the whole picture
+        return picture._replace(squares=squares)
     except InputError as error:
         return str(error).removeprefix(f"{file}: ")
     except OSError as error:

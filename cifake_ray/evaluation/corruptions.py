@@ -13,23 +13,25 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
-_CHUNK = 1000  # images at a time, so that float copies stay small; also the unit in which noise is seeded
+_SIDE = 32  # pixels a side of the images that the strengths are for
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """`apply`: uint8 [n, h, w, 3], 0..255, and the position of the first of them -> the same shape and type."""
+    """`apply`: uint8 [n, h, w, 3], 0..255, and the position of the first (seeds noise) -> the same shape and type."""
 
     kind: str
     strength: float
     name: str
     apply: Callable[[np.ndarray, int], np.ndarray]
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, 3] -> uint8 of that shape; the input is not changed."""
-        starts = range(0, len(images), _CHUNK)
-        return np.concatenate([self.apply(np.asarray(images[start : start + _CHUNK]), start) for start in starts])
+    def __call__(self, images: np.ndarray, start: int = 0) -> np.ndarray:
+        """uint8 [n, h, w, 3], or tiles [n, t, h, w, 3] -> uint8 of that shape; the input is not changed.
+
+        start: position of the first among all images.
+        """
+        return self.apply(images.reshape(-1, *images.shape[-3:]), start).reshape(images.shape)
 
 
 def jpeg(images: np.ndarray, quality: int) -> np.ndarray:
@@ -90,9 +92,11 @@ def _rescale(size: int) -> Corruption:
     return Corruption("rescaling", size, f"down to {size} px and up", lambda images, _: rescale(images, size))
 
 
-CORRUPTIONS: tuple[Corruption, ...] = (
-    *map(_jpeg, (90, 75, 60, 40)),
-    *map(_blur, (0.4, 0.6, 1.0)),
-    *map(_noise, (0.02, 0.05, 0.10)),
-    *map(_rescale, (24, 16)),
-)
+def corruptions(side: int) -> tuple[Corruption, ...]:
+    """Every degradation of squares of so many pixels: down to three quarters and to half of the size, and up again."""
+    return (
+        *map(_jpeg, (90, 75, 60, 40)),
+        *map(_blur, (0.4, 0.6, 1.0)),
+        *map(_noise, (0.02, 0.05, 0.10)),
+        *(_rescale(side * size // _SIDE) for size in (24, 16)),
+    )

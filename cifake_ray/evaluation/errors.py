@@ -4,9 +4,11 @@ import io
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from cifake_ray.data import ImageSet, run_images, train_duplicates
+from cifake_ray.data.streaming import squares_of
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
@@ -17,7 +19,7 @@ from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
 SHOWN = 8  # images of each label
-SIDE = 128  # pixels of a picture: four for each of the image's
+SIDE = 128  # pixels of a picture: four for each pixel of an image of 32
 _OPAQUE = 0.6  # of the colours over the image
 # Three points of matplotlib's "inferno" (CC0), RGB: dark where nothing counts, bright where most does.
 _COLOURS = np.array([[0, 0, 4], [188, 55, 84], [252, 255, 164]], np.float32)
@@ -40,9 +42,10 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
     test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
-    pixels = test.pixels.batch(chosen)
+    squares = torch.from_numpy(squares_of(test, chosen, detector.transform))
+    pixels = detector.centre_squares(squares).numpy()
     maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
-    groups = {column: (images.card.groups[column].values, codes) for column, codes in test.table.groups.items()}
+    groups = {column: (test.table.group_values(column), codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
     entries: list[Explained] = []
@@ -55,7 +58,7 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
             p_fake=round(float(p_fake[position]), 6),
             **{column: values[codes[position]] for column, (values, codes) in groups.items()},
         )
-        large = _enlarge(pixels[number])
+        large = _shown(pixels[number])
         _write_png(run.explanations / entry.image, large)
         _write_png(run.explanations / entry.overlay, overlay(large, maps[number]))
         entries.append(entry)
@@ -89,8 +92,10 @@ def overlay(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def _enlarge(image: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+def _shown(image: np.ndarray) -> np.ndarray:
+    """uint8 [SIDE, SIDE, 3]: a smaller image with its pixels visible, a larger one reduced."""
+    way = Image.Resampling.NEAREST if len(image) < SIDE else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), way))
 
 
 def _write_png(file: Path, pixels: np.ndarray) -> None:

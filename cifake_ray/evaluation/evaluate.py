@@ -7,9 +7,12 @@ from pathlib import PurePath
 import numpy as np
 
 from cifake_ray.console import progress
+from cifake_ray.data import Part
 from cifake_ray.data.sources.reading import Reading
+from cifake_ray.data.streaming import seen_conversions, stream_squares
+from cifake_ray.data.transform import Transform
 from cifake_ray.detector.decision import NOTE, only_answer, scores
-from cifake_ray.detector.domain import count_domain
+from cifake_ray.detector.domain import count_domain, judge_domain
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import use_all_cores
 from cifake_ray.detector.note import read_model_note
@@ -31,10 +34,10 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
     use_all_cores()
     detector = load_detector(run)
     found = images_to_score(run, source, reading)
-    with progress("features of the test part", "image passes") as update:
+    with progress("judging the test part") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()
-    result = _about(found).updated(
+    result = _about(found, detector.transform).updated(
         Evaluation(
             run=run.where,
             test_images=len(p_fake),
@@ -50,7 +53,7 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
     )
     if source is None or found.other is None:
         return result
-    result.domain = _domain(run, found)
+    result.domain = _domain(run, found.part, detector.transform)
     result.threshold, result.at_threshold = NOTE, scores(labels[fresh], p_fake[fresh])
     with run.update():
         note_evaluation(run, source, result)
@@ -63,26 +66,31 @@ def _scored(labels: np.ndarray, p_fake: np.ndarray) -> Scores:
     return found if len(np.unique(labels)) > 1 else Scores(accuracy=found.accuracy)
 
 
-def _domain(run: Run, found: Scored) -> DomainCounts:
+def _domain(run: Run, part: Part, transform: Transform) -> DomainCounts:
     """How many of other images are unlike those that the model was validated on; their sizes count as delivered."""
-    part = found.part
-    return count_domain(read_model_note(run).domain, part.images, part.table.sizes.tolist())
+    known, sizes = read_model_note(run).domain, part.table.sizes
+    if known is None:
+        return count_domain(judge_domain(None, np.empty(0), sizes.tolist()))
+    batches = stream_squares(part, transform)
+    return count_domain(one for rows, seen in batches for one in judge_domain(known, seen, sizes[rows].tolist()))
 
 
-def _about(found: Scored) -> Evaluation:
-    """The part of the record about the images: which they are, and what of the source was left out."""
+def _about(found: Scored, transform: Transform) -> Evaluation:
+    """The part of the record about the images: which they are, what was converted for the transform, what was left."""
     images = found.other or found.own
     assert images is not None  # one of them was scored
     part = found.other.part if found.other is not None else "test"
+    seen = seen_conversions(found.part, transform)
+    said = f"seen as {transform.words}: {', '.join(f'{count:,} {what}' for what, count in seen.items())}"
     return Evaluation(
         data=images.source,
         part=part,
         generated=images.card.generated,
-        converted=dict(images.converted),
+        converted={**images.converted, **seen},
         taken=[TakenNote.parse(taken.as_note()) for taken in images.taken if taken.part == part],
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         left=[LeftOut.parse(left.as_note()) for left in images.left],
-        summary=images.summary(),
+        summary="; ".join([images.summary(), *([said] if seen else [])]),
     )
 
 

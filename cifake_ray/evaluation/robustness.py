@@ -1,24 +1,24 @@
 """How a run's best model does on degraded test images, on subjects it never saw, and on images from elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import Part, of_subjects
 from cifake_ray.data.stratify import choose_stratified
+from cifake_ray.data.streaming import stream_squares
 from cifake_ray.detector.decision import NOTE, scores
 from cifake_ray.detector.load import load_detector
-from cifake_ray.detector.module import use_all_cores
+from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation.corruptions import CORRUPTIONS
+from cifake_ray.evaluation.corruptions import corruptions
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
-Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [n, h, w, 3] -> probability of FAKE, float [n]
 Kind = tuple[str, float | None, str]  # kind, strength and name of a row
 
 
@@ -42,7 +42,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
             copies_looked_for=found.own is not None,
             weights=detector.weights_label,
             left_out=list(left_out),
-            rows=_measure(detector.p_fake, part, left_out),
+            rows=_measure(detector, part, left_out),
         )
         if source is None or found.other is None:
             write_record(run.robustness_file, result)
@@ -60,18 +60,12 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 
 
-def _measure(predict: Predict, part: Part, left_out: Sequence[str]) -> list[RobustnessRow]:
-    rows: list[RobustnessRow] = []
-    subjects: list[RobustnessRow] = []
-    total = (1 + len(CORRUPTIONS)) * len(part)
-    with progress("degraded test images") as update:
-        update(0, total)
-        for kind, p_fake in _predictions(predict, part.images):
-            rows.append(_row(kind, part.labels, p_fake))
-            if not subjects and left_out and "subject" in part.table.groups:  # pictures from elsewhere have no subjects
-                subjects = _by_subject(part, p_fake, left_out)
-            update(len(rows) * len(part), total)
-    return rows + subjects
+def _measure(detector: Detector, part: Part, left_out: Sequence[str]) -> list[RobustnessRow]:
+    predicted = _predictions(detector, part)
+    rows = [_row(kind, part.labels, p_fake) for kind, p_fake in predicted]
+    if left_out and "subject" in part.table.groups:  # pictures from elsewhere have no subjects
+        rows += _by_subject(part, predicted[0][1], left_out)
+    return rows
 
 
 def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[RobustnessRow]:
@@ -86,7 +80,15 @@ def _row(kind: Kind, labels: np.ndarray, p_fake: np.ndarray) -> RobustnessRow:
     return RobustnessRow(kind=name, strength=strength, name=shown, **dict(scores(labels, p_fake)))
 
 
-def _predictions(predict: Predict, images: np.ndarray) -> Iterator[tuple[Kind, np.ndarray]]:
-    yield ("clean", None, "as they are"), predict(images)
-    for corruption in CORRUPTIONS:
-        yield (corruption.kind, corruption.strength, corruption.name), predict(corruption(images))
+def _predictions(detector: Detector, part: Part) -> list[tuple[Kind, np.ndarray]]:
+    """The answers to the pictures as they are and degraded. Each is decoded once, and only a batch is in memory."""
+    degradations = corruptions(detector.transform.side)
+    kinds: list[Kind] = [("clean", None, "as they are"), *((one.kind, one.strength, one.name) for one in degradations)]
+    found = [np.empty(len(part), np.float32) for _ in kinds]
+    with progress("degraded test images") as update:
+        update(done := 0, total := len(kinds) * len(part))
+        for rows, squares in stream_squares(part, detector.transform):
+            for p_fake, degrade in zip(found, (None, *degradations), strict=True):
+                p_fake[rows] = detector.p_fake(degrade(squares, rows.start) if degrade else squares)
+                update(done := done + len(squares), total)
+    return list(zip(kinds, found, strict=True))

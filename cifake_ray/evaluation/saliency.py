@@ -18,7 +18,7 @@ METHODS = {
 
 
 def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarray) -> np.ndarray:
-    """uint8 [n, 32, 32, 3] and the answers, bool [n] (True: FAKE) -> float32 [n, h, w], 0..1.
+    """Images as the network sees them, uint8 [n, s, s, 3], and the answers, bool [n] (True: FAKE) -> float32 [n, h, w].
 
     1 is the position that speaks most for the answer; a map without any such position is 0 everywhere.
     """

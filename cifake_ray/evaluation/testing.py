@@ -10,8 +10,9 @@ import numpy as np
 
 from cifake_ray.console import progress, warn
 from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
-from cifake_ray.data.transform import RESIZED
-from cifake_ray.detector.domain import describe_domain
+from cifake_ray.data.streaming import stream_squares
+from cifake_ray.data.transform import RESIZED, Transform, model_transform
+from cifake_ray.detector.domain import describe_domain, properties
 from cifake_ray.detector.load import (
     describe_detector,
     detector_from_checkpoint,
@@ -103,8 +104,9 @@ def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageS
     detectors, p_fake = [], []
     for seed in winner.seeds:
         resolved = experiment.with_params(winner.params, seed=seed.seed)
-        detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved)
-        with progress("features of the test part", "image passes") as update:
+        transform = model_transform(resolved.model, images.side)
+        detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved, transform)
+        with progress("judging the test part") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
         detectors.append(detector)
     return _Scored(detectors, p_fake)
@@ -138,7 +140,7 @@ def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> N
     note = describe_detector(detector)
     note.transform = note.transform.model_copy(update={"neutral": run.experiment().data.neutral})
     note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
-    note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images)
+    note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images, detector.transform)
     save_detector(detector, run.best, note)
 
 
@@ -154,12 +156,15 @@ def _set_aside(run: Run) -> None:
         )
 
 
-def _domain(experiment: Experiment, images: ImageSet) -> Domain:
-    """What the validation images are like, for `predict`; the size counts if all were delivered in the network's."""
+def _domain(experiment: Experiment, images: ImageSet, transform: Transform) -> Domain:
+    """What the validation images are like, for `predict`; the size counts if all were delivered in one."""
     data = experiment.data
     chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
-    validation = images.train.pixels.batch(chosen)
-    return describe_domain(validation, None if RESIZED in images.converted else validation.shape[1])
+    validation = images.train.take(chosen)
+    values = np.concatenate([properties(squares) for _, squares in stream_squares(validation, transform)])
+    (width, height), *others = np.unique(validation.table.sizes, axis=0).tolist()
+    same = not others and RESIZED not in images.converted  # sets of version 0.1 have the size that they were made to
+    return describe_domain(values, (width, height) if same else None)
 
 
 def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:

@@ -3,6 +3,7 @@
 from cifake_ray.experiment.configurations import (
     active_params,
     all_configurations,
+    configurations_of,
     count_configurations,
     is_active,
     is_whole,
@@ -23,7 +24,7 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import TILES, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import TILES, WINDOWED, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MOST_CONFIGURATIONS",
     "SAMPLES",
     "TILES",
+    "WINDOWED",
     "Augmentations",
     "CategoricalDimension",
     "Data",
@@ -54,6 +56,7 @@ __all__ = [
     "active_params",
     "all_configurations",
     "check_study",
+    "configurations_of",
     "count_configurations",
     "is_active",
     "is_whole",

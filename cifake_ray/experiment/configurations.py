@@ -1,7 +1,7 @@
 """Configurations of a search space: which dimensions are active in one, how many there are, and all of them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
@@ -103,6 +103,16 @@ def count_configurations(space: Space) -> float:
         return count_values(space[name]) * count(others, params)
 
     return count(parents_first(space), {})
+
+
+def configurations_of(space: Space, names: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Every combination of the values that these discrete dimensions, and those that decide over them, may have."""
+    needed: set[str] = set()
+    waiting = [name for name in names if name in space]
+    while waiting:
+        needed.add(name := waiting.pop())
+        waiting += set(space[name].when) - needed
+    return all_configurations({name: space[name] for name in space if name in needed})
 
 
 def all_configurations(space: Space) -> Iterator[dict[str, Any]]:

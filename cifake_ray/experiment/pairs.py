@@ -1,12 +1,14 @@
-"""What cannot work together: sampler, scheduler, second objective, search space, model."""
+"""What cannot work together: sampler, scheduler, second objective, search space, model, augmentation."""
 
 import math
+from collections.abc import Iterator
 
-from cifake_ray.experiment.configurations import Space, count_configurations, count_values
+from cifake_ray.experiment.configurations import Space, configurations_of, count_configurations, count_values
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.search import Search
+from cifake_ray.experiment.search import Data, Search
 from cifake_ray.experiment.space import CategoricalDimension
 from cifake_ray.experiment.training import Training
+from cifake_ray.experiment.values import WINDOWED, join_plus, split_plus
 
 MOST_CONFIGURATIONS = 100_000  # that are ever listed: a grid's, or those left of a finite space
 _MOST_SHOWN = 10**15
@@ -28,6 +30,60 @@ def check_pairs(search: Search, space: Space, model: Model, training: Training) 
             "search.second_objective: inference_ms of a head on cached features leaves out its backbone, which takes "
             "most of the time; use parameters"
         )
+
+
+def check_augmentation(space: Space, model: Model, training: Training, data: Data) -> None:
+    """Raise ValueError (one line with a way out) for augmentations of a frozen backbone, and `window` without room."""
+    combined = list(_fits_and_augmentations(space, model, training))
+    if model.takes_features and any(augment for _, augment in combined):
+        where = "training.augment" if training.augment else "search_space.augment"
+        raise ValueError(
+            f"{where}: a frozen backbone trains on cached features, so images cannot be augmented; "
+            "remove the key or set it to [], and name model.views, of which training draws one an image and step"
+        )
+    for fit, augment in combined:
+        if "window" in augment and fit not in WINDOWED:
+            raise ValueError(_window_refusal(fit, searched=fit != model.fit or "window" not in training.augment))
+    largest = max(_sizes(space, model))
+    windows = any("window" in augment for _, augment in combined)
+    if windows and data.store_side is not None and data.store_side < largest:
+        raise ValueError(
+            f"data.store_side: window draws squares of image_size {largest} from {data.store_side} native pixels; "
+            f"give {2 * largest}, or remove the key"
+        )
+
+
+def _fits_and_augmentations(space: Space, model: Model, training: Training) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every pair of `fit` and `augment` that a trial may have, the baseline's first."""
+    yield model.fit, training.augment
+    for params in configurations_of(space, ("fit", "augment")):
+        yield params.get("fit", model.fit), split_plus(params.get("augment", join_plus(training.augment)))
+
+
+def _window_refusal(fit: str, *, searched: bool) -> str:
+    """Why `window` cannot work with this fit, and how to mend the experiment."""
+    why = {
+        "resize": "fit resize shows the whole picture",
+        "tiles": "fit tiles has its squares at the centre and in the corners",
+    }[fit]
+    if searched:
+        return (
+            f"search_space: a trial may combine the augmentation window with fit {fit}, and {why}; search augment "
+            "with `when: {fit: [crop]}`, remove window from its choices, or start from fit crop and search no other"
+        )
+    return (
+        f"training.augment: window draws the square anew within the picture, and {why}; set model.fit to crop or "
+        "repeat, or remove window"
+    )
+
+
+def _sizes(space: Space, model: Model) -> list[int]:
+    """Pixels of the inputs that trials may have."""
+    dimension = space.get("image_size")
+    if dimension is None or isinstance(dimension, CategoricalDimension):
+        choices = () if dimension is None else dimension.choices
+        return [*model.sizes, *(int(size) for choice in choices for size in str(choice).split("+"))]
+    return [model.largest_size, int(dimension.high)]
 
 
 def _check_sampler(search: Search, space: Space) -> None:

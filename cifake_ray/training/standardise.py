@@ -6,12 +6,15 @@ from cifake_ray.models.network import StandardisesInputs
 from cifake_ray.training.batches import TrainingSet
 from cifake_ray.training.fit import sample_rows
 
+_FEWEST = 32  # rows from which a deviation is taken
+
 
 def standardise(network: nn.Module, data: TrainingSet) -> None:
     """Let a network that scales its inputs take the scale from a sample of the train rows, seen as they are."""
     if not isinstance(network, StandardisesInputs):
         return
-    rows = sample_rows(data.train)[: network.sample_rows]
+    most = max(4 * data.inputs.at_once, _FEWEST)  # of large images fewer: they are in memory at once
+    rows = sample_rows(data.train)[: min(network.sample_rows, most)]
     seen = next(data.inputs.views(rows))
     network.to(data.inputs.device)
     network.standardise_by(data.prepare(seen))

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from cifake_ray.data import ImageSet, Part
 from cifake_ray.data.pixels import EncodedPixels
 from cifake_ray.data.squares import squares_bytes, squares_path
-from cifake_ray.data.transform import Transform, model_transform
+from cifake_ray.data.transform import Transform
 from cifake_ray.experiment import CategoricalDimension, Experiment, Model
 from cifake_ray.storage.cache import check_room, read_entry
+from cifake_ray.tuning.squares import study_transforms
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec
-
-_NO_SQUARES = ("resize", "tiles")  # fits that leave no room for the augmentation `window`
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpe
     features = _features(lacking, len(images.train) + len(images.test))
     squares = 0
     if images.side is None:
-        squares = sum(squares_bytes(len(images.train), one) for one in _transforms(experiment)
+        squares = sum(squares_bytes(len(images.train), one) for one in _transforms_of(experiment)
                       if read_entry(squares_path(images.train, one), verify=False) is None)  # fmt: skip
     check_room(squares + features, "the arrays and features of this study")
 
@@ -81,7 +80,7 @@ def largest_squares(experiment: Experiment, part: Part) -> int:
     """Bytes of the largest array that a trial reads: of the pictures themselves where these are held."""
     if part.side is not None:
         return picture_bytes(part)
-    return max((squares_bytes(len(part), one) for one in _transforms(experiment)), default=0)
+    return max((squares_bytes(len(part), one) for one in _transforms_of(experiment)), default=0)
 
 
 def _features(specs: "list[FeatureSpec]", count: int) -> int:
@@ -91,23 +90,12 @@ def _features(specs: "list[FeatureSpec]", count: int) -> int:
 
 
 def _squares(experiment: Experiment, count: int) -> int:
-    return sum(squares_bytes(count, transform) for transform in _transforms(experiment))
+    return sum(squares_bytes(count, transform) for transform in _transforms_of(experiment))
 
 
-def _transforms(experiment: Experiment) -> set[Transform]:
-    """The transforms of all models that a trial may train on images; none for frozen backbones, which hold features."""
-    models = [model for model in searched_models(experiment) if not model.takes_features]
-    room = 0
-    if models and _draws_windows(experiment):
-        room = experiment.data.store_side or 2 * max(model.largest_size for model in models)
-    found = (model_transform(model, None) for model in models)
-    return {Transform(one.fit, one.side, one.reduced, 0 if one.fit in _NO_SQUARES else room) for one in found}
-
-
-def _draws_windows(experiment: Experiment) -> bool:
-    dimension = experiment.search_space.get("augment")
-    searched = dimension.choices if isinstance(dimension, CategoricalDimension) else ()
-    return any("window" in str(one) for one in (*experiment.training.augment, *searched))
+def _transforms_of(experiment: Experiment) -> list[Transform]:
+    """Those of pictures of any size that trials train on; none for frozen backbones, which hold features."""
+    return [] if experiment.model.takes_features else study_transforms(experiment, None)
 
 
 def searched_models(experiment: Experiment) -> Iterator[Model]:

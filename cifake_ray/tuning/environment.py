@@ -34,6 +34,7 @@ from cifake_ray.runs.run import Run
 from cifake_ray.tuning.monitor.gauges import extraction_rate
 from cifake_ray.tuning.monitor.phases import say_phase
 from cifake_ray.tuning.ray_cluster.replication import home_here
+from cifake_ray.tuning.squares import hold_squares, study_transforms
 from cifake_ray.tuning.study_inputs import StudyInputs
 from cifake_ray.tuning.trial.context import TrialContext
 
@@ -43,7 +44,7 @@ _VERSIONS = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas")
 def gather_context(
     experiment: Experiment, run: Run, inputs: StudyInputs, check: Callable[[], None]
 ) -> tuple[TrialContext, FeatureCost | None]:
-    """Extract the features that the cache lacks, spread over the running Ray; return them and the cost.
+    """Make the squares, or extract the features, that the cache lacks; features over the running Ray, with their cost.
 
     `check` is called every few seconds, and raises to end the extraction; what was extracted by then is kept.
     """
@@ -57,9 +58,9 @@ def gather_context(
             told = _both(update, extraction_rate(run.name))
             found = ensure_features(train, specs, run_shards=run_shards, progress=told)
     features = {spec.key: one for spec, one in zip(specs, found, strict=True)}
-    context = TrialContext(
-        experiment, Run(run.path.absolute(), run.url), inputs.images.path, inputs.split, features, home_here()
-    )
+    squares = hold_squares(experiment, train, check)
+    here = Run(run.path.absolute(), run.url)
+    context = TrialContext(experiment, here, inputs.images.path, inputs.split, features, home_here(), squares)
     return context, _cost(found) if specs else None
 
 
@@ -92,7 +93,7 @@ def describe_environment(experiment: Experiment, inputs: StudyInputs, max_concur
         | {name: version(name) for name in _VERSIONS},
         git_commit=git_commit(),
         hardware=_hardware(),
-        data=_describe_data(inputs),
+        data=_describe_data(experiment, inputs),
         weights=weights or None,
         features=None,
         seeds={"training": experiment.training.seed, "split": experiment.data.split_seed},
@@ -101,7 +102,7 @@ def describe_environment(experiment: Experiment, inputs: StudyInputs, max_concur
     )
 
 
-def _describe_data(inputs: StudyInputs) -> DataNote:
+def _describe_data(experiment: Experiment, inputs: StudyInputs) -> DataNote:
     images = inputs.images
     return DataNote(
         source=images.source,
@@ -123,6 +124,7 @@ def _describe_data(inputs: StudyInputs) -> DataNote:
         duplicates_in_test=inputs.duplicates_in_test,
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         converted=dict(images.converted),
+        transforms=[transform.name for transform in study_transforms(experiment, images.side)],
         bias=inputs.bias,
         neutral=images.neutral,
         neutral_bias=inputs.neutral_bias,

@@ -21,6 +21,7 @@ from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, Spectrum
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.disk import beyond_pictures, check_disk
+from cifake_ray.tuning.squares import check_squares
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec
@@ -48,6 +49,7 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     """
     specs, weights = _pretrained(experiment) if experiment.model.weight_names else ([], [])
     images = _load(experiment, specs) if run is None else run_images(run, experiment, source)
+    check_squares(experiment, images.side)
     check_disk(experiment, images, specs)
     data = experiment.data
     split = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from cifake_ray.evaluation.corruptions import CORRUPTIONS, Corruption, blur, jpeg, noise, rescale
+from cifake_ray.evaluation.corruptions import Corruption, blur, corruptions, jpeg, noise, rescale
+
+CORRUPTIONS = corruptions(32)
 
 
 def smooth_images(count: int) -> np.ndarray:
@@ -39,10 +41,18 @@ def test_stronger_degradations_are_further_from_the_image() -> None:
         assert distances == sorted(distances)
 
 
-def test_an_image_is_degraded_alike_whatever_stands_behind_it() -> None:
-    images = smooth_images(1200)
+def test_batches_at_other_places_get_other_noise_and_the_same_blur() -> None:
+    images = smooth_images(4)
     for corruption in (c for c in CORRUPTIONS if c.kind in ("noise", "blur")):
-        assert np.array_equal(corruption(images)[:1000], corruption(images[:1000]))
+        assert np.array_equal(corruption(images, 0), corruption(images, 1000)) == (corruption.kind == "blur")
+
+
+def test_tiles_are_degraded_as_images_are_and_scaling_follows_their_size() -> None:
+    tiles = np.stack([smooth_images(5), smooth_images(5)[::-1]])
+    for corruption in CORRUPTIONS:
+        assert np.array_equal(corruption(tiles), corruption(tiles.reshape(10, 32, 32, 3)).reshape(tiles.shape))
+    scaled = [corruption.name for corruption in corruptions(128) if corruption.kind == "rescaling"]
+    assert scaled == ["down to 96 px and up", "down to 64 px and up"]
 
 
 def test_noise_has_the_deviation_asked_for_and_differs_between_images() -> None:

@@ -27,7 +27,7 @@ def test_one_in_a_hundred_validation_images_and_as_many_others_alike_are_outside
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
     validation, test = images
-    domain = Domain.parse(json.loads(json.dumps(describe_domain(validation, 32).as_json())))
+    domain = Domain.parse(json.loads(json.dumps(describe_domain(properties(validation), (32, 32)).as_json())))
     assert outside(domain, validation) <= 0.011
     assert outside(domain, test) < 0.05
 
@@ -36,7 +36,7 @@ def test_pictures_of_another_size_or_texture_are_outside_with_the_reason(
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
     validation, test = images
-    domain = describe_domain(validation, 32)
+    domain = describe_domain(properties(validation), (32, 32))
     assert outside(domain, test, (300, 300)) == 1
     noise = np.random.default_rng(0).integers(0, 256, test.shape, dtype=np.uint8)
     flat = np.full_like(test, 90)
@@ -49,7 +49,7 @@ def test_pictures_of_another_size_or_texture_are_outside_with_the_reason(
 
 def test_a_size_that_varied_does_not_count(images: tuple[np.ndarray, np.ndarray]) -> None:
     validation, test = images
-    assert outside(describe_domain(validation, None), test, (300, 300)) < 0.05
+    assert outside(describe_domain(properties(validation), None), test, (300, 300)) < 0.05
 
 
 def test_without_statistics_nothing_is_known() -> None:
@@ -68,24 +68,25 @@ def test_too_few_validation_images_tell_nothing_and_say_how_many_are_needed(
     validation, test = images
     assert NEEDED == 100
     for few in (1, 3, 99):
-        judged = judge_domain(describe_domain(validation[:few], 32), test, [(32, 32)] * len(test))
+        judged = judge_domain(describe_domain(properties(validation[:few]), (32, 32)), test, [(32, 32)] * len(test))
         assert {one.domain for one in judged} == {"unknown"}
         assert judged[0].score is None
         assert judged[0].reason is not None
         assert f"{few} validation images, and 100 are needed" in judged[0].reason
-    assert judge_domain(describe_domain(validation[:100], 32), test[:1], [(32, 32)])[0].domain != "unknown"
+    enough = describe_domain(properties(validation[:100]), (32, 32))
+    assert judge_domain(enough, test[:1], [(32, 32)])[0].domain != "unknown"
 
 
 def test_counts_are_those_of_each_picture_judged_alone(images: tuple[np.ndarray, np.ndarray]) -> None:
     validation, _ = images
-    domain, many = describe_domain(validation, 32), np.concatenate([validation] * 4)
+    domain, many = describe_domain(properties(validation), (32, 32)), np.concatenate([validation] * 4)
     assert len(many) > 1024
-    counted = count_domain(domain, many, [(32, 32)] * len(many))
+    counted = count_domain(judge_domain(domain, many, [(32, 32)] * len(many)))
     judged = judge_domain(domain, many, [(32, 32)] * len(many))
     assert counted.outside == sum(one.domain == "outside" for one in judged)
     assert counted.inside + counted.outside == len(many)
-    strange = count_domain(domain, validation, [(300, 200)] * len(validation))
+    strange = count_domain(judge_domain(domain, validation, [(300, 200)] * len(validation)))
     assert strange.reason == "300 x 200 px; the model knows images of 32 px"
-    assert count_domain(None, validation[:2], [(32, 32)] * 2).as_json() == {
+    assert count_domain(judge_domain(None, validation[:2], [(32, 32)] * 2)).as_json() == {
         "inside": 0, "outside": 0, "unknown": 2, "reason": None
     }  # fmt: skip

@@ -3,8 +3,8 @@
 import torch
 
 from cifake_ray.experiment import Training
-from cifake_ray.training.augment import BatchRandom
-from cifake_ray.training.batches import FeatureInputs, ImageInputs, epoch_rows
+from cifake_ray.training.augment import BatchRandom, cut_squares
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, epoch_rows, rows_at_once
 
 CPU = torch.device("cpu")
 
@@ -58,3 +58,85 @@ def test_the_workers_of_a_batch_draw_together_what_one_worker_draws_alone() -> N
         share = slice(rank, None, 2)
         mine = ImageInputs(images).draw(rows[share], training, BatchRandom(9, generator(), CPU, share))
         assert torch.equal(mine, alone[share])
+
+
+def numbered(count: int, height: int, width: int) -> torch.Tensor:
+    """Images whose pixels say where they are: (row, column, image)."""
+    images = torch.zeros(count, height, width, 3, dtype=torch.uint8)
+    images[..., 0] = torch.arange(height)[None, :, None]
+    images[..., 1] = torch.arange(width)[None, None, :]
+    images[..., 2] = torch.arange(count)[:, None, None]
+    return images
+
+
+ROOM = numbered(6, 40, 40)  # of which native pixels are so high and wide, and where the centred square lies
+VALID = torch.tensor(
+    [[40, 40, 12, 12], [16, 30, 0, 7], [20, 20, 2, 2], [40, 16, 12, 0], [16, 16, 0, 0], [17, 40, 0, 12]]
+)
+WINDOW = Training(augment=("window",))
+
+
+def test_squares_with_room_are_judged_at_their_centre() -> None:
+    rows = torch.tensor([5, 0, 1])
+    (seen,) = ImageInputs(ROOM, ("identity",), "crop", 16, VALID).views(rows)
+    assert seen.shape == (3, 16, 16, 3)
+    assert seen[:, 0, 0].tolist() == [[0, 12, 5], [12, 12, 0], [0, 7, 1]]
+    plain = ImageInputs(ROOM, ("identity",), "crop", 16, VALID).draw(rows, Training(), BatchRandom(3, generator(), CPU))
+    assert torch.equal(plain, seen)
+
+
+def test_window_draws_every_square_within_the_native_pixels() -> None:
+    inputs, corners = ImageInputs(ROOM, ("identity",), "crop", 16, VALID), set()
+    for seed in range(60):
+        drawn = inputs.draw(torch.arange(6), WINDOW, BatchRandom(6, generator(seed), CPU))
+        assert drawn.shape == (6, 16, 16, 3)
+        ends = drawn[:, -1, -1, :2].long() + 1
+        assert (ends <= VALID[:, :2]).all()
+        assert drawn[:, 0, 0, 2].tolist() == [0, 1, 2, 3, 4, 5]
+        corners |= {tuple(corner) for corner in drawn[2:3, 0, 0, :2].tolist()}
+    assert {0, 4} <= {top for top, _ in corners} <= {0, 1, 2, 3, 4}
+
+
+def test_window_moves_within_images_that_are_held_larger_than_the_square() -> None:
+    inputs = ImageInputs(numbered(4, 32, 32), ("identity", "flip"), "crop", 24)
+    (centre, mirrored), rows = inputs.views(torch.arange(4)), torch.arange(4)
+    assert centre[:, 0, 0, :2].tolist() == [[4, 4]] * 4
+    assert torch.equal(mirrored, centre.flip(2))
+    drawn = inputs.draw(rows.repeat(50), WINDOW, BatchRandom(200, generator(), CPU))
+    assert set(drawn[:, 0, 0, 0].tolist()) == set(range(9))
+    assert torch.equal(inputs.draw(rows, Training(), BatchRandom(4, generator(), CPU)), centre)
+
+
+def test_training_draws_one_tile_a_row_and_judging_takes_all() -> None:
+    tiles = torch.stack([numbered(8, 16, 16) + 20 * number for number in range(5)], dim=1)
+    looks = ("tile0/identity", "tile3/flip")
+    first, fourth = ImageInputs(tiles, looks, "tiles", 16).views(torch.tensor([2, 5]))
+    assert torch.equal(first, tiles[[2, 5], 0])
+    assert torch.equal(fourth, tiles[[2, 5], 3].flip(2))
+    rows = torch.arange(8).repeat(20)
+    drawn = ImageInputs(tiles, looks, "tiles", 16).draw(rows, Training(), BatchRandom(160, generator(), CPU))
+    assert drawn.shape == (160, 16, 16, 3)
+    assert set((drawn[:, 0, 0, 0] // 20).tolist()) == {0, 1, 2, 3, 4}
+    held = ImageInputs(numbered(3, 32, 32), looks, "tiles", 16)
+    assert [seen[1, 0, 0].tolist() for seen in held.views(torch.arange(3))] == [[8, 8, 1], [16, 15, 1]]
+    assert held.draw(torch.arange(3), Training(), BatchRandom(3, generator(), CPU)).shape == (3, 16, 16, 3)
+
+
+def test_workers_draw_the_windows_and_tiles_that_one_worker_draws_alone() -> None:
+    tiles = torch.stack([ROOM[:, :16, :16] + number for number in range(5)], dim=1)
+    for inputs in (ImageInputs(ROOM, (), "crop", 16, VALID), ImageInputs(tiles, (), "tiles", 16)):
+        alone = inputs.draw(torch.arange(6), WINDOW, BatchRandom(6, generator(), CPU))
+        share = slice(1, None, 2)
+        mine = inputs.draw(torch.arange(6)[share], WINDOW, BatchRandom(6, generator(), CPU, share))
+        assert torch.equal(mine, alone[share])
+
+
+def test_a_cut_by_slices_is_a_cut_by_index() -> None:
+    rows, corners = torch.tensor([3, 0, 3]), torch.tensor([[0, 24], [5, 6], [24, 0]])
+    cut = cut_squares(ROOM, rows, corners, 16)
+    assert [square[0, 0].tolist() for square in cut] == [[0, 24, 3], [5, 6, 0], [24, 0, 3]]
+
+
+def test_large_images_are_judged_in_smaller_batches() -> None:
+    assert [rows_at_once(side) for side in (32, 64, 128, 1024, 5000)] == [1000, 1000, 250, 3, 1]
+    assert ImageInputs(numbered(1, 200, 200), (), "crop", 128).at_once == 250

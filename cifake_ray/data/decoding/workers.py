@@ -7,6 +7,7 @@ without a `__main__` guard on the cache lock that its parent holds.
 """
 
 import itertools
+import math
 import os
 import pickle
 import queue
@@ -48,6 +49,7 @@ T = TypeVar("T")
 BATCH = 512  # images of 32 px that a process is handed at a time: about 60 ms of work, 1.5 MB of answer
 _NATIVE_BATCH = 16  # pictures of any size: about as long, and a process holds one of them decoded
 _MOST_BYTES = 1 << 23  # of a batch of pictures that are read here and handed over
+_ANSWER_BYTES = 1 << 24  # squares of a batch: two batches a core are in memory at once
 _FEW = 2  # batches: below this, starting processes takes longer than decoding here
 
 
@@ -117,7 +119,8 @@ def pack_all(items: Items, progress: Progress | None = None, neutral: NeutralEnc
 
 def square_all(items: Items, transform: Transform, progress: Progress | None = None) -> Batches:
     """(positions, squares of the pictures), as they get ready."""
-    return _told(in_batches(partial(decode_batch, transform=transform), items, _NATIVE_BATCH), len(items), progress)
+    size = max(1, min(_NATIVE_BATCH, _ANSWER_BYTES // math.prod(transform.shape)))
+    return _told(in_batches(partial(decode_batch, transform=transform), items, size), len(items), progress)
 
 
 def thumbnails(items: Items, progress: Progress | None = None) -> np.ndarray:

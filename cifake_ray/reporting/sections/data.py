@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cifake_ray.data.taken import shown
+from cifake_ray.data.transform import Transform
 from cifake_ray.reporting.formatting import whole
 from cifake_ray.reporting.load import Study, cards_of
 from cifake_ray.reporting.section import Listing, Section, Table
@@ -60,7 +61,20 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Test images that are also in train", whole(data.duplicates_in_test)),
         ("Files skipped", whole(len(data.skipped))),
         ("Images converted", _counted(data.converted) or "none"),
+        ("Pictures as the model sees them", _seen(study)),
     ]
+
+
+def _seen(study: Study) -> str:
+    """Each transform of the study in words; of pictures held in one small size, what the model then takes of them."""
+    model, names = study.experiment.model, study.records.environment.data.transforms
+    transforms = [Transform.named(name) for name in names]
+    if not transforms:
+        return "not recorded"
+    words = "; ".join(transform.words for transform in transforms)
+    if transforms[0].fit == model.fit:
+        return words
+    return f"{words}, then {Transform(model.fit, model.largest_size).words}"
 
 
 def _given(data: DataNote) -> list[tuple[str, str]]:

@@ -45,9 +45,10 @@ class DataNote(Record):
     """The images. `train`, `test`: images by label; `split`: images for training and validation.
 
     `generated`: whether the images are the built-in sample; None in runs that do not say so. `card`: name of the data
-    set's card; `groups`: columns that sort the images; `bias`: of pictures of the user's own, as delivered; `neutral`:
-    name of the encoding that all were brought to, and `neutral_bias` then; `spectrum`: of the sample of native sizes.
-    `is_cifake`, `subjects`: what version 0.1 wrote instead.
+    set's card; `groups`: columns that sort the images; `transforms`: names of what makes squares of the pictures;
+    `bias`: of pictures of the user's own, as delivered; `neutral`: name of the encoding that all were brought to, and
+    `neutral_bias` then; `spectrum`: of the sample of native sizes. `is_cifake`, `subjects`: what version 0.1 wrote
+    instead.
     """
 
     source: str = ""
@@ -71,6 +72,7 @@ class DataNote(Record):
     duplicates_in_test: int | None = None
     skipped: list[Skipped] = []
     converted: dict[str, int] = {}
+    transforms: list[str] = []
     bias: Bias | None = None
     neutral: str = ""
     neutral_bias: Bias | None = None

@@ -12,17 +12,19 @@ import torch
 from cifake_ray.data import Part
 from cifake_ray.data.decoding.decode import decode_squares, read_item
 from cifake_ray.data.pixels import EncodedPixels
-from cifake_ray.experiment import Experiment
+from cifake_ray.data.streaming import squares_of
+from cifake_ray.data.transform import model_transform
+from cifake_ray.experiment import Experiment, Model
 from cifake_ray.features import transform_of
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
-from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
+from cifake_ray.training.batches import EVALUATION_BATCH, FeatureInputs, ImageInputs, Inputs, TrainingSet, rows_at_once
 from cifake_ray.training.extract import batch_images, extract_shard
-from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, EVALUATION_BATCH, Fit, evaluate, train_epoch
+from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, Fit, evaluate, train_epoch
 
 _STEP_SECONDS = 1.5  # of training that are timed for one batch size; 2 steps before them warm up
 _STEPS = 4  # that are timed at least
-_EVALUATED = 2 * EVALUATION_BATCH
+_EVALUATED = 2  # batches of evaluation
 _DECODED = 24  # pictures whose decoding is timed
 _SHARD_BATCHES = 8  # of images through a backbone
 
@@ -45,13 +47,14 @@ def time_training(experiment: Experiment, part: Part) -> Pace:
     """Train and evaluate the experiment's own values on some of the images, in this process."""
     device = "cuda" if experiment.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
     size = experiment.training.batch_size
-    data = _some_data(experiment, part, max(_STEPS * size, _EVALUATED), device)
+    evaluated = _EVALUATED * _at_once(experiment.model, part)
+    data = _some_data(experiment, part, max(_STEPS * size, evaluated), device)
     network = family_of(experiment.model).start(experiment.model)
     work = Fit(network, data, experiment.training, threads=experiment.resources.cpus_per_trial)
     _time_steps(work, 2)
     steps = max(_STEPS, int(_STEP_SECONDS / _time_steps(work, 2)))
     step = _time_steps(work, steps)
-    rows = data.validation[:_EVALUATED]
+    rows = data.validation[:evaluated]
     began = time.perf_counter()
     evaluate(work, rows)
     return Pace(size, step, (time.perf_counter() - began) / len(rows))
@@ -66,6 +69,12 @@ def _time_steps(work: Fit, steps: int) -> float:
     return (time.perf_counter() - began) / steps
 
 
+def _at_once(model: Model, part: Part) -> int:
+    if model.takes_features:
+        return EVALUATION_BATCH
+    return rows_at_once(part.side or model.largest_size)
+
+
 def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> TrainingSet:
     """So many images, or (the backbone has not run yet) as many made-up features of the right width."""
     generator = torch.Generator().manual_seed(0)
@@ -78,9 +87,19 @@ def _some_data(experiment: Experiment, part: Part, count: int, device: str) -> T
         views = ((features.to(device),),) * len(model.looks)
         inputs, labels, rows = FeatureInputs(views), labels[rows], torch.arange(len(rows))
     else:
-        inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
+        images = _some_images(part, rows, model)
+        if part.side is None:
+            labels, rows = labels[rows], torch.arange(len(rows))
+        inputs = ImageInputs(images.to(device), model.looks, model.fit, model.largest_size)
     rows = rows.to(device)
     return TrainingSet(inputs, labels.to(device), rows, rows, family.prepare(model))
+
+
+def _some_images(part: Part, rows: torch.Tensor, model: Model) -> torch.Tensor:
+    """All images that are held in one small size; of others the squares of these rows."""
+    if part.side is not None:
+        return torch.from_numpy(part.images)
+    return torch.from_numpy(squares_of(part, rows.numpy(), model_transform(model, None)))
 
 
 def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:

@@ -51,6 +51,17 @@ def entry_here(path: Path, home: CacheOrigin | None) -> Path:
     return mine
 
 
+def array_here(path: Path, name: str, home: CacheOrigin | None) -> np.ndarray:
+    """One array of the entry at `path` of the driver's cache, which stays out of this node's cache.
+
+    Raises WorkError when the array does not arrive.
+    """
+    file = path / f"{name}.npy"
+    if home is None or home.node == ray.get_runtime_context().get_node_id():
+        return _read_array(file)
+    return np.asarray(_ask(home, _read_array, file))
+
+
 def _digests(path: Path) -> dict[str, str] | None:
     try:
         return dict(_read_note(path)["digests"])

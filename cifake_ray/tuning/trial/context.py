@@ -1,11 +1,12 @@
 """What every trial of a study reads, and the type of the function that a trial runs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cifake_ray.data import Split
+from cifake_ray.data.transform import Transform
 from cifake_ray.experiment import Experiment, PassKey
 from cifake_ray.features import FeatureSet
 from cifake_ray.runs.run import Run
@@ -21,7 +22,8 @@ class TrialContext:
     """What every trial of a study reads: paths and row numbers, so that the context is small to send.
 
     `features`: the train part's feature set of every pass; empty for models that take images.
-    `home`: the node whose cache holds them, from which others copy what they need; None: every process can read them.
+    `squares`: its pictures of any size as squares, for every transform that models which take images request.
+    `home`: the node whose cache holds all this, from which others copy what they need; None: every process can read it.
     """
 
     experiment: Experiment
@@ -30,6 +32,7 @@ class TrialContext:
     split: Split
     features: Mapping[PassKey, FeatureSet]
     home: CacheOrigin | None = None
+    squares: Mapping[Transform, Path] = field(default_factory=dict)
 
 
 Loop = Callable[[TrialContext, Mapping[str, Any], Report], None]

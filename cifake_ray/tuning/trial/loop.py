@@ -12,15 +12,18 @@ import ray
 import torch
 
 from cifake_ray.data import open_images
+from cifake_ray.data.pixels import ArrayPixels, Pixels
+from cifake_ray.data.squares import open_squares
 from cifake_ray.experiment import Experiment, Model
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.faults import check_folder, storage_fault
 from cifake_ray.runs.run import Run
-from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet
+from cifake_ray.training.batches import FeatureInputs, ImageInputs, Inputs, TrainingSet, placed
 from cifake_ray.training.cost import measure_cost
 from cifake_ray.training.fit import Fit, FitState, TrialFailed, fit
 from cifake_ray.training.standardise import standardise
-from cifake_ray.tuning.ray_cluster.replication import entry_here
+from cifake_ray.tuning.ray_cluster.replication import array_here, entry_here
+from cifake_ray.tuning.squares import trial_transform
 from cifake_ray.tuning.trial.context import OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, Report, Stopped, TrialContext
 from cifake_ray.tuning.trial.naming import print_epoch, show_title, trial_name
 
@@ -132,22 +135,37 @@ class _Inputs:
 @lru_cache(maxsize=1)  # a reused actor keeps the last one
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
     context, model = source.context, source.model
-    part = open_images(entry_here(context.images, context.home)).train
-    inputs: Inputs
-    if model.takes_features:
-        columns = (_features(context, model, look) for look in model.looks)
-        inputs = FeatureInputs(tuple(tuple(column.to(device) for column in view) for view in columns))
-    else:
-        inputs = ImageInputs(torch.from_numpy(part.images).to(device), model.views)
-    labels = torch.from_numpy(part.labels.astype(np.float32)).to(device)
-    train, validation = (torch.from_numpy(rows).to(device) for rows in (context.split.train, context.split.validation))
+    inputs: Inputs = _features(context, model, device) if model.takes_features else _images(context, model, device)
+    labels = torch.from_numpy(array_here(context.images, "train_labels", context.home).astype(np.float32)).to(device)
+    where = inputs.images.device if isinstance(inputs, ImageInputs) else device
+    train, validation = (torch.from_numpy(rows).to(where) for rows in (context.split.train, context.split.validation))
     return TrainingSet(inputs, labels, train, validation, family_of(model).prepare(model))
 
 
-def _features(context: TrialContext, model: Model, view: str) -> list[torch.Tensor]:
-    """float16 [n, d] each, memory-mapped from this node's cache: the columns of one view that the head takes."""
+def _images(context: TrialContext, model: Model, device: str) -> ImageInputs:
+    """The train part's images, or its pictures as squares; on the device where they fit into it."""
+    if context.squares:
+        path = context.squares[trial_transform(context.experiment, model, None)]
+        pixels: Pixels = open_squares(entry_here(path, context.home))
+    else:
+        pixels = open_images(entry_here(context.images, context.home)).train.pixels
+    assert isinstance(pixels, ArrayPixels)
+    share = context.experiment.resources.gpus_per_trial
+    images = placed(torch.from_numpy(pixels.array), torch.device(device), share)
+    valid = None if pixels.valid is None else torch.from_numpy(pixels.valid.astype(np.int64)).to(images.device)
+    target = None if images.device.type == torch.device(device).type else torch.device(device)
+    return ImageInputs(images, model.looks, model.fit, model.largest_size, valid, target)
+
+
+def _features(context: TrialContext, model: Model, device: str) -> FeatureInputs:
+    columns = (_columns(context, model, look) for look in model.looks)
+    return FeatureInputs(tuple(tuple(column.to(device) for column in look) for look in columns))
+
+
+def _columns(context: TrialContext, model: Model, look: str) -> list[torch.Tensor]:
+    """float16 [n, d] each, memory-mapped from this node's cache: the columns of one look that the head takes."""
     found: list[np.ndarray] = []
-    for key, columns in model.reads(view):
+    for key, columns in model.reads(look):
         features = context.features[key]
         here = {name: entry_here(features.entries[name], context.home) for name in columns}
         found += replace(features, entries=here).columns(columns)

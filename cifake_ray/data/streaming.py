@@ -1,0 +1,62 @@
+"""The squares of a whole part, batch by batch: what judges pictures never holds all of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from cifake_ray.data.decoding.workers import square_all
+from cifake_ray.data.images import Part
+from cifake_ray.data.pixels import EncodedPixels
+from cifake_ray.data.transform import Transform, conversions_under, to_squares
+from cifake_ray.errors import InputError
+
+_ROWS = 1000  # of pictures held in one small size, at a time
+
+
+def stream_squares(part: Part, transform: Transform) -> Iterator[tuple[slice, np.ndarray]]:
+    """(rows, their squares under the transform, uint8) of each picture of a part once; packed ones in any order.
+
+    Pictures held in the size that the transform gives are slices of the array; others are made one by one, as from a
+    file. Packed pictures are decoded over all cores. Raises InputError when the packed file is gone or damaged.
+    """
+    pixels = part.pixels
+    if isinstance(pixels, EncodedPixels):
+        yield from _decoded(pixels, transform)
+        return
+    for start in range(0, len(part), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(part)))
+        held = pixels.batch(rows)
+        yield rows, held if is_held_for(part, transform) else np.stack([_squares(image, transform) for image in held])
+
+
+def is_held_for(part: Part, transform: Transform) -> bool:
+    """Whether the part is held as the squares that the transform gives."""
+    return part.side is not None and transform == Transform("resize", part.side)
+
+
+def squares_of(part: Part, rows: np.ndarray, transform: Transform) -> np.ndarray:
+    """The squares of a few rows, int64 [m], under the transform: uint8 [m, ...]."""
+    chosen = part.take(rows)
+    squares = np.empty((len(rows), *transform.shape), np.uint8)
+    for some, found in stream_squares(chosen, transform):
+        squares[some] = found
+    return squares
+
+
+def seen_conversions(part: Part, transform: Transform) -> dict[str, int]:
+    """How many pictures the transform resizes, squeezes, enlarges or repeats, beyond what decoding did already."""
+    return {} if is_held_for(part, transform) else conversions_under(transform, part.table.sizes)
+
+
+def _squares(image: np.ndarray, transform: Transform) -> np.ndarray:
+    return to_squares(Image.fromarray(image), transform).pixels
+
+
+def _decoded(pixels: EncodedPixels, transform: Transform) -> Iterator[tuple[slice, np.ndarray]]:
+    for rows, batch in square_all(pixels.items(slice(None)), transform):
+        if batch.skipped:
+            raise InputError(f"{pixels.file}: damaged in the cache ({min(batch.skipped.values())})", "start again")
+        count = len(batch.sizes)
+        squares = np.frombuffer(bytearray(batch.pixels), np.uint8).reshape(count, *transform.shape)
+        yield slice(int(rows[0]), int(rows[0]) + count), squares  # packed pictures come in the order given

@@ -1,0 +1,154 @@
+"""Everything that judges, on pictures of many sizes: a model of native crops, one of tiles, one of 32 pixels."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cifake_ray.evaluation.scores import score_winners
+from PIL import Image
+
+from cifake_ray.data import load_images, split_train
+from cifake_ray.data.transform import RESIZED, SQUEEZED, Transform, to_squares
+from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.predict import predict_files
+from cifake_ray.evaluation.errors import explain_run
+from cifake_ray.evaluation.evaluate import evaluate_run
+from cifake_ray.evaluation.robustness import measure_robustness
+from cifake_ray.experiment import Experiment
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.records.store import read_tested
+from cifake_ray.runs.run import Run
+from cifake_ray.tuning.retraining import Retraining, note_winners
+from cifake_ray.tuning.squares import hold_squares
+from cifake_ray.tuning.trial.context import TrialContext
+from cifake_ray.tuning.trial.loop import run_trial
+
+from ..native import write_native
+
+Made = dict[str, Run]
+
+
+def trained(folder: Path, name: str, source: str, model: dict[str, Any]) -> Run:
+    """A run whose winner was trained for an epoch on the source, and tested."""
+    tree = {
+        "name": name,
+        "model": {"kind": "cnn", "channels": 4, "head_width": 8, "image_size": 32} | model,
+        "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+        "data": {"source": source, "val_fraction": 0.25},
+    }
+    experiment = Experiment.model_validate(tree)
+    run, images = create_run(folder, name, experiment), load_images(source)
+    squares = hold_squares(experiment, images.train, lambda: None)
+    context = TrialContext(experiment, run, images.path, split_train(images.train, 0.25, 0), {}, squares=squares)
+    run.environment_file.write_text(json.dumps({"data": {"fingerprint": images.fingerprint, "source": source}}))
+    plan, reported = [Retraining("tuned", 0, {}, 1)], list[dict[str, Any]]()
+    run_trial(context, plan[0].config(), reported.append)
+    assert not [row for row in reported if "failed" in row]
+    note_winners(run, plan, {}, 1)
+    score_winners(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, Made]]:
+    with pytest.MonkeyPatch.context() as patch:
+        cache, folder = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("runs")
+        patch.setenv("CIFAKE_RAY_CACHE", str(cache))
+        source = write_native(folder / "native")
+        runs = {fit: trained(folder, fit, source, {"fit": fit}) for fit in ("crop", "tiles", "resize")}
+        runs["held"] = trained(folder, "held", "sample", {"fit": "crop", "image_size": 24})
+        yield cache, source, runs
+
+
+@pytest.fixture
+def source(once: tuple[Path, str, Made], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("CIFAKE_RAY_CACHE", str(once[0]))
+    return once[1]
+
+
+@pytest.fixture
+def runs(once: tuple[Path, str, Made], source: str) -> Made:  # noqa: ARG001 (the cache is set)
+    return once[2]
+
+
+NATIVE = ("crop", "tiles", "resize")
+
+
+@pytest.mark.parametrize("fit", NATIVE)
+def test_the_part_is_judged_as_each_file_is(runs: Made, source: str, fit: str) -> None:
+    run, test = runs[fit], load_images(source).test
+    p_fake = load_detector(run).p_fake_of_part(test)
+    names = [f"{source}/test/{('FAKE', 'REAL')[label]}/{name}"
+             for label, name in zip(test.labels, test.table.names, strict=True)]  # fmt: skip
+    answers = list(predict_files(run, names))
+    np.testing.assert_allclose([answer["p_fake"] for answer in answers], p_fake, atol=1e-5)
+    assert read_tested(run).test_images == len(test)
+
+
+def test_model_json_says_how_a_picture_is_seen(runs: Made) -> None:
+    noted = {name: json.loads((run.best / "model.json").read_text()) for name, run in runs.items()}
+    assert noted["crop"]["transform"] == {"fit": "crop", "side": 32, "reduced": False}
+    assert noted["crop"]["input"] == "RGB, centred crop of 32 x 32 native pixels, 0..255"
+    assert noted["resize"]["transform"] == {"fit": "resize", "side": 32, "reduced": True}
+    assert noted["held"]["transform"] == {"fit": "resize", "side": 32, "reduced": False}
+    assert noted["held"]["input"] == "RGB, 32 x 32 pixels, 0..255"
+    names = [one["name"] for one in noted["tiles"]["domain"]["properties"]]
+    assert "width" not in names
+    assert "width" in [one["name"] for one in noted["held"]["domain"]["properties"]]
+
+
+@pytest.mark.parametrize("fit", NATIVE)
+def test_its_own_images_are_scored_as_before(runs: Made, source: str, fit: str) -> None:
+    stored = read_tested(runs[fit]).winners[0].seeds[0].test
+    assert evaluate_run(runs[fit]).test == stored
+    assert evaluate_run(runs[fit], source).test == stored
+
+
+def test_a_model_of_32_pixels_squeezes_other_pictures_as_version_0_1_did(runs: Made, source: str) -> None:
+    run, test = runs["held"], load_images(source).test
+    result = evaluate_run(run, source)
+    different = int((test.table.sizes != 32).any(axis=1).sum())
+    assert result.converted[RESIZED] == different
+    assert result.converted[SQUEEZED] == int((test.table.sizes[:, 0] != test.table.sizes[:, 1]).sum())
+    assert f"seen as whole picture resized to 32 x 32 pixels: {different} {RESIZED}" in result.summary
+    detector = load_detector(run)
+    files = sorted(Path(source, "test").rglob("*.*"))
+    squeezed = np.stack([to_squares(Image.open(file).convert("RGB"), Transform()).pixels for file in files])
+    fakes = np.array([file.parent.name == "FAKE" for file in files])
+    right = ((detector.p_fake(squeezed) > 0.5) == fakes).mean()
+    assert result.test.accuracy.value == pytest.approx(right)
+
+
+def test_a_model_of_native_crops_judges_small_images_as_their_files(runs: Made) -> None:
+    detector, test = load_detector(runs["crop"]), load_images("sample", limit=80).test
+    large = dataclasses.replace(detector.transform, side=48)
+    detector.transform = large
+    squares = np.stack([to_squares(Image.fromarray(image), large).pixels for image in test.images])
+    np.testing.assert_allclose(detector.p_fake_of_part(test), detector.p_fake(squares), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["crop", "tiles", "held"])
+def test_degraded_images_and_explanations_are_drawn(runs: Made, name: str) -> None:
+    measured = measure_robustness(runs[name])
+    assert len(measured.rows) == 13
+    assert measured.rows[0].accuracy == read_tested(runs[name]).winners[0].seeds[0].test.accuracy
+    explained = explain_run(runs[name])
+    assert all(Image.open(runs[name].explanations / one.overlay).size == (128, 128) for one in explained.images)
+
+
+def test_no_more_than_a_batch_is_decoded_at_once(runs: Made, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    detector, part = load_detector(runs["crop"]), load_images(source).train
+    judge: Callable[[np.ndarray], np.ndarray] = detector.p_fake
+
+    def counted(images: np.ndarray) -> np.ndarray:
+        taken.append(len(images))
+        return judge(images)
+
+    monkeypatch.setattr(detector, "p_fake", counted)
+    assert len(detector.p_fake_of_part(part)) == len(part) == sum(taken)
+    assert max(taken) <= 16

@@ -1,0 +1,50 @@
+"""Which augmentations an experiment refuses, and what it says instead."""
+
+from typing import Any
+
+import pytest
+
+from cifake_ray.experiment import Experiment
+
+FIT = {"type": "categorical", "choices": ["crop", "tiles"]}
+AUGMENT = {"type": "categorical", "choices": ["", "window+flip"]}
+
+
+def experiment(model: dict[str, Any], augment: list[str], space: dict[str, Any], **data: Any) -> Experiment:
+    tree = {"name": "x", "model": {"kind": "cnn"} | model, "training": {"augment": augment}, "search_space": space}
+    return Experiment.model_validate(tree | {"data": data})
+
+
+@pytest.mark.parametrize("fit", ["crop", "repeat"])
+def test_window_works_with_native_squares(fit: str) -> None:
+    experiment({"fit": fit}, ["window"], {})
+    conditional = AUGMENT | {"when": {"fit": ["crop"]}}
+    experiment({"fit": "crop"}, [], {"fit": FIT, "augment": conditional})
+
+
+@pytest.mark.parametrize(
+    ("model", "augment", "space", "said"),
+    [
+        ({"fit": "resize"}, ["window"], {}, "training.augment: .*whole picture; set model.fit to crop or repeat"),
+        ({"fit": "tiles"}, ["window"], {}, "training.augment: .*corners; set model.fit to crop or repeat"),
+        ({"fit": "crop"}, ["window"], {"fit": FIT}, "search_space: .*with fit tiles.*when: {fit: .crop.}"),
+        ({}, [], {"augment": AUGMENT}, "search_space: .*with fit resize"),
+        ({"fit": "crop"}, [], {"fit": FIT, "augment": AUGMENT}, "search_space: .*with fit tiles"),
+        ({"kind": "resnet18"}, [], {"augment": AUGMENT}, "search_space.augment: a frozen backbone"),
+        ({"kind": "resnet18", "fit": "crop"}, ["window"], {}, "training.augment: a frozen backbone"),
+    ],
+)
+def test_window_without_room_is_refused_with_a_way_out(
+    model: dict[str, Any], augment: list[str], space: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        experiment(model, augment, space)
+
+
+def test_store_side_must_hold_the_largest_square() -> None:
+    sizes = {"image_size": {"type": "categorical", "choices": [64, 128]}}
+    crop = {"fit": "crop", "image_size": 64}
+    with pytest.raises(ValueError, match="image_size 128 from 100 native pixels; give 256"):
+        experiment(crop, ["window"], sizes, store_side=100)
+    experiment(crop, ["window"], sizes, store_side=128)
+    experiment(crop, [], sizes, store_side=100)
