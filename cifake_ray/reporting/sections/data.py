@@ -71,10 +71,11 @@ def _seen(study: Study) -> str:
     transforms = [Transform.named(name) for name in names]
     if not transforms:
         return "not recorded"
-    words = "; ".join(transform.words for transform in transforms)
-    if transforms[0].fit == model.fit:
-        return words
-    return f"{words}, then {Transform(model.fit, model.largest_size).words}"
+    first = transforms[0]
+    if first.fit != "resize" or first.reduced:
+        return "; ".join(transform.words for transform in transforms)
+    held = f"whole picture of {first.side} x {first.side} pixels"
+    return held if model.fit == "resize" else f"{held}, of it the {Transform(model.fit, model.largest_size).words}"
 
 
 def _given(data: DataNote) -> list[tuple[str, str]]:
