@@ -234,7 +234,7 @@ ELSEWHERE = {
     "cli/__init__.py": "refuses Windows, before anything of the package is imported",
     "doctor/machine.py": "a check has this name",
     "doctor/ports.py": "lists Ray's listening processes by psutil, which works on every system",
-    "jobs/client.py": "Ray's own place for the token, in the home that the command line made usable",
+    "address.py": "Ray's own place for the token, in the home that the command line made usable",
     "jobs/probe.py": "is sent alone to nodes that lack the package",
     "training/memory.py": "calls the C library's allocator, and does nothing with another",
 }
