@@ -48,7 +48,7 @@ def detector_of(**settings: Any) -> Detector:
     model = BackboneModel.model_validate(tree)
     torch.manual_seed(0)
     family = family_of(model)
-    return Detector(model, family.build(model), family.weights(model))
+    return Detector(model, family.build(model), family.weights(model), model_transform(model, None))
 
 
 @pytest.mark.parametrize("kind", MODELS)
