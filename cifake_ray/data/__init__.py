@@ -1,4 +1,4 @@
-"""Images: where they come from, how they are held, how they are split."""
+"""Images: sources, decoded sets in the cache, splits."""
 
 from cifake_ray.data.decoding.decode import load_image_file
 from cifake_ray.data.evaluation_set import Labelled, load_labelled

@@ -1,4 +1,4 @@
-"""From a source to a cache entry: decode what is there, leave the unreadable out, refuse what is no data set."""
+"""Build a cache entry from a source: decode pictures, skip unreadable ones, refuse a source that is no data set."""
 
 import dataclasses
 import hashlib
@@ -52,16 +52,16 @@ KIND = "images"  # the cache's folder of decoded sets
 UNSCORED = "parts that are not scored"
 _SHOWN = 3  # unreadable files that a refusal names
 MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
-_FORMAT = 1  # of the cache entry and of decoding: raise it when either changes
+_FORMAT = 1  # of the cache entry and of decoding: raise the number when either changes
 
 Arrays = dict[str, "np.ndarray | Staged"]
 EntryContents = tuple[Arrays, dict[str, Any]]  # arrays and notes of a cache entry
-Beyond = Callable[[Mapping[str, int], bool], int]  # part to pictures, whether they are held: bytes to come
-HELD = ("images", "places", "labels")  # what a part has of its pictures: squares, or places among encoded ones
+Beyond = Callable[[Mapping[str, int], bool], int]  # pictures of each part, whether held decoded -> bytes to be written
+HELD = ("images", "places", "labels")  # arrays of a part: squares, or places of encoded pictures; labels
 
 
 def entry_path(found: Source, subset: int | str | None) -> Path:
-    """The cache entry of a source, or of a named or counted subset of it; with a neutral encoding it is another."""
+    """The cache entry of a source, or of a named or counted subset; another entry for each neutral encoding."""
     neutral = f" {found.reading.neutral.name}" if found.reading.neutral else ""
     key = hashlib.sha256(f"{_FORMAT} {found.kind} {found.identity} {subset}{neutral}".encode()).hexdigest()[:32]
     return cache_root() / KIND / key
@@ -70,7 +70,7 @@ def entry_path(found: Source, subset: int | str | None) -> Path:
 def known_entry(found: Source) -> Entry | None:
     """The entry that version 0.1 made of the source, if the pictures are a known data set, whole and unchanged.
 
-    Of other entries of version 0.1 nothing tells whether the pictures would be read alike today.
+    Other entries of version 0.1 are not used, because their pictures may be read differently today.
     """
     if not found.earlier:
         return None
@@ -81,7 +81,7 @@ def known_entry(found: Source) -> Entry | None:
 
 
 def cached(path: Path, build: Callable[[], EntryContents]) -> Entry:
-    """The entry at `path`, verified; built under its lock when it is missing or damaged."""
+    """The verified entry at `path`; a missing or damaged entry is built under the entry's lock."""
     entry = read_entry(path)
     if entry is None:
         with locked(path):
@@ -106,9 +106,9 @@ def _write(path: Path, arrays: Arrays, notes: Mapping[str, Any]) -> Entry:
 
 
 def part_fingerprint(part: str, arrays: Arrays, table: ImageTable, neutral: str = "") -> str:
-    """SHA-256 (hex) over pixels and labels in their order; of pictures of any size, over digests of their pixels.
+    """SHA-256 (hex) over pixels and labels in order; for pictures of any size, over the digests of the pixels.
 
-    neutral: name of the encoding that the pictures were brought to, which counts too.
+    neutral: name of the pictures' neutral encoding, which is hashed too.
     """
     labels = as_array(arrays[f"{part}_labels"])
     if f"{part}_images" in arrays:
@@ -133,10 +133,10 @@ def decode_source(
     beyond: Beyond | None = None,
     one_class: bool = False,
 ) -> EntryContents:
-    """Arrays of the parts that `choose` keeps, without unreadable images, and the notes on them.
+    """Arrays of the parts that `choose` keeps, without unreadable images, and the notes of the cache entry.
 
-    one_class: whether a part may have images of one class only. Raises InputError for another part without one of the
-    classes, too much unreadable, or too small a disk for the pictures and what will be made of them (`beyond`).
+    one_class: whether a part may have images of one class only. Raises InputError: a class missing without
+    `one_class`, too many unreadable images, no room on the disk for the pictures and the bytes of `beyond`.
     """
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
@@ -170,7 +170,7 @@ def decode_source(
 
 
 def check_pictures_fit(encoded: Mapping[str, Encoded], beyond: Beyond | None = None) -> None:
-    """Raise InputError when the disk of the cache has no room for these pictures and what will be made of them."""
+    """Raise InputError when the disk of the cache has no room for these pictures and the bytes of `beyond`."""
     items = [item for part in encoded.values() for item in part.items]
     side = likely_side(items)
     pictures = sum(map(item_bytes, items)) if side is None else len(items) * side * side * 3
@@ -204,7 +204,7 @@ def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
 
 
 def _draw_test(rows: ImageTable, fraction: float, seed: int) -> np.ndarray:
-    """The train images that are to be the test part: bool [n]; copies on one side, none of a validation part's."""
+    """Which train images become the test part: bool [n]; copies share a side, copies of validation images stay."""
     given = rows.given_validation
     train = np.flatnonzero(~np.isin(rows.digests, rows.digests[given]) & ~given)
     of_train = rows.take(train)
@@ -224,7 +224,7 @@ def _packed(arrays: "Mapping[str, np.ndarray | Staged]", table: ImageTable, card
 def chosen_card(reading: Reading, table: ImageTable) -> Card:
     """The card that the user names, else the card of the content.
 
-    Raises InputError (`data.card`) when the named card knows the content of its data set, and these pictures differ.
+    Raises InputError (`data.card`) when the named card has content digests and the pictures have other ones.
     """
     named, found = reading.named_card(), card_of(table)
     if named is not None and named.content and found is not named:
@@ -236,7 +236,7 @@ def chosen_card(reading: Reading, table: ImageTable) -> Card:
 
 
 def card_of(table: ImageTable) -> Card:
-    """The card of the data set whose pictures these are, all of them and no other."""
+    """The card of the data set that consists of exactly these pictures; the generic card without one."""
     parts = {part: table.of_part(part) for part in table.parts}
     if {part: len(rows) for part, rows in parts.items()} not in [dict(card.images) for card in CARDS.values()]:
         return generic.CARD
@@ -247,8 +247,8 @@ def card_of(table: ImageTable) -> Card:
 class Pictures:
     """All pictures of a source, in the order of its parts. `skipped`: position -> reason.
 
-    `side`: of the squares that they are held as, None of pictures of any size. `held`: name (of HELD) to one row a
-    picture. `whole`: arrays that no row belongs to.
+    `side`: pixels a side of the held squares; None for pictures of any size. `held`: name (of HELD) to one row a
+    picture. `whole`: arrays without a row a picture.
     """
 
     side: int | None
@@ -259,7 +259,7 @@ class Pictures:
     converted: dict[str, int]
 
     def discard(self) -> None:
-        """Remove the staged files; those that an entry has taken are gone already."""
+        """Remove the staged files that no cache entry has taken over."""
         for staged in self.whole.values():
             staged.path.unlink(missing_ok=True)
 
@@ -267,10 +267,11 @@ class Pictures:
 def decode_parts(
     encoded: Mapping[str, Encoded], progress: Progress | None, neutral: NeutralEncoding | None = None
 ) -> Pictures:
-    """All pictures, decoded: small ones of one size as they are, others packed as encoded files.
+    """All pictures, decoded: small pictures of one size as squares, others packed as encoded files.
 
-    `neutral`: the encoding that each is brought to first; facts and digests are those of the pictures as delivered.
-    Headers of some tell which it will be; where the sizes of all tell otherwise, the pictures are decoded once more.
+    `neutral`: encoding applied to each picture first; facts and digests are of the pictures as delivered.
+    The headers of a sample of pictures choose between squares and packed files. Where the sizes of all pictures choose
+    otherwise, the pictures are decoded a second time.
     """
     items = [item for part in encoded.values() for item in part.items]
     found = _decoded(items, likely_side(items), progress, neutral)
@@ -293,7 +294,7 @@ def _decoded(
 
 
 def skipped_notes(encoded: Mapping[str, Encoded], skipped: Mapping[int, str]) -> list[dict[str, str]]:
-    """What cannot be read, as {"name", "reason"}."""
+    """The skipped pictures, as {"name", "reason"}."""
     places = [place for part, of_part in encoded.items() for place in places_of(part, of_part.labels, of_part.names)]
     return [{"name": places[position], "reason": reason} for position, reason in skipped.items()]
 
@@ -325,7 +326,7 @@ def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> N
 
 
 def check_refused(source: str, encoded: Mapping[str, Encoded]) -> None:
-    """Raise InputError, as decoding would, when files that need not be opened to be refused are too many."""
+    """Raise InputError, as decoding would, when too many files are refused without being opened."""
     skipped = [
         {"name": place, "reason": item.reason}
         for part, of_part in encoded.items()
@@ -336,13 +337,13 @@ def check_refused(source: str, encoded: Mapping[str, Encoded]) -> None:
 
 
 def _shown(skipped: Sequence[Mapping[str, str]]) -> str:
-    """The first three with their reasons."""
+    """The first three skipped pictures with their reasons."""
     more = f"; and {len(skipped) - _SHOWN:,} more" if len(skipped) > _SHOWN else ""
     return "; ".join(f"{one['name']}: {one['reason']}" for one in skipped[:_SHOWN]) + more
 
 
 def joined_parts(encoded: Mapping[str, Encoded], decoded: Pictures) -> tuple[Arrays, ImageTable]:
-    """Each part's pictures and labels without the unreadable, and the table; no copy when all are readable."""
+    """Each part's pictures and labels without unreadable pictures, and the table; no copy when all are readable."""
     readable = np.ones(len(decoded.facts.formats), dtype=bool)
     readable[list(decoded.skipped)] = False
     arrays: Arrays = dict(decoded.whole)

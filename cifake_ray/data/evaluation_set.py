@@ -1,4 +1,4 @@
-"""Labelled images to evaluate a detector on: another generator's, real-world fakes, or the test part of a CIFAKE."""
+"""Labelled images to evaluate a detector on, such as images of another generator or the test part of CIFAKE."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.taken import Taken, taken_of
 
-_SUBSET = "labelled 3"  # its name among the cache entries of a source
+_SUBSET = "labelled 3"  # name of this subset among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One part of FAKE and REAL images of 32x32 pixels."""
+    """One part of FAKE and REAL images."""
 
     source: str  # as the user gave it
     kind: str  # folder | zip | parquet | sample
     images: Part
-    part: str  # test | validation (no test part) | all (nobody has split them) | train (no other part)
+    part: str  # test | validation (no test part) | all (not split) | train (no other part)
     skipped: tuple[Skipped, ...]
     converted: dict[str, int]  # what was converted -> how many, such as {"resized from another size (Lanczos)": 3}
     path: Path  # the cache entry
     card: Card
-    left: tuple[Left, ...] = ()  # what lies under the source and is not scored
-    said: tuple[str, ...] = ()  # what was concluded from the source's layout
+    left: tuple[Left, ...] = ()  # files under the source that are not scored
+    said: tuple[str, ...] = ()  # conclusions from the source's layout
 
     @property
     def taken(self) -> list[Taken]:
-        """Pictures of each class, and of each group among them."""
+        """Counts of pictures of each class, and of each group in the class."""
         return taken_of(self.images.table)
 
     def summary(self) -> str:
@@ -45,7 +45,7 @@ class Labelled:
             "test": "test part",
             VALIDATION: "validation part",
             ALL: "all images",
-            "train": "train part (it has no other)",
+            "train": "train part (the only part)",
         }
         return "; ".join([f"{self.source}: {chosen[self.part]}, {counts(self.images.labels)}", *remarks(self)])
 
@@ -53,9 +53,9 @@ class Labelled:
 def load_labelled(source: str, *, progress: Progress | None = None, reading: Reading = PLAIN) -> Labelled:
     """The images of `source` to evaluate on, cached: the test part, else a validation part, else all.
 
-    `source`: whatever `load_images` takes, or a folder or zip file with folders that name a class at any depth
-    (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Pictures of other sizes are resized to
-    32x32 (Lanczos, antialiased, the shape not kept), and `converted` counts them.
+    `source`: any source of `load_images`, or a folder or zip file with folders that name a class at any depth
+    (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Among small pictures of one size, a few
+    of another size are resized (Lanczos, antialiased, the shape not kept); `converted` counts the resized pictures.
 
     The images may be of one class. Raises InputError: missing source, no image, folder names that contradict each
     other, more than 1 % unreadable.
@@ -80,13 +80,13 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
 
 
 def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:
-    """What lies beside the images today, and the parts that are not scored."""
+    """The files that lie beside the images now, and the parts that are not scored."""
     return noted if found.beside is None else (*found.beside, *(left for left in noted if left.reason == UNSCORED))
 
 
 def _contents(source: str, found: Source, progress: Progress | None) -> EntryContents:
     arrays, notes = decode_source(source, found, progress, _chosen, one_class=True)
-    part = next(part for part in _CHOICE if f"{part}_labels" in arrays)  # the sample comes whole
+    part = next(part for part in _CHOICE if f"{part}_labels" in arrays)  # the sample has all parts
     kept = {name: array for name, array in arrays.items() if name.startswith((f"{part}_", ENCODED))}
     return {**kept, TABLE: arrays[TABLE]}, notes
 

@@ -45,7 +45,7 @@ SMALLEST = 20  # the smallest `data.limit`
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that was left out: `train/FAKE/0001.jpg`, and why."""
+    """A skipped image: `train/FAKE/0001.jpg`, and the reason."""
 
     name: str
     reason: str
@@ -53,7 +53,7 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The train or the test part, in order of label and name: what the pictures are, and their pixels by row."""
+    """The train or the test part, in order of label and name: the image table, and the pixels by row."""
 
     table: ImageTable
     pixels: Pixels
@@ -62,7 +62,7 @@ class Part:
 
     @property
     def images(self) -> np.ndarray:
-        """All pictures: uint8 [n, h, w, 3], 0..255; memory-mapped where they are one array, else decoded for it."""
+        """All pictures: uint8 [n, h, w, 3], 0..255; memory-mapped where held decoded, else decoded at the call."""
         return self.pixels.batch(slice(None))
 
     @property
@@ -71,7 +71,7 @@ class Part:
         return self.pixels.side
 
     def under(self, transform: Transform) -> "Part":
-        """The pictures as squares under a transform of `model_transform`; none is decoded yet."""
+        """The pictures as squares under a transform of `model_transform`; nothing is decoded yet."""
         return dataclasses.replace(self, pixels=self.pixels.under(transform))
 
     @property
@@ -80,7 +80,7 @@ class Part:
         return self.table.labels
 
     def take(self, rows: np.ndarray) -> "Part":
-        """The pictures at these positions, int64 [m], copied; a fingerprint of its own follows from their number."""
+        """A copy of the pictures at these positions, int64 [m]; the fingerprint is extended by their number."""
         return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{len(rows)}", self.card)
 
     def __len__(self) -> int:
@@ -91,8 +91,8 @@ class Part:
 class ImageSet:
     """Train and test images of one source. The fingerprint covers pixels and labels of both parts, and nothing else.
 
-    A validation part that the source gives stands behind the train images, in `train`; the table's column `part`
-    separates the two.
+    The source's own validation part, if there is one, stands behind the train images, in `train`; the table's column
+    `part` separates the two.
     """
 
     source: str  # as the user gave it
@@ -104,8 +104,8 @@ class ImageSet:
     converted: dict[str, int]  # what was converted -> how many, such as {"grey": 3}
     path: Path  # the cache entry: another process opens it with `open_images`
     card: Card  # of the data set that these images are, or are a subset of
-    left: tuple[Left, ...] = ()  # what lies under the source and is not used
-    said: tuple[str, ...] = ()  # what was concluded from the source's layout
+    left: tuple[Left, ...] = ()  # files under the source that are not used
+    said: tuple[str, ...] = ()  # conclusions from the source's layout
     test_drawn: dict[str, Any] | None = None  # {fraction, seed} of a test part that the source lacks
     neutral: str = ""  # name of the encoding that the pictures were brought to
     fingerprint_v2: str = ""  # SHA-256 (hex) over part, label and native pixel digest of each picture
@@ -117,12 +117,12 @@ class ImageSet:
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        """Both, by either of which a run knows its images."""
+        """Both fingerprints; a run identifies its images by either."""
         return frozenset({self.fingerprint, self.fingerprint_v2})
 
     @property
     def taken(self) -> list[Taken]:
-        """Pictures of each part and class, and of each group among them."""
+        """Counts of pictures of each part and class, and of each group in the class."""
         return [*taken_of(self.train.table), *taken_of(self.test.table)]
 
     def summary(self) -> str:
@@ -149,7 +149,7 @@ class _Loaded(Protocol):
 
 
 def remarks(loaded: _Loaded) -> list[str]:
-    """What a person should know of loaded images: groups, conversions, images left out, the note of the data set."""
+    """Remarks on loaded images, for people: groups, conversions, skipped images, the note of the data set."""
     converted = ", ".join(f"{count:,} {what}" for what, count in loaded.converted.items())
     notes = [*loaded.said, *taken_lines(loaded.taken), *([f"converted: {converted}"] if converted else [])]
     if loaded.skipped:
@@ -173,12 +173,12 @@ def load_images(
     reading: Reading = PLAIN,
     beyond: Beyond | None = None,
 ) -> ImageSet:
-    """The images of `source`: from the cache, or decoded over all cores into it. Two processes at once decode once.
+    """The images of `source`, from the cache or decoded on all cores into the cache; a second process waits.
 
-    `limit`: a set of its own with a subset of so many train images, stratified by label and groups, and of a quarter
-    as many test images (at least 20); the whole set when it has no more. `progress(done, total)` while decoding.
-    `reading`: class words, parts and a test part to be drawn, as the `data` section of an experiment says.
-    `beyond`: bytes that will be made of so many pictures, for which the disk must have room too.
+    `limit`: number of train images of a subset, stratified by label and groups, with a quarter as many test images (at
+    least 20); the whole set when the set has no more. `progress(done, total)` is called while decoding.
+    `reading`: class words, parts and a test part to be drawn, as in the `data` section of an experiment.
+    `beyond`: bytes to be written besides the pictures, for which the disk must have room too.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
     """
@@ -244,14 +244,14 @@ def entry_part(entry: Entry, part: str, card: Card) -> Part:
 
 
 def with_table(entry: Entry, card: Card) -> Entry:
-    """The entry; one of version 0.1, which has names instead of a table, gets the table once."""
+    """The entry with a table; the table of an entry of version 0.1, which has names instead, is added once."""
     if TABLE in entry.arrays:
         return entry
     return add_array(entry, TABLE, table_of_arrays(entry.arrays).with_groups(card).packed())
 
 
 def _of_source(entry: Entry, source: str, found: Source) -> ImageSet:
-    """The set as it was decoded, and what lies beside it today."""
+    """The decoded set, with the files that lie beside the images now."""
     images = _image_set(entry)
     return dataclasses.replace(images, source=source, left=images.left if found.beside is None else found.beside)
 

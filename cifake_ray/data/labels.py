@@ -1,10 +1,10 @@
-"""What the two classes and the parts are called, in folders, archives, tables and manifests of other people."""
+"""Names of the two classes and of the parts in folders, archives, tables and manifests of other people."""
 
 import re
 from collections.abc import Sequence
 
 PARTS = ("train", "test")
-ALL = "all"  # the one part of images that nobody has split
+ALL = "all"  # the one part of images that are not split
 VALIDATION = "validation"
 _PART_WORDS = {
     "train": "train", "training": "train", "test": "test", "testing": "test",
@@ -16,7 +16,7 @@ _CLEAR = {
                      "synthetic", "artificial"), 0),
     **dict.fromkeys(("real", "reals", "authentic", "genuine", "non ai", "not ai", "human made"), 1),
 }  # fmt: skip
-# Words that may as well be a subject: FAKE/nature holds FAKE pictures of nature.
+# Words that may also name a subject: FAKE/nature holds FAKE pictures of nature.
 _SUBJECT_LIKE = dict.fromkeys(("nature", "natural", "human", "original", "originals"), 1)
 _WORDS = {**_CLEAR, **_SUBJECT_LIKE}
 _GLUED = {word.replace(" ", ""): word for word in _WORDS}  # `realimages`, `DeepFake`, `nonai`
@@ -32,7 +32,7 @@ WORDS = (
 
 
 def label_of(name: str) -> int | None:
-    """0 for a name that says FAKE, 1 for one that says REAL, None for any other. A number before it says nothing."""
+    """0 for a name of FAKE, 1 for a name of REAL, None for other names. A number before the name is ignored."""
     return _WORDS.get(_class_word(name))
 
 
@@ -45,7 +45,7 @@ def _class_word(name: str) -> str:
 
 
 def part_of(name: str) -> str | None:
-    """train, test or validation for a folder called so: `Training`, `val_data`, `real_test`; None for others."""
+    """The part that a folder's name stands for (`Training`, `val_data`, `real_test`); None for other names."""
     beside = {"split", *_WORDS, *_BESIDE} - set(_PART_WORDS)
     named = [word for word in _part_words(name) if word not in beside]
     return _PART_WORDS.get(named[0]) if len(named) == 1 else None
@@ -62,6 +62,6 @@ def _part_words(name: str) -> list[str]:
 
 
 def labels_in(folders: Sequence[str]) -> set[int]:
-    """The classes that the names of nested folders contain; a clear word outweighs one that may be a subject."""
+    """The classes that the names of nested folders contain; a clear word outweighs a subject-like word."""
     words = [_class_word(folder) for folder in folders]
     return {_CLEAR[word] for word in words if word in _CLEAR} or {_WORDS[word] for word in words if word in _WORDS}

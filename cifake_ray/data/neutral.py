@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class NeutralEncoding(NamedTuple):
     """JPEG of a quality from `lowest` to `highest`, drawn for each picture from its pixels and `seed`.
 
-    `size`: pixels of the longer side, to which larger pictures are reduced first; None keeps their size.
+    `size`: pixels of the longer side, to which larger pictures are reduced first; None reduces no picture.
     """
 
     lowest: int
@@ -23,18 +23,18 @@ class NeutralEncoding(NamedTuple):
 
     @property
     def name(self) -> str:
-        """`jpeg90-100-max512-seed0`: part of every key of what is made of the pictures."""
+        """`jpeg90-100-max512-seed0`: part of the key of everything made from the pictures."""
         drawn = f"-seed{self.seed}" if self.lowest < self.highest else ""
         return f"jpeg{self.lowest}-{self.highest}{f'-max{self.size}' if self.size else ''}{drawn}"
 
     @property
     def said(self) -> str:
-        """What is done to a picture, as `ImageSet.converted` counts it."""
+        """The conversion of a picture in words, as counted in `ImageSet.converted`."""
         quality = f"{self.lowest}" if self.lowest == self.highest else f"{self.lowest} to {self.highest}"
         return f"re-encoded as JPEG of quality {quality}" + (f", at most {self.size} px" if self.size else "")
 
     def middle(self) -> "NeutralEncoding":
-        """The encoding of pictures that are judged: the middle quality, whatever the picture."""
+        """The encoding for pictures to be judged: the middle quality for every picture."""
         quality = (self.lowest + self.highest) // 2
         return NeutralEncoding(quality, quality, self.size)
 
@@ -55,5 +55,5 @@ class NeutralEncoding(NamedTuple):
 
 
 def neutral_encoding(settings: "Neutral | None", seed: int) -> NeutralEncoding | None:
-    """The encoding that `data.neutral` asks for; seed: of the split."""
+    """The encoding that `data.neutral` describes; None without the key. seed: of the split."""
     return None if settings is None else NeutralEncoding(*settings.quality, settings.size, seed)

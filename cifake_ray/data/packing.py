@@ -1,4 +1,4 @@
-"""Pictures of any size, packed: their encoded files one after another, each decoded once to know what it holds."""
+"""Pack pictures of any size: encoded files one after another, each decoded once for the facts of the image table."""
 
 import os
 from collections import Counter
@@ -17,14 +17,14 @@ from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.storage.cache import Staged, writing
 
 MOST_SIDE = 64  # pixels a side of pictures that are held decoded as they are: four times CIFAKE's in memory
-_LOOKED_AT = 200  # pictures whose headers tell which way a source goes
-_GROUPS = 10  # row groups of tables that these pictures come from: a whole one is read for a picture
+_LOOKED_AT = 200  # pictures whose headers choose between decoded squares and packed files
+_GROUPS = 10  # row groups of tables that these pictures come from: one picture costs the reading of a whole group
 _SAME = 0.9  # share of pictures of one size from which the others count as strays, to be resized
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`places`: int64 [n, 2], position and bytes of each picture in the staged file; (0, 0) of one that is skipped."""
+    """`places`: int64 [n, 2], position and bytes of each picture in the staged file; (0, 0) of a skipped picture."""
 
     staged: Staged
     places: np.ndarray
@@ -32,7 +32,7 @@ class Packed:
 
 
 def common_side(sizes: Sequence[tuple[int, int]] | np.ndarray) -> int | None:
-    """The side of the small squares that nearly all pictures are; None for pictures of many sizes, or larger ones.
+    """The side of nearly all pictures, if these are small squares; None for many sizes or larger pictures.
 
     sizes: (width, height) in pixels as delivered; (0, 0) of pictures that cannot be read does not count.
     """
@@ -44,7 +44,7 @@ def common_side(sizes: Sequence[tuple[int, int]] | np.ndarray) -> int | None:
 
 
 def likely_side(items: Sequence[Item]) -> int | None:
-    """`common_side` by the headers of some pictures, drawn evenly; those in tables from a few row groups."""
+    """`common_side` by the headers of evenly drawn pictures; in tables, of pictures of a few row groups."""
     cells = [item for item in items if isinstance(item, Cell)]
     groups = sorted({cell[:3] for cell in cells})
     looked_at = set(groups[:: -(-len(groups) // _GROUPS)]) if groups else set()
@@ -63,9 +63,9 @@ def _size_of(item: Item) -> tuple[int, int] | None:
 def pack(
     items: Sequence[Item], folder: Path, progress: Progress | None, neutral: NeutralEncoding | None = None
 ) -> Packed:
-    """Decode each picture once, and write the encoded pictures into a file in `folder`, as they get ready.
+    """Decode each picture once, and write the encoded pictures into a file in `folder` in order of completion.
 
-    `neutral`: what each is brought to first. Raises InputError when the disk is full.
+    `neutral`: encoding applied to each picture first. Raises InputError when the disk is full.
     """
     findings, places = Findings(len(items)), np.zeros((len(items), 2), np.int64)
     with writing(), Staged.bytes_in(folder) as staged, staged.path.open("r+b", buffering=1 << 20) as file:

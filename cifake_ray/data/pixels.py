@@ -1,4 +1,4 @@
-"""Pixels of pictures by row, apart from the table that says what the pictures are."""
+"""Pixels of pictures by row, separate from the image table."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from cifake_ray.errors import InputError
 
 
 class Pixels(Protocol):
-    """Pictures by row: what holds them decides where their pixels come from."""
+    """Pixels of pictures by row, from an array of squares or from encoded files."""
 
     def __len__(self) -> int: ...
 
@@ -43,7 +43,7 @@ class Pixels(Protocol):
 class ArrayPixels:
     """Squares of one size in one array, memory-mapped: uint8 [n, s, s, 3]. A slice of rows is a view, no copy.
 
-    `valid`: int32 [n, 4], `Squares.valid` of each, where the array holds more than the square.
+    `valid`: int32 [n, 4], `Squares.valid` of each picture, where the array holds more than the square.
     """
 
     array: np.ndarray
@@ -60,7 +60,7 @@ class ArrayPixels:
     def nbytes(self) -> int:
         return self.array.nbytes
 
-    def under(self, transform: Transform) -> "ArrayPixels":  # noqa: ARG002 (held as delivered; the rest is the model's)
+    def under(self, transform: Transform) -> "ArrayPixels":  # noqa: ARG002 (held as delivered; the device resizes)
         return self
 
     def take(self, rows: np.ndarray) -> "ArrayPixels":
@@ -74,7 +74,7 @@ class ArrayPixels:
 class EncodedPixels:
     """Pictures of any size as encoded files, packed one after another in `file`, decoded at each request.
 
-    `places`: int64 [n, 2], position and bytes of each in the file. `transform`: what makes squares of the pictures.
+    `places`: int64 [n, 2], position and bytes of each in the file. `transform`: from a picture to its squares.
     """
 
     file: Path
@@ -99,7 +99,7 @@ class EncodedPixels:
         return replace(self, places=self.places[rows])
 
     def items(self, rows: np.ndarray | slice) -> list[Span]:
-        """Where the encoded pictures of these rows lie."""
+        """The places of the encoded pictures of these rows."""
         return [Span(str(self.file), at, size) for at, size in self.places[rows].tolist()]
 
     def batch(self, rows: np.ndarray | slice) -> np.ndarray:

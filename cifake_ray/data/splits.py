@@ -10,14 +10,14 @@ from cifake_ray.data.images import ImageSet, Part
 from cifake_ray.data.stratify import Indices, choose_fraction, copies_of, pooled, strata_of
 from cifake_ray.errors import InputError, nearest
 
-_SUBJECT = "subject"  # the group that a plain list in data.leave_out means
+_SUBJECT = "subject"  # the group that a plain list in data.leave_out refers to
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted positions in a part: int64 [n]. Together they are the part without what is left out, each image once.
+    """Sorted positions in a part: int64 [n]. Both sides together are the part without excluded images, each once.
 
-    dropped: train images that equal one of a validation part as given, and train no more.
+    dropped: number of train images excluded as copies of images of the source's own validation part.
     """
 
     train: Indices
@@ -28,9 +28,9 @@ class Split:
 def split_train(part: Part, val_fraction: float, seed: int, leave_out: Sequence[str] = ()) -> Split:
     """Split `part` into train and validation, stratified by label and groups; copies stay on one side.
 
-    A validation part that the source gives is used as given, and train loses its copies. The same part, fraction and
-    seed give the same split, and images of subjects to `leave_out` are then taken from both sides. Raises InputError
-    when a side would lack a class.
+    The source's own validation part is used unchanged, and copies of its images are removed from train. The same part,
+    fraction and seed yield the same split. Images of subjects in `leave_out` are then removed from both sides. Raises
+    InputError when a side would lack a class.
     """
     first = copies_of(part.table.digests)
     if (different := len(np.unique(first))) < 4 <= len(part):
@@ -70,20 +70,20 @@ def _one_class(part: Part, fraction: float, given: bool) -> InputError:
 def of_subjects(part: Part, subjects: Sequence[str]) -> np.ndarray:
     """Which images of the part show one of these subjects: bool [n].
 
-    Raises InputError (`data.leave_out`) when nothing tells the subjects of the part's images, or knows one of these.
+    Raises InputError (`data.leave_out`) when the subjects of the part's images, or one of `subjects`, are unknown.
     """
     if not subjects:
         return np.zeros(len(part), dtype=bool)
     check_subjects(part.card, subjects)
     codes = part.table.groups.get(_SUBJECT)
     if codes is None:
-        raise InputError(f"data.leave_out: the names of the {len(part):,} images tell no subject", "remove the key")
+        raise InputError(f"data.leave_out: the names of the {len(part):,} images contain no subject", "remove the key")
     values = part.table.group_values(_SUBJECT)
     return np.isin(codes, [values.index(subject) for subject in subjects if subject in values])
 
 
 def check_subjects(card: Card, subjects: Sequence[str]) -> Group:
-    """The card's subjects. Raises InputError (`data.leave_out`) when the card has none, or not these."""
+    """The card's subjects. Raises InputError (`data.leave_out`) when the card has none, or lacks one of these."""
     group = card.groups.get(_SUBJECT)
     if group is None:
         raise InputError("data.leave_out: the subjects of these images are not known", "remove the key")

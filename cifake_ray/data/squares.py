@@ -1,4 +1,4 @@
-"""Squares of pictures of any size in one memory-mapped array, made once for each transform: what training reads."""
+"""Squares of pictures of any size for training: one memory-mapped array, computed once for each transform."""
 
 import dataclasses
 import hashlib
@@ -18,13 +18,13 @@ from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import Entry, Staged, cache_root, locked, read_entry, write_entry
 
 KIND = "squares"  # the cache's folder of these arrays
-_FORMAT = 1  # raise it when a transform makes other squares
+_FORMAT = 1  # raise the number when the squares of a transform change
 
 
 def hold(part: Part, transform: Transform, progress: Progress | None = None) -> Part:
-    """The part with its squares under the transform in one array, from the cache or made over all cores into it.
+    """The part with its squares under the transform in one array, from the cache or computed on all cores.
 
-    A part whose pictures are held in one small size stays as it is. Raises InputError when the cache cannot be written.
+    A part of pictures held in one small size is returned unchanged. Raises InputError when the cache cannot be written.
     """
     pixels = part.pixels
     if not isinstance(pixels, EncodedPixels):
@@ -59,7 +59,7 @@ def squares_path(part: Part, transform: Transform) -> Path:
 
 
 def squares_bytes(count: int, transform: Transform) -> int:
-    """Bytes on disk of the squares of so many pictures."""
+    """Bytes on disk of the squares of `count` pictures."""
     return count * math.prod(transform.shape)
 
 
@@ -69,7 +69,7 @@ def _made(path: Path, part: Part, pixels: EncodedPixels, transform: Transform, p
     try:
         with Staged.bytes_in(path.parent) as staged, staged.path.open("r+b") as file:
             start_of_values = file.seek(0, os.SEEK_END)
-            if hasattr(os, "posix_fallocate"):  # a full disk is known before the work; macOS has none
+            if hasattr(os, "posix_fallocate"):  # reports a full disk before the work; macOS lacks the call
                 os.posix_fallocate(file.fileno(), 0, start_of_values + count * size)
             items = pixels.items(slice(None))
             for rows, some in write_squares(items, transform, str(staged.path), start_of_values, progress):

@@ -17,17 +17,17 @@ def strata_of(labels: np.ndarray, groups: Mapping[str, Indices]) -> Indices:
 
 
 def pooled(strata: Indices, labels: np.ndarray, fraction: float) -> Indices:
-    """The strata with those too small to be split as one for each label: of which a side would get less than one."""
+    """Pool strata too small to be split into one for each label. Too small: a side would get less than one image."""
     kinds, inverse, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     small = sizes * min(fraction, 1 - fraction) < 1
     return np.where(small[inverse], len(kinds) + labels.astype(np.int64), inverse)
 
 
 def choose_fraction(first: Indices, strata: Indices, fraction: float, random: np.random.Generator) -> np.ndarray:
-    """A share of the images: bool [n]. Copies (same `first`) are drawn as one, with the stratum of the first of them.
+    """Which images are drawn: bool [n]. Copies (same `first`) are drawn as one, in the stratum of the first copy.
 
-    In each stratum the units come in random order; one is chosen if the middle of its place in the running count lies
-    below the stratum's quota.
+    In each stratum the units come in random order; a unit is chosen if the middle of its place in the running count
+    lies below the stratum's quota.
     """
     weights = np.bincount(first, minlength=len(first))
     units = np.flatnonzero(weights)
@@ -54,7 +54,7 @@ def quotas(sizes: np.ndarray, total: int) -> Indices:
 def choose_stratified(labels: np.ndarray, groups: Mapping[str, Indices], count: int) -> Indices:
     """Sorted positions of a subset of `count` images (all, if fewer), every label and group in proportion: int64.
 
-    Both labels are always in it. The same arrays give the same subset; a larger `count` nearly contains a smaller one.
+    The subset always has both labels. The same arrays yield the same subset; a larger subset nearly contains a smaller.
     """
     if count >= len(labels):
         return np.arange(len(labels))
@@ -72,6 +72,6 @@ def choose_stratified(labels: np.ndarray, groups: Mapping[str, Indices], count: 
 
 
 def copies_of(digests: np.ndarray) -> Indices:
-    """For each of these pixel digests, bytes [n], the position of the first picture with the same: int64 [n]."""
+    """For each pixel digest, bytes [n], the position of the first picture with an equal digest: int64 [n]."""
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
     return np.asarray(first[inverse], np.int64)

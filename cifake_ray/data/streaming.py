@@ -1,4 +1,4 @@
-"""The squares of a whole part, batch by batch: what judges pictures never holds all of them."""
+"""Squares of a whole part, batch by batch, so that judging never holds all pictures in memory."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,11 @@ _ROWS = 1000  # of pictures held in one small size, at a time
 
 
 def stream_squares(part: Part, transform: Transform) -> Iterator[tuple[slice, np.ndarray]]:
-    """(rows, their squares under the transform, uint8) of each picture of a part once; packed ones in any order.
+    """Yield (rows, squares under the transform, uint8), each picture of a part once; packed ones in any order.
 
-    Pictures held in the size that the transform gives are slices of the array; others are made one by one, as from a
-    file. Packed pictures are decoded over all cores. Raises InputError when the packed file is gone or damaged.
+    Squares of pictures held in the transform's size are slices of the array. Squares of other held pictures are made
+    one by one, as from a file. Packed pictures are decoded on all cores. Raises InputError when the packed file is gone
+    or damaged.
     """
     pixels = part.pixels
     if isinstance(pixels, EncodedPixels):
@@ -31,7 +32,7 @@ def stream_squares(part: Part, transform: Transform) -> Iterator[tuple[slice, np
 
 
 def is_held_for(part: Part, transform: Transform) -> bool:
-    """Whether the part is held as the squares that the transform gives."""
+    """Whether the part is held as the squares of the transform."""
     return part.side is not None and transform == Transform("resize", part.side)
 
 
@@ -45,7 +46,7 @@ def squares_of(part: Part, rows: np.ndarray, transform: Transform) -> np.ndarray
 
 
 def seen_conversions(part: Part, transform: Transform) -> dict[str, int]:
-    """How many pictures the transform resizes, squeezes, enlarges or repeats, beyond what decoding did already."""
+    """How many pictures the transform resizes, squeezes, enlarges or repeats, in addition to decoding's conversions."""
     return {} if is_held_for(part, transform) else conversions_under(transform, part.table.sizes)
 
 

@@ -3,8 +3,8 @@
 Columns (Arrow): part, label (0 FAKE, 1 REAL), name, digest (`pixel_digest` of the decoded pixels in the picture's own
 size), width and height (pixels, as delivered), format (`JPEG`; null for pictures that a program drew), and one column
 for each group (`generator`, `source`) of the source or the card. "" in a group column: unknown for this picture. A
-cache entry holds the table as an Arrow stream, memory-mapped; pyarrow takes 0.2 s to import, so that processes which
-only decode do without.
+cache entry holds the table as an Arrow stream, memory-mapped. Importing pyarrow takes 0.2 s, so processes that only
+decode do not import pyarrow.
 """
 
 import functools
@@ -27,7 +27,7 @@ COLUMNS = ("part", "label", "name", "digest", "width", "height", "format")
 
 @dataclass(frozen=True, eq=False)
 class ImageTable:
-    """`columns`: the Arrow table. NumPy views of its columns are made once."""
+    """One row a picture in the Arrow table `columns`. NumPy views of the columns are made once."""
 
     columns: "pa.Table"
 
@@ -58,7 +58,7 @@ class ImageTable:
         return {name: np.asarray(self._group(name).indices, np.int64) for name in names}
 
     def group_values(self, name: str) -> tuple[str, ...]:
-        """What the codes 0, 1, … of a group column mean; "" is an unknown group."""
+        """The values that the codes 0, 1, … of a group column stand for; "" is an unknown group."""
         return tuple(self._group(name).dictionary.to_pylist())
 
     def _group(self, name: str) -> Any:
@@ -66,7 +66,7 @@ class ImageTable:
 
     @functools.cached_property
     def given_validation(self) -> np.ndarray:
-        """Which pictures are of a validation part that the source gives: bool [n]."""
+        """Which pictures belong to the source's own validation part: bool [n]."""
         return self.is_of("validation")
 
     def is_of(self, part: str) -> np.ndarray:
@@ -87,7 +87,7 @@ class ImageTable:
 
     @property
     def parts(self) -> list[str]:
-        """The parts that have a picture, in the order in which they stand."""
+        """The parts that have a picture, in order of the table."""
         return [str(part) for part in self.columns["part"].unique().to_pylist()]
 
     def of_part(self, *parts: str) -> "ImageTable":
@@ -99,7 +99,7 @@ class ImageTable:
         return ImageTable(self.columns.filter(chosen).combine_chunks())
 
     def with_part(self, part: str) -> "ImageTable":
-        """The same pictures as those of one part."""
+        """The same pictures, all assigned to this part."""
         import pyarrow as pa
 
         return ImageTable(self.columns.set_column(0, "part", pa.array([part] * len(self), pa.string())))
@@ -155,7 +155,7 @@ def make_table(
 
 
 def joined(tables: Sequence[ImageTable]) -> ImageTable:
-    """The rows of these tables one after another; where a table lacks a group of another, "" stands in it."""
+    """The rows of these tables one after another; "" where a table lacks a group column of another table."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -179,7 +179,7 @@ def _coded(texts: Any, values: set[str]) -> Any:
 
 
 def unpacked(stream: np.ndarray) -> ImageTable:
-    """The table in an Arrow stream, uint8 [bytes], without a copy of it."""
+    """The table in an Arrow stream, uint8 [bytes], without copying the stream."""
     import pyarrow as pa
 
     return ImageTable(pa.ipc.open_stream(pa.py_buffer(stream)).read_all())
@@ -202,7 +202,7 @@ def fingerprint_v2(table: ImageTable) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What decoding finds of each picture. digests: bytes [n], `S32`; sizes: int32 [n, 2], width and height as
+    """Facts of each picture, from decoding. digests: bytes [n], `S32`; sizes: int32 [n, 2], width and height as
     delivered; formats: unicode [n], "" where there was no file."""
 
     digests: np.ndarray
@@ -217,7 +217,7 @@ class Facts:
 def pixel_digest(pixels: np.ndarray) -> bytes:
     """SHA-256 of a picture's RGB pixels, uint8 [h, w, 3], behind its size unless the picture is a square.
 
-    The size tells a white picture of 80x40 from one of 40x80; squares have the digest that version 0.1 gave them.
+    The size distinguishes a white picture of 80x40 from a white picture of 40x80. Squares have version 0.1's digest.
     """
     height, width = pixels.shape[:2]
     total = hashlib.sha256(b"" if width == height else f"{width}x{height}".encode())
@@ -226,7 +226,7 @@ def pixel_digest(pixels: np.ndarray) -> bytes:
 
 
 def facts_of(images: np.ndarray) -> Facts:
-    """The facts of pictures that are pixels already: uint8 [n, h, w, 3]. 11 microseconds a picture of 32 pixels."""
+    """The facts of decoded pictures: uint8 [n, h, w, 3]. 11 microseconds a picture of 32 pixels."""
     digests = b"".join(map(pixel_digest, images))
     sizes = np.tile(np.array([images.shape[2], images.shape[1]], np.int32), (len(images), 1))
     return Facts(np.frombuffer(digests, f"S{DIGEST}"), sizes, np.zeros(len(images), "U1"))

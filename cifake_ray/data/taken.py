@@ -1,4 +1,4 @@
-"""What was taken of a source: pictures of each part, class and group."""
+"""Counts of the pictures taken from a source, by part, class and group."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _OF_NAMES = "subject"  # read from names of a known data set, alike in every par
 
 @dataclass(frozen=True)
 class Taken:
-    """Pictures of one part and class. groups: column -> value -> pictures, most first."""
+    """Number of pictures of one part and class. groups: column -> value -> pictures, largest first."""
 
     part: str
     label: str
@@ -23,12 +23,12 @@ class Taken:
     groups: dict[str, dict[str, int]]
 
     def as_note(self) -> dict[str, object]:
-        """For JSON."""
+        """The counts as JSON values."""
         return {"part": self.part, "class": self.label, "images": self.images, "groups": self.groups}
 
 
 def taken_of(table: ImageTable) -> list[Taken]:
-    """Pictures of each part and class in the table."""
+    """Counts of each part and class in the table."""
     found = []
     for part in table.parts:
         of_part = table.is_of(part)

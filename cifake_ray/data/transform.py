@@ -24,12 +24,12 @@ class Transform:
     """From a picture to squares of `side` pixels.
 
     `fit`: `resize` takes the whole picture (Lanczos, antialiased, the shape not kept); `crop` the centred square of
-    native pixels, `tiles` that and the four corners, a smaller picture being enlarged until it covers the square;
-    `repeat` is `crop` where a smaller picture is laid side by side instead.
+    native pixels; `tiles` the centred square and the four corners. `crop` and `tiles` enlarge a smaller picture until
+    the picture covers the square; `repeat` is `crop` that repeats a smaller picture side by side instead.
     `reduced`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that still covers the square, and pictures of
     all formats are resized from there by Hamming's kernel, which takes half as long as Lanczos'.
-    `room`: hold native pixels around the square, up to so many a side, for the augmentation `window`; 0 holds none.
-    `neutral`: the encoding that each picture is brought to first, where that has not happened already.
+    `room`: hold up to `room` native pixels a side, for the augmentation `window`; 0 holds the square alone.
+    `neutral`: encoding applied to each picture first; None where the pictures need none or have been encoded already.
     """
 
     fit: Fit = "resize"
@@ -40,14 +40,14 @@ class Transform:
 
     @property
     def name(self) -> str:
-        """`crop-224`, `resize-224-reduced`, `crop-128-room256`: part of every key of what is made by the transform."""
+        """`crop-224`, `resize-224-reduced`, `crop-128-room256`: part of the key of everything made by the transform."""
         room = f"-room{self.room}" if self.room else ""
         encoding = f"-{self.neutral.name}" if self.neutral else ""
         return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{room}{encoding}"
 
     @classmethod
     def named(cls, name: str) -> "Transform":
-        """The transform of this `name`. Raises ValueError for a text that is no such name."""
+        """The transform of this `name`. Raises ValueError for any other text."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"{name}: no transform")
@@ -55,7 +55,7 @@ class Transform:
 
     @property
     def words(self) -> str:
-        """How a picture is seen: `centred crop of 128 x 128 native pixels`."""
+        """The transform in words: `centred crop of 128 x 128 native pixels`."""
         square = f"{self.side} x {self.side}"
         seen = {
             "resize": f"whole picture resized to {square} pixels",
@@ -68,16 +68,16 @@ class Transform:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what one picture becomes: [s, s, 3], or [t, s, s, 3] of tiles."""
+        """Shape of the squares of one picture: [s, s, 3], or [t, s, s, 3] of tiles."""
         side = self.room or self.side
         return (*((TILES,) if self.fit == "tiles" else ()), side, side, 3)
 
 
 class Squares(NamedTuple):
-    """What one picture became: uint8 of `Transform.shape`; what had to be converted for it.
+    """The squares of one picture: uint8 of `Transform.shape`; and the conversions that were needed.
 
-    `valid`: (height, width, top, left): how much of the square holds native pixels, and where the centred square of
-    `side` pixels lies in it.
+    `valid`: (height, width, top, left): how much of the held square has native pixels, and where the centred square of
+    `side` pixels lies in the held square.
     """
 
     pixels: np.ndarray
@@ -88,8 +88,7 @@ class Squares(NamedTuple):
 def model_transform(model: ModelSettings, side: int | None) -> Transform:
     """The transform of a model trained on pictures that all have this side, or (None) many sizes.
 
-    Pictures of one small size are held as they are: what the model's `fit` and `image_size` say then happens on the
-    device.
+    Pictures of one small size are held as delivered; the device then applies the model's `fit` and `image_size`.
     """
     if side is not None:
         return Transform("resize", side)
@@ -102,7 +101,7 @@ def native_transform(fit: Fit, side: int) -> Transform:
 
 
 def noted_transform(note: TransformNote) -> Transform:
-    """The transform of a trained model, as model.json has it: pictures are brought to its neutral encoding first."""
+    """The transform of a trained model by model.json, with the neutral encoding that the model needs."""
     neutral = neutral_encoding(note.neutral, 0)
     return Transform(note.fit, note.side, note.reduced, neutral=neutral.middle() if neutral else None)
 
@@ -145,7 +144,7 @@ def _image(picture: Image.Image | np.ndarray) -> Image.Image:
 
 
 def _resized(picture: Image.Image, transform: Transform) -> Squares:
-    """Pillow widens its kernels when shrinking."""
+    """The whole picture as one square. Pillow widens its kernels when shrinking."""
     conversions: tuple[str, ...] = ()
     side = transform.side
     if picture.size != (side, side):
@@ -158,7 +157,7 @@ def _resized(picture: Image.Image, transform: Transform) -> Squares:
 
 
 def _covering(picture: Image.Image | np.ndarray, transform: Transform) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The pixels, uint8 [h, w, 3], of a picture that is at least `side` high and wide, or was made so."""
+    """The pixels, uint8 [h, w, 3], at least `side` high and wide: a smaller picture is enlarged or repeated."""
     pixels, side = np.asarray(picture), transform.side
     shortest = min(pixels.shape[:2])
     if shortest >= side:

@@ -54,7 +54,7 @@ def test_subjects_left_out_neither_train_nor_validate_and_move_no_other_image() 
 def test_leaving_out_a_subject_that_no_name_tells_is_refused() -> None:
     part = part_of(40)
     unnamed = as_part(part.images, part.labels, np.array(["x.jpg"] * 40), cifake.CARD)
-    with pytest.raises(InputError, match=r"leave_out: the names of the 40 images tell no subject"):
+    with pytest.raises(InputError, match=r"leave_out: the names of the 40 images contain no subject"):
         split_train(unnamed, 0.2, 0, ("bird",))
     with pytest.raises(InputError, match=r"leave_out: no subject birt in CIFAKE; did you mean bird"):
         split_train(part, 0.2, 0, ("birt",))

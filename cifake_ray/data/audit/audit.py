@@ -1,4 +1,4 @@
-"""What a data set really holds: counts, copies, look-alikes, contradicting labels, how its files were encoded."""
+"""The audit of a data set: counts, copies, look-alikes, contradicting labels, encodings of the files."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Staged
 
 # Chosen by looking at CIFAKE's pairs: of 48 between 16 and 25 levels 40 show the same scene, and all of REAL do;
-# beyond, more and more are birds before other plain skies.
+# beyond 25 levels more and more pairs are birds before different plain skies.
 NEAR_BITS = 6  # of the 64 of the difference hash
 NEAR_RMS = 25.0  # grey levels of 255, of thumbnails of 32 px
 EXAMPLES = 10  # pairs named
@@ -49,7 +49,7 @@ Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.pro
 
 @dataclass(frozen=True)
 class _Images:
-    """All parts one after another, as the table has them."""
+    """All parts one after another, in order of the table."""
 
     table: ImageTable
     pixels: np.ndarray  # uint8 [n, s, s, 3]: the pictures, or thumbnails of 32 px of pictures of any size
@@ -62,9 +62,9 @@ class _Images:
 
 
 def audit_source(source: str, show: Shown, reading: Reading = PLAIN) -> dict[str, Any]:
-    """Everything `data audit` prints, as JSON holds it. Works on one part or one class, and on damaged sets too.
+    """Everything that `data audit` prints, as JSON values; also of one part, one class or a damaged set.
 
-    Raises InputError: a source that is missing or holds nothing readable.
+    Raises InputError: a source that is missing or has no readable image.
     """
     found = find_source(source, needed=(), reading=reading.without_test())
     contents = found.read()
@@ -146,7 +146,7 @@ def _joined(arrays: Arrays, table: ImageTable, show: Shown) -> _Images:
 
 
 def _small(arrays: Arrays, parts: Sequence[str], show: Shown) -> np.ndarray:
-    """Pictures to be compared: those that are held as they are; of packed ones thumbnails, decoded once more."""
+    """Pictures to be compared: decoded ones as held, packed ones as thumbnails, decoded a second time."""
     if ENCODED not in arrays:
         return np.concatenate([as_array(arrays[f"{part}_images"]) for part in parts])
     file = arrays[ENCODED]
@@ -161,7 +161,7 @@ def _first(skipped: list[dict[str, str]]) -> str:
 
 
 def _counts(table: ImageTable, card: Card) -> dict[str, Any]:
-    """Images of each class, and of each value of the groups of the source or the card; the card's with 0."""
+    """Images of each class and of each group value of source or card; values of the card are listed with 0 too."""
     counts: dict[str, Any] = {}
     for label, name in enumerate(LABELS):
         of_label = table.labels == label
@@ -207,7 +207,7 @@ def _by_parts(images: _Images, first: Indices, second: Indices) -> dict[str, int
 
 
 def _leaked(images: _Images, first: Indices, second: Indices) -> dict[str, int]:
-    """How many test images are in a pair with a train image; how many train images with one of a validation part."""
+    """How many test images are in a pair with a train image; how many train with a validation image."""
     found: dict[str, int] = {}
     if images.parts[:2] == list(PARTS):
         across = (images.part[first] == 0) & (images.part[second] == 1)

@@ -1,4 +1,4 @@
-"""Whether one class outnumbers the other so far that accuracy alone misleads; whether a part is too small."""
+"""Checks of class balance and size of parts: accuracy alone misleads, or a part is too small."""
 
 from collections.abc import Mapping
 
@@ -22,12 +22,12 @@ def unbalanced(part: str, images: Mapping[str, int]) -> str | None:
 def few_images(parts: Mapping[str, Mapping[str, int]]) -> str | None:
     """One sentence when a part has fewer than 100 images of a class; None otherwise. parts: part -> label -> images.
 
-    The half-width is that of Wilson's 95 % interval at accuracy 0.5, where the interval is widest.
+    The half-width is of Wilson's 95 % interval at accuracy 0.5, where the interval is widest.
     """
     small = {part: images for part, images in parts.items() if min(images.values()) < FEWEST}
     if not small:
         return None
-    from cifake_ray.stats.intervals import wilson  # scipy.stats takes a while
+    from cifake_ray.stats.intervals import wilson  # importing scipy.stats is slow
 
     said = []
     for part, images in small.items():

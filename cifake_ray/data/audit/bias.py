@@ -31,11 +31,11 @@ from cifake_ray.runs.records import Bias, GroupScore, PropertyScore, Share
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP, Interval, balanced_interval, wilson
 from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry, writing
 
-MOST_PICTURES = 20_000  # looked at; more make the interval narrower than 1.4 points, and nobody the wiser
-FEWEST_FILES = 10  # different files of each class, below which nothing is said
+MOST_PICTURES = 20_000  # measured; the interval is then 1.4 points wide, and more pictures change no conclusion
+FEWEST_FILES = 10  # different files of each class, below which nothing is measured
 _FOLDS = 5
 _SHUFFLES = 3  # of each property
-_VERSION = 1  # of the cached answer: raise it when the arithmetic changes
+_VERSION = 1  # of the cached result: raise the number when the arithmetic changes
 
 Groups = Mapping[str, np.ndarray]  # column -> value of each picture, unicode [n], "" where there is none
 Bools = npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ Bools = npt.NDArray[np.bool_]
 def bias_of_source(source: str, reading: Reading = PLAIN, neutral: NeutralEncoding | None = None) -> Bias:
     """The bias of all parts of a source of files, from the cache or measured. Raises InputError as `find_source`.
 
-    `neutral`: measure it of the pictures in this encoding.
+    `neutral`: measure the pictures in this encoding.
     """
     found = find_source(source, needed=(), reading=reading.without_test())  # a drawn test part changes no file
     name = f" {neutral.name}" if neutral else ""
@@ -64,9 +64,9 @@ def bias_of_source(source: str, reading: Reading = PLAIN, neutral: NeutralEncodi
 
 
 def bias_of_files(parts: Mapping[str, Encoded], neutral: NeutralEncoding | None = None) -> Bias:
-    """The bias of encoded pictures, or of these in a neutral encoding.
+    """The bias of encoded pictures, or of these pictures in a neutral encoding.
 
-    Of more than 20,000 a subset, every label and group in proportion.
+    Of more than 20,000 pictures a subset is measured, every label and group in proportion.
     """
     items = [item for part in parts.values() for item in part.items]
     labels = np.concatenate([part.labels for part in parts.values()])
@@ -79,7 +79,7 @@ def bias_of_files(parts: Mapping[str, Encoded], neutral: NeutralEncoding | None 
 
 
 def groups_of(card: Card, parts: Mapping[str, Encoded]) -> dict[str, np.ndarray]:
-    """The group columns that the source gives, or that the card reads from the names: unicode [n]."""
+    """The group columns of the source, or those that the card reads from the names: unicode [n]."""
     names = np.concatenate([part.names for part in parts.values()])
     told = {name: np.array(card.groups[name].values)[codes] for name, codes in card.codes(names).items()}
     columns = dict.fromkeys(column for part in parts.values() for column in part.groups)
@@ -113,7 +113,7 @@ def measure_bias(headers: Headers, labels: np.ndarray, groups: Groups) -> Bias:
 
 
 def _scored(bias: Bias, columns: Sequence[Column], labels: np.ndarray, folds: Indices, groups: Groups) -> Bias:
-    """The bias with its scores. One thread: two wait for each other (117 pictures, busy: 98 s, with one 25 s)."""
+    """The bias with scores. One thread, because two wait for each other (117 pictures, busy: 98 s against 25)."""
     import sklearn.ensemble  # noqa: F401 (its OpenMP must be there to be limited)
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -137,7 +137,7 @@ def _measured(bias: Bias, columns: Sequence[Column], labels: np.ndarray, folds: 
 
 
 def _folds(labels: np.ndarray, copies: Indices) -> Indices | None:
-    """Which of five folds tests each picture, int64 [n]; equal files share one, both classes are spread evenly.
+    """Which of five folds tests each picture, int64 [n]; equal files share a fold, both classes are spread evenly.
 
     None where a class has fewer than 10 different files.
     """
@@ -184,7 +184,7 @@ def _alone(columns: Sequence[Column], labels: np.ndarray, folds: Indices) -> flo
 
 
 def _fitted(values: np.ndarray, labels: np.ndarray, words: Bools, rounds: int = 50) -> Any:
-    """The model: both classes weigh alike; few pictures get small leaves."""
+    """The fitted model: both classes have equal weight; few pictures have small leaves."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
@@ -208,7 +208,7 @@ def _score(interval: Interval) -> Share:
 
 
 def _by_group(column: str, values: np.ndarray, labels: np.ndarray, right: Bools) -> list[GroupScore]:
-    """A score for each value of a group column; a value of one class is set beside all pictures of the other."""
+    """A score for each value of a group column; a one-class value is compared with the whole other class."""
     scores = []
     for value in dict.fromkeys(np.sort(values[values != ""]).tolist()):
         rows = values == value

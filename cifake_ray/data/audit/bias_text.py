@@ -7,7 +7,7 @@ from cifake_ray.data.audit.bias import FEWEST_FILES
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
 
-_FEW = 5  # pictures of a group that has no line of its own; the JSON has all
+_FEW = 5  # a group of fewer pictures has no line of its own; the JSON has all groups
 CURE = "a detector may learn how files were made instead of what is generated; give both classes the same"
 
 
@@ -15,8 +15,8 @@ def sentence(bias: Bias) -> str:
     """What a model without pixels reaches, on how many pictures, and which properties alone separate the classes."""
     if bias.accuracy is None:
         return (
-            "too few different files, or all alike, to measure what a model tells that sees no pixel "
-            f"({FEWEST_FILES} of each class are needed)"
+            "too few different files, or all alike, to measure how well a model that sees no pixel separates the "
+            f"classes ({FEWEST_FILES} of each class are needed)"
         )
     looked = sum(bias.images.values())
     pictures = f"{looked:,} pictures" if looked == bias.of else f"{looked:,} of {bias.of:,} pictures"
@@ -65,7 +65,7 @@ def group_words(group: GroupScore) -> str:
 
 
 def by_class(row: PropertyByClass, label: str) -> str:
-    """What pictures of one class have: `JPEG 60 %, PNG 40 %`, or `512 (348 to 1,024)`: median, 5 and 95 %."""
+    """The values of one class: `JPEG 60 %, PNG 40 %`, or `512 (348 to 1,024)`: median, 5 and 95 %."""
     if row.words:
         of_class = row.words.get(label, {})
         total = sum(of_class.values())

@@ -1,4 +1,4 @@
-"""What the headers of encoded pictures say: format, mode, size, metadata, and the quantisation tables of a JPEG."""
+"""Headers of encoded pictures: format, mode, size, metadata, and the quantisation tables of a JPEG."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ Tables = tuple[tuple[int, ...], ...]  # luma, chroma: 64 values each
 
 @dataclass(frozen=True)
 class Header:
-    """`tables` and `subsampling` are those of a JPEG, else empty. `metadata`: which of METADATA the file has."""
+    """Header of a picture. `tables`, `subsampling`: of a JPEG, else empty. `metadata`: METADATA in the file."""
 
     format: str
     mode: str
@@ -41,10 +41,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Headers:
-    """Headers of n pictures, each different one once.
+    """Headers of n pictures, each different header once.
 
-    different: None for unreadable ones; which: int64 [n], positions in `different`; bytes: int64 [n], of the encoded
-    picture; digests: bytes [n], `S16`, equal for equal files.
+    different: None if unreadable; which: int64 [n], positions in `different`; bytes: int64 [n], of the
+    encoded picture; digests: bytes [n], `S16`, equal for equal files.
     """
 
     different: list[Header | None]
@@ -54,13 +54,13 @@ class Headers:
 
     @property
     def readable(self) -> np.ndarray:
-        """bool [n]."""
+        """Which pictures have a readable header: bool [n]."""
         known = np.array([header is not None for header in self.different], dtype=bool)
         return known[self.which] if len(known) else np.zeros(0, dtype=bool)
 
 
 def read_headers(items: Items, neutral: NeutralEncoding | None = None) -> Headers:
-    """The headers of encoded pictures, or of these once they are in the neutral encoding. All cores."""
+    """The headers of encoded pictures, or of these pictures in the neutral encoding; read on all cores."""
     number: dict[Header | None, int] = {}
     which, sizes = np.empty(len(items), np.int64), np.empty(len(items), np.int64)
     digests = np.empty(len(items), f"S{_DIGEST}")
@@ -72,7 +72,7 @@ def read_headers(items: Items, neutral: NeutralEncoding | None = None) -> Header
 
 
 def headers_of(items: Sequence[Item], neutral: NeutralEncoding | None = None) -> Headers:
-    """As `read_headers`, in this process."""
+    """The headers as `read_headers` returns them, read in this process."""
     number: dict[Header | None, int] = {}
     rows = []
     with warnings.catch_warnings():
@@ -85,7 +85,7 @@ def headers_of(items: Sequence[Item], neutral: NeutralEncoding | None = None) ->
 
 
 def _read(item: Item, neutral: NeutralEncoding | None) -> bytes:
-    """The encoded picture; nothing where it cannot be read."""
+    """The encoded picture; b"" for an unreadable picture."""
     try:
         data = read_item(item)
         return data if neutral is None else neutralised(data, neutral)[0]
@@ -113,7 +113,7 @@ def _header(data: bytes) -> Header | None:
 
 
 def _metadata(image: Image.Image, data: bytes) -> tuple[str, ...]:
-    """Which of METADATA stand before the pixels; in WebP anywhere."""
+    """Names of METADATA that stand before the pixels; in WebP anywhere."""
     info = image.info
     texts = set(getattr(image, "text", {}) or {}) | ({"comment"} & set(info))
     found = {
@@ -138,7 +138,7 @@ def _has_c2pa(image: Image.Image, data: bytes) -> bool:
 
 
 def tally_headers(headers: Headers, chosen: np.ndarray) -> Counter[Header]:
-    """How many of the chosen images, bool [n], have each header; those without a readable one are left out."""
+    """How many of the chosen images, bool [n], have each header; images without a readable header are skipped."""
     counts = np.bincount(headers.which[chosen], minlength=len(headers.different)).tolist()
     found = zip(headers.different, counts, strict=True)
     return Counter({header: count for header, count in found if header is not None and count})
@@ -170,7 +170,7 @@ def describe_tables(tally: Counter[Header]) -> list[dict[str, Any]]:
 
 
 def jpeg_quality(tables: Tables) -> tuple[int, bool]:
-    """The quality 1..100 whose tables, as libjpeg scales them, are nearest; and whether they are exactly these."""
+    """The quality 1..100 whose tables, as libjpeg scales them, are nearest; and whether both are equal."""
     distance = {quality: _distance(tables, standard) for quality, standard in _standard_tables().items()}
     nearest = min(distance, key=lambda quality: (distance[quality], quality))
     return nearest, distance[nearest] == 0

@@ -1,4 +1,4 @@
-"""What a file says of a picture without a pixel, as columns of numbers; and a bare table of them by class."""
+"""Properties of picture files that need no pixel, as columns of numbers; and the bare table of columns by class."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ _SHOWN = 6  # words that the table names for each class
 
 @dataclass(frozen=True)
 class Column:
-    """values: float64 [n], codes of `words` where there are some; NaN where the property does not apply.
+    """A column. values: float64 [n], codes of `words` where there are words; NaN where the property does not apply.
 
-    of: the property that it belongs to; columns of one property are judged together.
+    of: the property that the column belongs to; columns of one property are judged together.
     """
 
     name: str

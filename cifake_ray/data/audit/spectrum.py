@@ -19,15 +19,15 @@ from cifake_ray.runs.records import Share, Spectrum
 from cifake_ray.stats.intervals import wilson
 from cifake_ray.storage.cache import cache_root, locked, read_entry, write_entry, writing
 
-_VERSION = 1  # of the cached answer: raise it when the arithmetic changes
-_BATCH = 16  # pictures that a process is handed at a time
+_VERSION = 1  # of the cached result: raise the number when the arithmetic changes
+_BATCH = 16  # pictures sent to a process at a time
 BINS = 40  # from frequency 0 to the corner of the spectrum, 0.71 cycles a pixel
 
 
 def radial_spectrum(picture: np.ndarray) -> npt.NDArray[np.float64]:
     """Natural logarithm of the mean power at each radius: float64 [BINS], of uint8 [h, w, 3] of any size.
 
-    Of the mean of the three channels, under a Hann window, so that edges of the picture leave no cross.
+    Of the mean of the three channels, under a Hann window, so that edges of the picture cause no cross.
     """
     grey = picture.mean(-1)
     height, width = grey.shape
@@ -52,9 +52,9 @@ def spectrum_calls(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> n
 
 
 def spectrum_of(images: ImageSet, progress: Progress | None = None) -> Spectrum:
-    """What the regression reaches on the test part of pictures of any size, from the cache or measured.
+    """Accuracy of the regression on the test part of pictures of any size, from the cache or measured.
 
-    Trained on the train part. 54 megapixels take 8 s of one core.
+    The regression is trained on the train part. 54 megapixels take 8 s of one core.
     """
     key = hashlib.sha256(f"{_VERSION} {images.train.fingerprint} {images.test.fingerprint}".encode()).hexdigest()[:32]
     path = cache_root() / "spectrum" / key

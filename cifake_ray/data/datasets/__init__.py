@@ -10,12 +10,12 @@ CARDS: dict[str, Card] = {module.CARD.name: module.CARD for module in _MODULES}
 
 
 def card_of_content(content: Mapping[str, str]) -> Card:
-    """The card whose whole set has these content digests of its parts."""
+    """The card whose whole set has these content digests of its parts; the generic card without one."""
     return next((card for card in CARDS.values() if card.is_whole(content)), CARDS[generic.CARD.name])
 
 
 def recorded_card(noted: Mapping[str, object]) -> Card:
-    """The card of images as a run or a cache entry notes them.
+    """The card of images as a run or a cache entry records the card.
 
     Keys: `card`, a name; of version 0.1 `is_cifake`, or `generated`, or only the `fingerprint` of the whole set.
     """

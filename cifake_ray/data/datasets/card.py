@@ -17,9 +17,9 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Group:
-    """A column that sorts pictures. `values`: what its codes 0, 1, … mean.
+    """A column that sorts pictures. `values`: what the codes 0, 1, … stand for.
 
-    `codes_of`: names, unicode [n], to codes, int64 [n]; None where these names do not tell the group.
+    `codes_of`: names, unicode [n], to codes, int64 [n]; None where these names do not contain the group.
     """
 
     values: tuple[str, ...]
@@ -28,7 +28,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Reference:
-    """A row of the comparison that others published. Accuracies are 0..1, None where the source gives none."""
+    """A published result as a row of the comparison. Accuracies are 0..1, None where the source states none."""
 
     study: str
     source: str
@@ -40,7 +40,7 @@ class Reference:
     test_accuracy: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """The values that the source gives, by column of comparison.csv."""
+        """The values that the source states, by column of comparison.csv."""
         gap = None
         if self.train_accuracy is not None and self.val_accuracy is not None:
             gap = round(self.train_accuracy - self.val_accuracy, 4)
@@ -49,7 +49,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """`name`: path below the folder that holds the download. None: size or SHA-256 cannot be known beforehand."""
+    """A file of a download. `name`: path below its folder. None: size or SHA-256 is not known beforehand."""
 
     name: str
     size: int | None = None
@@ -69,7 +69,7 @@ class Download:
     by_hand: str
 
     def url(self, file: RemoteFile) -> str:
-        """HF_ENDPOINT and KAGGLE_API_ENDPOINT name mirrors, as they do for these sites' own programs."""
+        """The address of a file. HF_ENDPOINT and KAGGLE_API_ENDPOINT name mirrors, as for these sites' own programs."""
         if self.host == "huggingface":
             hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
             return f"{hub.rstrip('/')}/datasets/{self.repository}/resolve/{self.revision}/{file.name}"

@@ -1,7 +1,7 @@
-"""The card of CIFAKE, whose authors sign nothing: the last word is the content of the images.
+"""The card of CIFAKE. The authors publish no checksums, so the content of the images decides.
 
 Decoded pixels with their labels must be those of the 120,000 images that this project was measured on. Checksums of
-files say only earlier, and cheaper, what went wrong.
+files only detect a damaged download earlier and cheaper.
 """
 
 import re
@@ -17,7 +17,7 @@ _SUBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "ho
 def _subjects_of(names: np.ndarray) -> Codes | None:
     """The CIFAR-10 subject in CIFAKE's file names, 0..9: int64 [n]; airplanes carry no number.
 
-    None for a copy without these names, as a parquet file is.
+    None for a copy without these names, such as a parquet file.
     """
     matches = [_NAME.fullmatch(name) for name in names.tolist()]
     if not any(matches):
@@ -34,7 +34,7 @@ _PAPER = Reference(
     weights="none",
     test_accuracy=0.9298,
 )
-# As the others report: the course report gives rounded training and validation accuracy only.
+# Figures as published: the course report states rounded training and validation accuracy only.
 _REFERENCES = (
     Reference(
         study="course report, CNN",
@@ -59,8 +59,8 @@ _REFERENCES = (
 
 _KAGGLE = "birdy654/cifake-real-and-ai-generated-synthetic-images"
 _DOWNLOADS = (
-    # The authors' own. Kaggle serves the zip without an account; size and SHA-256 are what others noted in August 2026
-    # (github.com search for the number of bytes), not our own download.
+    # The authors' own copy. Kaggle serves the zip without an account. Size and SHA-256 are from others' publications
+    # (August 2026, github.com search for the number of bytes), not from a download of our own.
     Download(
         "kaggle",
         "kaggle",
@@ -70,8 +70,8 @@ _DOWNLOADS = (
         "cifake.zip",
         f"download the zip in a browser from https://www.kaggle.com/datasets/{_KAGGLE} and give it as --data",
     ),
-    # The revision is the one in other people's cache paths. Checksums are not known beforehand: the hub's own,
-    # which it sends for that revision, is held against what came and noted.
+    # The revision is the one in other people's cache paths. Checksums are not known beforehand: the hub sends one for
+    # that revision, which is compared with the download and recorded.
     Download(
         "huggingface",
         "huggingface",

@@ -1,7 +1,7 @@
-"""`data fetch`: a published copy of CIFAKE, resumed, checked file by file and by its content, noted in a JSON file.
+"""`data fetch`: a published copy of CIFAKE, resumed, checked file by file and by its content, recorded in a JSON file.
 
-Not by huggingface_hub: 2.4 deletes what an interrupted download had got, and compares sizes, not checksums. What is
-needed of the hub is one request for a file's SHA-256 at a revision and one for its bytes, both below.
+huggingface_hub is not used: 2.4 deletes the bytes of an interrupted download, and compares sizes, not checksums. Two
+requests to the hub are enough, both below: one for a file's SHA-256 at a revision, one for the file's bytes.
 """
 
 import json
@@ -34,7 +34,7 @@ _SHA256 = 64  # hex digits
 
 @dataclass(frozen=True)
 class Fetched:
-    """`files`: name, bytes, sha256, and what the checksum was held against. `source`: to be given as --data."""
+    """A fetched copy. `files`: name, bytes, sha256, what the checksum was compared with. `source`: value of --data."""
 
     name: str
     source: str
@@ -44,10 +44,10 @@ class Fetched:
 
 
 def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
-    """Fetch the copy of that name into `folder`, or resume the download; what is there and right is not fetched again.
+    """Fetch the copy of that name into `folder`, or resume the download; files with the right checksum are skipped.
 
     Raises InputError: no such copy, a folder that cannot be written. WorkError: network, disk, checksum, another
-    content than the data set's. Interrupted: Ctrl-C. All of them keep what is there, and a second call resumes.
+    content than the data set's. Interrupted: Ctrl-C. Every error keeps what is downloaded, and a second call resumes.
     """
     published = {one: (card, copy) for card in CARDS.values() for one, copy in card.downloads.items()}
     if name not in published:
@@ -59,7 +59,7 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
             files = [_fetch(copy, file, folder, _noted(note, copy, file), show) for file in copy.files]
             _write(note, copy, files, {})
     except Interrupted as error:
-        raise Interrupted("interrupted; the same command goes on from there") from error
+        raise Interrupted("interrupted; the same command resumes the download") from error
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})", "give another --to") from error
     source = str(folder / copy.source)
@@ -70,13 +70,13 @@ def fetch_copy(name: str, folder: Path, show: Shown) -> Fetched:
     if not card.is_whole(content):
         raise WorkError(
             f"{source}: its images or labels are not those of {card.title} (content of train {content['train'][:8]}, "
-            f"of test {content['test'][:8]}); it is kept, and `cifake-ray data audit {source}` says what it is"
+            f"of test {content['test'][:8]}); the copy is kept; `cifake-ray data audit {source}` describes it"
         )
     return Fetched(name, source, files, images, note)
 
 
 def _noted(note: Path, copy: Download, file: RemoteFile) -> dict[str, Any]:
-    """What an earlier fetch of the same revision noted of the file; empty if there was none."""
+    """The file's entry in the note of an earlier fetch of the same revision; {} without one."""
     try:
         noted = json.loads(note.read_text())
         entries = noted["files"] if noted["revision"] == copy.revision else []
@@ -96,7 +96,7 @@ def _write(note: Path, copy: Download, files: list[dict[str, Any]], more: dict[s
 
 
 def _fetch(copy: Download, file: RemoteFile, folder: Path, noted: dict[str, Any], show: Shown) -> dict[str, Any]:
-    """One file in its place, and what is noted of it."""
+    """Fetch one file into its place; return the file's entry for the note."""
     target, url = folder / file.name, copy.url(file)
     try:
         if noted and target.is_file() and file_sha256(target) == noted.get("sha256"):
@@ -114,7 +114,7 @@ def _fetch(copy: Download, file: RemoteFile, folder: Path, noted: dict[str, Any]
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if type(error) is URLError else error
         raise WorkError(
-            f"{url} cannot be fetched ({reason}); run the command again to go on, or {copy.by_hand}"
+            f"{url} cannot be fetched ({reason}); run the command again to resume, or {copy.by_hand}"
         ) from error
 
 
@@ -148,7 +148,7 @@ def _ask_hub(url: str, revision: str | None) -> tuple[str | None, int | None]:
 
 
 class _StopAtFile(HTTPRedirectHandler):
-    """Follows a repository that has moved, not the way to the file itself, whose answer lacks the hub's headers."""
+    """Follow the redirect of a moved repository, not the redirect to the file, whose answer lacks the hub's headers."""
 
     def redirect_request(
         self, req: Request, _fp: Any, _code: int, _msg: str, headers: HTTPMessage, newurl: str

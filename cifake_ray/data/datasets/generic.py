@@ -1,4 +1,4 @@
-"""The card of pictures that no card knows: those of the user's own."""
+"""The card of pictures of no known data set, such as the user's own."""
 
 from cifake_ray.data.datasets.card import Card
 

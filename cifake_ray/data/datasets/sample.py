@@ -1,9 +1,9 @@
-"""The built-in sample: generated pictures to try the program on without a download. It says nothing about CIFAKE.
+"""The built-in sample: generated pictures to try the program on without a download. Results say nothing about CIFAKE.
 
 REAL is a dead-leaves scene (Lee, Mumford and Huang 2001, "Occlusion models for natural images") whose leaves carry 1/f
 textures, as in Baradad et al. (2021, "Learning to see by looking at noise"). FAKE is another such scene, passed through
 the down- and up-sampling that gives generators away by their spectrum (Durall et al. 2020, "Watch your up-convolution";
-Frank et al. 2020, "Leveraging frequency analysis for deep fake image recognition"); how strongly differs by image.
+Frank et al. 2020, "Leveraging frequency analysis for deep fake image recognition"); the strength differs by image.
 
 Only sums, products, roots and random bits go into a pixel, no transforms and no transcendental functions, so that the
 sample is the same on every machine.
@@ -26,7 +26,7 @@ from cifake_ray.data.datasets.card import Card
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-VERSION = 1  # part of the cache key: raise it when any pixel changes
+VERSION = 1  # part of the cache key: raise the number when any pixel changes
 PER_CLASS = {"train": 1000, "test": 250}
 SIZE = 32  # pixels of a finished image
 _CANVAS = 64  # pixels of a rendered scene, before antialiasing
@@ -34,7 +34,7 @@ _LEAVES = 32  # covers the canvas about twice with these radii
 _RADII = (4.0, 44.0)  # smallest and largest leaf, in canvas pixels
 _BANK = 256  # side of a texture field; a power of two, so that it tiles
 _ALPHAS = (0.7, 1.0, 1.3, 1.6)  # amplitude spectra 1/f^alpha; photographs lie around 1
-_KEPT = (0.0, 0.7)  # these two set the difficulty; measured as the docstring above says
+_KEPT = (0.0, 0.7)  # sets the difficulty, with _RIPPLE; measured in the docstring above
 _RIPPLE = (0.0, 0.12)
 _BATCH = 25  # scenes rendered at a time: their arrays stay in the processor's cache
 # What the outdoors is made of, RGB 0..1: sky, water, leaf, grass, bark, soil, sand, stone, snow, brick, night.
@@ -59,7 +59,7 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Chain:
-    """How strongly a batch of FAKE images is resampled; each float32 [n, 1, 1, 1]."""
+    """Strengths of the resampling of a batch of FAKE images; each float32 [n, 1, 1, 1]."""
 
     kept: Floats  # share of the fine detail that survives
     ripple: Floats  # uneven gain of the upsampling kernel's even and odd taps
@@ -168,7 +168,7 @@ def _leaf_map(rng: np.random.Generator, n: int) -> Ints:
 
 
 def _leaf_colours(rng: np.random.Generator, n: int) -> Floats:
-    """A scene takes four colours of the palette and varies them: float32 [n, leaves and ground, 3]."""
+    """Colours of the leaves, four varied colours of the palette a scene: float32 [n, leaves and ground, 3]."""
     scheme = rng.integers(len(PALETTE), size=(n, 4))
     chosen = np.take_along_axis(scheme, rng.integers(4, size=(n, _LEAVES + 1)), 1)
     light = _uniform(rng, 0.6, 1.3, n, _LEAVES + 1, 1) * _uniform(rng, 0.75, 1.1, n, 1, 1)
@@ -177,7 +177,7 @@ def _leaf_colours(rng: np.random.Generator, n: int) -> Floats:
 
 
 def _leaf_textures(rng: np.random.Generator, bank: Floats, leaf: Ints) -> Floats:
-    """Every leaf shows its own place of one field of the bank: float32 [n, pixels]."""
+    """Textures of the leaves, each leaf from its own place of one field of the bank: float32 [n, pixels]."""
     n = len(leaf)
     place = rng.integers(bank.size, size=(n, _LEAVES + 1))  # field, row and column in one number
     pixel = np.arange(_CANVAS * _CANVAS)
@@ -207,7 +207,7 @@ def _draw_chain(rng: np.random.Generator, n: int) -> Chain:
 
 
 def resample(images: Floats, chain: Chain) -> Floats:
-    """What a generator's decoder does to fine texture: [n, h, w, 3] -> the same shape.
+    """The images with the fine texture of a generator's decoder: [n, h, w, 3] -> the same shape.
 
     Half the detail is lost on the way down; on the way up zeros are put between the samples and filtered by the taps of
     a stride-2 transposed convolution, which leaves a spectral trace at the Nyquist frequency (Durall et al. 2020).

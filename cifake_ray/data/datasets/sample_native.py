@@ -1,4 +1,4 @@
-"""The built-in sample at native sizes: pictures as files of 192 to 512 px. It says nothing about real generators.
+"""The built-in sample at native sizes: pictures as files of 192 to 512 px. Results say nothing about real generators.
 
 REAL is a dead-leaves scene as in the sample of 32 px, behind a lens (1, 2, 1) and with grain. FAKE is another such
 scene after one of three invented decoders, which halve the picture and enlarge it again: `transposed` (transposed
@@ -35,14 +35,14 @@ from cifake_ray.runs.columns import LABELS
 
 Levels = npt.NDArray[np.uint8]
 
-VERSION = 1  # part of the cache key: raise it when any pixel changes
+VERSION = 1  # part of the cache key: raise the number when any pixel changes
 SEED = 20_260
 PER_CLASS = {"train": 240, "test": 60}
 GENERATORS = ("transposed", "nearest", "learned")
 SIDES = (192, 512)  # pixels, both ends included
 _LEAVES = 40
 _RADII = (8.0, 220.0)  # smallest and largest leaf, in pixels
-_KEPT = (0.15, 0.95)  # share of the lost detail that survives; sets the difficulty, measured as the docstring says
+_KEPT = (0.15, 0.95)  # share of the lost detail that survives; sets the difficulty, measured in the docstring
 _RIPPLE = (0.0, 0.06)
 _GRAIN = (0.5, 4.0)  # standard deviation of the camera's grain, in levels of 255
 _MADE_UP = 0.35  # share of lost detail, by energy, that grain replaces: files of both classes are equally large
@@ -73,7 +73,7 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class NativePicture:
-    """One file of the sample. generator: "" of a REAL picture; data: the encoded picture, as `name` ends."""
+    """One file of the sample. generator: "" of a REAL picture; data: the encoded picture, in the format of `name`."""
 
     part: str
     label: int
@@ -124,7 +124,7 @@ def render(part: str, label: int, at: int) -> Levels:
 
 
 def _delivery(part: str, label: int, at: int) -> np.random.Generator:
-    """What decides size and format, drawn alike for both classes."""
+    """Random numbers for size and format, drawn alike for both classes."""
     return np.random.default_rng([SEED, list(PER_CLASS).index(part), 2 + label, at])
 
 
@@ -135,7 +135,7 @@ def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def _picture(part: str, label: int, at: int) -> NativePicture:
-    """A third of the pictures is PNG, the others JPEG of several qualities, with and without reduced chroma."""
+    """One picture: PNG for a third of the pictures, else JPEG of several qualities, with or without reduced chroma."""
     rng = _delivery(part, label, at)
     _draw_size(rng)
     jpeg, reduced = rng.integers(3) > 0, int(rng.integers(2))
@@ -223,7 +223,7 @@ def _grained(rng: np.random.Generator, picture: Floats, deviation: Floats) -> Fl
 
 
 def _decoded(picture: Floats, generator: str, kept: Floats, ripple: Floats) -> Floats:
-    """The picture halved and enlarged by an invented decoder, with a share of what was lost."""
+    """The picture halved and enlarged by an invented decoder, with a share of the lost detail."""
     small = halve(picture[None])[0]
     enlarge = {"transposed": _transposed, "nearest": _nearest, "learned": _learned}[generator]
     enlarged = enlarge(small, ripple)
@@ -231,7 +231,7 @@ def _decoded(picture: Floats, generator: str, kept: Floats, ripple: Floats) -> F
 
 
 def _transposed(small: Floats, ripple: Floats) -> Floats:
-    """Sample i goes to place 2 i with gain 1 + ripple, between two lies their mean with gain 1 - ripple."""
+    """The picture enlarged: sample i at place 2 i with gain 1 + ripple, between two the mean with gain 1 - ripple."""
     for axis in (0, 1):
         even = small * (1 + ripple)
         odd = (small + _shifted(small, axis, -1)) * np.float32(0.5) * (1 - ripple)

@@ -1,6 +1,6 @@
 """Pictures in parquet and Arrow files, read where they lie: a few rows of one row group are in memory at a time.
 
-pyarrow takes 0.2 s to import, so that processes which decode files do without.
+Importing pyarrow takes 0.2 s, so processes that decode files do not import pyarrow.
 """
 
 import threading
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 _HELD = 1 << 22  # bytes of pictures, about, that are in memory at a time
 _MOST_ROWS = 1024
-_BUFFER = 1 << 20  # bytes of a column that are read at a time; without it a whole row group would be
+_BUFFER = 1 << 20  # bytes of a column that are read at a time, instead of a whole row group
 
 
 class Cell(NamedTuple):
@@ -24,9 +24,9 @@ class Cell(NamedTuple):
 
 
 def open_table(file: Path) -> Any:
-    """A reader with `schema`. Arrow files are streams, as `datasets` writes them, or of the random-access format.
+    """A reader with `schema`. Arrow files are streams, as written by `datasets`, or of the random-access format.
 
-    Raises pyarrow.ArrowException and OSError, as all of this module.
+    Raises pyarrow.ArrowException and OSError, as every function of this module.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -41,7 +41,7 @@ def open_table(file: Path) -> Any:
 
 
 def is_parquet(file: Path) -> bool:
-    """Whether the file is called as a parquet file; else it is one of Arrow."""
+    """Whether the file's name ends as a parquet file's does; other files are Arrow files."""
     return file.suffix.lower() == ".parquet"
 
 
@@ -63,7 +63,7 @@ def bytes_of(column: Any) -> Any:
 
 
 def read_cell(cell: Cell) -> bytes:
-    """The encoded picture, b"" of a null. Cheap in order of storage: each row group is read once, piece by piece."""
+    """The encoded picture, b"" for a null. Cheap in order of storage: each row group is read once, piece by piece."""
     with _reading:
         cursor = _cursor[0] if _cursor else None
         if cursor is None or not cursor.leads_to(cell):
@@ -72,7 +72,7 @@ def read_cell(cell: Cell) -> bytes:
 
 
 class _Cursor:
-    """A place in a row group, from which reading goes on."""
+    """A place in a row group, from which reading continues."""
 
     def __init__(self, cell: Cell) -> None:
         self.group = cell[:3]
@@ -115,7 +115,7 @@ def _fields(kind: Any) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _record_batches(file: str) -> list[Any]:
-    """Those of an Arrow file, mapped: uncompressed, as `datasets` writes them, they take no memory."""
+    """The record batches of an Arrow file, mapped: uncompressed ones, as `datasets` writes, take no memory."""
     opened = open_table(Path(file))
     if hasattr(opened, "get_batch"):
         return [opened.get_batch(at) for at in range(opened.num_record_batches)]

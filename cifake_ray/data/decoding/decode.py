@@ -1,4 +1,4 @@
-"""One encoded picture becomes squares of RGB, or a reason why not. A decoding process works on batches of them."""
+"""Decode an encoded picture to squares of RGB, or report why not; and batches of pictures for decoding processes."""
 
 import bz2
 import contextlib
@@ -75,7 +75,7 @@ class UnreadableError(Exception):
 
 
 class Picture(NamedTuple):
-    """One decoded picture. `digest`: `pixel_digest` in its own size; zeros where it is not computed."""
+    """One decoded picture. `digest`: `pixel_digest` in its own size; zeros where not computed."""
 
     squares: Squares
     digest: bytes
@@ -85,13 +85,13 @@ class Picture(NamedTuple):
 
     @property
     def pixels(self) -> bytes:
-        """uint8 [s, s, 3] of its square."""
+        """Bytes of the picture's squares: uint8 [s, s, 3]."""
         return self.squares.pixels.tobytes()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Decoded pictures in the order given; one that is left out is zeros. Joined, as 512 tuples take longer to pickle.
+    """Decoded pictures in the order given, zeros for a skipped one. Joined, because 512 tuples pickle more slowly.
 
     `pixels`: uint8 bytes [n, *shape of the transform]; without a transform the encoded pictures, joined, of `lengths`
     bytes each. `valid`: as `Squares.valid`. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
@@ -119,7 +119,7 @@ def decode_batch(items: Sequence[Item], transform: Transform) -> Batch:
 
 
 def pack_batch(items: Sequence[Item], neutral: NeutralEncoding | None = None) -> Batch:
-    """The encoded pictures themselves, or those of the neutral encoding; and what decoding each in its own size finds.
+    """The encoded pictures, as delivered or in the neutral encoding; and the facts of each in its own size.
 
     Never raises for a bad picture.
     """
@@ -204,7 +204,7 @@ class Shown(NamedTuple):
 
 
 def decode_image(data: bytes, transform: Transform | None, *, digest: bool = True) -> Picture:
-    """The picture in `data`, its squares (none without a transform), and what had to be converted for these.
+    """The picture in `data`, its squares (none without a transform), and the conversions that were needed.
 
     `digest`: compute it, where the picture is not decoded at a reduced scale. Raises UnreadableError as `as_delivered`.
     """
@@ -219,7 +219,7 @@ def decode_image(data: bytes, transform: Transform | None, *, digest: bool = Tru
 
 
 def decode_squares(data: bytes, transforms: Sequence[Transform]) -> list[Squares]:
-    """The squares of one picture under each transform, which is decoded once for all that need it at one scale.
+    """The squares of one picture under each transform; transforms that need one scale share a decoding.
 
     Raises UnreadableError as `as_delivered` does.
     """
@@ -241,7 +241,7 @@ def native_pixels(data: bytes) -> np.ndarray:
 
 
 def neutralised(data: bytes, neutral: NeutralEncoding) -> tuple[bytes, Picture]:
-    """The picture in the neutral encoding, and what decoding it as delivered found. Raises UnreadableError."""
+    """The picture in the neutral encoding, and the facts of the delivered picture. Raises UnreadableError."""
     shown = as_delivered(data)
     digest = pixel_digest(shown.pixels)
     encoded = neutral.encoded(Image.fromarray(shown.pixels), digest)
@@ -249,15 +249,15 @@ def neutralised(data: bytes, neutral: NeutralEncoding) -> tuple[bytes, Picture]:
 
 
 def as_delivered(data: bytes, at_least: int | None = None) -> Shown:
-    """The decoded picture; `at_least`: a JPEG at a reduced scale, still so many pixels high and wide.
+    """The decoded picture. `at_least`: decode a JPEG at a reduced scale, at least so many pixels high and wide.
 
     Raises UnreadableError: no picture, truncated, several frames, floating-point pixels, too many pixels.
     """
     if not data:
         raise UnreadableError("empty")
     if (size := _plain_jpeg_size(data)) is not None:
-        # A quarter of Pillow's time at 32 px, two thirds at 512, the same pixels. What simplejpeg cannot decode without
-        # a warning, Pillow judges.
+        # A quarter of Pillow's time at 32 px, two thirds at 512, the same pixels. Pillow decodes the pictures of which
+        # simplejpeg warns.
         with contextlib.suppress(ValueError):
             return _shown_jpeg(data, size, _scale(size, at_least))
     try:
@@ -277,11 +277,11 @@ def as_delivered(data: bytes, at_least: int | None = None) -> Shown:
 
 
 def picture_size_of(data: bytes) -> tuple[int, int] | None:
-    """(width, height) in pixels by the header of an encoded picture; None where it has no header that can be read."""
+    """(width, height) in pixels by the header of an encoded picture; None without a readable header."""
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
             return _upright_size(image)
-    except Exception:  # whatever is wrong with the picture, decoding says it
+    except Exception:  # decoding reports what is wrong with the picture
         return None
 
 
@@ -297,7 +297,7 @@ def load_image_file(path: str | os.PathLike[str], transform: Transform) -> Pictu
 
 
 def item_bytes(item: Item) -> int:
-    """Bytes of the encoded picture, without reading it; 0 where it cannot be read, and in a table."""
+    """Bytes of the encoded picture, without reading the picture; 0 for an unreadable one and in a table."""
     if isinstance(item, bytes):
         return len(item)
     if isinstance(item, Member):
@@ -332,7 +332,7 @@ def read_item(item: Item) -> bytes:
 
 
 def _read_member(member: Member) -> bytes:
-    """One member by its offset. zipfile would need the archive's directory: 1 to 2 s of every decoding process."""
+    """One member, by its offset. zipfile would read the archive's directory: 1 to 2 s in every decoding process."""
     if member.method not in _METHODS:
         known = ", ".join(_METHODS.values())
         other = f"compressed by method {member.method} of zip (read are: {known}); pack the archive anew"
@@ -370,7 +370,7 @@ def _read_cell(cell: Cell) -> bytes:
 def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) of a baseline JPEG of three channels of 8 bits, as all of CIFAKE; None of other bytes.
 
-    A file with EXIF (APP1), which may turn the picture, or another colour space (APP14) is none of these.
+    None too for a file with EXIF (APP1), which may turn the picture, or with another colour space (APP14).
     """
     if not data.startswith(b"\xff\xd8"):
         return None
@@ -385,13 +385,13 @@ def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _scale(size: tuple[int, int], at_least: int | None) -> int:
-    """8, 4, 2 or 1: by how much a JPEG may be decoded smaller, by the rule of Pillow's `draft`."""
+    """The divisor of the size at which a JPEG may be decoded: 8, 4, 2 or 1, by the rule of Pillow's `draft`."""
     times = 1 if at_least is None else min(size) // at_least
     return next(scale for scale in (8, 4, 2, 1) if times >= scale or scale == 1)
 
 
 def _shown_jpeg(data: bytes, size: tuple[int, int], scale: int) -> Shown:
-    """Raises ValueError for what libjpeg-turbo warns of."""
+    """The JPEG decoded at this scale. Raises ValueError where libjpeg-turbo warns."""
     if scale == 1:
         return Shown(decode_jpeg(data), size, "JPEG")
     width, height = (-(-length // scale) for length in size)
@@ -399,7 +399,7 @@ def _shown_jpeg(data: bytes, size: tuple[int, int], scale: int) -> Shown:
 
 
 def _refuse(image: Image.Image) -> None:
-    """Raise UnreadableError for what must not be converted; looks at the header only, decodes nothing."""
+    """Raise UnreadableError for what must not be converted; reads the header only, decodes nothing."""
     width, height = image.size
     if width * height > MAX_SOURCE_PIXELS:
         raise UnreadableError(f"too many pixels ({width}x{height})")
@@ -421,7 +421,7 @@ def _arguments(tile: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def as_shown(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The picture as viewers show it: upright, RGB, 8 bits, transparency on white; and what was converted for that."""
+    """The picture as viewers show it: upright, RGB, 8 bits, transparency on white; and the conversions."""
     deep = _is_deep(image)  # before anything is decoded, after which the raw mode is gone
     mode = image.mode
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -432,7 +432,7 @@ def as_shown(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """The image; one of 16-bit grey by its high bytes. Raises UnreadableError for values of more than 16 bits."""
+    """The image in 8 bits; 16-bit grey by its high bytes. Raises UnreadableError for values of more than 16 bits."""
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)
@@ -442,7 +442,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _as_rgb(image: Image.Image, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
-    """`mode`: of the file. Transparent pixels are laid on white: what lies under them is not what viewers show."""
+    """The image as RGB, transparent pixels on white as viewers show the image; the conversions. `mode`: of the file."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image, ()
     grey = () if mode in ("RGB", "RGBA") else ("grey" if mode.startswith("I") else _CONVERTED.get(mode, mode),)
@@ -455,7 +455,7 @@ def _as_rgb(image: Image.Image, mode: str) -> tuple[Image.Image, tuple[str, ...]
 
 
 def _formats_for(data: bytes) -> tuple[str, ...]:
-    """The formats to try: HEIC only where the file says so and the extra is installed. Raises UnreadableError."""
+    """The formats to try: HEIC only for a HEIC file and with the extra installed. Raises UnreadableError."""
     if data[4:8] != b"ftyp" or not any(brand in data[8:_BOX] for brand in _HEIC) or b"avif" in data[8:_BOX]:
         return _FORMATS
     try:
@@ -468,7 +468,7 @@ def _formats_for(data: bytes) -> tuple[str, ...]:
 
 def _shown(image: Image.Image, at_least: int | None) -> Shown:
     if at_least is None or image.format != "JPEG":
-        rgb, conversions = as_shown(image)  # first of all: what EXIF is read for decodes a PNG
+        rgb, conversions = as_shown(image)  # first of all: reading EXIF decodes a PNG
         return Shown(np.asarray(rgb), rgb.size, image.format or "", conversions)
     size, whole = _upright_size(image), image.size
     image.draft(None, (at_least, at_least))

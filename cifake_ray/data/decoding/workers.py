@@ -46,9 +46,9 @@ from cifake_ray.machine import cores
 Items = Sequence[Item]
 S = TypeVar("S")
 T = TypeVar("T")
-BATCH = 512  # images of 32 px that a process is handed at a time: about 60 ms of work, 1.5 MB of answer
+BATCH = 512  # images of 32 px sent to a process at a time: about 60 ms of work, 1.5 MB of answer
 _NATIVE_BATCH = 16  # pictures of any size: about as long, and a process holds one of them decoded
-_MOST_BYTES = 1 << 23  # of a batch of pictures that are read here and handed over
+_MOST_BYTES = 1 << 23  # of a batch of pictures that are read here and sent
 _ANSWER_BYTES = 1 << 24  # squares of a batch: two batches a core are in memory at once
 _FEW = 2  # batches: below this, starting processes takes longer than decoding here
 
@@ -65,7 +65,7 @@ class Decoded:
 
 @dataclass
 class Findings:
-    """What decoding found of `count` pictures, filled batch by batch."""
+    """Findings of decoding `count` pictures, filled batch by batch."""
 
     count: int
     skipped: dict[int, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Findings:
         self.formats = np.zeros(self.count, "U8")  # the longest name is JPEG2000
 
     def add(self, rows: np.ndarray, batch: Batch) -> None:
-        """Note the batch of the pictures at these positions."""
+        """Record the batch of the pictures at these positions."""
         self.digests[rows] = np.frombuffer(batch.digests, np.uint8).reshape(-1, DIGEST)
         self.sizes[rows], self.formats[rows] = batch.sizes, batch.formats
         self.skipped.update({int(rows[position]): reason for position, reason in batch.skipped.items()})
@@ -92,9 +92,9 @@ class Findings:
 def decode_all(
     items: Items, progress: Progress | None = None, side: int = 32, neutral: NeutralEncoding | None = None
 ) -> Decoded:
-    """Decode encoded pictures, resized to `side` pixels, brought to the neutral encoding before that.
+    """Decode encoded pictures, re-encoded by `neutral` if given, and resized to `side` pixels.
 
-    `progress` is called here, in the caller's thread.
+    `progress` is called in the caller's thread.
 
     Raises WorkError when a decoding process dies.
     """
@@ -113,18 +113,18 @@ Batches = Generator[tuple[np.ndarray, Batch], None, None]
 
 
 def pack_all(items: Items, progress: Progress | None = None, neutral: NeutralEncoding | None = None) -> Batches:
-    """(positions, encoded pictures and what decoding found of them), as they get ready."""
+    """(positions, encoded pictures and their findings), in order of completion."""
     return _told(in_batches(partial(pack_batch, neutral=neutral), items, _NATIVE_BATCH), len(items), progress)
 
 
 def square_all(items: Items, transform: Transform, progress: Progress | None = None) -> Batches:
-    """(positions, squares of the pictures), as they get ready."""
+    """(positions, squares of the pictures), in order of completion."""
     size = max(1, min(_NATIVE_BATCH, _ANSWER_BYTES // math.prod(transform.shape)))
     return _told(in_batches(partial(decode_batch, transform=transform), items, size), len(items), progress)
 
 
 def thumbnails(items: Items, progress: Progress | None = None) -> np.ndarray:
-    """Pictures of any size as squares of 32 px: uint8 [n, 32, 32, 3], zeros where one cannot be read."""
+    """Pictures of any size as squares of 32 px: uint8 [n, 32, 32, 3], zeros for an unreadable picture."""
     transform = Transform("resize", 32, reduced=True)
     found = np.empty((len(items), *transform.shape), np.uint8)
     for rows, batch in square_all(items, transform, progress):
@@ -137,7 +137,7 @@ def write_squares(
 ) -> Generator[tuple[np.ndarray, list[Valid | None]], None, None]:
     """Write the squares of the pictures into `file` from byte `start` on, row by row, without a copy through a pipe.
 
-    Yields (positions, `Squares.valid` of these pictures), as they get ready; None for a picture that cannot be read.
+    Yields (positions, `Squares.valid` of these pictures) in order of completion; None for an unreadable picture.
     Raises OSError when the disk is full.
     """
     places = [Place(row, item) for row, item in enumerate(items)]
@@ -165,7 +165,7 @@ def _told(batches: Batches, total: int, progress: Progress | None) -> Batches:
 def in_batches(
     work: Callable[[Sequence[S]], T], items: Sequence[S], size: int = BATCH
 ) -> Generator[tuple[np.ndarray, T], None, None]:
-    """(positions int64 [m], what `work`, a module's function, made of these items), as they get ready, all cores.
+    """(positions int64 [m], result of `work`, a module's function, on these items), in order of completion, all cores.
 
     Pictures in tables come in order of storage, all others in the order given, m of them in a row. Raises WorkError
     when a decoding process dies.
@@ -192,7 +192,7 @@ def in_batches(
 
 
 def _handed(items: Sequence[Any], size: int) -> Iterator[tuple[np.ndarray, Sequence[Any]]]:
-    """Positions and items of each batch. What lies in tables is read here: each row group once, and by one process."""
+    """Positions and items of each batch. Pictures in tables are read in this process, each row group once."""
     if not items or not isinstance(items[0], Cell):
         for start in range(0, len(items), size):
             yield np.arange(start, min(start + size, len(items))), items[start : start + size]
@@ -232,7 +232,7 @@ Process = subprocess.Popen[bytes]
 
 @contextmanager
 def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
-    """Start `count` decoding processes; stop them at the end, however it comes."""
+    """Start `count` decoding processes; stop the processes at the end, after an error too."""
     start = f"import sys; sys.path[:] = {sys.path!r}; from cifake_ray.data.decoding.workers import serve; serve()"
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
@@ -243,7 +243,7 @@ def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
     try:
         for _ in range(count):
             command = [sys.executable, "-W", "ignore", "-c", start]
-            process = subprocess.Popen(  # in a group apart: a signal to ours would find it among its imports
+            process = subprocess.Popen(  # in a group of its own: a signal to ours would interrupt its imports
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
             )
             started.append(process)
@@ -256,7 +256,7 @@ def _decoders(count: int) -> Iterator["queue.SimpleQueue[Process]"]:
 
 
 def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Sequence[S]], T], items: Sequence[S]) -> T:
-    """Have the next idle process do `work` on `items`. Raises WorkError when it dies over them."""
+    """Run `work` on `items` in the next idle process. Raises WorkError when the process dies."""
     process = idle.get()
     try:
         assert process.stdin is not None
@@ -276,7 +276,7 @@ def _work_in(idle: "queue.SimpleQueue[Process]", work: Callable[[Sequence[S]], T
 
 
 def serve() -> None:
-    """What a decoding process runs: batches in on stdin, what was made of them out on stdout, until stdin closes."""
+    """Serve as a decoding process: read batches from stdin, write results to stdout, until stdin closes."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
@@ -286,7 +286,7 @@ def serve() -> None:
         try:
             try:
                 made = work(items)
-            except OSError as error:  # of the disk that it writes to
+            except OSError as error:  # of the disk that `work` writes to
                 made = OSError(*error.args)
             pickle.dump(made, answers, protocol=pickle.HIGHEST_PROTOCOL)
             answers.flush()

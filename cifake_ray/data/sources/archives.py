@@ -26,14 +26,14 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is called as an archive that can be read."""
+    """Whether the file's name ends as a readable archive's does."""
     return path.suffix.lower() == ".zip" or path.name.lower().endswith(TAR_SUFFIXES)
 
 
 def zip_folders(source: str, path: Path) -> list[Folder]:
     """The members of the zip archive at `path`. Takes 1 to 2 s for all of CIFAKE.
 
-    Of members with one name the last counts, as for Python and unzip. Raises InputError: no zip archive, not all of
+    Of members with one name the last counts, as for Python and unzip. Raises InputError: no zip archive, a truncated
     one, one piece of a split one.
     """
     check_whole(source, path)
@@ -61,7 +61,7 @@ def check_whole(source: str, path: Path) -> None:
 
 
 class Unpacked:
-    """A copy of a compressed tar archive that is not compressed; removed with this object."""
+    """An uncompressed copy of a compressed tar archive, removed with this object."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,9 +72,9 @@ class Unpacked:
 
 
 def unpack_tar(source: str, path: Path, folder: Path) -> Unpacked | None:
-    """The compressed tar archive, unpacked into `folder`; None for one that is not compressed.
+    """The compressed tar archive, unpacked into `folder`; None for an uncompressed archive.
 
-    Raises InputError: damaged, not all of an archive, no room for the copy.
+    Raises InputError: a damaged or truncated archive, no room for the copy.
     """
     with path.open("rb") as file:
         start = file.read(_LONGEST_START)
@@ -102,9 +102,9 @@ def _piece(source: str, packed: IO[bytes]) -> bytes:
 
 
 def tar_folders(source: str, path: Path) -> list[Folder]:
-    """The members of the tar archive at `path`, which is not compressed.
+    """The members of the uncompressed tar archive at `path`.
 
-    Of members with one name the last counts, as for tar. Raises InputError: no tar archive, or not all of one.
+    Of members with one name the last counts, as for tar. Raises InputError: no tar archive, or a truncated one.
     """
     folders: dict[Steps, Folder] = {}
     try:
@@ -122,7 +122,7 @@ def _no_tar(source: str, error: Exception) -> InputError:
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise ReadError where members ended at a damaged header, at which tarfile stops without an error."""
+    """Raise ReadError when the members end at a damaged header, where tarfile stops without an error."""
     stream = archive.fileobj
     assert stream is not None
     stream.seek(archive.offset)
@@ -139,7 +139,7 @@ def _tar_item(info: tarfile.TarInfo, path: Path) -> Item:
 
 
 def _add(folders: dict[Steps, Folder], path: str, item: Item, size: int) -> None:
-    """Put one member where its path says; a path that ends in a slash is a folder."""
+    """Add one member to the folder of its path; a path that ends in a slash is a folder."""
     *parents, name = path.split("/")
     steps = () if "__MACOSX" in parents else tuple(step for step in parents if step not in ("", "."))
     folder = folders.setdefault(steps, Folder(steps))

@@ -2,7 +2,7 @@
 
 Labels, in order of authority: names in the file's own metadata; a text label; a group column in which one value is a
 word for REAL; the card that the user names; this project's own layout. A bare number is never guessed, because copies
-of CIFAKE exist with FAKE as 0 and others with FAKE as 1. `data.labels` says of any value what it means.
+of CIFAKE exist with FAKE as 0 and others with FAKE as 1. `data.labels` assigns a class to any value.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,14 +33,14 @@ _SHOWN = 4
 
 
 def column_of(wanted: Sequence[str], columns: Iterable[str]) -> str | None:
-    """The first wanted column that is there, in any case."""
+    """The first wanted column that exists, upper and lower case being equal."""
     plain = {column.casefold(): column for column in reversed(list(columns))}
     return next((plain[name] for name in wanted if name in plain), None)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one file. `named`: whether labels are names, not bare numbers. `own`: in this project's layout.
+    """Rows of one file. `named`: whether labels are names, not bare numbers. `own`: whether in this project's layout.
 
     `parts` and `groups` have a value a row; `told`: labels by the folders, where the file has no label column.
     """
@@ -127,13 +127,14 @@ def _by_real_word(table: Rows, column: str) -> list[int]:
     values = table.groups.get(column)
     if values is None or None in values or "" in values:
         raise InputError(
-            f"{table.file}: column {column} tells REAL elsewhere and is empty or missing here", "give each row a value"
+            f"{table.file}: column {column} marks REAL in other files, and is empty or missing here",
+            "give each row a value",
         )
     return [_REAL if isinstance(value, str) and label_of(value) == _REAL else 0 for value in values]
 
 
 def _check_generators(table: Rows, labels: Sequence[int], generators: Sequence[str]) -> None:
-    """Raise InputError where a row that is labelled FAKE says that nothing generated its picture."""
+    """Raise InputError for a row that is labelled FAKE and whose generator is a word for REAL."""
     for row, (label, generator) in enumerate(zip(labels, generators, strict=True)):
         if label != _REAL and generator and label_of(generator) == _REAL:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Where images come from: a folder, an archive, parquet or Arrow files, a manifest, or a built-in sample."""
+"""Sources of images: a folder, an archive, parquet or Arrow files, a manifest, or a built-in sample."""
 
 import hashlib
 import os
@@ -31,14 +31,14 @@ from cifake_ray.storage.cache import cache_root, locked
 
 SAMPLE, SAMPLE_NATIVE = SAMPLES
 Stat = tuple[str, int, int]  # a file's name, size in bytes, time of change in ns
-_RULES = 2  # of reading a source: raise it when the same files are read as other pictures, parts or labels
+_RULES = 2  # of reading a source: raise the number when the same files are read as other pictures, parts or labels
 
 
 @dataclass(frozen=True)
 class Encoded:
     """One part before decoding, in canonical order (label, name): what to decode; uint8 [n]; unicode [n].
 
-    groups: column to one value a picture, "" where the source names none. held: keeps a file that items lie in.
+    groups: column to one value a picture, "" where the source names none. held: keeps the file of the items.
     """
 
     items: list[Item]
@@ -50,7 +50,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a source holds: the encoded pictures of each part, what is not used of it, what its layout was taken for."""
+    """Contents of a source: the encoded pictures of each part, unused files, conclusions from the layout."""
 
     parts: dict[str, Encoded] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
@@ -59,10 +59,10 @@ class Contents:
 
 @dataclass(frozen=True)
 class Source:
-    """`identity` changes when the files do (their names, sizes and times), or how they are read. `read` lists them.
+    """A source. `identity` changes with the files (names, sizes, times) and the reading. `read` lists the pictures.
 
-    `beside`: what is not used, where that is known before `read`; files that are not used do not change the identity.
-    `earlier`: the identity that version 0.1 gave these files; "" where it would not have read them.
+    `beside`: unused files, where known before `read`; unused files do not change the identity.
+    `earlier`: the identity of these files in version 0.1; "" where version 0.1 would not have read the files.
     """
 
     kind: str  # folder | zip | tar | parquet | manifest | sample | sample-native
@@ -74,14 +74,14 @@ class Source:
 
 
 def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Reading = PLAIN) -> Source:
-    """What `source` names: the word `sample` or `sample-native` (`./sample` is a folder of that name), a folder, an
-    archive or the folder that holds it, a manifest; of these also one in object storage (`s3://…`), which is fetched
-    into the cache.
+    """The source that `source` names: the word `sample` or `sample-native` (`./sample` is a folder of that name), a
+    folder, an archive or the archive's folder, a manifest. A source in object storage (`s3://…`) is fetched into the
+    cache.
 
-    `needed`: the parts it must have. None needed: whatever is there, under the name `all` if nobody has split it.
+    `needed`: the parts that the source must have; empty: every part found, or one part `all` of images not split.
 
     Raises InputError: missing, a file of another kind, no train or test part, a class missing, a folder that cannot be
-    listed. An archive's parts are looked at by `read`.
+    listed. The parts of an archive are checked by `read`.
     """
     mirror.check_place(source, "--data")
     if source in SAMPLES:
@@ -98,12 +98,12 @@ def find_source(source: str, *, needed: Collection[str] = PARTS, reading: Readin
         return _in_folder(request)
     except OSError as error:
         raise InputError(
-            f"{source}: cannot be listed ({error.strerror})", "give yourself the right to read it"
+            f"{source}: cannot be listed ({error.strerror})", "grant yourself the right to read the folder"
         ) from error
 
 
 def _built_in(source: str, reading: Reading) -> Source:
-    """One of the samples. That of 32 px has no encoded pictures; that of native sizes is drawn by `read`: 6 s."""
+    """One of the samples. The sample of 32 px has no encoded pictures; `read` draws the one of native sizes: 6 s."""
     if reading.test_fraction is not None:
         raise InputError(f"{source}: data.test_fraction: the source has a test part of its own", "remove the key")
     drawing, read = (sample, Contents) if source == SAMPLE else (sample_native, _native_sample)
@@ -121,7 +121,7 @@ def _native_sample() -> Contents:
 
 @dataclass(frozen=True)
 class _Request:
-    """A request: the source as the user gave it, its place here, the parts needed, and how to read it."""
+    """A request: the source as the user typed it, the local path, the needed parts, and how to read the source."""
 
     source: str
     path: Path
@@ -134,7 +134,7 @@ class _Request:
         return Contents(encoded_parts(found), (*listing.left, *unused, *beside), listing.said)
 
     def identity(self, files: Iterable[Stat], place: Path | None = None) -> str:
-        """SHA-256 over the place, how it is read, and every file."""
+        """SHA-256 over the path, the rules of reading, and every file."""
         return _digest_of(f"{os.fsencode((place or self.path).resolve())!r} {_RULES} {self.reading.key}\n", files)
 
     def earlier(self, files: Iterable[Stat], place: Path | None = None) -> str:
@@ -165,7 +165,7 @@ def _in_folder(request: _Request) -> Source:
 def refuse_undivided(source: str, reading: Reading) -> None:
     """Raise InputError, as `find_source` does, for a folder whose own folders name classes and no part.
 
-    Lists that folder alone, so that a study may be refused before anything is said of it; other sources are not read.
+    Only that folder is listed, so that a study is refused before any output; other sources are not read.
     """
     folder = Path(source).expanduser()
     if source in SAMPLES or mirror.is_remote(source):
@@ -181,7 +181,7 @@ def refuse_undivided(source: str, reading: Reading) -> None:
 
 def _fetched(url: str) -> Path:
     """The cache's mirror of a folder, or the folder that holds the mirror of a zip file."""
-    folder = mirror.mirror(url, "fetched")  # apart from runs at the same address: what is not there is removed
+    folder = mirror.mirror(url, "fetched")  # apart from runs at the same address, as `exactly` removes files
     with locked(folder):
         mirror.fetch(url, folder, exactly=True)
     return folder
@@ -228,7 +228,7 @@ def _folder_source(request: _Request) -> Source:
 
 
 def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
-    """The pictures that manifests list; other files of a folder are left, those beside one manifest are not its."""
+    """The pictures that manifests list. Other files of a folder are unused; files beside a single manifest are not."""
     tables, left = read_manifests(manifests, request.reading)
     found, unused = chosen_parts(
         request.source, Listing(labelled(tables, request.reading)), request.needed, request.reading
@@ -243,7 +243,7 @@ def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
 
 
 def _table_source(request: _Request) -> Source | None:
-    """None when there are no parquet or Arrow files of pictures."""
+    """The source in parquet or Arrow files of pictures; None without such files."""
     parts, others = find_tables(request.path, request.reading)
     if not parts:
         if others and not any(child.is_dir() for child in request.path.iterdir()):

@@ -20,7 +20,7 @@ Places = frozenset[tuple[int, int]]  # (device, inode) of folders
 _UNLABELLED = 3  # folders deep without a class name, from which on folders are counted
 _MOST_UNLABELLED = 5_000  # of those that are listed, so that a wrong path does not walk a whole disk
 _DEEPEST = 8
-_SYSTEM = {"thumbs.db", "desktop.ini", "icon\r"}  # files that systems leave in folders of pictures, beside hidden ones
+_SYSTEM = {"thumbs.db", "desktop.ini", "icon\r"}  # files that systems create in folders of pictures, beside hidden ones
 TOO_DEEP = "a folder too deep to be listed"
 
 
@@ -36,7 +36,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder: its files, the names of hidden ones that systems leave, and of folders too deep to be listed."""
+    """One folder: its files, and the names of hidden system files and of folders too deep to be listed."""
 
     steps: Steps
     files: list[File] = field(default_factory=list)
@@ -45,19 +45,19 @@ class Folder:
 
 
 class Walk:
-    """Every folder below a root that may matter, each once."""
+    """A walk over every folder below a root that may hold pictures, each once."""
 
     def __init__(self, source: str, reading: Reading) -> None:
         self.source, self.reading = source, reading
         self.unlabelled = 0  # folders listed deep without a class name
 
     def folders(self, root: Path) -> Iterator[Folder]:
-        """Raises InputError: a folder that cannot be listed, names that contradict each other."""
+        """The folders below `root`. Raises InputError: a folder that cannot be listed, contradicting names."""
         above = frozenset(_place(folder.stat()) for folder in root.resolve().parents)
         yield from self._below(root, (), above)
 
     def _below(self, folder: Path, steps: Steps, above: Places) -> Iterator[Folder]:
-        """`above`: the folders walked through; a link back to one of them is no folder."""
+        """The folder and those below. `above`: the folders walked through; a link back to one of these is no folder."""
         labelled = self.reading.label(steps, self.source) is not None
         listed = self._is_listed(len(steps), labelled)
         try:
@@ -68,7 +68,7 @@ class Walk:
                 yield _folder(steps, entries, set(folders), [] if listed else folders, labelled)
         except OSError as error:
             raise InputError(
-                f"{folder}: cannot be listed ({error.strerror})", "give yourself the right to read it"
+                f"{folder}: cannot be listed ({error.strerror})", "grant yourself the right to read the folder"
             ) from error
         for name in folders if listed else ():
             yield from self._below(folder / name, (*steps, name), above)
@@ -82,7 +82,7 @@ class Walk:
 def _folder(
     steps: Steps, entries: list[os.DirEntry[str]], folders: set[str], deeper: list[str], inside: bool
 ) -> Folder:
-    """`inside` a class, a folder too deep to be listed counts as a picture that cannot be read."""
+    """The folder. `inside` a class, a folder too deep to be listed counts as a picture that cannot be read."""
     others = [entry for entry in entries if entry.name not in folders]
     system = ["/".join((*steps, entry.name)) for entry in others if is_system(entry.name)]
     files = [_file(entry) for entry in others if not is_system(entry.name)]
@@ -92,7 +92,7 @@ def _folder(
 
 
 def _is_folder(entry: os.DirEntry[str], above: Places) -> bool:
-    """Whether this is a folder to be listed: pictures below a link to a folder above it would count again and again."""
+    """Whether this is a folder to be listed: a link to a folder above would count the same pictures repeatedly."""
     try:
         return entry.is_dir() and not (entry.is_symlink() and _place(entry.stat()) in above)
     except OSError:  # a link that leads to itself
@@ -104,7 +104,7 @@ def _place(status: os.stat_result) -> tuple[int, int]:
 
 
 def _file(entry: os.DirEntry[str]) -> File:
-    """A file to be decoded; one that cannot be read without harm, or at all, with the reason."""
+    """A file to be decoded; an unreadable or unsafe file has the reason instead."""
     name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
     try:
         status = entry.stat()
@@ -118,7 +118,7 @@ def _file(entry: os.DirEntry[str]) -> File:
 
 
 def is_system(name: str) -> bool:
-    """Whether systems leave files of this name: `.DS_Store`, `Thumbs.db`; these count, and refuse no data set."""
+    """Whether systems create files of this name: `.DS_Store`, `Thumbs.db`. Such files are counted, never refused."""
     return name.startswith(".") or name.lower() in _SYSTEM
 
 

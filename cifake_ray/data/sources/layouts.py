@@ -1,4 +1,4 @@
-"""What folder names say of the files in them: class, part and generator, in the layouts of other people.
+"""Class, part and generator of files by the names of their folders, in the layouts of other people.
 
 GenImage is `<generator>/{train,val}/{ai,nature}`, and its `val` is the published test part. ForenSynths and AIGIBench
 are `test/<generator>/[class/]{0_real,1_fake}`. In both a class folder may lie at any depth.
@@ -28,7 +28,7 @@ PUBLISHED = "GenImage's layout: its val is the published test part, and is taken
 
 @dataclass
 class Listing:
-    """What lies below a source. `left`: what is not used, and why. `said`: what was concluded from the layout.
+    """The files below a source. `left`: unused files, and why. `said`: conclusions from the layout.
 
     `unnamed`: folders with files that name no class.
     """
@@ -41,7 +41,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Class:
-    """A folder of one class. `at`: position of the step that names the part; None where none does.
+    """A folder of one class. `at`: position of the step that names the part; None without one.
 
     root: the steps above the part that name no class.
     """
@@ -59,7 +59,7 @@ class _Class:
 
 
 def by_layout(source: str, name: str, folders: Iterable[Folder], reading: Reading) -> Listing:
-    """Files by part and label. `name`: of the source itself. Without a train or test folder all is one part, `all`.
+    """Files by part and label. `name`: of the source itself. Without a train or test folder all files are part `all`.
 
     Raises InputError: names that contradict each other, several data sets in one.
     """
@@ -102,7 +102,7 @@ def _is_progan(before: Steps, step: str, known: set[Steps]) -> bool:
 
 
 def _published(classes: list[_Class], reading: Reading) -> tuple[list[_Class], tuple[str, ...]]:
-    """The classes with GenImage's val as the test part, unless `data.parts` says what it is."""
+    """The classes with GenImage's val as the test part, unless `data.parts` maps val."""
     parts = {one.part for one in classes}
     if reading.parts or VALIDATION not in parts or "test" in parts or not _is_genimage(classes):
         return classes, ()
@@ -145,7 +145,7 @@ def _of_progan(step: str) -> str:
 
 
 def _first_that_differ(roots: Sequence[Steps], name: str) -> list[str]:
-    """Of each root the first step that not all share: `Midjourney` of data/Midjourney/imagenet_midjourney."""
+    """The first step of each root that not all share: `Midjourney` of data/Midjourney/imagenet_midjourney."""
     if len(roots) == 1:
         steps = [step for step in roots[0] if not step.casefold().startswith("imagenet")]
         return [steps[0] if steps else name]
@@ -171,7 +171,7 @@ def _add(found: Found, one: _Class, generator: str, reading: Reading) -> None:
 
 
 def _named_by_class(one: _Class, reading: Reading) -> str:
-    """`sdxl` for a folder that `data.labels` calls FAKE by a word that is none for FAKE otherwise."""
+    """`sdxl` for a folder of this name, if only `data.labels` makes the name a word for FAKE; else ""."""
     own = (step for step in one.folder.steps if reading.own_label(step) == 0 and label_of(step) is None)
     return next(own, "")
 

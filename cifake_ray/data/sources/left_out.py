@@ -1,4 +1,4 @@
-"""What lies under a source and is not used: named and counted, never passed over in silence."""
+"""Unused files and rows of a source, named and counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _SHOWN = 3
 class Left:
     """Files or rows that are not used for one reason. `examples`: up to three of their names.
 
-    suffixes: how many end in which suffix, most first; none where the names are no files.
+    suffixes: each suffix with its number of files, most frequent first; empty where the names are no files.
     """
 
     reason: str
@@ -31,7 +31,7 @@ class Left:
         return f"{self.count:,} {reason} ({kinds}{', '.join(map(printable, self.examples))}{more})"
 
     def as_note(self) -> dict[str, object]:
-        """For JSON."""
+        """The entry as JSON values."""
         note = {"reason": self.reason, "count": self.count, "examples": list(self.examples)}
         return note | {"suffixes": dict(self.suffixes)}
 
@@ -43,7 +43,7 @@ def _singular(reason: str) -> str:
 
 
 def left_for(reason: str, names: Iterable[str]) -> list[Left]:
-    """One entry for these names; none for no name."""
+    """One entry for these names; [] without names."""
     listed = sorted(names)
     suffixes = Counter(PurePosixPath(name).suffix.lower() for name in listed)
     told = tuple((suffix, count) for suffix, count in suffixes.most_common() if suffix)

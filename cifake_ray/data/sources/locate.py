@@ -1,4 +1,4 @@
-"""Where a run's images are now: images are known by their fingerprints, and the recorded place is a hint.
+"""Find the images of a run: fingerprints identify the images, and the recorded place is a hint.
 
 Runs of version 0.1 recorded the first fingerprint alone, over arrays of 32 pixels; a run matches by either.
 """
@@ -25,7 +25,7 @@ VARIABLE = "CIFAKE_RAY_DATA"
 
 
 def absolute_source(source: str) -> str:
-    """`source` as it is found from every folder: the absolute path of a local one; samples and addresses stay."""
+    """`source` valid in every working folder: a local path made absolute; samples and addresses unchanged."""
     return source if source in SAMPLES or is_remote(source) else str(Path(source).expanduser().absolute())
 
 
@@ -39,8 +39,8 @@ def check_images_here(run: Run, experiment: Experiment, source: str | None = Non
 def run_images(run: Run, experiment: Experiment, source: str | None = None) -> ImageSet:
     """The images that `run` was made with, decoded or from the cache.
 
-    Looked for at `source` (`--data`), or else: where the run says, in the cache by their fingerprint, and at
-    CIFAKE_RAY_DATA. Raises InputError when the images are at none of these places, or others are there.
+    Searched at `source` (`--data`), or else at the recorded place, in the cache by fingerprint, and at
+    CIFAKE_RAY_DATA. Raises InputError when the images are at none of these places, or other images are there.
     """
     if source is not None:
         return _checked(run, _load(experiment, source))
@@ -62,7 +62,7 @@ def run_images(run: Run, experiment: Experiment, source: str | None = None) -> I
 def readable_source(run: Run, experiment: Experiment) -> str:
     """Where the run's images can be decoded again: the recorded place, or CIFAKE_RAY_DATA with the same images.
 
-    Raises InputError when neither is there.
+    Raises InputError when the images are at neither place.
     """
     if _is_there(experiment.data.source):
         return experiment.data.source
@@ -94,7 +94,7 @@ def noted_fingerprints(run: Run) -> frozenset[str]:
 
 
 def _from_environment() -> str | None:
-    """What CIFAKE_RAY_DATA names, if something is there."""
+    """The value of CIFAKE_RAY_DATA, if the place exists."""
     place = os.environ.get(VARIABLE)
     return place if place and _is_there(place) else None
 
@@ -107,7 +107,7 @@ def _is_there(place: str) -> bool:
 
 
 def _cached(run: Run, experiment: Experiment) -> ImageSet | None:
-    """The run's images in the cache, whatever they were decoded from; None when they are not there, or damaged."""
+    """The run's images in the cache, whatever their source; None when the entry is missing or damaged."""
     for path in _entries(noted_fingerprints(run)):
         if read_entry(path) is not None:
             return dataclasses.replace(open_images(path), source=experiment.data.source)

@@ -20,10 +20,10 @@ from cifake_ray.data.sources.reading import Reading
 from cifake_ray.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
-# What a manifest in a folder of pictures is called, beside a part; other tables there are none.
+# Names of manifests in a folder of pictures, besides names of parts; other tables are no manifests.
 _NAMES = {"manifest", "metadata", "labels", "index", "annotations", "images", "dataset"}
 _NUMBER = re.compile(r"-?\d+")
-_HEAD = 1 << 16  # characters that are looked at to find the columns
+_HEAD = 1 << 16  # characters that are read to find the columns
 
 
 def is_table(path: Path) -> bool:
@@ -32,7 +32,7 @@ def is_table(path: Path) -> bool:
 
 
 def find_manifests(root: Path, reading: Reading) -> list[Path]:
-    """The manifests in a folder: tables called so (`manifest.csv`, `train.tsv`) with columns of paths and labels."""
+    """The manifests in a folder: tables by name (`manifest.csv`, `train.tsv`) with columns of paths and labels."""
     return [file for file in sorted(root.iterdir()) if is_table(file) and _is_named(file, reading) and _lists(file)]
 
 
@@ -52,7 +52,7 @@ def _lists(file: Path) -> bool:
 
 
 def read_manifests(files: Sequence[Path], reading: Reading) -> tuple[list[Rows], list[Left]]:
-    """The rows of these manifests, and those that name no picture. Raises InputError: damaged, a column missing."""
+    """The rows of these manifests, and the rows that name no picture. Raises InputError: damaged, no such column."""
     tables, left = [], []
     for file in files:
         rows, nameless = _rows(file, reading)
@@ -88,13 +88,13 @@ def _rows(file: Path, reading: Reading) -> tuple[Rows, list[int]]:
 
 
 def _part(file: Path, path: str, told: Any, reading: Reading) -> str:
-    """What the row says, else the folders in its path, else the manifest's name."""
+    """The part by the row itself, else by the folders in its path, else by the manifest's name."""
     if told not in (None, ""):
         part = reading.part(str(told))
         if part is None:
             raise InputError(
                 f"{file}: part {told!r} of {path}",
-                f"expected train, validation or test, or say what it is by data.parts: {{{told}: train}}",
+                f"expected train, validation or test, or map the name by data.parts: {{{told}: train}}",
             )
         return part
     steps = (reading.part(step) for step in PurePosixPath(path).parts[:-1])
@@ -135,7 +135,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
 
 
 def _records(file: Path, text: str, *, some: bool = False) -> list[dict[str, Any]]:
-    """The rows by column; with `some` the first one, of the beginning of a file."""
+    """The rows by column; with `some` the first row alone, from the beginning of a file."""
     if file.suffix.lower() in (".jsonl", ".ndjson"):
         lines = [line for line in text.split("\n") if line.strip()][: 1 if some else None]
         records = [json.loads(line) for line in lines]

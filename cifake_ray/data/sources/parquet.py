@@ -25,7 +25,7 @@ _DEPTHS = ("", "*/", "*/*/")
 def find_tables(root: Path, reading: Reading) -> tuple[dict[str, list[Path]], list[Path]]:
     """The files of pictures in `root` and the folders in it, by part; and files without pictures, which are no source.
 
-    The part is what `data.parts`, the file's or a folder's name says. Raises InputError: numbered files of which one
+    The part follows from `data.parts`, the file's or a folder's name. Raises InputError: numbered files of which one
     is missing, a damaged file.
     """
     patterns = [f"{depth}*.{suffix}" for suffix in ("parquet", "arrow") for depth in _DEPTHS]
@@ -55,7 +55,7 @@ def _stem(path: PurePath) -> str:
 
 
 def _check_shards(root: Path, part: str, files: list[Path]) -> None:
-    """Raise InputError when names of one folder say `-00000-of-00003` and not each of the three is there once."""
+    """Raise InputError when names of one folder say `-00000-of-00003` and not each of the three exists once."""
     shards: dict[str, list[tuple[int, int]]] = {}
     for file in files:
         if match := _SHARD.match(file.name):
@@ -73,7 +73,7 @@ def _check_shards(root: Path, part: str, files: list[Path]) -> None:
 
 
 def read_rows(files: Iterable[tuple[str, Path]]) -> list[Rows]:
-    """All rows of these (part, file). Without names of their own, rows are called by their number in the part.
+    """All rows of these (part, file). Rows without file names are named by their number in the part.
 
     Raises InputError: damaged, images of another type.
     """
@@ -90,7 +90,7 @@ def _rows(file: Path, part: str, start: int) -> Rows:
     schema = _schema(file)
     image, label, name = (column_of(wanted, schema.names) for wanted in (IMAGE, LABEL, NAME))
     groups = {group: found for group, wanted in GROUPS.items() if (found := column_of(wanted, schema.names))}
-    assert image is not None  # find_tables chose the file by it
+    assert image is not None  # find_tables chose the file by the column
     _check_images(schema.field(image).type, file)
     table = _read(file, list(dict.fromkeys(filter(None, (label, name, *groups.values())))))
     items = _cells(file, image)

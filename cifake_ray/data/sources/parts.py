@@ -20,10 +20,10 @@ _ORDER = ("train", VALIDATION, "test", ALL)
 
 
 def chosen_parts(source: str, listing: Listing, needed: Collection[str], reading: Reading) -> tuple[Found, list[Left]]:
-    """The parts that are needed, a validation part with them; none needed: whatever is there.
+    """The needed parts, with a validation part if there is one; every part where none is needed.
 
-    Pictures that nobody has divided are the train part of a study that draws its test part. Raises InputError when a
-    part or class is missing, or a test part is to be drawn beside one that is there.
+    Undivided pictures are the train part of a study that draws its test part. Raises InputError when a part or class is
+    missing, or a test part is to be drawn although the source has one.
     """
     found = dict(listing.found)
     if not found:

@@ -23,7 +23,7 @@ AUTO = "auto"
 class Reading:
     """`fake`, `real`: patterns of class names. `parts`: name of a folder or file, part. `test_fraction` of the train
     part is drawn as the test part by `split_seed`. `card`: name of the card that knows the labels, or `auto`.
-    `neutral`: the encoding that the pictures are brought to, no part of the `key`: it says nothing of the source."""
+    `neutral`: encoding applied to the pictures; not in the `key`, because the source is read alike."""
 
     fake: tuple[str, ...] = ()
     real: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Reading:
 
     @property
     def key(self) -> str:
-        """Part of a cache entry's key; empty where nothing is said beyond the place."""
+        """Part of a cache entry's key; empty where every value is the default."""
         seed = self.split_seed if self.test_fraction is not None else 0
         said = dataclasses.replace(self, split_seed=seed, neutral=None)
         told = {name: value for name, value in dataclasses.asdict(said).items() if name != "neutral"}
@@ -97,9 +97,9 @@ PLAIN = Reading()
 
 
 def reading_from(settings: Sequence[str]) -> Reading:
-    """What `--set data.KEY=VALUE` says of a source that no experiment names. Raises InputError, as an experiment would.
+    """The reading by `--set data.KEY=VALUE` of a source that no experiment names. Raises InputError as an experiment.
 
-    A seed or fraction of a split says nothing here.
+    Keys that only divide the images into parts have no effect on a set that is not divided.
     """
     from cifake_ray.experiment import override, validate_experiment
 
@@ -110,7 +110,7 @@ def reading_from(settings: Sequence[str]) -> Reading:
 
 
 def reading_of(data: "Data") -> Reading:
-    """What the `data` section of an experiment says of its source. Raises InputError for an unknown card."""
+    """The reading described by the `data` section of an experiment. Raises InputError for an unknown card."""
     labels = data.labels
     fake, real = (labels.fake, labels.real) if labels is not None else ((), ())
     reading = Reading(

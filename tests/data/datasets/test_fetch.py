@@ -233,7 +233,7 @@ def test_login_page_missing_file_and_no_network_say_what_to_do(
     monkeypatch.setenv("KAGGLE_API_ENDPOINT", "http://127.0.0.1:9")
     message = refused("kaggle", tmp_path / "to")
     assert "refused" in message
-    assert "run the command again to go on, or download the zip in a browser from https://www.kaggle.com/" in message
+    assert "run the command again to resume, or download the zip in a browser from https://www.kaggle.com/" in message
 
 
 def test_full_disk_is_said_before_anything_comes(
@@ -253,7 +253,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
 
         yield stop
 
-    with pytest.raises(Interrupted, match="the same command goes on from there"):
+    with pytest.raises(Interrupted, match="the same command resumes the download"):
         fetch_copy("kaggle", tmp_path / "to", interrupting)
     assert (tmp_path / "to" / "cifake.zip.part").stat().st_size > 0
     fetch("kaggle", tmp_path / "to")

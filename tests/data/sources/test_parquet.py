@@ -94,7 +94,7 @@ def test_copy_without_a_test_part_serves_evaluation_but_no_study(files: Files, t
         load_images(folder)
     loaded = load_labelled(folder)
     assert (loaded.part, len(loaded.images)) == ("train", 120)
-    assert "train part (it has no other)" in loaded.summary()
+    assert "train part (the only part)" in loaded.summary()
 
 
 def test_parquet_view_of_the_hub_with_parts_as_folders_is_understood(
