@@ -1,4 +1,4 @@
-"""Pictures of a shard, decoded by threads while the network takes the ones before."""
+"""Decode the pictures of a shard in threads while the network computes on earlier pictures."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from cifake_ray.errors import InputError
 
 @dataclass(frozen=True)
 class ArrivingSquares:
-    """Squares under one transform, uint8 [n, s, s, 3], or [n, t, s, s, 3] of tiles, of which a slice is waited for."""
+    """Squares under one transform, uint8 [n, s, s, 3], or [n, t, s, s, 3] of tiles; a slice waits for its pictures."""
 
     array: np.ndarray
     decoded: Sequence[Future[float]]
@@ -31,20 +31,20 @@ class ArrivingSquares:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Pictures on their way: each is decoded once for all transforms, in order."""
+    """Decoding in progress: each picture is decoded once for all transforms, in order."""
 
     squares: dict[Transform, ArrivingSquares]
     decoded: Sequence[Future[float]]
 
     @property
     def cpu_seconds(self) -> float:
-        """What decoding took, once everything is decoded."""
+        """CPU seconds of the decoding; waits until every picture is decoded."""
         return sum(future.result() for future in self.decoded)
 
 
 @contextmanager
 def decoding(items: Sequence[Item], transforms: Sequence[Transform], threads: int) -> Iterator[Decoding]:
-    """Start decoding in so many threads, which end with the block. Slices raise InputError for a damaged picture."""
+    """Start decoding in this many threads, which end with the block. Slices raise InputError for a damaged picture."""
     arrays = {transform: np.empty((len(items), *transform.shape), np.uint8) for transform in transforms}
 
     def decode(row: int) -> float:
@@ -62,7 +62,7 @@ def decoding(items: Sequence[Item], transforms: Sequence[Transform], threads: in
 
 
 def encoded(item: Item) -> bytes:
-    """The encoded picture. Raises InputError when the cache lost it."""
+    """The encoded picture. Raises InputError when the cache no longer has the picture."""
     with _readable():
         return read_item(item)
 

@@ -1,4 +1,4 @@
-"""Extracting what the cache lacks of one pass or several: shard by shard, each kept, then joined into entries."""
+"""Extract missing features of one pass or several: shard by shard, each shard stored, then joined into entries."""
 
 import shutil
 import time
@@ -20,13 +20,13 @@ from cifake_ray.storage.cache import Entry, cache_root, locked, read_entry, writ
 
 _SHARD_PIXELS = 4_000_000  # input pixels of one shard: about 3 s of one core, which is what a killed run can lose
 _SHARD_ROWS = 2000
-_LEAST_ROWS = 8  # of a shard of packed pictures, however many passes it takes: fewer would leave a GPU idle
-_SHARD_BYTES = 32_000_000  # encoded, of one shard: about 1 s of decoding, and what a task is sent
+_LEAST_ROWS = 8  # of a shard of packed pictures, whatever the number of passes: a GPU would idle on fewer
+_SHARD_BYTES = 32_000_000  # encoded, of one shard: about 1 s of decoding, and the size of a task's message
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What one pass cost: images that went through the backbone, wall seconds, CPU seconds."""
+    """Cost of one pass: images that went through the backbone, wall seconds, CPU seconds."""
 
     extracted: int = 0
     seconds: float = 0.0
@@ -44,14 +44,14 @@ class _Work:
 
     @property
     def folders(self) -> dict[int, Path]:
-        """Where the shards of each pass that lacks columns lie."""
+        """The folder of shards of each pass that lacks columns."""
         return {number: shards_folder(self.part, self.specs[number]) for number in self.missing}
 
 
 def build_features(
     part: Pictures, specs: Sequence[FeatureSpec], run_shards: RunShards, progress: Callable[[int, int], None] | None
 ) -> dict[str, Spent]:
-    """Extract what the cache lacks of these passes, each picture going through all of them; what it cost by key.
+    """Extract the missing columns of these passes, each picture through all passes; return the costs by key.
 
     `progress`: pictures done and in all. A second process waits for the first and extracts nothing.
     """
@@ -59,7 +59,8 @@ def build_features(
     with ExitStack() as locks:
         for folder in sorted(shards_folder(part, spec) for spec in specs):  # sorted: two processes cannot block
             locks.enter_context(locked(folder))
-        found = {number: missing_features(part, spec) for number, spec in enumerate(specs)}  # others built meanwhile
+        # under the locks once more: another process may have built some
+        found = {number: missing_features(part, spec) for number, spec in enumerate(specs)}
         work = _Work(part, specs, _bounds(part.pixels, specs), {at: names for at, names in found.items() if names})
         extracted, cpu_seconds = _extract(work, run_shards, progress) if work.missing else (0, 0.0)
         _assemble(work)
@@ -91,7 +92,7 @@ def shard_bounds(count: int, pixels: int, encoded: int | None = None) -> list[tu
 
 
 def _bounds(pixels: Pixels, specs: Sequence[FeatureSpec]) -> list[tuple[int, int]]:
-    """By all passes of a study, missing or not: so that an interrupted extraction finds its shards again."""
+    """Bounds by all passes of a study, missing or not, so that an interrupted extraction finds its shards again."""
     encoded = int(pixels.places[:, 1].mean()) if isinstance(pixels, EncodedPixels) and len(pixels) else None
     return shard_bounds(len(pixels), sum(spec.image_size**2 for spec in specs), encoded)
 
@@ -117,7 +118,7 @@ def _extract(work: _Work, run_shards: RunShards, progress: Callable[[int, int], 
 
 
 def _extraction(work: _Work) -> Extraction:
-    """Each network is built once, as deep as any pass needs."""
+    """The extraction of the missing columns; each network is built once, as deep as any pass needs."""
     needed: dict[Weights, list[str]] = {}
     for number, names in work.missing.items():
         needed.setdefault(work.specs[number].weights, []).extend(names)
@@ -132,7 +133,7 @@ def _extraction(work: _Work) -> Extraction:
 
 
 def _assemble(work: _Work) -> None:
-    """Join the shards into entries, one statistic at a time; remove them once every entry is there."""
+    """Join the shards into entries, one statistic at a time; remove the shards once every entry exists."""
     for number, names in work.missing.items():
         spec, folder = work.specs[number], work.folders[number]
         entries = entries_of(work.part, spec)
@@ -162,7 +163,7 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 
 
 def _has_shard(work: _Work, start: int, stop: int) -> bool:
-    """Whether every pass has this shard, whole."""
+    """Whether every pass has this shard undamaged."""
     for folder, names in zip(work.folders.values(), work.missing.values(), strict=True):
         entry = read_entry(shard_path(folder, start))
         if entry is None or any(len(entry.arrays.get(name, ())) != stop - start for name in names):

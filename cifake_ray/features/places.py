@@ -1,4 +1,4 @@
-"""Where the features of a pass lie in the cache: by a hash of all that their values follow from."""
+"""Places of the features of a pass in the cache, by a hash of everything that determines the values."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.storage.cache import cache_root
 
 KIND = "features"
-_FORMAT = 1  # raise it when the values of a feature change
+_FORMAT = 1  # raise the number when the values of a feature change
 
 
 class Pictures(Protocol):
-    """Pixels by row, and the SHA-256 that says which pictures they are."""
+    """Pixels by row, and the SHA-256 that identifies the pictures."""
 
     @property
     def pixels(self) -> Pixels: ...
@@ -26,9 +26,9 @@ class Pictures(Protocol):
 
 
 def transform_of(spec: FeatureSpec, pixels: Pixels) -> Transform | None:
-    """What decoding makes of a picture for the pass; None for pictures that are held in one small size.
+    """The transform that decodes a picture for the pass; None for pictures that are held in one small size.
 
-    Pictures that are under a transform keep it: that of a model that was trained on pictures of one small size.
+    Pictures under a transform keep that transform, as for a model that was trained on pictures of one small size.
     """
     if not isinstance(pixels, EncodedPixels):
         return None
@@ -42,7 +42,7 @@ def entries_of(part: Pictures, spec: FeatureSpec) -> dict[str, Path]:
 
 
 def shards_folder(part: Pictures, spec: FeatureSpec) -> Path:
-    """Where the shards of one pass lie, whichever stages it goes up to: so that two of them do not run at once."""
+    """The folder of shards of one pass, the same for every last stage, so that two extractions never run at once."""
     return cache_root() / KIND / f"{pass_key(part, spec)}.shards"
 
 
@@ -52,9 +52,9 @@ def shard_path(folder: Path, start: int) -> Path:
 
 
 def distinct_passes(part: Pictures, specs: Sequence[FeatureSpec]) -> list[FeatureSpec]:
-    """The passes, of which those with one key are one that gives the columns of all.
+    """The passes, with passes of one key merged into one pass that has the columns of all.
 
-    Held pictures are resized to the network's input alone, whatever the square of a whole picture would be.
+    Held pictures are only resized to the network's input, so passes that differ in the square alone have one key.
     """
     found: dict[str, FeatureSpec] = {}
     for spec in specs:
@@ -66,12 +66,12 @@ def distinct_passes(part: Pictures, specs: Sequence[FeatureSpec]) -> list[Featur
 
 
 def pass_key(part: Pictures, spec: FeatureSpec) -> str:
-    """The name that the entries of the pass begin with."""
+    """The prefix of the names of the pass's entries."""
     facts = [str(_FORMAT), part.fingerprint, spec.weights.sha256, str(spec.image_size), spec.view]
     transform = transform_of(spec, part.pixels)
     if transform is not None:
         facts.append(transform.name)
     if spec.fit != "resize" and transform != native_transform(spec.fit, spec.side):
-        facts.append(f"{spec.fit}-{spec.side}")  # of a square that is made on the device
+        facts.append(f"{spec.fit}-{spec.side}")  # of a square that is cut on the device
     look = spec.view.replace("/", "-")
     return f"{look}-{spec.image_size}px-{hashlib.sha256('/'.join(facts).encode()).hexdigest()[:32]}"

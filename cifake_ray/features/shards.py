@@ -1,4 +1,4 @@
-"""Running shards of an extraction: in this process, or as Ray tasks. Both return results as they are done."""
+"""Run shards of an extraction, in this process or as Ray tasks; results come in order of completion."""
 
 import os
 import time
@@ -25,18 +25,18 @@ from cifake_ray.training.extract import Squares, extract_shard
 
 Shard = np.ndarray | Sequence[Item]
 GPU_DECODERS = 6  # threads that decode for one task on a GPU
-GPU_SLICE = 0.5  # of a GPU for one task: two overlap one's transfers with the other's computing
+GPU_SLICE = 0.5  # of a GPU for one task: transfers of one task overlap with computing of another
 _GO_ON = "run the command again once the cluster has room; what was extracted is kept"
-_LOOK_SECONDS = 5.0  # between two looks at whether anything moves
+_LOOK_SECONDS = 5.0  # between two checks of progress
 _LEAVING_SECONDS = 3.0
 _QUEUED = 2  # tasks submitted for each that can run: the next one waits on its node already
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What one backbone is to give of each picture. Picklable: workers on other nodes need no weight file.
+    """The columns to compute by one backbone. Picklable: workers on other nodes need no weight file.
 
-    `transform`: what decoding makes of a packed picture; None of pictures that are held decoded.
+    `transform`: applied when a packed picture is decoded; None for pictures that are held decoded.
     """
 
     spec: FeatureSpec
@@ -47,19 +47,19 @@ class Pass:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is done to every shard: all passes, for which each packed picture is decoded once."""
+    """The work on every shard: all passes; each packed picture is decoded once for all."""
 
     passes: tuple[Pass, ...]
 
     @property
     def transforms(self) -> list[Transform]:
-        """What packed pictures are decoded to."""
+        """The transforms under which packed pictures are decoded."""
         return list(dict.fromkeys(one.transform for one in self.passes if one.transform is not None))
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Of each pass float16 [rows, n] of each `stage.statistic`, for the pictures from row `start` on; CPU seconds."""
+    """For each pass float16 [rows, n] by `stage.statistic`, for the pictures from row `start` on; CPU seconds."""
 
     start: int
     passes: list[dict[str, np.ndarray]]
@@ -67,7 +67,7 @@ class ShardResult:
 
 
 class RunShards(Protocol):
-    """Extracts the given shards, each a (start, stop) of rows of `pixels`, and yields their results in any order."""
+    """Extract the given shards, each a (start, stop) of rows of `pixels`, and yield their results in any order."""
 
     def __call__(
         self, pixels: Pixels, shards: Sequence[tuple[int, int]], extraction: Extraction
@@ -75,7 +75,7 @@ class RunShards(Protocol):
 
 
 def run_one(pictures: Shard, start: int, extraction: Extraction, device: str) -> ShardResult:
-    """Extract one shard in the calling thread, packed pictures being decoded in threads beside it."""
+    """Extract one shard in the calling thread; packed pictures are decoded in further threads."""
     began = time.thread_time()
     if isinstance(pictures, np.ndarray):
         found = [_columns(pictures, one, device) for one in extraction.passes]
@@ -94,7 +94,7 @@ def _columns(images: Squares, one: Pass, device: str) -> dict[str, np.ndarray]:
 
 
 def _decoders(device: str) -> int:
-    """Threads that decode for one shard: beside a core's network one, beside a GPU, which is faster, several."""
+    """Threads that decode for one shard: one for a network on a core, several for a GPU, which is faster."""
     return 1 if device == "cpu" else min(GPU_DECODERS, cores())
 
 
@@ -123,7 +123,7 @@ def local_shards(pixels: Pixels, shards: Sequence[tuple[int, int]], extraction: 
         with _quiet():
             for done in as_completed(futures):
                 yield done.result()
-                futures.remove(done)  # frees its result
+                futures.remove(done)  # frees the result
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # the threads set the default of every later one
@@ -135,7 +135,7 @@ def _run_here(pixels: Pixels, start: int, stop: int, extraction: Extraction, dev
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of Pillow, whose reasons were counted when the pictures were packed."""
+    """Suppress Pillow's warnings, whose reasons were counted when the pictures were packed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
@@ -150,8 +150,8 @@ def ray_shards(
 ) -> Iterator[ShardResult]:
     """Run the shards as Ray tasks on whatever is free: half a GPU each, and one CPU each where CPUs are left.
 
-    The caller has called `ray.init`. `check` is called every few seconds, and may raise to end it. Raises WorkError
-    when a task fails for good, or none ends for `wait_s` seconds.
+    The caller has called `ray.init`. `check` is called every few seconds; an error raised there ends the work.
+    Raises WorkError when a task fails for good, or none ends for `wait_s` seconds.
     """
     import ray
 
@@ -185,9 +185,9 @@ def ray_shards(
 
 
 def _free_gpus() -> float:
-    """GPUs that nobody holds: an extraction's task would wait for another job's, and CPUs stand idle meanwhile.
+    """GPUs that no job holds: a task would wait for another job's GPU while CPUs stand idle.
 
-    Tasks of the pass before may take a moment to leave theirs.
+    Tasks of the previous pass may take a moment to release their GPUs.
     """
     import ray
 
@@ -200,9 +200,9 @@ def _free_gpus() -> float:
 
 
 def _tasks_at_once(resources: Mapping[str, float], decoders: int = 0) -> dict[str, int]:
-    """How many tasks to have under way by device; beside a GPU the CPUs, being slower, get none to wait.
+    """How many tasks to keep submitted by device; beside a GPU no task queues for the slower CPUs.
 
-    decoders: CPUs that decode for one task on a GPU, and are left to it.
+    decoders: CPUs that are reserved to decode for one task on a GPU.
     """
     on_gpu = int(resources.get("GPU", 0.0) / GPU_SLICE)
     left = int(resources.get("CPU", 1.0)) - on_gpu * max(decoders, 1)

@@ -1,6 +1,6 @@
 """The feature cache: one entry per (pictures, weights, size, square, look, stage, statistic).
 
-Entries are looked up by a hash of all that their values follow from, and verified by their digest each time.
+Entries are found by a hash of everything that determines the values, and verified by their digest each time.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def ensure_features(
     run_shards: RunShards | None = None,
     progress: Progress | None = None,
 ) -> list[FeatureSet]:
-    """The features of `part` of each pass; what the cache lacks, or holds damaged, is extracted.
+    """The features of `part` of each pass; missing and damaged entries are extracted.
 
     Pictures that are held decoded are extracted one pass after another. Packed ones are decoded once for all passes.
     `progress`: pictures times passes done (those of an interrupted extraction included) and in all. A second process
@@ -73,7 +73,7 @@ def _found(part: Pictures, spec: FeatureSpec, spent: Spent) -> FeatureSet:
 
 
 def _counted(progress: Progress | None, before: int, passes: int, total: int) -> Progress | None:
-    """A progress over pictures that counts each as `passes` of `total`, `before` of which are done."""
+    """A progress over pictures that counts each picture as `passes` of `total`, `before` of which are done."""
     if progress is None:
         return None
     return lambda done, pictures: progress(before * pictures + passes * done, total * pictures)
