@@ -1,4 +1,4 @@
-"""Backbones: a torchvision network cut into blocks, and pooled after those that are asked for."""
+"""Backbones: a torchvision network cut into blocks, and pooled after the requested blocks."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
-    """Frozen blocks in order. Nothing in it is trainable, and `train()` leaves it as it is.
+    """Frozen blocks in order: no parameter is trainable, and `train()` has no effect.
 
-    Batch normalisation is folded into the convolutions, which equals its eval mode and cannot leave it; 346 against 326
+    Batch normalisation is folded into the convolutions, which equals eval mode for good: 346 against 326
     images/s at 64 px up to ResNet50's layer2 on two AVX2 cores.
     """
 
@@ -80,9 +80,10 @@ def build_backbone(weights: Weights, last: str) -> Backbone:
 
 
 def build_blocks(weights: Weights, last: str) -> dict[str, nn.Module]:
-    """The blocks up to `last`, with batch norm, in eval mode. Random weights are those of seed 0; no global seed moves.
+    """The blocks up to `last`, with batch norm, in eval mode.
 
-    Raises InputError when the file changed since it was resolved or holds NaN or infinity.
+    Random weights are those of seed 0; global generators are unchanged. Raises InputError when the file changed since
+    it was resolved or holds NaN or infinity.
     """
     kept = up_to(weights.kind, last)
     network = _random_network(weights.kind) if weights.path is None else _loaded_network(weights, kept)
@@ -90,7 +91,7 @@ def build_blocks(weights: Weights, last: str) -> dict[str, nn.Module]:
 
 
 def empty_blocks(kind: str, names: Sequence[str]) -> dict[str, nn.Module]:
-    """The blocks up to the deepest of `names`, whose tensors are to be loaded: they hold no values yet."""
+    """The blocks up to the deepest of `names`, without values: their tensors are to be loaded."""
     from torchvision.models import get_model
 
     with torch.device("meta"):
@@ -113,7 +114,7 @@ def cut_network(kind: str, network: Any, last: str) -> dict[str, nn.Module]:
 
 
 def _random_network(kind: str) -> Any:
-    """torchvision's own initialisation at seed 0; the caller's generators are left alone."""
+    """torchvision's own initialisation at seed 0; the caller's generators are unchanged."""
     from torchvision.models import get_model
 
     with torch.random.fork_rng(devices=[]):
@@ -122,7 +123,7 @@ def _random_network(kind: str) -> Any:
 
 
 def _loaded_network(weights: Weights, names: Sequence[str]) -> Any:
-    """Only the tensors of these blocks are loaded; the rest of the network stays without memory and is cut off."""
+    """The network with the tensors of these blocks; other tensors take no memory and are cut off later."""
     from torchvision.models import get_model
 
     tensors = load_tensors(weights)
@@ -132,7 +133,7 @@ def _loaded_network(weights: Weights, names: Sequence[str]) -> Any:
         raise InputError(
             f"{weights.path}: {damaged[0]} holds NaN or infinity ({len(damaged)} such tensors)", "fetch it again"
         )
-    counters = {name: torch.tensor(0) for name in _counters(needed)}  # which old files lack
+    counters = {name: torch.tensor(0) for name in _counters(needed)}  # old files lack these
     with torch.device("meta"):
         network = get_model(weights.kind)
     network.load_state_dict(needed | counters, strict=False, assign=True)

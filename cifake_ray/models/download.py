@@ -1,4 +1,4 @@
-"""One weight file from the network into the cache folder.
+"""Download one weight file into the cache folder.
 
 `CIFAKE_RAY_WEIGHTS_URL` replaces the address of the folder that the files lie in (a mirror).
 """
@@ -16,7 +16,7 @@ from cifake_ray.storage.download import fetch_file, file_sha256
 
 
 def downloads() -> Path:
-    """Where downloaded weight files are kept."""
+    """The folder of downloaded weight files."""
     return cache_root() / "weights"
 
 

@@ -1,4 +1,4 @@
-"""A backbone that is trained on, with the head on top: images in, logits out."""
+"""A backbone that is trained further, with the head on top: images in, logits out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ _SAMPLE_BATCH = 50  # images at a time, to standardise the head by
 class FineTuned(nn.Module):
     """Blocks in order, pooled as `columns` say, and a head. Only blocks named in `trainable` learn.
 
-    The others stay in evaluation mode, so that their batch norm keeps the statistics that it was trained with.
+    Other blocks stay in evaluation mode, so that their batch norm keeps its trained statistics.
     Input: ImageNet-normalised float [n, 3, s, s]. Output: logits [n] of label 1 (REAL).
     """
 
@@ -54,12 +54,12 @@ class FineTuned(nn.Module):
 
     @torch.no_grad()
     def standardise_by(self, images: Tensor) -> None:
-        """Let the head standardise by the features of these normalised images, as the untrained blocks give them."""
+        """Set the head's scale by the features of these normalised images, from the blocks before training."""
         self.eval()
         self.head.standardise_by(torch.cat([self.features(batch) for batch in images.split(_SAMPLE_BATCH)]))
         self.train()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """For an optimiser: the head, and the blocks that learn at `factor` times its learning rate."""
+        """Groups for an optimiser: the head, and the blocks that learn at `factor` times its learning rate."""
         learning = [parameter for parameter in self.blocks.parameters() if parameter.requires_grad]
         return [{"params": list(self.head.parameters())}, {"params": learning, "factor": self.lr_factor}]

@@ -32,8 +32,8 @@ class InputDropout(nn.Module):
 class Head(nn.Module):
     """Standardise each feature by the training set's mean and standard deviation, then dense `head_width` and 1.
 
-    Standardised values are clamped to +-8: a channel that was silent in the sample would else give millions elsewhere.
-    Input: [n, d] of any float type. Output: logits [n] of label 1 (REAL). The statistics are buffers, saved with it.
+    Standardised values are clamped to +-8: a channel that was silent in the sample would else have values of millions.
+    Input: [n, d] of any float type. Output: logits [n] of label 1 (REAL). The statistics are buffers, saved too.
     """
 
     sample_rows: ClassVar[int] = 4000  # of cached features: with 11,520 of them 180 MB
@@ -53,7 +53,7 @@ class Head(nn.Module):
         )
 
     def standardise_by(self, features: Tensor) -> None:
-        """Take mean and standard deviation over the rows of `features` [n, d] (at most a few thousand are enough)."""
+        """Set mean and standard deviation from the rows of `features` [n, d] (at most a few thousand are enough)."""
         values = features.to(torch.float32)
         self.mean.copy_(values.mean(0))
         self.std.copy_(values.std(0).clamp_min(1e-6))

@@ -1,4 +1,4 @@
-"""What a network may have besides `forward`, and the fit then uses."""
+"""Optional methods of a network besides `forward`, which the fit uses."""
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 

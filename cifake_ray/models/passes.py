@@ -1,4 +1,4 @@
-"""One pass of a frozen backbone over a set of images: which cached features it gives."""
+"""One pass of a frozen backbone over a set of images: the cached features that the pass computes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from cifake_ray.models.weights import Weights
 class FeatureSpec(ABC):
     """One backbone pass: these weights, a look at the pictures resized to `image_size` pixels, cut after `last_stage`.
 
-    `fit`, `side`: the square that a picture is first brought to. `view`: the look, a view or that of a tile.
-    `asked`: the weights as the experiment names them, which may be a path. `taken`: `stage.statistic` that heads take;
-    a pass may give more, for the next study.
+    `fit`, `side`: the square that a picture is first brought to. `view`: the look, a view or a view of a tile.
+    `asked`: the experiment's name of the weights, which may be a path. `taken`: `stage.statistic` that heads take;
+    a pass may compute more, for the next study.
     """
 
     weights: Weights
@@ -29,7 +29,7 @@ class FeatureSpec(ABC):
 
     @property
     def key(self) -> PassKey:
-        """By which a trial finds the features of the pass."""
+        """The key by which a trial finds the features of the pass."""
         return PassKey(
             self.weights.kind, self.asked or self.weights.name, self.image_size, self.view, self.fit, self.side
         )

@@ -11,7 +11,7 @@ CORRELATED = 64  # channels, or projections of them
 
 
 def pool_map(activations: Tensor, statistics: Sequence[str]) -> dict[str, Tensor]:
-    """[n, c, h, w] -> [n, features] of each statistic, float32, `flatten` as it is.
+    """[n, features] of each statistic of a map [n, c, h, w]: float32, `flatten` in the type of the map.
 
     `mean`, `std` (population standard deviation) and `max` of each channel, `grid2` and `grid4`: averages over 2x2 and
     4x4 parts, `flatten`: every position, `corr`: correlations of channels, see `_correlations`.
@@ -77,7 +77,7 @@ def _signs(channels: int) -> Tensor:
 
 
 def pooled_width(statistic: str, channels: int, positions: int = 0) -> int:
-    """Features that a statistic gives of a map with so many channels and (for `flatten`) positions."""
+    """Number of features of a statistic over a map with these channels and (for `flatten`) positions."""
     if statistic == "corr":
         width = min(channels, CORRELATED)
         return width * (width - 1) // 2

@@ -20,7 +20,7 @@ class PublishedWeights:
 
     @property
     def address(self) -> str:
-        """Where they are downloaded from; empty for weights that are published nowhere."""
+        """The address of the download; empty for weights that are published nowhere."""
         if not self.official:
             return self.url
         from torchvision.models import get_model_weights

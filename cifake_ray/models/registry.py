@@ -1,4 +1,4 @@
-"""The one place that finds the family of a model."""
+"""Find the family of a model."""
 
 from typing import Any, get_args
 

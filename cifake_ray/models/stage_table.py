@@ -1,4 +1,4 @@
-"""The table of stages, measured on torchvision's networks: `python -m cifake_ray.models.stage_table` writes it."""
+"""Write `stages.json`, measured on torchvision's networks: `python -m cifake_ray.models.stage_table`."""
 
 import json
 from typing import Any, get_args

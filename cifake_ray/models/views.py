@@ -1,4 +1,4 @@
-"""What a network looks at: views of an image (its mirror, itself shifted by some pixels) and tiles of a picture.
+"""Looks of a network: views of an image (mirrored, shifted by some pixels) and tiles of a picture.
 
 Predictions over several looks are averaged. A look is a view, or `tile3/` and a view.
 """
@@ -15,7 +15,7 @@ def squares_within(images: Tensor, fit: str, side: int) -> Tensor:
     """The squares that `fit` makes of images held in a size of their own: uint8 [n, h, h, 3] -> [n, s, s, 3], or tiles
     [n, t, s, s, 3]. Images that are squares of `side` pixels already, or tiles, stay as they are.
 
-    `crop` and `tiles` leave a smaller image as it is: the network's input is enlarged from it.
+    `crop` and `tiles` do not change a smaller image: the network's input is enlarged later.
     """
     held = images.shape[-2]
     if fit == "resize" or images.ndim == 5 or (held == side and fit != "tiles"):
@@ -34,7 +34,7 @@ def squares_within(images: Tensor, fit: str, side: int) -> Tensor:
 
 
 def apply_view(images: Tensor, look: str) -> Tensor:
-    """uint8 [n, h, w, 3] -> the same: `identity`, or steps joined by `-`: `flip`, `left2`, `up1`, `flip-left2`.
+    """The images uint8 [n, h, w, 3] under a look: `identity`, or steps joined by `-`: `flip`, `left2`, `flip-left2`.
 
     Of tiles, uint8 [n, t, h, w, 3], the look names one: `tile3/flip`. What a shift uncovers is filled by reflection at
     the border pixel.

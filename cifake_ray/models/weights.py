@@ -1,4 +1,4 @@
-"""Backbone weights: known by their SHA-256, never by their name, and read as plain tensors.
+"""Backbone weights: identified by SHA-256, never by name, and read as plain tensors.
 
 `CIFAKE_RAY_WEIGHTS` is a folder searched before any download; downloads are kept in the cache folder under `weights/`.
 """
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 def random_weights(kind: str) -> Weights:
     """The weights of the network initialised at seed 0."""
-    own = "" if kind == "resnet50" else f"-{kind}"  # the digest is part of what cached features are known by
+    own = "" if kind == "resnet50" else f"-{kind}"  # the digest is part of the key of cached features
     return Weights(RANDOM, f"random-seed-0{own}", stages_of(kind), "none (seeded random numbers)", None, kind)
 
 
@@ -54,7 +54,7 @@ def resolve_weights(kind: str, spec: str, stages: Sequence[str], *, progress: Pr
     """The weights of the network `kind` that `spec` names: a known name (torchvision's `IMAGENET1K_V1` is
     `imagenet-v1`), `random`, or the path of a .safetensors or .pth file.
 
-    A name is looked for in the folder CIFAKE_RAY_WEIGHTS, then in the cache, then downloaded (`progress`: bytes done,
+    A name is searched in the folder CIFAKE_RAY_WEIGHTS, then in the cache, then downloaded (`progress`: bytes done,
     bytes in all; 0 when unknown). Raises InputError: unknown name, no such file, not plain tensors, tensors of `stages`
     missing (which are named), download failed.
     """
@@ -72,7 +72,7 @@ def resolve_weights(kind: str, spec: str, stages: Sequence[str], *, progress: Pr
 
 
 def find_weights(kind: str, spec: str, stages: Sequence[str]) -> Weights | None:
-    """As `resolve_weights`, without a download: None when one would be needed."""
+    """The weights as from `resolve_weights`, without a download: None when a download would be needed."""
     if spec == RANDOM:
         return random_weights(kind)
     if Path(spec).suffix in SUFFIXES:
@@ -95,16 +95,16 @@ def _known_files(kind: str, known: PublishedWeights) -> list[Weights]:
 
 
 def inspect_weights(kind: str, path: Path) -> Weights:
-    """What the file at `path` is and which stages of the network `kind` it covers.
+    """The weights in the file at `path`, with the stages of the network `kind` that the file covers.
 
-    Raises InputError when it does not hold plain tensors, or holds another network's.
+    Raises InputError when the file does not hold plain tensors, or holds another network's.
     """
     sha256 = file_sha256(path)
     known = next((name for name, known in KNOWN[kind].items() if known.is_file(sha256)), None)
     shapes = tensor_shapes(path)
     _check_network(kind, shapes, path)
     covered: list[str] = []
-    for stage in stages_of(kind):  # a stage without the ones before it is of no use
+    for stage in stages_of(kind):  # a stage is useless without the stages before
         if _absent(kind, shapes, stage):
             break
         covered.append(stage)
@@ -113,7 +113,7 @@ def inspect_weights(kind: str, path: Path) -> Weights:
 
 
 def _check_network(kind: str, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """Raise InputError for tensors in the network's stages that it lacks: a ResNet34's first stages fit a ResNet18."""
+    """Raise InputError for tensors that the network's stages lack: a ResNet34's first stages fit a ResNet18."""
     known = _all_shapes(kind)
     heads = {name.partition(".")[0] for name in known} - {"fc", "classifier"}
     strange = [name for name in shapes if name.partition(".")[0] in heads and name not in known
@@ -125,7 +125,7 @@ def _check_network(kind: str, shapes: Mapping[str, tuple[int, ...]], path: Path)
 
 
 def load_tensors(weights: Weights) -> dict[str, Tensor]:
-    """The file's tensors by torchvision's names. Raises InputError when the file is not the one that was resolved."""
+    """The file's tensors by torchvision's names. Raises InputError when the file changed since it was resolved."""
     assert weights.path is not None, "random weights have no file"
     if file_sha256(weights.path) != weights.sha256:
         raise InputError(f"{weights.path}: changed since it was resolved as {weights.name}", "run the command again")
@@ -141,7 +141,7 @@ def expected_shapes(kind: str, *names: str) -> dict[str, tuple[int, ...]]:
 
 @lru_cache
 def _all_shapes(kind: str) -> dict[str, tuple[int, ...]]:
-    """Without `num_batches_tracked`, which only training reads and old files lack."""
+    """Shapes of all tensors but `num_batches_tracked`, which only training reads and old files lack."""
     from torchvision.models import get_model
 
     with torch.device("meta"):
@@ -190,7 +190,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:
-    """The state_dict itself, or the one in a training checkpoint."""
+    """The state_dict itself, or the state_dict in a training checkpoint."""
     inner = (loaded[key] for key in _CONTAINERS if key in loaded) if isinstance(loaded, dict) else ()
     for candidate in (loaded, *inner):
         if isinstance(candidate, dict) and candidate and all(isinstance(one, Tensor) for one in candidate.values()):
@@ -221,7 +221,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _find_path(spec: str) -> Path:
-    """The file itself, or the one of that name in CIFAKE_RAY_WEIGHTS."""
+    """The file itself, or the file of that name in CIFAKE_RAY_WEIGHTS."""
     places = [Path(spec).expanduser(), Path(os.environ.get("CIFAKE_RAY_WEIGHTS") or ".") / spec]
     for path in places:
         if path.is_file():
@@ -246,7 +246,7 @@ def _covering(weights: Weights, stages: Sequence[str]) -> Weights:
 
 
 def _refusal(weights: Weights, stages: Sequence[str]) -> InputError:
-    """The error: the file, what it misses of the stages up to the deepest of `stages`, what it covers, the cure."""
+    """The error: the file, its missing tensors up to the deepest of `stages`, the covered stages, the cure."""
     assert weights.path is not None, "random weights cover everything"
     shapes = tensor_shapes(weights.path)
     last, known = _last_stage(weights.kind, stages), stages_of(weights.kind)
@@ -263,7 +263,7 @@ def _refusal(weights: Weights, stages: Sequence[str]) -> InputError:
 def _download(name: str, known: PublishedWeights, progress: Progress | None) -> Path:
     if not known.address:
         raise InputError(
-            f"weights {name}: not found, and not to be downloaded",
+            f"weights {name}: not found, and no download exists",
             f"put the file into {downloads()} or a folder named by CIFAKE_RAY_WEIGHTS",
         )
     return download_file(known.address, known.is_file, progress)

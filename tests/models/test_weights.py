@@ -138,7 +138,7 @@ def test_truncated_file_is_refused_in_one_line(tmp_path: Path, save_weights: Any
     [
         ("imagenet-v3", "unknown for resnet50; expected imagenet-v1, imagenet-v2, imagenet-pq, random"),
         ("nowhere/x.safetensors", "no such file"),
-        ("imagenet-pq", "not to be downloaded; put the file into"),
+        ("imagenet-pq", "no download exists; put the file into"),
     ],
 )
 def test_what_cannot_be_found_is_said_in_one_line(folder: Path, spec: str, complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""What one family of models gives the rest of the program."""
+"""Interface of a family of models to the rest of the program."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ Prepare = Callable[[Tensor], Tensor]
 class Family(ABC, Generic[S]):
     """How models of one family are built, fed and saved. The defaults are those of networks trained from scratch.
 
-    A network with `standardise_by` sees a sample of the train rows before its first step, and one with
-    `parameter_groups` names its learning rates (`models/network.py`).
+    A network with `standardise_by` receives a sample of the train rows before its first step. A network with
+    `parameter_groups` sets the learning rates of its parts (`models/network.py`).
     """
 
     @abstractmethod
@@ -29,7 +29,7 @@ class Family(ABC, Generic[S]):
 
     @abstractmethod
     def prepare(self, model: S) -> Prepare:
-        """What turns a batch of inputs (uint8 images or float16 features) into what the network takes."""
+        """The function from a batch of inputs (uint8 images or float16 features) to the network's input."""
 
     def start(self, model: S) -> nn.Module:
         """The network before its first step. Raises InputError as `weights` does."""
@@ -58,7 +58,7 @@ class Family(ABC, Generic[S]):
         return []
 
     def passes_of(self, model: S, weights: Sequence[Weights], look: str) -> list[FeatureSpec]:  # noqa: ARG002
-        """The passes that one trained model needs for a look, in the order of the head's inputs."""
+        """The passes that a trained model needs for a look, in the order of the head's inputs."""
         return []
 
     def width(self, model: S) -> int:  # noqa: ARG002
@@ -70,9 +70,9 @@ class Family(ABC, Generic[S]):
         return 0
 
     def describe(self, model: S, weights: Sequence[Weights]) -> BackboneNote | None:  # noqa: ARG002
-        """What model.json notes of the pretrained part; None without one."""
+        """The pretrained part for model.json; None without one."""
         return None
 
     def noted_weights(self, model: S, note: BackboneNote | None) -> tuple[Weights, ...]:  # noqa: ARG002
-        """The weights of a stored model, as `describe` noted them. Raises InputError when they are gone or others."""
+        """The weights of a stored model, as recorded by `describe`. Raises InputError when missing or different."""
         return self.weights(model)

@@ -49,8 +49,8 @@ class Cnn(nn.Module):
 class CnnDeep(nn.Module):
     """Five convolutions in the manner of VGG (Simonyan and Zisserman 2015), batch normalised, then dense layers.
 
-    Pooling right after the first one lets every other work at half the size: 1,000 images/s trained on one core against
-    670 for six layers in pairs at as many parameters. Input and output are those of `Cnn`.
+    Pooling right after the first convolution halves the size for all others: 1,000 images/s trained on one core against
+    670 for six layers in pairs at as many parameters. Input and output are as of `Cnn`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class CnnDeep(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, kernel_size: int = 3, *, halve: bool = False) -> list[nn.Module]:
-    """Pooling comes before batch norm and ReLU, which then see a quarter of the pixels: 1.4 times the images/s."""
+    """The layers of a convolution. Pooling precedes batch norm and ReLU, on a quarter of the pixels: 1.4 x images/s."""
     return [
         nn.Conv2d(inputs, outputs, kernel_size, padding="same", bias=False),  # batch norm brings the bias
         *([nn.MaxPool2d(2)] if halve else []),
@@ -110,21 +110,21 @@ def normalise_images(images: Tensor, image_size: int = 32) -> Tensor:
 
 
 class _Custom(Family[C]):
-    """Trained on images from scratch."""
+    """Networks trained on images from scratch."""
 
     def prepare(self, model: C) -> Prepare:
         return partial(normalise_images, image_size=model.image_size)
 
 
 class CnnFamily(_Custom[CnnModel]):
-    """`cnn`."""
+    """The family `cnn`."""
 
     def build(self, model: CnnModel, weights: Sequence[Weights] = ()) -> Cnn:  # noqa: ARG002
         return Cnn(**model.model_dump(exclude={"kind", "fit", "views"}))
 
 
 class CnnDeepFamily(_Custom[CnnDeepModel]):
-    """`cnn-deep`."""
+    """The family `cnn-deep`."""
 
     def build(self, model: CnnDeepModel, weights: Sequence[Weights] = ()) -> CnnDeep:  # noqa: ARG002
         return CnnDeep(**model.model_dump(exclude={"kind", "fit", "views"}))

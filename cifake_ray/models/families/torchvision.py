@@ -23,13 +23,13 @@ from cifake_ray.models.pooling import pooled_width
 from cifake_ray.models.weights import Weights, expected_shapes, find_weights, resolve_weights
 from cifake_ray.runs.records import BackboneNote
 
-MOST_PASSES = 32  # each is a pass over all images; a space with more is nearly always a range without a step
-ALWAYS = ("mean", "std")  # of every stage on the way: they cost next to nothing, and the next study may need them
+MOST_PASSES = 32  # over all images; a space with more nearly always has a range without a step
+ALWAYS = ("mean", "std")  # of every stage on the way: next to no cost, and the next study may need the statistics
 
 
 @dataclass(frozen=True)
 class TorchvisionSpec(FeatureSpec):
-    """A pass that gives mean and deviation of every whole stage on the way, besides the columns that heads take."""
+    """A pass that computes mean and deviation of every whole stage on the way, besides the columns of heads."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class TorchvisionFamily(Family[BackboneModel]):
         ]
 
     def passes_of(self, model: BackboneModel, weights: Sequence[Weights], look: str) -> list[FeatureSpec]:
-        """One pass a size."""
+        """One pass for each image size."""
         if not model.takes_features:
             return []
         last = deepest(model.kind, model.stages)
@@ -97,7 +97,7 @@ class TorchvisionFamily(Family[BackboneModel]):
         return len(model.sizes) * _width(model.kind, model.columns)
 
     def frozen_parameters(self, model: BackboneModel) -> int:
-        """As torchvision counts them."""
+        """Parameters of the frozen network, as torchvision counts."""
         if not model.takes_features:
             return 0
         shapes = expected_shapes(model.kind, *up_to(model.kind, deepest(model.kind, model.stages)))
@@ -116,7 +116,7 @@ class TorchvisionFamily(Family[BackboneModel]):
         )
 
     def noted_weights(self, model: BackboneModel, note: BackboneNote | None) -> tuple[Weights, ...]:
-        """Of a fine-tuned network, whose tensors are stored, the note alone."""
+        """The weights as recorded; of a fine-tuned network, whose tensors are stored, the note alone."""
         if note is not None and not model.takes_features:
             return (Weights(note.weights, note.sha256, (), note.licence, None, model.kind),)
         found = self.weights(model)
@@ -169,7 +169,7 @@ def _asked_views(experiment: Experiment) -> tuple[str, ...]:
 
 
 def _split(value: Any) -> tuple[Any, ...]:
-    """A choice of several is written joined by `+`."""
+    """The values of a choice, which joins several by `+`."""
     if isinstance(value, int):
         return (value,)
     parts = value.split("+") if isinstance(value, str) else value
@@ -177,7 +177,7 @@ def _split(value: Any) -> tuple[Any, ...]:
 
 
 def _check_count(experiment: Experiment, sizes: int) -> None:
-    """Raise InputError when these are too many passes; the tiles of one square do not count apart."""
+    """Raise InputError when these are too many passes; the tiles of one square count as one."""
     names, views, fits = experiment.weight_names(), _asked_views(experiment), experiment.model_values("fit")
     if sizes * len(names) * len(views) * len(fits) > MOST_PASSES:
         raise InputError(
