@@ -16,19 +16,19 @@ from cifake_ray.models.views import apply_view, squares_within
 from cifake_ray.training.augment import BatchRandom, augment, cut_squares
 
 EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
-_FULL_SIDE = 64  # pixels a side up to which so many are judged at once
+_FULL_SIDE = 64  # pixels a side up to which EVALUATION_BATCH images are judged at once
 _OF_FREE = 0.5  # share of a GPU's free memory that the images may take: the rest is for the network
 
 
 def rows_at_once(side: int) -> int:
-    """How many images of so many pixels a side are judged at once: activations grow with the pixels."""
+    """How many images of `side` pixels are judged at once: fewer of large ones, as activations grow with the pixels."""
     return max(1, min(EVALUATION_BATCH, EVALUATION_BATCH * _FULL_SIDE**2 // side**2))
 
 
 def placed(images: Tensor, device: torch.device, share: float = 1.0) -> Tensor:
-    """The images on the device where they fit into its free memory; else as they are, and batches go there pinned.
+    """The images on the device if its free memory holds them; else unchanged, and each batch is sent when needed.
 
-    share: of a GPU, for this trial. On a CPU a memory map stays one.
+    share: of a GPU, for this trial. On a CPU a memory map stays a memory map.
     """
     if device.type != "cuda":
         return images
@@ -37,7 +37,7 @@ def placed(images: Tensor, device: torch.device, share: float = 1.0) -> Tensor:
 
 
 class Inputs(Protocol):
-    """What a network sees of every row of a set."""
+    """Inputs of a network for every row of a set."""
 
     @property
     def device(self) -> torch.device: ...
@@ -51,7 +51,7 @@ class Inputs(Protocol):
         """One input of each row, augmented; `rows` are one worker's share already."""
 
     def views(self, rows: Tensor) -> Iterator[Tensor]:
-        """The rows as they are, under one view after another; predictions over them are averaged."""
+        """The rows without augmentation, under one view after another; predictions over views are averaged."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ImageInputs:
 
     `fit`, `side`: the square that the network sees of an image held in another size. `valid`: int64 [n, 4],
     `Squares.valid`, where the images hold native pixels around the square. `target`: the device of the batches, where
-    the images themselves lie on the CPU because they do not fit into it.
+    the images lie on the CPU because the device has too little memory.
     """
 
     images: Tensor
@@ -97,7 +97,7 @@ class ImageInputs:
         return (apply_view(squares, look) for look in self.judged)
 
     def _drawn(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:
-        """One square of each row: one of its tiles, one drawn anew (`window`), or the one that `fit` makes."""
+        """One square of each row: one of its tiles, a square drawn anew (`window`), or the square that `fit` makes."""
         if self.fit == "tiles":
             chosen = dice.integers(0, TILES - 1)
             if self.images.ndim == 5:
@@ -127,7 +127,7 @@ class ImageInputs:
         return torch.tensor([held, held, middle, middle], device=self.images.device).expand(len(rows), 4)
 
     def _sent(self, batch: Tensor) -> Tensor:
-        """The batch on the device that works on it: through pinned memory, so that nothing waits for the copy."""
+        """The batch on the network's device: sent through pinned memory, so that nothing waits for the copy."""
         if batch.device == self.device:
             return batch
         return batch.pin_memory().to(self.device, non_blocking=True)
@@ -135,10 +135,10 @@ class ImageInputs:
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """Features of every view of the images, of which training draws one a row and step.
+    """Features of every view of the images; training draws one view a row and step.
 
-    `columns`: for each view float16 tensors [n, d] that stand side by side. They stay apart because they are maps of
-    cache entries, which all processes of a node share: joined, each would hold gigabytes of its own. Gathering 128
+    `columns`: for each view float16 tensors [n, d] that stand side by side. The tensors are not joined, because they
+    map cache entries that all processes of a node share: each process would hold gigabytes of its own. Gathering 128
     rows of 32 columns, 11,520 features, takes 2.6 ms; the step after it 19.
     """
 
@@ -174,7 +174,7 @@ def _gather(columns: Sequence[Tensor], rows: Tensor) -> Tensor:
 class TrainingSet:
     """One set on one device, and which of its rows train and validate.
 
-    labels: float32 [n], 1 = REAL; prepare: a batch of inputs -> what the network takes. train, validation: int64 rows,
+    labels: float32 [n], 1 = REAL; prepare: a batch of inputs -> the network's input. train, validation: int64 rows,
     on the device that holds the images: rows of images on the CPU never wait for a GPU.
     """
 

@@ -17,9 +17,9 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 def save_checkpoint(file: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
-    """Write tensors and their JSON `note`; a crash leaves the former file whole.
+    """Write tensors and their JSON `note`; after a crash the former file is whole.
 
-    The folder is made, not those above it: a run that was removed is not begun again. Raises OSError.
+    The folder is created, its parents are not: a removed run is not created again. Raises OSError.
     """
     file.parent.mkdir(exist_ok=True)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -31,7 +31,7 @@ def save_checkpoint(file: Path, tensors: Mapping[str, Tensor], note: Mapping[str
 def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Tensors (on the CPU) and note of a checkpoint; None when there is none or it is damaged.
 
-    One flipped bit is enough: the header has a SHA-256 of it all (but for checkpoints of version 0.1).
+    One flipped bit is detected: the header has a SHA-256 of tensors and note (except in version 0.1).
     """
     try:
         with safetensors.safe_open(file, framework="pt") as stored:
@@ -60,7 +60,7 @@ def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unnamed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of the tensors whose names begin with `prefix`, without it."""
+    """The tensors whose names begin with `prefix`, named without the prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 

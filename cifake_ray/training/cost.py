@@ -1,4 +1,4 @@
-"""What a network costs to use: its parameters, and the time it takes for an image."""
+"""The cost of using a network: number of parameters, and time for an image."""
 
 import time
 from statistics import median
@@ -34,7 +34,7 @@ def _time_batch(work: Fit, rows: torch.Tensor) -> float:
 
 
 def measure_cost(work: Fit, objective: SecondObjective | None) -> dict[str, float]:
-    """The second objective under its own name (`parameters`: those that are trained); nothing without one."""
+    """The second objective under its own name (`parameters`: the trained ones); {} without one."""
     match objective:
         case "parameters":
             return {"parameters": count_parameters(work.network, trained=True)}

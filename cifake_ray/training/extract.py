@@ -26,7 +26,7 @@ def batch_images(image_size: int, device: str) -> int:
 
 
 class Squares(Protocol):
-    """uint8 [n, s, s, 3], or [n, t, s, s, 3] of tiles, by slices of rows: an array, or squares on their way."""
+    """uint8 [n, s, s, 3], or [n, t, s, s, 3] of tiles, by slices of rows: an array, or squares being decoded."""
 
     def __len__(self) -> int: ...
 
@@ -47,7 +47,7 @@ def extract_shard(
     device: str = "cpu",
     precision: Precision = "auto",
 ) -> dict[str, np.ndarray]:
-    """uint8 [n, s, s, 3], or tiles, seen under the look `view` -> float16 [n, features] of each of `columns`.
+    """float16 [n, features] of each of `columns`, from uint8 [n, s, s, 3], or tiles, seen under the look `view`.
 
     `fit`, `side`: the square that is made of images held in a size of their own, before they are resized.
     Values beyond float16 (65,504) are clamped to it. Raises WorkError when the backbone yields NaN.
@@ -56,7 +56,7 @@ def extract_shard(
     size = batch_size or batch_images(image_size, device)
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), size):
-        batch = torch.from_numpy(np.array(images[start : start + size])).to(device)  # a copy: it may be read-only
+        batch = torch.from_numpy(np.array(images[start : start + size])).to(device)  # a copy: slices may be read-only
         batch = squares_within(batch, fit, side)
         dtype = autocast_dtype(batch.device, precision)
         with torch.autocast(batch.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
@@ -67,7 +67,7 @@ def extract_shard(
 
 
 def to_fp16(name: str, pooled: Tensor) -> np.ndarray:
-    """float32 -> float16 on the host, clamped to its finite range; WorkError for NaN."""
+    """float32 -> float16 on the host, clamped to its finite range. Raises WorkError for NaN."""
     if pooled.isnan().any():
         raise WorkError(
             f"features {name}: the backbone yields NaN; its weights do not belong to this network or are damaged"

@@ -1,7 +1,7 @@
 """The fit loop: plain PyTorch, one for every model, alone or as one of several data-parallel workers.
 
-It takes a `report` callable and never sees Ray. An epoch's shuffling, augmentation and dropout follow from the seed and
-the epoch's number alone, so that a resumed trial goes on exactly as an uninterrupted one would have.
+The loop takes a `report` callable and never imports Ray. An epoch's shuffling, augmentation and dropout follow from the
+seed and the epoch's number alone, so that a resumed trial continues exactly like an uninterrupted one.
 """
 
 import math
@@ -38,7 +38,7 @@ CLEAN_TRAIN_IMAGES = 10_000  # of which the best epoch's training accuracy is me
 
 
 class TrialFailed(Exception):
-    """Training cannot go on, for a reason that belongs to the configuration (NaN, out of memory)."""
+    """Training cannot continue, for a reason that belongs to the configuration (NaN, out of memory)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class FitState:
         return self.curve[self.best_epoch - 1]
 
     def row(self, epoch: int) -> dict[str, float]:
-        """What is reported at `epoch` (1 = the first): that epoch and the trial's best so far."""
+        """The report at `epoch` (1 = the first): figures of the epoch and of the trial's best epoch so far."""
         best = {f"best_{key}": getattr(self.best, key) for key in ("epoch", "val_accuracy", "val_loss")}
         spent = {"total_seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
         return asdict(self.curve[epoch - 1]) | best | spent | {"best_train_accuracy": self.train_accuracy}
@@ -81,7 +81,7 @@ class FitState:
 
 @dataclass
 class Fit:
-    """Everything the loop works on. `threads` are torch's; `folder` holds `last` and `best` (None keeps nothing)."""
+    """The state of the loop. `threads`: of torch; `folder` holds `last` and `best` (None keeps nothing)."""
 
     network: nn.Module
     data: TrainingSet
@@ -111,9 +111,9 @@ class Fit:
 
 
 def fit(work: Fit, report: Callable[[dict[str, float]], None]) -> FitState:
-    """Train to the last epoch, from `folder/last` if it is there; `report` is called once an epoch, all ranks alike.
+    """Train to the last epoch, from `folder/last` if the file exists; `report` is called once an epoch, by every rank.
 
-    Epochs already in the checkpoint are reported again (they may not have reached the reader). Raises TrialFailed.
+    Epochs already in the checkpoint are reported again (the first report may not have arrived). Raises TrialFailed.
     """
     _resume(work)
     for done in range(1, len(work.progress.curve) + 1):
@@ -126,14 +126,14 @@ def fit(work: Fit, report: Callable[[dict[str, float]], None]) -> FitState:
 
 
 def _as_reported_at(work: Fit, number: int) -> dict[str, float]:
-    """The row of an epoch that a checkpoint holds, with the best epoch as it stood then."""
+    """The row of an epoch that a checkpoint holds, with the best epoch as of then."""
     known = work.progress.curve[:number]
     best = max(known, key=lambda epoch: (_score(epoch, work.metric), -epoch.epoch))
     return replace(work.progress, best_epoch=best.epoch).row(number)
 
 
 def _advance(work: Fit, wrapped: nn.Module, number: int) -> None:
-    """Train one epoch, validate, note the best, write the checkpoints."""
+    """Train one epoch, validate, record the best epoch, write the checkpoints."""
     wall, cpu = time.perf_counter(), time.process_time()
     train_loss, train_accuracy = train_epoch(work, wrapped, number)
     val_loss, val_accuracy = evaluate(work, work.data.validation)
@@ -212,7 +212,7 @@ def predict_batch(work: Fit, rows: Tensor) -> Tensor:
 
 
 def _score(epoch: Epoch, metric: Metric) -> float:
-    """Larger is better."""
+    """The epoch's score; larger is better."""
     return metric.score(getattr(epoch, metric))
 
 
@@ -232,7 +232,7 @@ def sample_rows(rows: Tensor) -> Tensor:
 
 
 def _resume(work: Fit) -> None:
-    """Take up `last`; without a readable `best` beside it the training begins again, or nothing could be tested."""
+    """Resume from `last`. Without a readable `best` the training starts anew, because nothing could be tested."""
     if work.folder is None or (stored := load_checkpoint(work.folder / LAST)) is None:
         return
     if load_checkpoint(work.folder / BEST) is not None:

@@ -1,4 +1,4 @@
-"""What the C library does with memory that tensors give back."""
+"""The C library's treatment of memory that tensors free."""
 
 import ctypes
 
@@ -6,14 +6,14 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt(3) of glibc
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep what tensors free, for the next step's, instead of handing it back to the kernel.
+    """Make this process keep the memory that tensors free for the next step, instead of returning it to the kernel.
 
     A step's activations are tens of megabytes that glibc maps anew and the kernel clears each time: `cnn` with 32 and
     96 channels trained at 1,550 images/s on one core, and at 2,250 after this, at the same peak of memory. Blocks of
     more than 64 MB are still mapped anew outside the main thread. Does nothing with another C library.
 
-    What was kept for an earlier trial is handed back: each runs in a thread of its own, whose free memory the next
-    thread would not find (a process had 4 GB of it after 20 trials).
+    Memory kept for an earlier trial is returned to the kernel: each trial runs in a thread of its own, and the next
+    thread would not find that free memory (a process had 4 GB of it after 20 trials).
     """
     try:
         libc = ctypes.CDLL(None)

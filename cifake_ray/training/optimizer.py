@@ -1,4 +1,4 @@
-"""Optimiser, learning rate and moving average of the weights, as the `training` section names them."""
+"""Optimiser, learning rate and moving average of the weights, as named in the `training` section."""
 
 import inspect
 import math
@@ -17,7 +17,7 @@ from cifake_ray.models.network import LearnsInGroups
 def build_optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
     """The optimiser of all trainable parameters. `sgd` has Nesterov momentum 0.9.
 
-    A group's `factor`, if it has one, multiplies the learning rate.
+    A group's `factor`, if present, multiplies the learning rate.
     """
     groups = (
         network.parameter_groups() if isinstance(network, LearnsInGroups) else [{"params": [*network.parameters()]}]
@@ -31,10 +31,10 @@ def build_optimizer(network: nn.Module, training: Training) -> torch.optim.Optim
 
 @lru_cache
 def _eager(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """The same optimiser out of its undecorated methods.
+    """The same optimiser with its methods undecorated.
 
-    The decorators tell torch's compiler what to leave alone, and import it at the first call: 4 s of a core in every
-    process that trains (torch 2.15), to compile nothing.
+    The decorators exclude methods from torch's compiler, and import the compiler at the first call: 4 s of a core in
+    every process that trains (torch 2.15), to compile nothing.
     """
     names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
     methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in names}
@@ -43,7 +43,7 @@ def _eager(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optim
 
 
 def learning_rate(training: Training, progress: float) -> float:
-    """The rate after `progress` epochs: up over the share `warmup` of all epochs, then as `lr_schedule` says.
+    """The rate after `progress` epochs: rising over the share `warmup` of all epochs, then as `lr_schedule` says.
 
     Cosine: lr (1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017), with t from 0 at the end of the warm-up to 1.
     """
@@ -61,7 +61,7 @@ def learning_rate(training: Training, progress: float) -> float:
 
 
 def average_weights(network: nn.Module, training: Training) -> AveragedModel | None:
-    """A copy of the network that follows it as a moving average of decay `ema`, batch norm statistics too; None: off.
+    """A moving average of the network with decay `ema`, batch norm statistics too; None where `ema` is off.
 
     The decay of step t is at most (1 + t) / (10 + t), so that the first, random weights are soon forgotten.
     """

@@ -10,10 +10,10 @@ _FEWEST = 32  # rows from which a deviation is taken
 
 
 def standardise(network: nn.Module, data: TrainingSet) -> None:
-    """Let a network that scales its inputs take the scale from a sample of the train rows, seen as they are."""
+    """Set the scale of a network that scales its inputs from a sample of the train rows, without augmentation."""
     if not isinstance(network, StandardisesInputs):
         return
-    most = max(4 * data.inputs.at_once, _FEWEST)  # of large images fewer: they are in memory at once
+    most = max(4 * data.inputs.at_once, _FEWEST)  # fewer of large images, which are in memory at once
     rows = sample_rows(data.train)[: min(network.sample_rows, most)]
     seen = next(data.inputs.views(rows))
     network.to(data.inputs.device)
