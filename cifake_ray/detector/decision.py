@@ -8,14 +8,14 @@ from cifake_ray.stats.classification import accuracy, auc
 from cifake_ray.stats.intervals import wilson
 
 DECISION = 0.5
-NOTE = Threshold(value=DECISION, chosen_on="fixed")  # beside scores; version 0.1 chose it on validation
+NOTE = Threshold(value=DECISION, chosen_on="fixed")  # beside scores; version 0.1 chose the threshold on validation
 
 
 def scores(labels: np.ndarray, p_fake: np.ndarray) -> ClassScores:
     """Accuracy (95 % Wilson interval), the share of each class that is judged right, and AUC; positive class FAKE.
 
-    labels: uint8 [n], 0 FAKE; p_fake: float [n]. What a set has no image of is None: the AUC of one class, the share
-    of a class that is not there.
+    labels: uint8 [n], 0 FAKE; p_fake: float [n]. None where the set lacks images: the AUC of one class, the share of
+    an absent class.
     """
     fake, called = labels == 0, p_fake > DECISION
     right = accuracy(labels, p_fake)
@@ -30,6 +30,6 @@ def scores(labels: np.ndarray, p_fake: np.ndarray) -> ClassScores:
 
 
 def only_answer(p_fake: np.ndarray) -> str | None:
-    """The label that a model gives to every image; None when it gives both."""
+    """The label that a model assigns to every image; None when the model assigns both."""
     called = p_fake > DECISION
     return None if called.any() and not called.all() else LABELS[0 if called.all() else 1]

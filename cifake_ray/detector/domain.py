@@ -1,7 +1,7 @@
-"""Whether a picture is like those that a model was validated on: one score, from properties that need no network.
+"""Whether a picture is like the validation images of a model: one score, from properties that need no network.
 
 Each property is the distance from the validation images' median, in units of the distance of their outermost 0.5 % on
-that side (properties are skewed). A picture's score is the largest of these. Above the 99th percentile of the
+that side (properties are skewed). A picture's score is the largest of its distances. Above the 99th percentile of the
 validation images' scores the picture is outside.
 """
 
@@ -27,7 +27,7 @@ _SIZES = ("width", "height")
 class Judged:
     """`domain`: inside, outside or unknown (no statistics, or of too few images); `score`: None if unknown.
 
-    reason: why a picture is outside, or why that is unknown of a model that has statistics; else None.
+    reason: why a picture is outside, or why a model with statistics cannot judge the picture; else None.
     """
 
     domain: str
@@ -73,10 +73,10 @@ def _octaves(values: np.ndarray) -> np.ndarray:
 
 
 def describe_domain(values: np.ndarray, size: tuple[int, int] | None) -> Domain:
-    """What model.json keeps of the validation images: median and units of each property, the score's threshold.
+    """The statistics of the validation images for model.json: median and units of each property, the score's threshold.
 
-    values: `properties` of the images as the model takes them. size: the width and height in pixels that all of them
-    had when they were delivered; None when these differ, and the size then does not count.
+    values: `properties` of the images as the model takes them. size: the width and height in pixels of all images as
+    delivered; None when sizes differ, and the size then does not count.
     """
     names = list(_TEXTURE)
     if size is not None:
@@ -94,7 +94,7 @@ def describe_domain(values: np.ndarray, size: tuple[int, int] | None) -> Domain:
 
 
 def judge_domain(domain: Domain | None, images: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Judged]:
-    """Each picture against the model's validation images.
+    """Judge each picture against the model's validation images.
 
     images: squares, or tiles, as the model takes them; sizes: (width, height) in pixels as delivered.
     """
@@ -129,7 +129,7 @@ def _too_few(images: int) -> str:
 
 
 def _distance(values: np.ndarray, stated: Property) -> np.ndarray:
-    """From the median, in units of that side: float [n], 0 or more."""
+    """Distances from the median, in the unit of each value's side: float [n], 0 or more."""
     apart = values - stated.median
     return np.asarray(np.where(apart > 0, apart / stated.above, -apart / stated.below))
 

@@ -23,7 +23,7 @@ from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 def detector_from_checkpoint(file: Path, experiment: Experiment, transform: Transform) -> Detector:
     """The network in a trial's `best` checkpoint, for the model section of its experiment.
 
-    transform: under which the trial's pictures were seen. Raises InputError.
+    transform: of the trial's pictures. Raises InputError.
     """
     stored = load_checkpoint(file)
     if stored is None:
@@ -46,7 +46,7 @@ def _build(
 
 
 def describe_detector(detector: Detector) -> ModelNote:
-    """What model.json says of a detector, whatever it was trained on."""
+    """The note of a detector for model.json, without facts of the training."""
     transform = detector.transform
     return ModelNote(
         schema_version=SCHEMA,
@@ -68,7 +68,7 @@ def _input_words(transform: Transform) -> str:
 def save_detector(detector: Detector, folder: Path, note: ModelNote | None = None) -> None:
     """Write `model.safetensors` and `model.json`. Frozen models store the head and name the backbone.
 
-    note: `describe_detector` with what is known of the training.
+    note: `describe_detector`, extended by facts of the training.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
@@ -78,11 +78,11 @@ def save_detector(detector: Detector, folder: Path, note: ModelNote | None = Non
 
 
 def load_detector(run: Run) -> Detector:
-    """The run's `best/`. Raises InputError when it is missing or damaged, or its backbone weights cannot be found."""
+    """The detector in the run's `best/`. Raises InputError: missing, damaged, backbone weights not found."""
     note = read_model_note(run)
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
-    if stored is None or note.sha256 not in (None, _sha256(file)):  # version 0.1 noted none
+    if stored is None or note.sha256 not in (None, _sha256(file)):  # version 0.1 recorded none
         raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
@@ -96,6 +96,6 @@ def _sha256(file: Path) -> str:
 
 
 def parameter_counts(detector: Detector) -> tuple[int, int]:
-    """Parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
+    """Number of parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
     trained, held = (count_parameters(detector.network, trained=trained) for trained in (True, False))
     return trained, held + family_of(detector.model).frozen_parameters(detector.model)

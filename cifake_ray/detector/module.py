@@ -24,9 +24,9 @@ from cifake_ray.training.extract import batch_images, extract_shard
 
 
 class Detector(nn.Module):
-    """A network, the frozen backbones before it if there are any, and what turns images into their inputs.
+    """A network, the frozen backbones before it if there are any, and the preparation of inputs from images.
 
-    `transform`: what makes the squares that the detector takes of a picture. `detector.to(device)` chooses the device.
+    `transform`: from a picture to the squares that the detector takes. `detector.to(device)` chooses the device.
     No process-wide state is set; `use_all_cores` is for commands.
     """
 
@@ -44,11 +44,11 @@ class Detector(nn.Module):
 
     @property
     def weights_label(self) -> str:
-        """What a table calls the pretrained weights."""
+        """The name of the pretrained weights in tables."""
         return "+".join(weights.name for weights in self.weights) or "none"
 
     def passes(self, look: str) -> list[FeatureSpec]:
-        """The passes of frozen backbones whose features the network takes of a look; [] where it takes images."""
+        """The passes of frozen backbones that the network takes features of at a look; [] for image networks."""
         return family_of(self.model).passes_of(self.model, self.weights, look)
 
     def backbone(self, spec: FeatureSpec) -> Backbone:
@@ -75,7 +75,7 @@ class Detector(nn.Module):
 
     @torch.inference_mode()
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
-        """As `p_fake` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
+        """`p_fake` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
 
         `progress`: pictures done and in all.
         """
@@ -93,7 +93,7 @@ class Detector(nn.Module):
         return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
 
     def centre_squares(self, images: Tensor) -> Tensor:
-        """What the network sees of squares as `forward` takes, at the first look: uint8 [n, s, s, 3]."""
+        """The squares that the network sees at the first look, uint8 [n, s, s, 3]; images: as of `forward`."""
         seen = squares_within(images, self.model.fit, self.model.largest_size)
         return seen[:, 0] if seen.ndim == 5 else seen
 
@@ -107,7 +107,7 @@ class Detector(nn.Module):
         return p_fake
 
     def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
-        """Inputs of the network, so many images after another, and int64 [n]: all of their rows."""
+        """Inputs of the network for one batch of images after another, each with all of its rows: int64 [n]."""
         inputs: Iterator[Inputs]
         size = EVALUATION_BATCH if self.model.takes_features else rows_at_once(images.shape[-2])
         if self.model.takes_features:
@@ -119,9 +119,10 @@ class Detector(nn.Module):
         return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
 
     def _columns(self, images: np.ndarray, spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
-        """Features of EVALUATION_BATCH images after another, float16 [n, d] a column.
+        """Features of one batch of EVALUATION_BATCH images after another, float16 [n, d] a column.
 
-        Extracted in whole batches of the backbone, whose size the last digits depend on and differs between passes.
+        Features are extracted in whole batches of the backbone, because the last digits depend on the batch size. The
+        batch size differs between passes.
         """
         whole = batch_images(spec.image_size, self.device.type)
         kept: list[np.ndarray] = []
@@ -143,7 +144,7 @@ class Detector(nn.Module):
         return [shard[name] for name in spec.taken]
 
     def _specs(self) -> list[list[FeatureSpec]]:
-        """Of each look the passes whose features the network takes."""
+        """For each look the passes whose features the network takes."""
         return [self.passes(look) for look in self.model.looks]
 
     def _inputs(self, images: Tensor) -> Inputs:
@@ -177,10 +178,10 @@ def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
 def _probabilities(logits: list[Tensor]) -> np.ndarray:
     p_fake: np.ndarray = torch.sigmoid(torch.cat(logits)).float().numpy(force=True)
     if not np.isfinite(p_fake).all():
-        raise WorkError("the model gives no number for some images: its weights are damaged, or it diverged")
+        raise WorkError("the model computes NaN for some images: its weights are damaged, or its training diverged")
     return p_fake
 
 
 def use_all_cores() -> None:
-    """Let torch use every core that this process may use: what a command does before it evaluates."""
+    """Make torch use every core that this process may use; called by commands before an evaluation."""
     torch.set_num_threads(cores())

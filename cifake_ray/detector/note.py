@@ -1,4 +1,4 @@
-"""model.json, read and checked without torch; and what is true of a run that has no usable model."""
+"""Read and check model.json without torch; and the errors of a run without a usable model."""
 
 import json
 
@@ -36,7 +36,7 @@ def read_model_note(run: Run) -> ModelNote:
 
 
 def damaged(run: Run, what: str) -> InputError:
-    """The error of a damaged model: what is wrong, and what brings it back."""
+    """The error of a damaged model: what is wrong, and how to restore the model."""
     if is_published(run):
         return InputError(what, "copy the published run again")
     return InputError(what, f"restore it with `{resume_command(run.name, run.storage)}`")
@@ -48,7 +48,7 @@ def is_published(run: Run) -> bool:
 
 
 def _no_model(run: Run) -> InputError:
-    run.experiment()  # not a run at all
+    run.experiment()  # raises for a folder that is no run
     if is_published(run):
         return InputError(
             f"{run.where}: the weights of this model were not published",

@@ -1,4 +1,4 @@
-"""What a trained detector says of picture files: an answer for each, whatever the others are."""
+"""Answers of a trained detector on picture files, one for each file, whatever the other files are."""
 
 import math
 import stat
@@ -38,7 +38,7 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
         read = [_read(file, transform) for file in some]
         good = [one for one in read if not isinstance(one, str)]
         if good and detector is None:
-            from cifake_ray.detector.load import load_detector  # torch: files that are none need no wait for it
+            from cifake_ray.detector.load import load_detector  # imports torch: late, for files that are no pictures
             from cifake_ray.detector.module import use_all_cores
 
             use_all_cores()
@@ -81,7 +81,7 @@ def _read(file: str, transform: Transform) -> Picture | str:
 
 
 def _refusal(file: str) -> str | None:
-    """Why a name is no picture file: found without reading it, which may never end."""
+    """Why a name is no picture file; the file is not read, because reading may never end."""
     if "://" in file:
         return "an address; download the picture and name the file"
     try:
