@@ -1,4 +1,4 @@
-"""The experiment: one YAML file as validated values. Loading, overriding, saving; every complaint is one line."""
+"""The experiment: one YAML file as validated values. Loading, overriding, saving; every error is one line."""
 
 from cifake_ray.experiment.configurations import (
     active_params,

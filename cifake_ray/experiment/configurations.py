@@ -10,7 +10,7 @@ Space = Mapping[str, Dimension]
 
 
 def parents_first(space: Space) -> list[str]:
-    """The names, each after those that its `when` asks for. Raises ValueError when some wait for each other."""
+    """The names, each after the names in its `when`. Raises ValueError when some names wait for each other."""
     ordered: list[str] = []
     while len(ordered) < len(space):
         ready = [name for name in space if name not in ordered and set(space[name].when) <= set(ordered)]
@@ -22,12 +22,12 @@ def parents_first(space: Space) -> list[str]:
 
 
 def is_active(dimension: Dimension, params: Mapping[str, Any]) -> bool:
-    """Whether a configuration with these values has the dimension; `params` lacks what is not active itself."""
+    """Whether a configuration with these values has the dimension; `params` lacks inactive dimensions."""
     return all(name in params and params[name] in values for name, values in dimension.when.items())
 
 
 def active_params(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `params` that are active, in the order of the space."""
+    """The active ones of `params`, in the order of the space."""
     kept: dict[str, Any] = {}
     for name in parents_first(space):
         if name in params and is_active(space[name], kept):
@@ -36,7 +36,7 @@ def active_params(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_whole(space: Space, params: Mapping[str, Any]) -> bool:
-    """Whether every dimension that is active under these values has one, and no other."""
+    """Whether the dimensions that are active under these values have a value, and no others."""
     return params.keys() == {name for name in space if is_active(space[name], params)}
 
 
@@ -106,7 +106,7 @@ def count_configurations(space: Space) -> float:
 
 
 def configurations_of(space: Space, names: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Every combination of the values that these discrete dimensions, and those that decide over them, may have."""
+    """Every combination of the values of these discrete dimensions and of the dimensions that decide over these."""
     needed: set[str] = set()
     waiting = [name for name in names if name in space]
     while waiting:

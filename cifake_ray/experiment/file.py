@@ -1,4 +1,4 @@
-"""An experiment as a YAML file: loading, overriding, saving; every complaint is one line."""
+"""An experiment as a YAML file: loading, overriding, saving; every error is one line."""
 
 import copy
 import difflib
@@ -75,7 +75,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _blamed(tree: dict[str, Any], settings: list[str], path: Path) -> str:
-    """What is wrong: the one setting without which all is right, or the file."""
+    """The place of the fault: the one setting without which the experiment is valid, else the file."""
     for at, setting in enumerate(settings):
         try:
             check_sense(
@@ -88,7 +88,7 @@ def _blamed(tree: dict[str, Any], settings: list[str], path: Path) -> str:
 
 
 def check_sense(experiment: Experiment, where: str) -> None:
-    """Raise InputError for values that are valid each and senseless together: no new study begins with them."""
+    """Raise InputError for values that are each valid and senseless together; called for new studies alone."""
     search, epochs = experiment.search, experiment.training.epochs
     if search.scheduler != "none" and search.grace_epochs > epochs:
         raise InputError(
@@ -152,7 +152,7 @@ def save_experiment(experiment: Experiment) -> str:
 
 
 def _explain(error: Any, file: Mapping[str, Any]) -> InputError:
-    """One pydantic error, whose text begins with the key; `file`: what was typed together."""
+    """One pydantic error, whose text begins with the key; `file`: the keys typed in the file."""
     location = [str(part) for part in error["loc"] if part not in _TAGS]
     typed = _mapping_at(file, location[:-1])
     key = ".".join(location)
@@ -189,9 +189,9 @@ def _mapping_at(tree: Mapping[str, Any], location: list[str]) -> Mapping[str, An
 
 
 def _nearest_key(location: list[str], path: tuple[Any, ...], typed: Mapping[str, Any]) -> str:
-    """`did you mean training.epochs?` where a key, or one like it, is of another section; else the nearest here.
+    """`did you mean training.epochs?` where another section has the key, or one like it; else the nearest key here.
 
-    typed: the keys beside this one in the file, which are not meant; a setting may mean any.
+    typed: the keys beside this one in the file, which are no candidates; for a setting every key is a candidate.
     """
     key, here = location[-1], _fields_at(path[:-1])
     here = [field for field in here if key not in typed or field not in typed]

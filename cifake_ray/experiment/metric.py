@@ -1,4 +1,4 @@
-"""The figure that chooses epochs and configurations, as a value that knows its direction and how people read it."""
+"""The figure that chooses epochs and configurations, with its direction and its form for people."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Metric(StrEnum):
 
     @property
     def mode(self) -> Literal["max", "min"]:
-        """Whether more or less of it is better, in the words of Ray Tune."""
+        """Whether larger or smaller values are better, in the words of Ray Tune."""
         return "min" if self is Metric.VAL_LOSS else "max"
 
     @property
@@ -23,7 +23,7 @@ class Metric(StrEnum):
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied with before people see it: accuracies are shown in percent."""
+        """The factor from a value to the figure that people see: accuracies are shown in percent."""
         return 1.0 if self is Metric.VAL_LOSS else 100.0
 
     def shown(self, value: float | None) -> str:

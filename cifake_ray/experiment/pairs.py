@@ -16,7 +16,7 @@ _UNCONDITIONAL = ("gp", "cmaes", "qmc", "nsga2")  # samplers of Optuna that draw
 
 
 def check_pairs(search: Search, space: Space, model: Model, training: Training) -> None:
-    """Raise ValueError (one line with a way out) for a pair that cannot work. Nothing is searched: nothing is wrong."""
+    """Raise ValueError (one line with a way out) for a pair that cannot work; an empty space has none."""
     if not space:
         return
     _check_sampler(search, space)

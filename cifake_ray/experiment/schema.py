@@ -44,7 +44,7 @@ class Experiment(Strict):
         return Experiment.model_validate(tree | {"search_space": {}})
 
     def baseline_params(self) -> dict[str, Scalar]:
-        """The experiment's own value of every searched name that is active with them: what trial 0 runs."""
+        """The experiment's own value of every searched name that is active under these values: trial 0."""
         own = {name: join_plus(getattr(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
         return active_params(self.search_space, own)
 
@@ -60,7 +60,7 @@ class Experiment(Strict):
         return list(dict.fromkeys(map(str, [*self.model.weight_names, *searched])))
 
     def trial_fields(self) -> list[str]:
-        """What trials.csv has of this experiment: the searched names, and the second objective."""
+        """The columns of trials.csv by this experiment: the searched names, and the second objective."""
         second = self.search.second_objective
         return [*self.search_space, *([second] if second else [])]
 

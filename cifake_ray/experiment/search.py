@@ -11,13 +11,13 @@ from cifake_ray.experiment.values import SecondObjective, Strict, split_plus, un
 class Search(Strict):
     """How configurations are proposed, stopped early and counted. `winner_seeds: 0` retrains no winner.
 
-    `metric` chooses the winner and whom the scheduler stops; `second_objective` is minimised beside it.
+    `metric` chooses the winner and the trials that the scheduler stops; `second_objective` is minimised besides.
     """
 
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "nsga2", "random", "grid"] = "tpe"
     trials: int = Field(20, ge=1, le=1_000_000)
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
-    metric: Annotated[Metric, Field(strict=False)] = Metric.VAL_ACCURACY  # YAML gives its name
+    metric: Annotated[Metric, Field(strict=False)] = Metric.VAL_ACCURACY  # YAML holds the name
     second_objective: SecondObjective | None = None
     grace_epochs: int = Field(1, ge=1, le=10_000)
     reduction_factor: int = Field(3, ge=2, le=1000)
@@ -27,7 +27,7 @@ class Search(Strict):
 
 
 class Resources(Strict):
-    """What one trial takes. `workers_per_trial: 0` trains inside the trial's own process (Ray Train's local mode).
+    """Resources of one trial. `workers_per_trial: 0` trains inside the trial's own process (Ray Train's local mode).
 
     `wait_s`: seconds that a study waits on a busy cluster while none of its trials runs, before it gives up, resumable.
     """
@@ -40,7 +40,7 @@ class Resources(Strict):
 
 
 def _as_text(value: Any) -> Any:
-    """Patterns as text: `[0]` in YAML is a number, and a folder's name. One pattern may stand without a list."""
+    """Patterns as text: `[0]` in YAML is a number, and may name a folder. One pattern may stand without a list."""
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in values)
 
@@ -75,7 +75,7 @@ class Labels(Strict):
 class Neutral(Strict):
     """One encoding for the pictures of both classes: a JPEG of a quality drawn for each picture from `quality`.
 
-    `size`: pixels of the longer side, to which larger pictures are reduced first; null keeps their size.
+    `size`: pixels of the longer side, to which larger pictures are reduced first; null reduces no picture.
     """
 
     format: Literal["jpeg"] = "jpeg"

@@ -26,7 +26,7 @@ Values = Annotated[
 
 
 class _Conditional(Strict):
-    """`when`: the categorical dimensions, with the values, that make this one active; else it has its own value."""
+    """`when`: the categorical dimensions, with the values, that make this one active; else the own value holds."""
 
     when: dict[str, Annotated[Values, BeforeValidator(_listed)]] = Field(default_factory=dict)
 
@@ -71,7 +71,7 @@ DIMENSIONS: dict[str, type[Strict]] = {
     "categorical": CategoricalDimension,
 }
 
-_MOST_STEPS = 1e15  # Optuna divides with 28 decimal digits, and a float tells no more apart
+_MOST_STEPS = 1e15  # Optuna divides with 28 decimal digits, and a float distinguishes no more
 _NEVER = ("kind", "trainable", "seed", "epochs", "precision")  # keys of a section that cannot be searched
 
 
@@ -112,7 +112,7 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
 
 
 def _meaning(choice: Scalar) -> tuple[str, Any]:
-    """What is equal for equal choices: 32, 32.0 and '32' are, and so are `flip+crop` and `crop+flip`."""
+    """A key equal for choices of one meaning: 32, 32.0 and '32' have one, and `flip+crop` and `crop+flip`."""
     if isinstance(choice, bool):
         return "bool", choice
     try:

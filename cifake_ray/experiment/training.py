@@ -14,11 +14,11 @@ class Training(Strict):
     """How a trial is trained.
 
     The rate rises linearly over the first `warmup` (a share of all epochs); then `cosine` and `linear` fall from `lr`
-    to zero. `ema`: decay of the moving average of the weights, which is then what is validated, saved and tested.
+    to zero. `ema`: decay of the moving average of the weights; the average is then validated, saved and tested.
 
     `augment`: `flip` mirrors half of the images, `window` draws the square anew within the picture (for `model.fit`
-    crop and repeat), `crop` shifts each by up to `crop_padding` pixels; `blur`, `noise`,
-    `jpeg` and `cutout` meet half of the images each, at a strength drawn evenly up to the one given (a standard
+    crop and repeat), `crop` shifts each image by up to `crop_padding` pixels; `blur`, `noise`,
+    `jpeg` and `cutout` meet half of the images each, at a strength drawn evenly up to the given one (a standard
     deviation in pixels, one in grey levels 0..255, the lowest quality, the longest edge in pixels).
     """
 

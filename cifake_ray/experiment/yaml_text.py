@@ -29,7 +29,7 @@ _PLAIN = {  # YAML 1.2's core schema, section 10.3.2, without octal and hexadeci
 
 
 class _Loader(yaml.SafeLoader):
-    """What this module's docstring says; a key given twice is an error, merge keys (`<<`) are read."""
+    """A loader by the rules of this module; a repeated key is an error, merge keys (`<<`) are read."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 (PyYAML's way, as below)
     yaml_constructors = {  # noqa: RUF012

@@ -20,7 +20,7 @@ class PassKey(NamedTuple):
 
 
 class ModelSettings(Strict):
-    """The `model` section of one family; the answers here are those of a network trained from scratch on images.
+    """The `model` section of one family; the defaults here are of a network trained from scratch on images.
 
     Every family has the keys `image_size` (pixels of the network's input) and `views` too.
     `fit`: how a picture becomes a square of `image_size` pixels (`data.transform`): the whole of it (`resize`), its
@@ -37,17 +37,17 @@ class ModelSettings(Strict):
 
     @property
     def largest_size(self) -> int:
-        """Pixels of the square that a picture is brought to; smaller inputs are made from it."""
+        """Pixels of the square that a picture is brought to; smaller inputs are made from the square."""
         return max(self.sizes)
 
     @property
     def label(self) -> str:
-        """What a table calls the model."""
+        """The name of the model in tables."""
         return self.kind
 
     @property
     def looks(self) -> tuple[str, ...]:
-        """What an answer is averaged over: each view, of each tile where there are tiles (`tile0/flip`)."""
+        """The looks that an answer is averaged over: each view, of each tile where there are tiles (`tile0/flip`)."""
         views: tuple[str, ...] = self.views  # type: ignore[attr-defined]  # a key of every family
         if self.fit != "tiles":
             return views
@@ -65,14 +65,14 @@ class ModelSettings(Strict):
 
     @property
     def weights_label(self) -> str:
-        """What a table calls the pretrained weights."""
+        """The name of the pretrained weights in tables."""
         return "+".join(self.weight_names) or "none"
 
     @property
     def input_keys(self) -> tuple[str, ...]:
-        """The keys that the inputs of the network depend on; trials that agree in them share one training set."""
+        """The keys that the inputs of the network depend on; trials with equal values share one training set."""
         return ("image_size", "fit", "views")
 
     def reads(self, look: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:  # noqa: ARG002
-        """The passes whose features the network takes of a look, in order, and the columns of each."""
+        """The passes whose features the network takes for a look, in order, and the columns of each."""
         return ()

@@ -18,7 +18,7 @@ class CnnModel(ModelSettings):
 
     `kernel_size`: of the first layer, the second has 3. `widen`: how many times `channels` the second layer has.
     `pool`: what the dense layers see of its maps: all positions (`flatten`), averages over a grid of 4x4 or 2x2, or
-    each channel's mean, standard deviation or maximum. `views`: under which an image is judged; logits are averaged.
+    each channel's mean, standard deviation or maximum. `views`: looks at an image to be judged; logits are averaged.
     """
 
     kind: Literal["cnn"] = "cnn"

@@ -13,7 +13,7 @@ NameList = Annotated[tuple[str, ...], BeforeValidator(split_plus), Field(min_len
 
 
 def _one_or_several(value: Any) -> Any:
-    """`64` and `[64]` are one size, `64+32` and `[64, 32]` two."""
+    """One size or several: `64` and `[64]` are one, `64+32` and `[64, 32]` two."""
     values = split_plus(value) if isinstance(value, str) else value
     sizes = list(values) if isinstance(values, list | tuple) else [values]
     if (
@@ -28,7 +28,7 @@ def _one_or_several(value: Any) -> Any:
 class BackboneModel(ModelSettings):
     """A torchvision network pooled after `stages` (blocks such as `layer1.0` too), and a dense head on those features.
 
-    `image_size`: one, or several, at each of which the features are taken. `pool`: statistics of each stage over its
+    `image_size`: one size, or several; features are taken at each size. `pool`: statistics of each stage over its
     positions, `corr` of the deepest alone: correlations of 64 projections of its channels.
     `trainable: none`: frozen, and its features are cached. `last-stage`, `all`: fine-tuned on images, from the start of
     the deepest stage used or from the first, at `backbone_lr_factor` times the head's learning rate.
