@@ -1,4 +1,4 @@
-"""What cannot work together: sampler, scheduler, second objective, search space, model, augmentation."""
+"""Refuse values that cannot work together: sampler, scheduler, second objective, search space, model, augmentation."""
 
 import math
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ CURE = "a detector may learn how files were made instead of what is generated; g
 
 
 def sentence(bias: Bias) -> str:
-    """What a model without pixels reaches, on how many pictures, and which properties alone separate the classes."""
+    """The accuracy of a model without pixels, the number of pictures, and the properties that separate the classes."""
     if bias.accuracy is None:
         return (
             "too few different files, or all alike, to measure how well a model that sees no pixel separates the "

@@ -1,4 +1,4 @@
-"""What is known of one data set, as a card: groups, digests, caveats, claims of others.
+"""The card of one data set: groups, digests, caveats, claims of others.
 
 A card is chosen by the content of the images or named by the user, never by file names that look alike. A sentence
 about a data set stands on the data set's card and nowhere else.
@@ -79,7 +79,7 @@ class Download:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What is known of one data set; of the user's own pictures nothing is known (`GENERIC`).
+    """Facts of one data set; the user's own pictures have the card without facts (`generic`).
 
     title: the data set in a sentence, "" where it has no name. images: pictures of each part of the whole set.
     content: `content_digest` of each part of the whole set. fingerprints: of the whole set, as version 0.1 recorded it.

@@ -15,7 +15,7 @@ _BUFFER = 1 << 20  # bytes of a column that are read at a time, instead of a who
 
 
 class Cell(NamedTuple):
-    """Where a picture lies in a parquet or Arrow file: its column, row group (record batch), and row in that group."""
+    """Place of a picture in a parquet or Arrow file: its column, row group (record batch), and row in that group."""
 
     file: str
     column: str

@@ -42,7 +42,7 @@ _DEEP = re.compile(r"^I|;16")  # modes and raw modes of more than 8 bits a chann
 
 
 class Member(NamedTuple):
-    """Where a picture lies in a zip archive. `method`: as _METHODS; -1 encrypted; others cannot be read."""
+    """Place of a picture in a zip archive. `method`: as _METHODS; -1 encrypted; others cannot be read."""
 
     archive: str
     offset: int  # of its header, in bytes
@@ -52,7 +52,7 @@ class Member(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Where a picture lies uncompressed in a file, such as a tar archive: position and length in bytes."""
+    """Place of an uncompressed picture in a file, such as a tar archive: position and length in bytes."""
 
     file: str
     offset: int

@@ -60,7 +60,7 @@ def run_images(run: Run, experiment: Experiment, source: str | None = None) -> I
 
 
 def readable_source(run: Run, experiment: Experiment) -> str:
-    """Where the run's images can be decoded again: the recorded place, or CIFAKE_RAY_DATA with the same images.
+    """The source to decode the run's images from again: the recorded place, or CIFAKE_RAY_DATA with the same images.
 
     Raises InputError when the images are at neither place.
     """

@@ -102,7 +102,7 @@ def _part(file: Path, path: str, told: Any, reading: Reading) -> str:
 
 
 def _locate(folder: Path, path: str) -> tuple[Item, tuple[int, int]]:
-    """Where to read a picture; its size in bytes and time of change in ns."""
+    """The place of a picture; its size in bytes and time of change in ns."""
     place = folder / path
     try:
         status = place.stat()
