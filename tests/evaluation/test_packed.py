@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cifake_ray.evaluation.scores import score_winners
 from PIL import Image
 
 from cifake_ray.data import load_images, split_train
@@ -18,6 +17,7 @@ from cifake_ray.detector.predict import predict_files
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.robustness import measure_robustness
+from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.names import create_run
 from cifake_ray.runs.records.store import read_tested
