@@ -10,7 +10,7 @@ from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks
 from cifake_ray.data.labels import ALL, VALIDATION
-from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
+from cifake_ray.data.sources.find import Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.taken import Taken, taken_of
@@ -21,7 +21,7 @@ _CHOICE = ("test", VALIDATION, ALL, "train")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One part of FAKE and REAL images of 32x32 pixels."""
+    """One part of FAKE and REAL images."""
 
     source: str  # as the user gave it
     kind: str  # folder | zip | parquet | sample
@@ -54,8 +54,7 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
     """The images of `source` to evaluate on, cached: the test part, else a validation part, else all.
 
     `source`: whatever `load_images` takes, or a folder or zip file with folders that name a class at any depth
-    (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Pictures of other sizes are resized to
-    32x32 (Lanczos, antialiased, the shape not kept), and `converted` counts them.
+    (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part.
 
     The images may be of one class. Raises InputError: missing source, no image, folder names that contradict each
     other, more than 1 % unreadable.
@@ -64,7 +63,7 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
     part, *_ = notes["fingerprints"]
-    card = recorded_card({"generated": notes["kind"] == SAMPLE, **notes})
+    card = recorded_card({"generated": notes["kind"] in SAMPLES, **notes})
     return Labelled(
         source=source,
         kind=notes["kind"],

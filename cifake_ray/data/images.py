@@ -17,6 +17,7 @@ from cifake_ray.data.build import (
     Beyond,
     EntryContents,
     cached,
+    current_entry,
     decode_source,
     entry_path,
     for_study,
@@ -26,10 +27,10 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import generic, recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import read_item
+from cifake_ray.data.decoding.decode import UnreadableError, read_item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels, Pixels
-from cifake_ray.data.sources.find import SAMPLE, Source, find_source
+from cifake_ray.data.sources.find import Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import choose_stratified
@@ -185,10 +186,10 @@ def load_images(
     if limit is not None and limit < SMALLEST:
         raise InputError(f"data.limit: {limit} is too few images", f"give {SMALLEST} or more, or null for all")
     found = find_source(source, reading=reading)
-    if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
+    if limit is not None and (known := current_entry(entry_path(found, limit), reading.held)) is not None:
         return _of_source(known, source, found)
     entry = known_entry(found) or cached(
-        entry_path(found, None), lambda: for_study(decode_source(source, found, progress, beyond=beyond), reading)
+        entry_path(found, None), lambda: for_study(decode_source(source, found, progress, beyond=beyond), reading), reading.held
     )
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
@@ -211,7 +212,7 @@ def open_images(path: Path) -> ImageSet:
 def _image_set(entry: Entry) -> ImageSet:
     prints, notes = entry.meta["fingerprints"], entry.meta
     fingerprint = set_fingerprint(prints)
-    card = recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
+    card = recorded_card({"generated": notes["kind"] in SAMPLES, "fingerprint": fingerprint, **notes})
     entry = with_table(entry, card)
     train, test = (entry_part(entry, part, card) for part in PARTS)
     return ImageSet(
@@ -289,5 +290,8 @@ def _pixels_of(parts: Mapping[str, Part]) -> Arrays:
             starts = file.tell() + np.cumsum(pixels.places[:, 1]) - pixels.places[:, 1]
             arrays[f"{name}_places"] = np.stack([starts, pixels.places[:, 1]], axis=1)
             for item in pixels.items(slice(None)):
-                file.write(read_item(item))
+                try:
+                    file.write(read_item(item))
+                except UnreadableError as error:
+                    raise InputError(f"{pixels.file}: {error}", "`cifake-ray cache clear`, then start again") from error
     return {**arrays, ENCODED: staged}
