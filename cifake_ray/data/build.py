@@ -81,7 +81,7 @@ def known_entry(found: Source) -> Entry | None:
 
 
 def cached(path: Path, build: Callable[[], EntryContents], held: int | None = None) -> Entry:
-    """The entry at `path`, verified; built under its lock when it is missing, damaged or of another way to hold pictures.
+    """The entry at `path`, verified; built under its lock when it is missing, damaged or holds pictures in another way.
 
     `held`: as `Reading.held`.
     """

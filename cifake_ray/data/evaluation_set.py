@@ -14,6 +14,7 @@ from cifake_ray.data.sources.find import Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.taken import Taken, taken_of
+from cifake_ray.experiment import SAMPLES
 
 _SUBSET = "labelled 3"  # its name among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")

@@ -38,6 +38,7 @@ from cifake_ray.data.table import TRAIN_PARTS, ImageTable, fingerprint_v2, joine
 from cifake_ray.data.taken import Taken, taken_lines, taken_of
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
+from cifake_ray.experiment import SAMPLES
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, Staged, add_array, cache_root, read_entry, writing
 
@@ -188,9 +189,11 @@ def load_images(
     found = find_source(source, reading=reading)
     if limit is not None and (known := current_entry(entry_path(found, limit), reading.held)) is not None:
         return _of_source(known, source, found)
-    entry = known_entry(found) or cached(
-        entry_path(found, None), lambda: for_study(decode_source(source, found, progress, beyond=beyond), reading), reading.held
-    )
+
+    def decoded() -> EntryContents:
+        return for_study(decode_source(source, found, progress, beyond=beyond), reading)
+
+    entry = known_entry(found) or cached(entry_path(found, None), decoded, reading.held)
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
         return images

@@ -63,7 +63,7 @@ def _textures(images: np.ndarray) -> np.ndarray:
 
 
 def _laplacian(grey: np.ndarray) -> np.ndarray:
-    """Mean absolute value [n] of the four-neighbour Laplacian of grey images [n, h, w]; 0 of those without an inside."""
+    """Mean absolute value [n] of the four-neighbour Laplacian of grey images [n, h, w]; 0 without an inside."""
     if min(grey.shape[1:]) < 3:
         return np.zeros(len(grey), grey.dtype)
     inner = 4 * grey[:, 1:-1, 1:-1]

@@ -19,10 +19,10 @@ from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.tuning.squares import check_squares
 from cifake_ray.tuning.disk import beyond_pictures
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
+from cifake_ray.tuning.squares import check_squares
 
 _TRIED = 20  # images of a class, of which one must be readable
 
