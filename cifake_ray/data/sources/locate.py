@@ -77,7 +77,8 @@ def _load(run: Run, experiment: Experiment, place: str) -> ImageSet:
     reading, noted = reading_of(experiment.data), read_environment(run).data
     with progress("decoding images") as update:
         images = load_images(place, limit=experiment.data.limit, progress=update, reading=reading)
-        if noted.fingerprint_v2 or not noted.fingerprint or images.side == FIRST_SIDE:
+        known = noted.fingerprint_v2 or noted.fingerprint in {None, "", *images.fingerprints}
+        if known or images.side == FIRST_SIDE:
             return images
         held = dataclasses.replace(reading, held=FIRST_SIDE)
         return load_images(place, limit=experiment.data.limit, progress=update, reading=held)
