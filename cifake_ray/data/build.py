@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample
+from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample, sample_native
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.decode import Item, Refused, item_bytes
 from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.data.labels import PARTS, VALIDATION
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.packing import common_side, likely_side, pack
-from cifake_ray.data.sources.find import SAMPLE, Encoded, Source
+from cifake_ray.data.sources.find import SAMPLE, SAMPLE_NATIVE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.stratify import choose_fraction, copies_of, pooled, strata_of
@@ -80,13 +80,25 @@ def known_entry(found: Source) -> Entry | None:
     return entry if entry is not None and set_fingerprint(entry.meta["fingerprints"]) in known else None
 
 
-def cached(path: Path, build: Callable[[], EntryContents]) -> Entry:
-    """The verified entry at `path`; a missing or damaged entry is built under the entry's lock."""
-    entry = read_entry(path)
+def cached(path: Path, build: Callable[[], EntryContents], held: int | None = None) -> Entry:
+    """The verified entry at `path`, built under its lock when missing, damaged or holding pictures in another way.
+
+    `held`: as `Reading.held`.
+    """
+    entry = current_entry(path, held)
     if entry is None:
         with locked(path):
-            entry = read_entry(path) or _write(path, *build())
+            entry = current_entry(path, held) or _write(path, *build())
     return entry
+
+
+def current_entry(path: Path, held: int | None = None) -> Entry | None:
+    """The entry at `path`, verified; None for one that holds pictures of many sizes in one small size unasked."""
+    entry = read_entry(path)
+    if entry is None or held is not None or TABLE not in entry.arrays:
+        return entry
+    sides = {array.shape[1] for name, array in entry.arrays.items() if name.endswith("_images")}
+    return entry if sides <= {common_side(unpacked(entry.arrays[TABLE]).sizes)} else None
 
 
 def set_fingerprint(prints: Mapping[str, str]) -> str:
@@ -115,8 +127,13 @@ def part_fingerprint(part: str, arrays: Arrays, table: ImageTable, neutral: str 
         found = array_digest(as_array(arrays[f"{part}_images"]), labels)
     else:
         rows = table.of_part(*(TRAIN_PARTS if part == "train" else (part,)))
-        found = array_digest(np.frombuffer(b"any size" + rows.digests.tobytes(), np.uint8), labels)
+        found = array_digest(np.frombuffer(b"any size" + _contents(rows), np.uint8), labels)
     return hashlib.sha256(f"{neutral} {found}".encode()).hexdigest() if neutral else found
+
+
+def _contents(rows: ImageTable) -> bytes:
+    """Pixel digests and formats: a JPEG that is decoded at a reduced scale gives other pixels than its PNG copy."""
+    return rows.digests.tobytes() + "\n".join(rows.formats).encode()
 
 
 def as_array(array: "np.ndarray | Staged") -> np.ndarray:
@@ -151,14 +168,14 @@ def decode_source(
         _check_classes(source, part, of_part.labels, "image")
     neutral = found.reading.neutral
     check_pictures_fit(encoded, beyond)
-    decoded = decode_parts(encoded, progress, neutral)
+    decoded = decode_parts(encoded, progress, neutral, found.reading.held)
     skipped = skipped_notes(encoded, decoded.skipped)
     try:
         _check_readable(source, skipped, len(decoded.facts.formats))
         arrays, table = joined_parts(encoded, decoded)
         for part in () if one_class else encoded:
             _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
-        card = chosen_card(found.reading, table)
+        card = sample_native.CARD if found.kind == SAMPLE_NATIVE else chosen_card(found.reading, table)
     except InputError:
         decoded.discard()
         raise
@@ -265,7 +282,10 @@ class Pictures:
 
 
 def decode_parts(
-    encoded: Mapping[str, Encoded], progress: Progress | None, neutral: NeutralEncoding | None = None
+    encoded: Mapping[str, Encoded],
+    progress: Progress | None,
+    neutral: NeutralEncoding | None = None,
+    held: int | None = None,
 ) -> Pictures:
     """All pictures, decoded: small pictures of one size as squares, others packed as encoded files.
 
@@ -274,6 +294,8 @@ def decode_parts(
     otherwise, the pictures are decoded a second time.
     """
     items = [item for part in encoded.values() for item in part.items]
+    if held is not None:
+        return _decoded(items, held, progress, neutral)
     found = _decoded(items, likely_side(items), progress, neutral)
     if (side := common_side(found.facts.sizes)) != found.side:
         found.discard()

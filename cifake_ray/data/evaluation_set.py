@@ -10,10 +10,11 @@ from cifake_ray.data.datasets import recorded_card
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.images import Part, Skipped, counts, entry_part, remarks
 from cifake_ray.data.labels import ALL, VALIDATION
-from cifake_ray.data.sources.find import SAMPLE, Encoded, Source, find_source
+from cifake_ray.data.sources.find import Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.taken import Taken, taken_of
+from cifake_ray.experiment import SAMPLES
 
 _SUBSET = "labelled 3"  # name of this subset among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
@@ -64,7 +65,7 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
     part, *_ = notes["fingerprints"]
-    card = recorded_card({"generated": notes["kind"] == SAMPLE, **notes})
+    card = recorded_card({"generated": notes["kind"] in SAMPLES, **notes})
     return Labelled(
         source=source,
         kind=notes["kind"],

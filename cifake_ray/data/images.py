@@ -17,6 +17,7 @@ from cifake_ray.data.build import (
     Beyond,
     EntryContents,
     cached,
+    current_entry,
     decode_source,
     entry_path,
     for_study,
@@ -26,10 +27,10 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import generic, recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import read_item
+from cifake_ray.data.decoding.decode import UnreadableError, read_item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels, Pixels
-from cifake_ray.data.sources.find import SAMPLE, Source, find_source
+from cifake_ray.data.sources.find import Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import choose_stratified
@@ -37,6 +38,7 @@ from cifake_ray.data.table import TRAIN_PARTS, ImageTable, fingerprint_v2, joine
 from cifake_ray.data.taken import Taken, taken_lines, taken_of
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
+from cifake_ray.experiment import SAMPLES
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import Entry, Staged, add_array, cache_root, read_entry, writing
 
@@ -185,11 +187,13 @@ def load_images(
     if limit is not None and limit < SMALLEST:
         raise InputError(f"data.limit: {limit} is too few images", f"give {SMALLEST} or more, or null for all")
     found = find_source(source, reading=reading)
-    if limit is not None and (known := read_entry(entry_path(found, limit))) is not None:
+    if limit is not None and (known := current_entry(entry_path(found, limit), reading.held)) is not None:
         return _of_source(known, source, found)
-    entry = known_entry(found) or cached(
-        entry_path(found, None), lambda: for_study(decode_source(source, found, progress, beyond=beyond), reading)
-    )
+
+    def decoded() -> EntryContents:
+        return for_study(decode_source(source, found, progress, beyond=beyond), reading)
+
+    entry = known_entry(found) or cached(entry_path(found, None), decoded, reading.held)
     images = _of_source(entry, source, found)
     if limit is None or limit >= len(images.train):
         return images
@@ -211,7 +215,7 @@ def open_images(path: Path) -> ImageSet:
 def _image_set(entry: Entry) -> ImageSet:
     prints, notes = entry.meta["fingerprints"], entry.meta
     fingerprint = set_fingerprint(prints)
-    card = recorded_card({"generated": notes["kind"] == SAMPLE, "fingerprint": fingerprint, **notes})
+    card = recorded_card({"generated": notes["kind"] in SAMPLES, "fingerprint": fingerprint, **notes})
     entry = with_table(entry, card)
     train, test = (entry_part(entry, part, card) for part in PARTS)
     return ImageSet(
@@ -289,5 +293,8 @@ def _pixels_of(parts: Mapping[str, Part]) -> Arrays:
             starts = file.tell() + np.cumsum(pixels.places[:, 1]) - pixels.places[:, 1]
             arrays[f"{name}_places"] = np.stack([starts, pixels.places[:, 1]], axis=1)
             for item in pixels.items(slice(None)):
-                file.write(read_item(item))
+                try:
+                    file.write(read_item(item))
+                except UnreadableError as error:
+                    raise InputError(f"{pixels.file}: {error}", "`cifake-ray cache clear`, then start again") from error
     return {**arrays, ENCODED: staged}

@@ -15,6 +15,7 @@ SQUEEZED = "squeezed to a square"
 RESIZED = "resized from another size (Lanczos)"
 REDUCED = "resized from another size (Hamming)"
 ENLARGED = "enlarged, being smaller than the square"
+_STRIP = 16  # how many times its width a picture is long at most when it is enlarged
 REPEATED = "repeated, being smaller than the square"
 _NAME = re.compile(rf"(?P<fit>{'|'.join(get_args(Fit))})-(?P<side>\d+)(?P<reduced>-reduced)?(-room(?P<room>\d+))?")
 
@@ -157,11 +158,18 @@ def _resized(picture: Image.Image, transform: Transform) -> Squares:
 
 
 def _covering(picture: Image.Image | np.ndarray, transform: Transform) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The pixels, uint8 [h, w, 3], at least `side` high and wide: a smaller picture is enlarged or repeated."""
+    """The pixels, uint8 [h, w, 3], at least `side` high and wide: a smaller picture is enlarged or repeated.
+
+    Of a strip that is to be enlarged the middle is taken: a whole strip of 1 x 60,000 pixels would need gigabytes.
+    """
     pixels, side = np.asarray(picture), transform.side
     shortest = min(pixels.shape[:2])
     if shortest >= side:
         return pixels, ()
+    if transform.fit != "repeat" and max(pixels.shape[:2]) > _STRIP * shortest:
+        cut = tuple(slice((length - _STRIP * shortest) // 2, (length + _STRIP * shortest) // 2)
+                    if length > _STRIP * shortest else slice(None) for length in pixels.shape[:2])  # fmt: skip
+        picture = pixels = np.ascontiguousarray(pixels[cut])
     if transform.fit == "repeat":
         rows, columns = (np.arange(max(length, side)) % length for length in pixels.shape[:2])
         return pixels[rows[:, None], columns[None, :]], (REPEATED,)

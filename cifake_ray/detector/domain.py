@@ -48,7 +48,8 @@ def properties(images: np.ndarray) -> np.ndarray:
 def _textures(images: np.ndarray) -> np.ndarray:
     pixels = images.astype(np.float32) / 255
     grey = pixels.mean(axis=3)
-    coarse = (grey[:, ::2, ::2] + grey[:, 1::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, 1::2]) / 4
+    even = grey[:, : grey.shape[1] // 2 * 2, : grey.shape[2] // 2 * 2]
+    coarse = (even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]) / 4
     steps = np.abs(np.diff(grey, axis=2))
     columns = (
         grey.mean(axis=(1, 2)),
@@ -56,13 +57,15 @@ def _textures(images: np.ndarray) -> np.ndarray:
         (pixels.max(axis=3) - pixels.min(axis=3)).mean(axis=(1, 2)),
         _octaves(_laplacian(grey)),
         _octaves(_laplacian(coarse)),
-        (steps < 1 / 255).mean(axis=(1, 2)),
+        (steps < 1 / 255).mean(axis=(1, 2)) if steps.shape[2] else np.ones(len(grey)),
     )
     return np.stack(columns, axis=1).astype(np.float64)
 
 
 def _laplacian(grey: np.ndarray) -> np.ndarray:
-    """Mean absolute value [n] of the four-neighbour Laplacian of grey images [n, h, w]."""
+    """Mean absolute value [n] of the four-neighbour Laplacian of grey images [n, h, w]; 0 without an inside."""
+    if min(grey.shape[1:]) < 3:
+        return np.zeros(len(grey), grey.dtype)
     inner = 4 * grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
     return np.asarray(np.abs(inner - around).mean(axis=(1, 2)))

@@ -1,5 +1,6 @@
 """Load and save a detector: one safetensors and one JSON file."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def load_detector(run: Run) -> Detector:
         raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
-    return _build(note.model, noted_transform(note.transform), stored[0], note.backbone, file)
+    transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
+    return _build(note.model, transform, stored[0], note.backbone, file)
 
 
 def _sha256(file: Path) -> str:

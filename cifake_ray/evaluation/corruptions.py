@@ -1,4 +1,4 @@
-"""How test images are degraded: JPEG again, blur, noise, down and up again. Deterministic, for any batch size.
+"""How test images are degraded: JPEG again, blur, noise, down and up again. Deterministic by position.
 
 The kinds are those of Wang et al. 2020, "CNN-generated images are surprisingly easy to spot… for now" (JPEG and blur),
 and of Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations"
@@ -98,5 +98,5 @@ def corruptions(side: int) -> tuple[Corruption, ...]:
         *map(_jpeg, (90, 75, 60, 40)),
         *map(_blur, (0.4, 0.6, 1.0)),
         *map(_noise, (0.02, 0.05, 0.10)),
-        *(_rescale(side * size // _SIDE) for size in (24, 16)),
+        *(_rescale(max(side * size // _SIDE, 1)) for size in (24, 16)),
     )

@@ -65,7 +65,7 @@ def _class_words(experiment: Experiment) -> Reading:
 
 def _as_own(run: Run, experiment: Experiment, source: str) -> ImageSet | None:
     """The run's own images at `source`, where the experiment says how to read them; None when others are there."""
-    if reading_of(experiment.data) == PLAIN:
+    if replace(reading_of(experiment.data), neutral=None) == PLAIN:
         return None
     try:
         return run_images(run, experiment, source)

@@ -16,6 +16,7 @@ from cifake_ray.models.views import apply_view, squares_within
 from cifake_ray.training.augment import BatchRandom, augment, cut_squares
 
 EVALUATION_BATCH = 1000  # images; twice as large gained nothing on two cores, and activations stay below 200 MB
+_LARGE = 224  # pixels a side from which the size of the input counts, not the size of the image
 _FULL_SIDE = 64  # pixels a side up to which EVALUATION_BATCH images are judged at once
 _OF_FREE = 0.5  # share of a GPU's free memory that the images may take: the rest is for the network
 
@@ -77,7 +78,8 @@ class ImageInputs:
     @property
     def at_once(self) -> int:
         held = self.images.shape[-2]
-        return rows_at_once(held if self.fit == "resize" else min(held, self.side))
+        seen = held if self.fit == "resize" else min(held, self.side)
+        return rows_at_once(self.side if self.side > _LARGE else seen)  # small images enlarged that far fill memory too
 
     @property
     def _whole(self) -> bool:

@@ -12,6 +12,7 @@ from cifake_ray.data.build import check_pictures_fit, check_refused
 from cifake_ray.data.datasets import CARDS, generic
 from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
 from cifake_ray.data.images import counts
+from cifake_ray.data.packing import likely_side
 from cifake_ray.data.sources.find import Contents, Encoded, find_source
 from cifake_ray.data.sources.reading import Reading, reading_of
 from cifake_ray.data.splits import check_subjects
@@ -21,6 +22,7 @@ from cifake_ray.runs.columns import LABELS
 from cifake_ray.tuning.disk import beyond_pictures
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
+from cifake_ray.tuning.squares import check_squares
 
 _TRIED = 20  # images of a class, of which one must be readable
 
@@ -48,6 +50,7 @@ def _rehearse_images(experiment: Experiment) -> list[str]:
     if found.kind in SAMPLES:
         return []
     check_refused(source, contents.parts)
+    check_squares(experiment, likely_side([item for part in contents.parts.values() for item in part.items]))
     check_pictures_fit(contents.parts, partial(beyond_pictures, experiment, []))
     for part, encoded in contents.parts.items():
         for code, label in enumerate(LABELS):

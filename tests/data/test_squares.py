@@ -10,7 +10,7 @@ import pytest
 from cifake_ray.data import load_images
 from cifake_ray.data.decoding import workers
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.squares import hold, open_held, squares_bytes, squares_path
+from cifake_ray.data.squares import hold, open_squares, squares_bytes, squares_path
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 
@@ -30,8 +30,8 @@ def test_array_holds_what_each_picture_gives(transform: Transform, write_folder:
     assert isinstance(held.pixels, ArrayPixels)
     assert np.array_equal(held.images, train.under(transform).images)
     assert held.images.nbytes == squares_bytes(len(train), transform)
-    opened = open_held(train, squares_path(train, transform))
-    assert np.array_equal(opened.images, held.images)
+    opened = open_squares(squares_path(train, transform))
+    assert np.array_equal(opened.array, held.images)
 
 
 def test_processes_write_the_same_array(write_folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ FROZEN = f"{SMALL} --set model.weights=random --set model.image_size=32"
 OVERRIDES = {
     "tune search_spaces/resnet50.yaml": FROZEN,
     "tune cnn --data ~/cifake --name quick": SMALL,
+    "tune cnn --data ~/mine": SMALL,
+    "tune resnet50 --data ~/mine": FROZEN,
     "tune --resume quick": "--trials 3",
     "train cnn": "--set training.epochs=1 --set data.limit=200",
 }
@@ -44,6 +46,12 @@ def folder(tmp_path: Path) -> Path:
         file = tmp_path / "other" / ("FAKE", "REAL")[index % 2] / f"{index}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
+    draw = np.random.default_rng(1)
+    for index in range(80):  # pictures of any size
+        height, width = draw.integers(100, 200, 2)
+        file = tmp_path / "mine" / ("train", "test")[index % 4 == 3] / ("FAKE", "REAL")[index // 4 % 2] / f"{index}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(file)
     shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
     return tmp_path
 
@@ -62,7 +70,9 @@ def test_every_command_of_the_readme_runs_in_its_order(
     printed = capsys.readouterr().out
     assert "decoded images" not in printed
     assert (folder / "results" / "report" / "report.html").is_file()
-    assert {path.name for path in (folder / "results" / "runs").iterdir()} == {"resnet50", "quick", "one"}
+    assert {path.name for path in (folder / "results" / "runs").iterdir()} == {
+        "resnet50", "quick", "one", "crops", "frozen"
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -90,3 +90,9 @@ def test_counts_are_those_of_each_picture_judged_alone(images: tuple[np.ndarray,
     assert count_domain(judge_domain(None, validation[:2], [(32, 32)] * 2)).as_json() == {
         "inside": 0, "outside": 0, "unknown": 2, "reason": None
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 33, 225])
+def test_squares_of_any_side_have_properties(side: int) -> None:
+    values = properties(np.random.default_rng(0).integers(0, 256, (3, side, side, 3), dtype=np.uint8))
+    assert np.isfinite(values).all()

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cifake_ray.evaluation.scores import score_winners
 from PIL import Image
 
-from cifake_ray.data import load_images, split_train
+from cifake_ray.data import load_images, run_images, split_train
+from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.data.transform import RESIZED, SQUEEZED, Transform, to_squares
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.robustness import measure_robustness
+from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment import Experiment
+from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.names import create_run
 from cifake_ray.runs.records.store import read_tested
 from cifake_ray.runs.run import Run
@@ -32,19 +34,21 @@ from ..native import write_native
 Made = dict[str, Run]
 
 
-def trained(folder: Path, name: str, source: str, model: dict[str, Any]) -> Run:
-    """A run whose winner was trained for an epoch on the source, and tested."""
+def trained(folder: Path, name: str, source: str, model: dict[str, Any], **data: Any) -> Run:
+    """A run whose winner was trained for an epoch on the source, and tested. data: further keys of that section."""
     tree = {
         "name": name,
         "model": {"kind": "cnn", "channels": 4, "head_width": 8, "image_size": 32} | model,
         "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
-        "data": {"source": source, "val_fraction": 0.25},
+        "data": {"source": source, "val_fraction": 0.25} | data,
     }
     experiment = Experiment.model_validate(tree)
-    run, images = create_run(folder, name, experiment), load_images(source)
+    run, images = create_run(folder, name, experiment), load_images(source, reading=reading_of(experiment.data))
     squares = hold_squares(experiment, images.train, lambda: None)
     context = TrialContext(experiment, run, images.path, split_train(images.train, 0.25, 0), {}, squares=squares)
-    run.environment_file.write_text(json.dumps({"data": {"fingerprint": images.fingerprint, "source": source}}))
+    counts = {name: int((images.test.labels == label).sum()) for label, name in enumerate(LABELS)}
+    noted = {"fingerprint": images.fingerprint, "source": source, "test": counts}
+    run.environment_file.write_text(json.dumps({"data": noted}))
     plan, reported = [Retraining("tuned", 0, {}, 1)], list[dict[str, Any]]()
     run_trial(context, plan[0].config(), reported.append)
     assert not [row for row in reported if "failed" in row]
@@ -60,6 +64,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, 
         patch.setenv("CIFAKE_RAY_CACHE", str(cache))
         source = write_native(folder / "native")
         runs = {fit: trained(folder, fit, source, {"fit": fit}) for fit in ("crop", "tiles", "resize")}
+        runs["neutral"] = trained(folder, "neutral", source, {"fit": "crop"}, neutral={"quality": [40, 60], "size": 64})
         runs["held"] = trained(folder, "held", "sample", {"fit": "crop", "image_size": 24})
         yield cache, source, runs
 
@@ -91,21 +96,39 @@ def test_the_part_is_judged_as_each_file_is(runs: Made, source: str, fit: str) -
 
 def test_model_json_says_how_a_picture_is_seen(runs: Made) -> None:
     noted = {name: json.loads((run.best / "model.json").read_text()) for name, run in runs.items()}
-    assert noted["crop"]["transform"] == {"fit": "crop", "side": 32, "reduced": False}
+    assert noted["crop"]["transform"] == {"fit": "crop", "side": 32, "reduced": False, "neutral": None}
     assert noted["crop"]["input"] == "RGB, centred crop of 32 x 32 native pixels, 0..255"
-    assert noted["resize"]["transform"] == {"fit": "resize", "side": 32, "reduced": True}
-    assert noted["held"]["transform"] == {"fit": "resize", "side": 32, "reduced": False}
+    assert noted["resize"]["transform"] == {"fit": "resize", "side": 32, "reduced": True, "neutral": None}
+    assert noted["held"]["transform"] == {"fit": "resize", "side": 32, "reduced": False, "neutral": None}
     assert noted["held"]["input"] == "RGB, 32 x 32 pixels, 0..255"
     names = [one["name"] for one in noted["tiles"]["domain"]["properties"]]
     assert "width" not in names
     assert "width" in [one["name"] for one in noted["held"]["domain"]["properties"]]
 
 
-@pytest.mark.parametrize("fit", NATIVE)
+@pytest.mark.parametrize("fit", [*NATIVE, "neutral"])
 def test_its_own_images_are_scored_as_before(runs: Made, source: str, fit: str) -> None:
     stored = read_tested(runs[fit]).winners[0].seeds[0].test
     assert evaluate_run(runs[fit]).test == stored
     assert evaluate_run(runs[fit], source).test == stored
+
+
+def test_pictures_that_are_judged_get_the_middle_quality_of_the_neutral_encoding(runs: Made, source: str) -> None:
+    assert json.loads((runs["neutral"].best / "model.json").read_text())["transform"]["neutral"]["quality"] == [40, 60]
+    answer = next(iter(predict_files(runs["neutral"], [str(next(Path(source, "test").rglob("*.*")))])))
+    assert "re-encoded as JPEG of quality 50, at most 64 px" in answer["remarks"]
+
+
+def test_without_its_source_a_run_takes_no_images_of_another_encoding(runs: Made, source: str, tmp_path: Path) -> None:
+    for name in ("neutral", "crop"):
+        run = runs[name]
+        away = create_run(tmp_path, name, run.experiment().model_copy(
+            update={"data": run.experiment().data.model_copy(update={"source": str(tmp_path / "gone")})}))  # fmt: skip
+        note = json.loads(run.environment_file.read_text())
+        note["data"]["fingerprint_v2"] = load_images(source).fingerprint_v2
+        away.environment_file.write_text(json.dumps(note))
+        found = run_images(away, away.experiment())
+        assert found.neutral == ("jpeg40-60-max64-seed0" if name == "neutral" else "")
 
 
 def test_a_model_of_32_pixels_squeezes_other_pictures_as_version_0_1_did(runs: Made, source: str) -> None:

@@ -40,7 +40,7 @@ def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searche
 
 
 def test_there_are_shipped_experiments() -> None:
-    assert {path.stem for path in SHIPPED} >= {"cnn", "cnn-deep", "resnet50", "conditional", "pareto"}
+    assert {path.stem for path in SHIPPED} >= {"cnn", "cnn-deep", "resnet50", "conditional", "native", "pareto"}
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import load_experiment, parse_yaml, validate_experiment
+from cifake_ray.experiment import SAMPLES, load_experiment, parse_yaml, validate_experiment
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = sorted((ROOT / "search_spaces").rglob("*.yaml"))
@@ -146,9 +146,9 @@ def test_an_experiment_without_images_is_refused_when_they_must_be_named(tmp_pat
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-def test_only_demos_and_examples_that_ship_name_the_sample(file: Path) -> None:
+def test_only_demos_and_examples_that_ship_name_a_sample(file: Path) -> None:
     if file.parent.name in ("demo", "examples"):
-        assert load_experiment(file, images_named=True).data.source == "sample"
+        assert load_experiment(file, images_named=True).data.source in SAMPLES
     else:
         with pytest.raises(InputError, match="no images are named"):
             load_experiment(file, images_named=True)

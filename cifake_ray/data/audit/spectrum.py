@@ -86,8 +86,8 @@ def _all_spectra(items: Sequence[Item], progress: Progress | None) -> npt.NDArra
     spectra = np.empty((len(items), BINS))
     done = 0
     with closing(in_batches(spectra_of, items, _BATCH)) as batches:
-        for start, some in batches:
-            spectra[start : start + len(some)] = some
+        for rows, some in batches:
+            spectra[rows] = some
             done += len(some)
             if progress:
                 progress(done, len(items))

@@ -94,12 +94,11 @@ class Batch:
     """Decoded pictures in the order given, zeros for a skipped one. Joined, because 512 tuples pickle more slowly.
 
     `pixels`: uint8 bytes [n, *shape of the transform]; without a transform the encoded pictures, joined, of `lengths`
-    bytes each. `valid`: as `Squares.valid`. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
+    bytes each. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
     """
 
     pixels: bytes
     lengths: list[int]
-    valid: list[tuple[int, int, int, int]]
     digests: bytes
     sizes: list[tuple[int, int]]
     formats: list[str]
@@ -107,13 +106,13 @@ class Batch:
     converted: Counter[str]
 
 
-def decode_batch(items: Sequence[Item], transform: Transform) -> Batch:
-    """The squares of encoded pictures. Never raises for a bad picture."""
+def decode_batch(items: Sequence[Item], transform: Transform, *, digest: bool = False) -> Batch:
+    """The squares of encoded pictures; `digest`: with that of each. Never raises for a bad picture."""
     empty = np.zeros(transform.shape, np.uint8).tobytes()
 
     def decoded(data: bytes) -> tuple[bytes, Picture]:
-        picture = decode_image(data, transform)
-        return picture.pixels, picture
+        picture = decode_image(data, transform, digest=digest)
+        return picture.pixels, picture._replace(squares=NOTHING)  # a crop holds the whole picture in memory
 
     return _batch(items, decoded, empty)
 
@@ -184,7 +183,6 @@ def _batch(items: Sequence[Item], work: Callable[[bytes], tuple[bytes, Picture]]
     return Batch(
         pixels=b"".join(data for data, _ in made),
         lengths=[len(data) for data, _ in made],
-        valid=[picture.squares.valid for picture in pictures],
         digests=b"".join(picture.digest for picture in pictures),
         sizes=[picture.size for picture in pictures],
         formats=[picture.format for picture in pictures],
@@ -244,7 +242,10 @@ def neutralised(data: bytes, neutral: NeutralEncoding) -> tuple[bytes, Picture]:
     """The picture in the neutral encoding, and the facts of the delivered picture. Raises UnreadableError."""
     shown = as_delivered(data)
     digest = pixel_digest(shown.pixels)
-    encoded = neutral.encoded(Image.fromarray(shown.pixels), digest)
+    try:
+        encoded = neutral.encoded(Image.fromarray(shown.pixels), digest)
+    except OSError as error:  # a side above 65,500 pixels
+        raise UnreadableError("too wide or too high for a JPEG, which data.neutral makes of it") from error
     return encoded, Picture(NOTHING, digest, shown.size, shown.format, (*shown.conversions, neutral.said))
 
 

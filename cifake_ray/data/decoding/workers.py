@@ -101,7 +101,7 @@ def decode_all(
     transform = Transform("resize", side, neutral=neutral)
     images = np.empty((len(items), side * side * 3), np.uint8)
     findings = Findings(len(items))
-    work = partial(decode_batch, transform=transform)
+    work = partial(decode_batch, transform=transform, digest=True)
     for rows, batch in _told(in_batches(work, items), len(items), progress):
         images[rows] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, images.shape[1])
         findings.add(rows, batch)

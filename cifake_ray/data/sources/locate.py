@@ -13,7 +13,7 @@ from cifake_ray.console import progress
 from cifake_ray.data.build import KIND, set_fingerprint
 from cifake_ray.data.images import ImageSet, load_images, open_images
 from cifake_ray.data.labels import PARTS
-from cifake_ray.data.sources.reading import reading_of
+from cifake_ray.data.sources.reading import neutral_name, reading_of
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.runs.records.store import read_environment
@@ -22,6 +22,7 @@ from cifake_ray.storage.cache import META, cache_root, read_entry
 from cifake_ray.storage.mirror import is_remote
 
 VARIABLE = "CIFAKE_RAY_DATA"
+FIRST_SIDE = 32  # pixels a side of all pictures in version 0.1
 
 
 def absolute_source(source: str) -> str:
@@ -43,11 +44,11 @@ def run_images(run: Run, experiment: Experiment, source: str | None = None) -> I
     CIFAKE_RAY_DATA. Raises InputError when the images are at none of these places, or other images are there.
     """
     if source is not None:
-        return _checked(run, _load(experiment, source))
+        return _checked(run, _load(run, experiment, source))
     refusal: InputError | None = None
     if _is_there(experiment.data.source):
         try:
-            images = _load(experiment, experiment.data.source)
+            images = _load(run, experiment, experiment.data.source)
         except InputError as error:  # something else lies there now
             refusal = error
         else:
@@ -55,7 +56,7 @@ def run_images(run: Run, experiment: Experiment, source: str | None = None) -> I
     if (cached := _cached(run, experiment)) is not None:
         return cached
     if (place := _from_environment()) is not None:
-        return _checked(run, _load(experiment, place))
+        return _checked(run, _load(run, experiment, place))
     raise refusal or _not_here(run, experiment)
 
 
@@ -71,9 +72,16 @@ def readable_source(run: Run, experiment: Experiment) -> str:
     return run_images(run, experiment, place).source
 
 
-def _load(experiment: Experiment, place: str) -> ImageSet:
+def _load(run: Run, experiment: Experiment, place: str) -> ImageSet:
+    """The images at `place`; for a run of version 0.1, which brought all pictures to 32 pixels, held so."""
+    reading, noted = reading_of(experiment.data), read_environment(run).data
     with progress("decoding images") as update:
-        return load_images(place, limit=experiment.data.limit, progress=update, reading=reading_of(experiment.data))
+        images = load_images(place, limit=experiment.data.limit, progress=update, reading=reading)
+        known = noted.fingerprint_v2 or noted.fingerprint in {None, "", *images.fingerprints}
+        if known or images.side == FIRST_SIDE:
+            return images
+        held = dataclasses.replace(reading, held=FIRST_SIDE)
+        return load_images(place, limit=experiment.data.limit, progress=update, reading=held)
 
 
 def _checked(run: Run, images: ImageSet) -> ImageSet:
@@ -108,8 +116,10 @@ def _is_there(place: str) -> bool:
 
 def _cached(run: Run, experiment: Experiment) -> ImageSet | None:
     """The run's images in the cache, whatever their source; None when the entry is missing or damaged."""
+    encoding = neutral_name(reading_of(experiment.data))
     for path in _entries(noted_fingerprints(run)):
-        if read_entry(path) is not None:
+        entry = read_entry(path)
+        if entry is not None and entry.meta.get("neutral", "") == encoding:
             return dataclasses.replace(open_images(path), source=experiment.data.source)
     return None
 

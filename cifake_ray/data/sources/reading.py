@@ -23,7 +23,9 @@ AUTO = "auto"
 class Reading:
     """`fake`, `real`: patterns of class names. `parts`: name of a folder or file, part. `test_fraction` of the train
     part is drawn as the test part by `split_seed`. `card`: name of the card that knows the labels, or `auto`.
-    `neutral`: encoding applied to the pictures; not in the `key`, because the source is read alike."""
+    `neutral`: encoding applied to the pictures; not in the `key`, because the source is read alike.
+    `held`: pixels a side to which pictures of any size are resized, as version 0.1 did; None keeps the sizes.
+    """
 
     fake: tuple[str, ...] = ()
     real: tuple[str, ...] = ()
@@ -32,13 +34,15 @@ class Reading:
     split_seed: int = 0
     card: str = AUTO
     neutral: NeutralEncoding | None = None
+    held: int | None = None
 
     @property
     def key(self) -> str:
         """Part of a cache entry's key; empty where every value is the default."""
         seed = self.split_seed if self.test_fraction is not None else 0
         said = dataclasses.replace(self, split_seed=seed, neutral=None)
-        told = {name: value for name, value in dataclasses.asdict(said).items() if name != "neutral"}
+        unsaid = {"neutral"} if self.held else {"neutral", "held"}
+        told = {name: value for name, value in dataclasses.asdict(said).items() if name not in unsaid}
         return "" if said == Reading() else json.dumps(told)
 
     def without_test(self) -> "Reading":
@@ -124,3 +128,8 @@ def reading_of(data: "Data") -> Reading:
     )
     reading.named_card()
     return reading
+
+
+def neutral_name(reading: Reading) -> str:
+    """The name of the encoding that pictures are brought to; "" where they stay as delivered."""
+    return reading.neutral.name if reading.neutral else ""

@@ -102,7 +102,7 @@ def _dense(channels: int, edge: int, pool: Sequence[str], head_width: int, dropo
 
 
 def normalise_images(images: Tensor, image_size: int = 32) -> Tensor:
-    """uint8 [n, 32, 32, 3], 0..255 -> float32 [n, 3, s, s] in -1..1, resized bilinearly; channels_last in memory."""
+    """uint8 [n, h, h, 3], 0..255 -> float32 [n, 3, s, s] in -1..1, resized bilinearly; channels_last in memory."""
     normalised = images.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
     if normalised.shape[-1] == image_size:
         return normalised
