@@ -47,6 +47,7 @@ TESTED_BY = {
     "experiment/test_experiment.py": [
         f"experiment/{name}" for name in ("families/torchvision", "file", "model", "schema", "search", "training")
     ],
+    "features/test_packed.py": ["features/decoding", "features/extraction", "features/places"],
     "jobs/test_cluster.py": ["jobs/client"],
     "jobs/test_manifest.py": ["cli/render"],
     "models/families/test_base.py": ["experiment/families/base", "models/passes", "models/registry"],
@@ -71,7 +72,7 @@ TESTED_BY = {
         *("reporting/terms", "reporting/writers/markdown"),
         *(
             f"reporting/sections/{topic}"
-            for topic in ("caveats", "commands", "data", "environment", "evaluations", "head", "missing", "reading")
+            for topic in ("caveats", "commands", "environment", "evaluations", "head", "missing", "reading")
         ),
     ],
     "reporting/test_load.py": ["reporting/run_tables"],
@@ -88,7 +89,7 @@ TESTED_BY = {
     "training/test_fit.py": ["training/checkpoint"],
     "tuning/estimate/test_plan.py": ["tuning/estimate/timing"],
     "tuning/monitor/test_callback.py": ["tuning/trial/context", "tuning/trial/trainable"],
-    "tuning/test_storage_faults.py": ["runs/faults", "tuning/trial/loop"],
+    "tuning/test_storage_faults.py": ["runs/faults"],
 }
 
 

@@ -51,7 +51,7 @@ def describe_detector(detector: Detector) -> ModelNote:
     transform = detector.transform
     return ModelNote(
         schema_version=SCHEMA,
-        model=detector.model,
+        model=type(detector.model).model_validate(detector.model.model_dump()),  # every key counts as set
         backbone=family_of(detector.model).describe(detector.model, detector.weights),
         input=_input_words(transform),
         transform=TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced),

@@ -45,7 +45,7 @@ def test_the_content_is_the_same_in_another_order_and_another_with_another_label
     assert content_digest(made) != content_digest(made.take(np.array([0, 1, 2])))
 
 
-def test_pictures_of_the_same_bytes_and_other_shapes_are_others_and_squares_keep_the_digest_of_version_0_1() -> None:
+def test_pictures_of_equal_bytes_differ_by_shape_and_squares_keep_their_digest() -> None:
     high, wide, square = (np.full(shape, 255, np.uint8) for shape in ((80, 40, 3), (40, 80, 3), (8, 8, 3)))
     assert pixel_digest(high) != pixel_digest(wide)
     assert pixel_digest(square) == hashlib.sha256(square.tobytes()).digest()

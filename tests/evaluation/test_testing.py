@@ -335,7 +335,7 @@ def test_images_of_one_class_get_the_share_called_fake(
     called = 100 * (right if label == "FAKE" else 1 - right)
     said = capsys.readouterr().out
     assert f"called FAKE        {called:.2f} % [" in said
-    assert f"of 20 {label} images, the only class here" in said
+    assert f"of 10 {label} images, the only class here" in said
     assert "AUC" not in said
 
 

@@ -72,5 +72,9 @@ class ModelNote(Record):
 
     @field_serializer("model")
     def _with_defaults(self, model: Strict) -> dict[str, Any]:
-        """All settings of the model, so that another version's defaults do not change it."""
-        return model.model_dump(mode="json")
+        """All settings of the model, so that another version's defaults do not change it.
+
+        `fit` stays out of notes of version 0.1.
+        """
+        unknown = {"fit"} - model.model_fields_set
+        return model.model_dump(mode="json", exclude=unknown)

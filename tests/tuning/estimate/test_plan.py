@@ -93,7 +93,7 @@ def test_a_plan_of_a_frozen_model_times_its_extraction_until_the_features_are_th
     assert plan["cache_bytes"] == 250 * (32 * 32 * 3 + 2 * 2 * 64)
 
 
-def test_a_plan_of_a_frozen_model_on_pictures_of_any_size_counts_decoding_once_for_all_passes(tmp_path: Path) -> None:
+def test_a_plan_counts_decoding_of_pictures_of_any_size_once_for_all_passes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(120):
         file = tmp_path / "pictures" / ("FAKE", "REAL")[number % 2] / f"{number}.jpg"
