@@ -534,6 +534,7 @@ def test_a_shipped_experiment_is_found_by_its_name(call: Call) -> None:
 def test_every_name_that_spaces_lists_is_an_experiment_of_the_other_commands(call: Call) -> None:
     listed = json.loads(call("spaces", "--json").out)
     assert len({row["name"] for row in listed}) == len(listed) >= 8
+    settings = ["--set", "model.image_size=32", "--set", "model.weights=random"]
     for row in listed:
         assert (
             planned(
@@ -543,9 +544,7 @@ def test_every_name_that_spaces_lists_is_an_experiment_of_the_other_commands(cal
                     "--data",
                     "sample",
                     "--dry-run",
-                    "--set",
-                    "model.image_size=32",
-                    *(["--set", "model.weights=random"] if "resnet" in row["model"] else []),
+                    *(settings if "resnet" in row["model"] else []),
                 )
             ).name
             == row["name"]
