@@ -24,7 +24,7 @@ TESTED_BY = {
     "data/test_images.py": ["data/build"],
     "data/test_splits.py": ["data/datasets/cifake", "data/datasets/generic", "data/pixels"],
     "e2e/test_jobs.py": ["cli/cluster", "jobs/probe", "jobs/probe_nodes"],
-    "e2e/test_nodes.py": ["tuning/ray_cluster/replication", "tuning/ray_cluster/shared_storage"],
+    "e2e/test_nodes.py": ["tuning/ray_cluster/shared_storage"],
     "e2e/test_processes.py": ["tuning/ray_cluster/watchdog", "tuning/trial/workers"],
     "e2e/test_study.py": [
         f"tuning/{name}"

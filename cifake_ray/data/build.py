@@ -12,6 +12,7 @@ import numpy as np
 from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample, sample_native
 from cifake_ray.data.datasets.card import Card
+from cifake_ray.data.decoding.cells import Cell
 from cifake_ray.data.decoding.decode import Item, Refused, item_bytes
 from cifake_ray.data.decoding.workers import decode_all
 from cifake_ray.data.labels import PARTS, VALIDATION
@@ -190,9 +191,15 @@ def check_pictures_fit(encoded: Mapping[str, Encoded], beyond: Beyond | None = N
     """Raise InputError when the disk of the cache has no room for these pictures and the bytes of `beyond`."""
     items = [item for part in encoded.values() for item in part.items]
     side = likely_side(items)
-    pictures = sum(map(item_bytes, items)) if side is None else len(items) * side * side * 3
+    pictures = _encoded_bytes(items) if side is None else len(items) * side * side * 3
     counts = {part: len(of_part.items) for part, of_part in encoded.items()}
     check_room(pictures + (beyond(counts, side is not None) if beyond else 0), "the pictures and what is made of them")
+
+
+def _encoded_bytes(items: Sequence[Item]) -> int:
+    """Bytes of the encoded pictures; of those in tables at most the bytes of the tables' files."""
+    tables = {item.file for item in items if isinstance(item, Cell)}
+    return sum(map(item_bytes, items)) + sum(Path(file).stat().st_size for file in tables)
 
 
 def for_study(contents: EntryContents, reading: Reading) -> EntryContents:

@@ -7,6 +7,7 @@ other node copies the entry into its own cache: one process copies, under the en
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifake_ray.errors import WorkError
-from cifake_ray.storage.cache import META, cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import META, Staged, cache_root, locked, read_entry, write_entry
 
-_COPY_SECONDS = 600.0  # for one array of an entry to arrive: the largest, 80,000 x 1,664 features, are 270 MB
+_COPY_SECONDS = 600.0  # for one piece of an array to arrive
+_PIECE = 1 << 27  # bytes that are sent at a time: squares of many pictures are larger than the memory of a node
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,20 @@ def entry_here(path: Path, home: CacheOrigin | None) -> Path:
     mine = cache_root() / path.relative_to(home.cache)
     with locked(mine):
         if _digests(mine) != note["digests"] or read_entry(mine) is None:
-            arrays = {name: _ask(home, _read_array, path / f"{name}.npy") for name in note["digests"]}
+            arrays = {name: _copied(home, path / f"{name}.npy", mine.parent) for name in note["digests"]}
             write_entry(mine, arrays, note["meta"])
     return mine
+
+
+def _copied(home: CacheOrigin, file: Path, folder: Path) -> Staged:
+    """The array in `file` on the driver's node, written piece by piece into a file in `folder`."""
+    shape, dtype, count = _ask(home, _describe, file)
+    with Staged.bytes_in(folder) as staged, staged.path.open("ab") as copy:
+        for start in range(0, count, _PIECE):
+            copy.write(_ask(home, partial(_read_piece, start=start), file).data)
+    staged.dtype = dtype
+    staged.close(shape)
+    return staged
 
 
 def array_here(path: Path, name: str, home: CacheOrigin | None) -> np.ndarray:
@@ -83,6 +96,18 @@ def _ask(home: CacheOrigin, read: Callable[[Path], Any], path: Path) -> Any:
 
 def _read_note(path: Path) -> dict[str, Any]:
     return dict(json.loads((path / META).read_text()))
+
+
+def _describe(file: Path) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype and bytes of an array."""
+    array = _read_array(file)
+    return array.shape, array.dtype.str, array.nbytes
+
+
+def _read_piece(file: Path, start: int) -> np.ndarray:
+    """Bytes of an array from `start` on: uint8 [at most _PIECE]."""
+    array = _read_array(file)
+    return np.array(array.reshape(-1).view(np.uint8)[start : start + _PIECE])
 
 
 def _read_array(file: Path) -> np.ndarray:
