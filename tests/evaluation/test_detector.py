@@ -275,7 +275,7 @@ def test_a_network_that_gives_no_number_is_an_error_and_no_label() -> None:
     detector = cnn_detector()
     for parameter in detector.network.parameters():
         parameter.data.fill_(torch.nan)
-    with pytest.raises(WorkError, match="no number"):
+    with pytest.raises(WorkError, match="computes NaN"):
         detector.p_fake(IMAGES)
 
 
