@@ -14,7 +14,7 @@ from cifake_ray.data.datasets.sample import CARD as SAMPLE
 from cifake_ray.experiment import save_experiment
 from cifake_ray.reporting.comparison import COLUMNS, comparison_table
 from cifake_ray.reporting.load import Study, load
-from cifake_ray.reporting.sections import document, for_terminal
+from cifake_ray.reporting.sections import document, for_terminal, head
 from cifake_ray.reporting.sections.head import headlines
 from cifake_ray.reporting.sections.missing import missing
 from cifake_ray.reporting.sections.reading import short_notes
@@ -215,6 +215,17 @@ def test_claims_stand_beside_cifake_in_a_report_of_several_sets(make_run: MakeRu
     assert dict(zip(frame["study"][:2], frame["cifake"][:2], strict=True)) == {"a": True, "b": False}
     assert (frame["role"] == "reference").sum() == 3
     assert set(frame["data"][:2].str.split(",").str[0]) == {"CIFAKE", "cifake.parquet"}
+
+
+def test_a_report_on_several_sets_has_a_best_model_for_each_and_says_so_first(make_run: MakeRun) -> None:
+    runs = [make_run("a"), make_run("b")]
+    foreign(runs[1])
+    studies = [load(run) for run in runs]
+    said = headlines(studies)
+    assert said[0] == "The studies are on 2 sets of images: compare rows of one set only."
+    assert [sum(f"of study {name} " in line for line in said) for name in ("a", "b")] == [1, 1]
+    assert not head.build(studies).listings
+    assert head.build(studies[:1]).listings
 
 
 def test_part_of_cifake_is_not_compared_with_the_paper(make_run: MakeRun) -> None:

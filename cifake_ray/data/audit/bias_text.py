@@ -8,7 +8,10 @@ from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import Bias, GroupScore, PropertyByClass, PropertyScore, Share, Spread
 
 _FEW = 5  # a group of fewer pictures has no line of its own; the JSON has all groups
-CURE = "a detector may learn how files were made instead of what is generated; give both classes the same"
+CURE = (
+    "a detector may learn how files were made instead of what is generated; give both classes the same, for example by "
+    "data.neutral with a size below the smaller pictures' sides"
+)
 
 
 def sentence(bias: Bias) -> str:

@@ -50,6 +50,10 @@ def _in_order(found: Found) -> Found:
 def _check(source: str, listing: Listing, found: Found, needed: Collection[str], reading: Reading) -> None:
     parts = {part for part, _ in found}
     if parts == {ALL}:
+        for label, name in enumerate(LABELS):
+            if (ALL, label) not in found:
+                refusal = _no_folder(source, name, listing)
+                raise InputError(refusal.what, f"{refusal.cure}; the test part is then drawn by `{TEST_FRACTION}`")
         raise InputError(
             f"{source}: its FAKE and REAL images are not divided into train and test",
             f"add `{TEST_FRACTION}` (--set data.test_fraction=0.2), which draws every fifth picture as the test part, "
@@ -79,7 +83,8 @@ def _no_part(source: str, part: str, parts: Collection[str]) -> InputError:
 
 def _no_folder(source: str, lacking: str, listing: Listing) -> InputError:
     """The refusal of a source that lacks the class `lacking`, such as `test/FAKE`."""
-    there = ", ".join(dict.fromkeys(f"{part}/{LABELS[label]}" for part, label in listing.found)) or "none"
+    names = (LABELS[label] if part == ALL else f"{part}/{LABELS[label]}" for part, label in listing.found)
+    there = ", ".join(dict.fromkeys(names)) or "none"
     others = f"; other folders: {_listed(listing.unnamed)}" if listing.unnamed else ""
     return InputError(f"{source}: no folder {lacking} (class folders found: {there}{others})", _how_to_name())
 

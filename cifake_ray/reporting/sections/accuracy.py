@@ -164,7 +164,8 @@ def comparison(studies: Sequence[Study]) -> Figure | None:
     panel = axes[0, 0]
     for band, row in enumerate(rows.to_dict("records")):
         _draw_row(panel, band, {str(key): value for key, value in row.items()})
-    panel.set_yticks(range(len(rows)), [_row_label(row) for row in rows.to_dict("records")], fontsize=8)
+    several = rows.loc[rows["role"] != "reference", "data"].nunique() > 1
+    panel.set_yticks(range(len(rows)), [_row_label(row, several) for row in rows.to_dict("records")], fontsize=8)
     panel.yaxis.set_major_locator(FixedLocator(range(len(rows))))
     panel.set_ylim(len(rows) - 0.45, -0.55)
     panel.grid(axis="y", visible=False)
@@ -196,11 +197,19 @@ def _values(row: dict[str, Any], split: str) -> tuple[float, float, float]:
     return value, row[f"{split}_low"], row[f"{split}_high"]
 
 
-def _row_label(row: dict[Any, Any]) -> str:
+def set_name(row: Row) -> str:
+    """The set of images of a row in a word: the title of its card, or the name of the folder."""
+    return str(row["data"]).partition(",")[0]
+
+
+def _row_label(row: dict[Any, Any], several: bool) -> str:
+    """`several`: whether rows are on several sets of images, so that each names its set."""
     name = row["study"] if row["role"] != "reference" else f"{row['study']} *"
     second = row["role"] if row["role"] != "reference" else row["model"]
     if row["generated"] is True:
         second += " (sample)"
+    elif several and row["role"] != "reference":
+        second += f", {set_name(row)}"
     return f"{_short(name)}\n{_short(second)}"
 
 

@@ -22,7 +22,7 @@ from cifake_ray.reporting.formatting import (
 from cifake_ray.reporting.load import Role, Study, cards_of
 from cifake_ray.reporting.repeat import winner_command
 from cifake_ray.reporting.section import Cell, Listing, Section, Small, Table
-from cifake_ray.reporting.sections.accuracy import accuracy_cells
+from cifake_ray.reporting.sections.accuracy import accuracy_cells, set_name
 from cifake_ray.reporting.sections.bias import headline_warning, recorded_bias
 from cifake_ray.reporting.winners import study_gain
 
@@ -31,8 +31,8 @@ _AGAIN = "Train the best one again (one seed; the figure above is a mean over th
 
 def build(studies: Sequence[Study]) -> Section:
     """Title, sentences, a line for each model, the command that trains the best one again; when this was made."""
-    best = best_row(rows_of(comparison_table(studies)))
-    command = _best_command(studies, best)
+    best = best_rows(rows_of(comparison_table(studies)))
+    command = _best_command(studies, best[0]) if len(best) == 1 else ""
     board = _board(studies)
     return Section(
         title(studies),
@@ -52,23 +52,33 @@ def title(studies: Sequence[Study]) -> str:
 
 def headlines(studies: Sequence[Study]) -> list[str]:
     """The result in plain sentences: the best tested model, then what tuning gained in each study."""
-    best = best_row(rows_of(comparison_table(studies)))
-    if best is None:
-        sentences = ["No model has been tested yet; what follows are the accuracies of trials so far."]
-    else:
-        study = next(study for study in studies if study.name == best["study"])
-        biased = headline_warning(best, recorded_bias(study))
-        sentences = [_best_sentence(study.card, best), *([biased] if biased else [])]
-        sentences += _claim_sentences(study.card, best)
+    best = best_rows(rows_of(comparison_table(studies)))
+    sentences = [] if best else ["No model has been tested yet; what follows are the accuracies of trials so far."]
+    if len(best) > 1:
+        sentences = [f"The studies are on {len(best)} sets of images: compare rows of one set only."]
+    for row in best:
+        study = next(study for study in studies if study.name == row["study"])
+        biased = headline_warning(row, recorded_bias(study))
+        sentences += [
+            _best_sentence(study.card, row),
+            *([biased] if biased else []),
+            *_claim_sentences(study.card, row),
+        ]
     return sentences + [sentence for study in studies if (sentence := _gain_sentence(study))]
 
 
-def best_row(rows: Sequence[Row]) -> Row | None:
-    """The row of the best tested model, a baseline included; of the synthetic sample only where nothing else is."""
+def best_rows(rows: Sequence[Row]) -> list[Row]:
+    """The row of the best tested model on each set of images, a baseline included, the best of all first.
+
+    Of a synthetic sample only where no other set is.
+    """
     measured = [row for row in rows if row["role"] != "reference"]
     tested = [row for row in measured if known(headline_test(row))]
-    real = [row for row in tested if not row["generated"]]
-    return max(real or tested, key=headline_test, default=None)
+    chosen = [row for row in tested if not row["generated"]] or tested
+    best: dict[str, Row] = {}
+    for row in sorted(chosen, key=headline_test, reverse=True):
+        best.setdefault(str(row["data"]), row)
+    return list(best.values())
 
 
 def _best_sentence(card: Card, row: Row) -> str:
@@ -132,14 +142,16 @@ def _board(studies: Sequence[Study]) -> list[dict[str, str | Cell]]:
     """A line for each model: name, test accuracy, gain, duration."""
     took = {study.name: _took(study) for study in studies}
     rows = [row for row in main_rows(comparison_table(studies)) if row["role"] != "reference"]
-    return [_board_line(row, took.get(str(row["study"]), "")) for row in rows]
+    several = len({str(row["data"]) for row in rows}) > 1
+    return [_board_line(row, took.get(str(row["study"]), ""), several) for row in rows]
 
 
-def _board_line(row: Row, took: str) -> dict[str, str | Cell]:
+def _board_line(row: Row, took: str, several: bool) -> dict[str, str | Cell]:
+    """`several`: whether rows are on several sets of images, so that each names its set."""
     gain, _, limits = accuracy_cells(row)["Gain, points"].partition(" ")
     small = [
         Small(interval(row["test_low"], row["test_high"])),
-        Small("synthetic sample" if row["generated"] else ""),
+        Small("synthetic sample" if row["generated"] else set_name(row) if several else ""),
         Small(f"gain {gain} {limits}" if gain != NOTHING else "", "roomy"),  # on a telephone the sentences have it
         Small(took, "took"),
     ]

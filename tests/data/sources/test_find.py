@@ -66,6 +66,16 @@ def test_classes_not_divided_into_train_and_test_are_refused_with_what_to_do(tmp
     assert "all/" not in words
 
 
+def test_undivided_pictures_of_one_known_class_lack_the_other_by_name(tmp_path: Path) -> None:
+    for name in ("human", "sdxl"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        (tmp_path / "own" / name / "a.jpg").write_bytes(b"x")
+    words = refused(tmp_path / "own")
+    assert "no folder FAKE (class folders found: REAL; other folders: sdxl)" in words
+    assert "data.labels: {fake: [ai*, sdxl], real: [human]}" in words
+    assert "data.test_fraction: 0.2" in words
+
+
 def test_parquet_without_a_test_part_is_refused(files: Files, write_parquet: Write) -> None:
     folder = write_parquet(files)
     for file in folder.glob("*test*"):
