@@ -7,7 +7,6 @@ other node copies the entry into its own cache: one process copies, under the en
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ def _copied(home: CacheOrigin, file: Path, folder: Path) -> Staged:
     shape, dtype, count = _ask(home, _describe, file)
     with Staged.bytes_in(folder) as staged, staged.path.open("ab") as copy:
         for start in range(0, count, _PIECE):
-            copy.write(_ask(home, partial(_read_piece, start=start), file).data)
+            copy.write(_ask(home, _read_piece, file, start).data)
     staged.dtype = dtype
     staged.close(shape)
     return staged
@@ -82,12 +81,12 @@ def _digests(path: Path) -> dict[str, str] | None:
         return None
 
 
-def _ask(home: CacheOrigin, read: Callable[[Path], Any], path: Path) -> Any:
-    """Run `read(path)` on the driver's node."""
+def _ask(home: CacheOrigin, read: Callable[..., Any], path: Path, *rest: int) -> Any:
+    """Run `read(path, *rest)` on the driver's node."""
     pinned = NodeAffinitySchedulingStrategy(home.node, soft=False)
     task = ray.remote(read).options(name=f"send {path.name}", num_cpus=0, scheduling_strategy=pinned)
     try:
-        return ray.get(task.remote(path), timeout=_COPY_SECONDS)
+        return ray.get(task.remote(path, *rest), timeout=_COPY_SECONDS)
     except ray.exceptions.RayError as error:
         raise WorkError(
             f"{path} of the driver's node did not reach this node within {_COPY_SECONDS:.0f} s: {error}"

@@ -21,8 +21,8 @@ ARRAYS = {
 def test_an_array_that_comes_in_pieces_is_the_array(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def here(home: object, read: Callable[[Path], Any], path: Path) -> Any:  # noqa: ARG001 (the driver's node is here)
-        found = read(path)
+    def here(home: object, read: Callable[..., Any], path: Path, *rest: int) -> Any:  # noqa: ARG001 (the driver's node is here)
+        found = read(path, *rest)
         sizes.extend([found.nbytes] if isinstance(found, np.ndarray) else [])
         return found
 
