@@ -15,7 +15,7 @@ from cifake_ray.data.images import Part
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
-from cifake_ray.storage.cache import Entry, Staged, cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import Entry, Staged, cache_root, locked, read_entry, write_entry, writing
 
 KIND = "squares"  # the cache's folder of these arrays
 _FORMAT = 1  # raise the number when the squares of a transform change
@@ -66,7 +66,7 @@ def squares_bytes(count: int, transform: Transform) -> int:
 def _made(path: Path, part: Part, pixels: EncodedPixels, transform: Transform, progress: Progress | None) -> Entry:
     count, size = len(pixels), math.prod(transform.shape)
     valid = np.zeros((count, 4), np.int32)
-    try:
+    with writing(f"{count * size / 1e9:.1f} GB of squares"):
         with Staged.bytes_in(path.parent) as staged, staged.path.open("r+b") as file:
             start_of_values = file.seek(0, os.SEEK_END)
             if hasattr(os, "posix_fallocate"):  # reports a full disk before the work; macOS lacks the call
@@ -81,9 +81,3 @@ def _made(path: Path, part: Part, pixels: EncodedPixels, transform: Transform, p
         staged.close((count, *transform.shape))
         notes: Mapping[str, object] = {"transform": transform.name, "images": part.fingerprint}
         return write_entry(path, {"squares": staged, "valid": valid}, notes)
-    except OSError as error:
-        raise InputError(
-            f"cache folder {cache_root()} cannot hold {count * size / 1e9:.1f} GB of squares "
-            f"({error.strerror or error})",
-            "free some space, lower image_size, or set CIFAKE_RAY_CACHE to another folder",
-        ) from error

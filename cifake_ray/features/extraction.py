@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from cifake_ray.data.pixels import EncodedPixels, Pixels
-from cifake_ray.errors import InputError
 from cifake_ray.features.places import Pictures, entries_of, pass_key, shard_path, shards_folder, transform_of
 from cifake_ray.features.shards import Extraction, Pass, RunShards
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import Weights
-from cifake_ray.storage.cache import Entry, cache_root, locked, read_entry, write_entry
+from cifake_ray.storage.cache import Entry, locked, read_entry, write_entry, writing
 
 _SHARD_PIXELS = 4_000_000  # input pixels of one shard: about 3 s of one core, which is what a killed run can lose
 _SHARD_ROWS = 2000
@@ -153,13 +152,8 @@ def _notes(part: Pictures, spec: FeatureSpec, name: str) -> dict[str, Any]:
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Entry:
-    try:
+    with writing():
         return write_entry(path, arrays, meta)
-    except OSError as error:
-        raise InputError(
-            f"cache folder {cache_root()} cannot be written ({error.strerror or error})",
-            "free some space, or set CIFAKE_RAY_CACHE to another folder",
-        ) from error
 
 
 def _has_shard(work: _Work, start: int, stop: int) -> bool:

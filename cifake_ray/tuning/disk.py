@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cifake_ray.data import ImageSet, Part
-from cifake_ray.data.pixels import EncodedPixels
 from cifake_ray.data.squares import squares_bytes, squares_path
 from cifake_ray.data.transform import Transform
 from cifake_ray.experiment import CategoricalDimension, Experiment, Model
@@ -38,7 +37,7 @@ def disk_use(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]
     count = sum(map(len, parts))
     features = sum(2 * spec.width * count for spec in distinct_passes(images.train, specs))
     squares = _squares(experiment, len(images.train)) if images.side is None else 0
-    return DiskUse(sum(map(picture_bytes, parts)), squares, features)
+    return DiskUse(sum(part.pixels.nbytes for part in parts), squares, features)
 
 
 def beyond_pictures(experiment: Experiment, specs: "list[FeatureSpec]", counts: Mapping[str, int], held: bool) -> int:
@@ -67,19 +66,10 @@ def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpe
     check_room(squares + features, "the arrays and features of this study")
 
 
-def picture_bytes(part: Part) -> int:
-    """Bytes of a part's pictures as the cache holds them; nothing is decoded."""
-    pixels = part.pixels
-    if isinstance(pixels, EncodedPixels):
-        return int(pixels.places[:, 1].sum())
-    side = part.side or 0
-    return len(part) * side * side * 3
-
-
 def largest_squares(experiment: Experiment, part: Part) -> int:
     """Bytes of the largest array that a trial reads: of the pictures themselves where these are held."""
     if part.side is not None:
-        return picture_bytes(part)
+        return part.pixels.nbytes
     return max((squares_bytes(len(part), one) for one in _transforms_of(experiment)), default=0)
 
 
