@@ -21,6 +21,7 @@ from cifake_ray.cli.app import (
 )
 from cifake_ray.cli.find import experiment_about, experiment_text, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
+    backbone_of,
     print_comparison,
     print_evaluation,
     print_prediction,
@@ -143,7 +144,7 @@ def predict(
             print_prediction(result)
     if as_json:
         print(json.dumps(entries, indent=1))
-    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}"
+    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}{backbone_of(found)}"
     print(f"{about}; {failed:,} not" if failed else about, file=sys.stderr)
     if failed:
         raise typer.Exit(1 if judged else 2)

@@ -560,6 +560,15 @@ def test_a_slip_in_a_name_is_told_from_a_missing_file(call: Call) -> None:
     refused(call("tune", "none.yaml", "--data", "sample"), "none.yaml: cannot be read (No such file")
 
 
+def test_what_cannot_be_an_experiments_file_is_refused_in_one_line(call: Call, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for command in (("tune", "--data", "sample"), ("train", "--data", "sample"), ("spaces",)):
+        refused(call(*command, "a" * 300), "cannot be read (File name too long)")
+        refused(call(*command, tmp_path / "pipe.yaml"), "cannot be read (no regular file)")
+        refused(call(*command, tmp_path), "cannot be read (no regular file)")
+        refused(call(*command, "none.yaml"), "none.yaml: cannot be read (No such file")
+
+
 def test_no_study_begins_on_the_sample_by_oversight(call: Call) -> None:
     for command in (["tune", "cnn"], ["tune", "cnn", "--dry-run"], ["train", "resnet50"], ["plan", "cnn-deep"]):
         refused(call(*command), "no images are named; give --data FOLDER, set CIFAKE_RAY_DATA, or take --data sample")

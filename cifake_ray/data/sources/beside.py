@@ -45,11 +45,11 @@ def other_sets(root: Path | None, names: Iterable[str], reading: Reading, taken:
     listed = {PurePosixPath(name).parent for name in manifests}
     found = dict(zip(manifests, manifests, strict=True))  # the set's file or folder -> how it is shown
     for name in files:
-        path = PurePosixPath(name)
-        if root is not None and is_archive(root / name):
+        path, tables = PurePosixPath(name), f"{PurePosixPath(name).parent}/*"
+        if root is not None and is_archive(root / name) and (root / name).is_file():
             found[name] = name
-        elif root is not None and path.suffix.lower() in TABLE_SUFFIXES and has_pictures(root / name):
-            found.setdefault(f"{path.parent}/*", str(path.parent / f"*{path.suffix}"))
+        elif root is not None and path.suffix.lower() in TABLE_SUFFIXES and tables not in found:
+            found |= {tables: str(path.parent / f"*{path.suffix}")} if has_pictures(root / name) else {}
     for folder in dict.fromkeys(PurePosixPath(name).parent for name in files):
         place = _class_folder(folder.parts, reading)
         if place is not None and not listed & {folder, *folder.parents}:

@@ -41,6 +41,16 @@ def study_work(record: StudyRecord, test_share: float = 0.0, test_s: float = 0.0
     )
 
 
+def recorded_pace(record: StudyRecord) -> float | None:
+    """Seconds of a mean epoch of the search, all slots together, by when its trials ran; None before the first one."""
+    spans = sorted(span for row in record.rows.values() for span in row.spans)
+    epochs, seconds, until = sum(len(row.curve) for row in record.rows.values()), 0.0, 0.0
+    for start, end in spans:
+        seconds += max(end - max(start, until), 0.0)
+        until = max(until, end)
+    return seconds / epochs if epochs and seconds > 0 else None
+
+
 class Display(StudyCallback):
     """A live table on a terminal, else one line for each trial that ends. Everything goes to stderr."""
 
@@ -57,15 +67,20 @@ class Display(StudyCallback):
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self.last = 0.0
         self.said = time.monotonic()  # when the last plain line was printed
+        self.resumed = (pace := recorded_pace(record)) is not None
+        if pace is not None:
+            self.forecast.resume(pace, self._state())
 
     def epoch_reported(self, trial: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
         if trial.trial_id is None:
             self.retrained[trial.name] = epoch
+        self.forecast.epoch(self._state())
+
+    def _state(self) -> State:
         rows = list(self.record.rows.values())
         ended = [len(row.curve) for row in rows if row.status not in ("running", "interrupted")]
         running = [len(row.curve) for row in rows if row.status in ("running", "interrupted")]
-        state = State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.searching)
-        self.forecast.epoch(state)
+        return State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.searching)
 
     def _retraining_cost(self, rows: list[TrialRow]) -> float:
         """Seconds of an epoch of the best configuration and the baseline over those of all epochs of the search."""
@@ -90,6 +105,8 @@ class Display(StudyCallback):
         if retrainings:  # fewer than expected where the baseline won or some are trained
             self.retrainings = retrainings
             self.forecast.work = replace(self.forecast.work, retrainings=retrainings)
+            if (pace := recorded_pace(self.record)) is not None:
+                self.forecast.resume(pace, self._state())
             self.update(force=True)  # the lines of the trials that have ended come before those of retrainings
 
     def step_ended(self) -> None:
@@ -111,6 +128,9 @@ class Display(StudyCallback):
             self.live.start()
             self.live.update(self.table(), refresh=True)
             return
+        if self.resumed:
+            self.resumed, self.said = False, now
+            say(f"resumed at {self.summary()}")
         for row in list(self.record.rows.values()):
             if row.trial_id not in self.shown and row.status not in ("running", "interrupted"):
                 self.shown.add(row.trial_id)
