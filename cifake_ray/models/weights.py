@@ -227,7 +227,7 @@ def _find_path(spec: str) -> Path:
         if path.is_file():
             return path.absolute()
     raise InputError(
-        f"weights {spec}: no such file", "name the folder of a file of this name as CIFAKE_RAY_WEIGHTS, or its path"
+        f"weights {spec}: no such file", "give its path, or name the folder of such a file as CIFAKE_RAY_WEIGHTS"
     )
 
 
