@@ -187,7 +187,7 @@ def runs(
 
     rows = json.loads(summarise_runs(storage).to_json(orient="records"))
     if not rows and not as_json:
-        print(f"no runs in {storage}")
+        print(f"no runs in {storage if '://' in storage else Path(storage).absolute()}")
         return
     print_rows(rows if as_json else [run_row(row, wide=wide) for row in rows], as_json)
 

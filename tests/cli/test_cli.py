@@ -429,6 +429,16 @@ def test_help_loads_neither_ray_nor_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
+def test_studies_and_predictions_begin_without_heavy_libraries() -> None:
+    heavy = "{'ray', 'torch', 'scipy', 'sklearn', 'pandas', 'pyarrow', 'optuna', 'botocore', 'matplotlib'}"
+    program = (
+        "import sys\nimport cifake_ray.tuning.request, cifake_ray.detector.predict\n"
+        f"sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_version_is_printed(call: Call) -> None:
     assert call("--version") == Ended(0, f"cifake-ray {__version__}\n", "")
 

@@ -60,7 +60,7 @@ def test_a_table_in_a_file_is_as_wide_as_its_cells(
 
 def job(state: str) -> Job:
     progress = {
-        "phase": "3/3 retraining", "experiment": "cnn", "total": 40, "finished": 38, "metric": "val_accuracy",
+        "phase": "3/3 retraining 2/6", "experiment": "cnn", "total": 40, "finished": 38, "metric": "val_accuracy",
         "best": {"value": 0.9512, "trial_id": 3}, "seconds_left": 95.0,
         "trials": {"running": 1, "completed": 3, "stopped": 35, "failed": 0, "interrupted": 0},
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_running_job_shows_its_phase_and_the_time_left_within_80_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     row = _job_row(job("running"))
-    assert [row["state"], row["done"], row["best"], row["left"]] == ["3/3 retraining", "38/40", "95.12 %", "2 min"]
+    assert [row["state"], row["done"], row["best"], row["left"]] == ["3/3 retraining 2/6", "38/40", "95.12 %", "2 min"]
     print_rows([row], as_json=False)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 

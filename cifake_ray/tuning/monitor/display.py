@@ -184,8 +184,12 @@ class Display(StudyCallback):
         return max(valued, key=lambda found: found[:2])[2] if valued else None
 
     def title(self) -> str:
-        phase = phase_name(self.record.experiment, "search" if self.searching else "retraining")
-        return f"{phase} · {self.summary()}"
+        return f"{self.phase()} · {self.summary()}"
+
+    def phase(self) -> str:
+        """`2/3 search`, `3/3 retraining 2/6`."""
+        name = phase_name(self.record.experiment, "search" if self.searching else "retraining")
+        return f"{name} {self.retrainings_ended}/{self.retrainings}" if self.retrainings else name
 
     def table(self) -> Table:
         """The running trials, the best and the last that ended, by number; columns as wide from first to last frame."""
@@ -255,7 +259,7 @@ class JobDisplay(Display):
         counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
         found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
         return {
-            "phase": phase_name(self.record.experiment, "search" if self.searching else "retraining"),
+            "phase": self.phase(),
             "experiment": self.record.experiment.name,
             "model": self.record.experiment.model.kind,
             "total": search.trials,
