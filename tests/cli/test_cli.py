@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ def storage(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+PUBLISHED = Path(__file__).parents[2] / "results" / "studies" / "cnn"
 SHOWN = re.compile(r"decoding images: |\d/\d images|\S+ · |resuming |images: |starting: ")  # before a refusal
 
 
@@ -336,6 +338,29 @@ def test_a_run_without_a_model_cannot_predict_or_evaluate(call: Call, existing: 
     refused(call("predict", existing, tmp_path / "picture.png"), "no trained model there", "tune --resume small")
     refused(call("evaluate", existing), "no trained model there", "tune --resume small")
     refused(call("train", existing), "the study has no winner yet", "tune --resume small")
+
+
+def test_a_published_study_is_evaluated_on_other_images(call: Call, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(PUBLISHED, tmp_path / PUBLISHED.name))
+    for label in ("FAKE", "REAL"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for seed in range(3):
+            pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / label / f"{seed}.png")
+    ended = call("evaluate", study, "--data", tmp_path / "mine")
+    assert (ended.code, "3 FAKE + 3 REAL" in ended.out) == (0, True), ended.err
+    assert "the study's images are not here" in ended.out  # that copies were not looked for
+
+
+def test_evaluating_without_the_images_is_refused_before_torch_is_loaded() -> None:
+    program = (
+        "import sys\nfrom cifake_ray.cli import command_line\n"
+        "try:\n    command_line()(sys.argv[1:], standalone_mode=False)\n"
+        "except Exception as error:\n    print(error, 'torch' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, "evaluate", str(PUBLISHED)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"this study's images \(.*\) are not here; give them as --data False$", said)
 
 
 def test_an_unknown_kind_of_cache_entry_is_refused(call: Call, tmp_path: Path) -> None:
