@@ -455,9 +455,12 @@ def test_help_loads_neither_ray_nor_torch() -> None:
 
 
 def test_studies_and_predictions_begin_without_heavy_libraries() -> None:
-    heavy = "{'ray', 'torch', 'scipy', 'sklearn', 'pandas', 'pyarrow', 'optuna', 'botocore', 'matplotlib'}"
+    heavy = "{'ray', 'torch', 'scipy', 'sklearn', 'pandas', 'optuna', 'botocore', 'matplotlib'}"
     program = (
         "import sys\nimport cifake_ray.tuning.request, cifake_ray.detector.predict\n"
+        "from cifake_ray.experiment import Experiment\n"
+        "from cifake_ray.tuning.study_inputs import gather_inputs\n"
+        "gather_inputs(Experiment.model_validate({'name': 'x', 'model': {'kind': 'cnn'}, 'data': {'limit': 100}}))\n"
         f"sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
     )
     ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False)
