@@ -69,8 +69,9 @@ def is_run(what: str, storage: str) -> bool:
     """Whether `what` is a run, or a name most like a run's; a shipped experiment precedes a run of the same name."""
     from cifake_ray.runs.names import list_runs
     from cifake_ray.runs.run import run_at
-    from cifake_ray.storage.mirror import is_remote
+    from cifake_ray.storage.mirror import check_place, is_remote
 
+    check_place(what, "EXPERIMENT or RUN")
     if is_remote(what) or (Path(what) / "experiment.yaml").is_file():
         return True
     shipped = {experiment_name(file) for file in shipped_experiments()}

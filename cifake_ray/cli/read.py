@@ -80,7 +80,6 @@ def evaluate(
     """
     from cifake_ray.data import check_images_here
     from cifake_ray.data.sources.reading import reading_from
-    from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.runs.names import find_run
 
     if set_ and (data is None or robustness or explain):
@@ -89,10 +88,12 @@ def evaluate(
         )
     found = find_run(run, storage)
     if data is None:
-        check_images_here(found, found.experiment())  # refused at once: the imports below load torch
+        check_images_here(found, found.experiment())  # refused at once: what follows loads torch
     if robustness or explain:
         _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
+
+    from cifake_ray.evaluation.evaluate import evaluate_run
 
     result = evaluate_run(found, data, reading_from(set_) if set_ else None)
     if as_json:

@@ -67,14 +67,19 @@ class Display(StudyCallback):
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self.last = 0.0
         self.said = time.monotonic()  # when the last plain line was printed
-        self.resumed = (pace := recorded_pace(record)) is not None
-        if pace is not None:
-            self.forecast.resume(pace, self._state())
+        self.resumed = not record.with_status("running") and self._resume_forecast()
 
     def epoch_reported(self, trial: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
         if trial.trial_id is None:
             self.retrained[trial.name] = epoch
         self.forecast.epoch(self._state())
+
+    def _resume_forecast(self) -> bool:
+        """Estimate by the record's pace, where it has one and no epoch has ended since the resume."""
+        if (pace := recorded_pace(self.record)) is None:
+            return False
+        self.forecast.resume(pace, self._state())
+        return True
 
     def _state(self) -> State:
         rows = list(self.record.rows.values())
@@ -105,8 +110,7 @@ class Display(StudyCallback):
         if retrainings:  # fewer than expected where the baseline won or some are trained
             self.retrainings = retrainings
             self.forecast.work = replace(self.forecast.work, retrainings=retrainings)
-            if (pace := recorded_pace(self.record)) is not None:
-                self.forecast.resume(pace, self._state())
+            self._resume_forecast()
             self.update(force=True)  # the lines of the trials that have ended come before those of retrainings
 
     def step_ended(self) -> None:
@@ -130,7 +134,7 @@ class Display(StudyCallback):
             return
         if self.resumed:
             self.resumed, self.said = False, now
-            say(f"resumed at {self.summary()}")
+            say(f"resumed at {self.summary(elapsed=False)}")
         for row in list(self.record.rows.values()):
             if row.trial_id not in self.shown and row.status not in ("running", "interrupted"):
                 self.shown.add(row.trial_id)
@@ -152,14 +156,14 @@ class Display(StudyCallback):
         more = [f"{len(rows) - _RUNNING_SHOWN} more running"] if len(rows) > _RUNNING_SHOWN else []
         return ", ".join([*running, *more])
 
-    def summary(self, done: int | None = None) -> str:
+    def summary(self, done: int | None = None, *, elapsed: bool = True) -> str:
         """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: the rank of a line."""
         total = self.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
             metric = self.search.metric
             parts.append(f"best {metric.shown(best.value(metric))} (trial {best.trial_id})")
-        parts.append(f"{duration(time.monotonic() - self.began)} so far")
+        parts += [f"{duration(time.monotonic() - self.began)} so far"] if elapsed else []
         if (seconds := self.seconds_left()) is not None:
             parts.append(f"about {duration(round(seconds))} left")
         return " · ".join(parts)
