@@ -21,6 +21,7 @@ from cifake_ray.cli.app import (
 )
 from cifake_ray.cli.find import experiment_about, experiment_text, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
+    backbone_of,
     print_comparison,
     print_evaluation,
     print_prediction,
@@ -79,7 +80,6 @@ def evaluate(
     """
     from cifake_ray.data import check_images_here
     from cifake_ray.data.sources.reading import reading_from
-    from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.runs.names import find_run
 
     if set_ and (data is None or robustness or explain):
@@ -88,10 +88,12 @@ def evaluate(
         )
     found = find_run(run, storage)
     if data is None:
-        check_images_here(found, found.experiment())  # refused at once: the imports below load torch
+        check_images_here(found, found.experiment())  # refused at once: what follows loads torch
     if robustness or explain:
         _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
+
+    from cifake_ray.evaluation.evaluate import evaluate_run
 
     result = evaluate_run(found, data, reading_from(set_) if set_ else None)
     if as_json:
@@ -143,7 +145,7 @@ def predict(
             print_prediction(result)
     if as_json:
         print(json.dumps(entries, indent=1))
-    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}"
+    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}{backbone_of(found)}"
     print(f"{about}; {failed:,} not" if failed else about, file=sys.stderr)
     if failed:
         raise typer.Exit(1 if judged else 2)
@@ -186,7 +188,7 @@ def runs(
 
     rows = json.loads(summarise_runs(storage).to_json(orient="records"))
     if not rows and not as_json:
-        print(f"no runs in {storage}")
+        print(f"no runs in {storage if '://' in storage else Path(storage).absolute()}")
         return
     print_rows(rows if as_json else [run_row(row, wide=wide) for row in rows], as_json)
 

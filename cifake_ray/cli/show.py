@@ -16,19 +16,19 @@ from cifake_ray.errors import InputError
 if TYPE_CHECKING:
     from cifake_ray.runs.records import DomainCounts, Evaluation, Interval, Robustness
 
-_DATA_WIDTH = 40  # characters of a data path in a table
+_DATA_WIDTH = 40  # characters of a data path in a table on a terminal
+_SHA256 = 64  # digits
+_WIDEST = 10_000  # characters of a line of a table in a file: as wide as its cells
 _DAYS_S = 2 * 86400  # an age above this is counted in days
 
 
 def print_comparison(runs: list[Path]) -> None:
     """Print the comparison of these runs with its notes; tables in a narrow terminal get fewer columns."""
-    from rich.console import Console
-
     from cifake_ray.reporting.load import load_all
     from cifake_ray.reporting.sections import for_terminal
     from cifake_ray.reporting.writers.terminal import sentences, tables
 
-    width = Console().width if Console().is_terminal else None
+    width = _terminal_width()
     for section in for_terminal(load_all(runs)):
         for columns, rows in tables(section, width):
             print_table(columns, rows)
@@ -78,8 +78,11 @@ def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
 
 
 def from_left(text: str, width: int) -> str:
-    """The text's end after an ellipsis where the text is longer than `width`: the end of a path says most."""
-    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
+    """The text's end after an ellipsis where the text is longer than `width`: the end of a path says most.
+
+    Whole where the output is no terminal: a file has room.
+    """
+    return text if len(text) <= width or not sys.stdout.isatty() else f"…{text[len(text) - width + 1 :]}"
 
 
 def _whole(value: Any) -> str:
@@ -108,8 +111,12 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console() if Console().is_terminal else Console(width=1000)
-    console.print(table)
+    Console(width=_terminal_width() or _WIDEST).print(table)
+
+
+def _terminal_width() -> int | None:
+    """Characters of a line of the terminal; None where the output is a file or pipe, whatever the environment says."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _cell(value: Any) -> str:
@@ -209,6 +216,17 @@ def trained_on(run: Any) -> str:
     source = recorded_card(data.as_json()).title or Path(data.source).name
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
     return f"{source} at {pixels} px"
+
+
+def backbone_of(run: Any) -> str:
+    """`; backbone weights imagenet-v1 (SHA-256 …)` of a run whose model has a pretrained part; else ""."""
+    from cifake_ray.detector.note import read_model_note
+
+    note = read_model_note(run).backbone
+    if note is None:
+        return ""
+    digest = f" (SHA-256 {note.sha256[:12]}…)" if len(note.sha256) == _SHA256 else ""  # random weights have no file
+    return f"; backbone weights {note.weights}{digest}"
 
 
 def print_robustness(result: "Robustness") -> None:

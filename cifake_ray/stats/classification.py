@@ -1,7 +1,6 @@
 """Scores of a two-class model at probability 0.5. The positive class is FAKE (label 0); probabilities are of FAKE."""
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def accuracy(labels: np.ndarray, p_fake: np.ndarray) -> float:
@@ -27,7 +26,9 @@ def auc(labels: np.ndarray, p_fake: np.ndarray) -> float:
     positive, negative = int(fake.sum()), int((~fake).sum())
     if not positive or not negative:
         return 0.5
-    wins = rankdata(p_fake)[fake].sum() - positive * (positive + 1) / 2
+    _, order, counts = np.unique(p_fake, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[order]  # mean rank of equals, without scipy.stats: 0.5 s to import
+    wins = ranks[fake].sum() - positive * (positive + 1) / 2
     return float(wins / (positive * negative))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 FEWEST_IN_GROUP = 20  # pictures of a group, below which its count and interval are shown and no value
 Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
@@ -57,8 +56,15 @@ def paired_interval(differences: np.ndarray) -> Interval:
     over_seeds = float(differences.mean(1).var(ddof=1)) / seeds if seeds > 1 else 0.0
     variance = over_images + over_seeds
     freedom = variance**2 * (seeds - 1) / over_seeds**2 if over_seeds > 0 else math.inf
-    half = (float(t.ppf(0.975, freedom)) if math.isfinite(freedom) else Z95) * math.sqrt(variance)
+    half = _t_point(freedom) * math.sqrt(variance)
     return Interval(mean, mean - half, mean + half)
+
+
+def _t_point(freedom: float) -> float:
+    """97.5 % point of Student's t distribution."""
+    from scipy.special import stdtrit  # here, because `tune` needs the other intervals alone before its first line
+
+    return float(stdtrit(freedom, 0.975)) if math.isfinite(freedom) else Z95
 
 
 def matched_difference(only_first: int, only_second: int, images: int) -> Interval:

@@ -55,15 +55,21 @@ def beyond_pictures(experiment: Experiment, specs: "list[FeatureSpec]", counts: 
 
 def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]") -> None:
     """Raise InputError when the disk has no room for what the cache lacks of a study on these images."""
-    from cifake_ray.features import missing_features
-
-    lacking = [spec for spec in specs if missing_features(images.train, spec)]
-    features = _features(lacking, len(images.train) + len(images.test))
+    features = _features(_lacking(images.train, specs), len(images.train) + len(images.test))
     squares = 0
     if images.side is None:
         squares = sum(squares_bytes(len(images.train), one) for one in _transforms_of(experiment)
                       if read_entry(squares_path(images.train, one), verify=False) is None)  # fmt: skip
     check_room(squares + features, "the arrays and features of this study")
+
+
+def _lacking(part: Part, specs: "list[FeatureSpec]") -> "list[FeatureSpec]":
+    """The passes whose features the cache lacks. Without passes torch is not imported: Ray starts meanwhile."""
+    if not specs:
+        return []
+    from cifake_ray.features import missing_features
+
+    return [spec for spec in specs if missing_features(part, spec)]
 
 
 def largest_squares(experiment: Experiment, part: Part) -> int:

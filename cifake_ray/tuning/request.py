@@ -22,7 +22,7 @@ from cifake_ray.runs.resume import Storage, in_job
 from cifake_ray.runs.run import Run, run_at
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
-from cifake_ray.tuning.monitor.phases import say_opening, say_phase
+from cifake_ray.tuning.monitor.phases import finished_trials, say_opening, say_phase
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, split_lines, warnings_of
 
@@ -98,7 +98,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         Capacity(experiment)
     run = run_at(request.storage, request.name) if request.resume else None
     if run is not None:
-        resumable(interrupted_line(run))
+        resumable(interrupted_line(run, finished_trials(run), experiment.search.trials))
         say_opening(experiment, request.name, run)  # before optuna is imported
         _check_resumable(run, experiment)  # refused now, not after Ray is up
     else:

@@ -25,8 +25,8 @@ from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_context
 from cifake_ray.tuning.monitor.assembly import study_callbacks
 from cifake_ray.tuning.monitor.callback import Callbacks, Outcome, StudyEnd
-from cifake_ray.tuning.monitor.phases import say_phase
-from cifake_ray.tuning.monitor.stopping import StopSignal, StudyStopped, catching_signals
+from cifake_ray.tuning.monitor.phases import finished_trials, say_phase
+from cifake_ray.tuning.monitor.stopping import StopSignal, StudyStopped, catching_signals, last_line
 from cifake_ray.tuning.monitor.tune_adapter import TuneAdapter
 from cifake_ray.tuning.ray_cluster.capacity import Slots
 from cifake_ray.tuning.ray_cluster.session import import_meanwhile, waiting_processes
@@ -64,7 +64,7 @@ def conduct(
         if nodes is not None:
             nodes.check_all()
         run = run_at(storage, name) if resume else create_run(storage, name, experiment)
-        resumable(interrupted_line(run))
+        resumable(interrupted_line(run, finished_trials(run), experiment.search.trials))
         with storage_faults_interrupt(run), run.update() as save, waiting_processes() if own else nullcontext():
             _run(experiment, run, inputs, stop, slots, nodes, save, own=own)
     return run
@@ -81,7 +81,7 @@ def _run(
 
     def lost(what: str) -> None:
         _save_quickly(record)
-        leave(f"Ray's {what} is gone, so the study was {interrupted_line(run)}", 1)
+        leave(f"Ray's {what} is gone, so the study was {last_line(record)}", 1)
 
     watching = ExitStack()
     try:
@@ -96,7 +96,7 @@ def _run(
             study.retrain()
     except StudyStopped as stopped:
         environment.ended = stopped.reason
-        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stopped
+        raise storage_interrupted(run, record.fault) if record.fault else Interrupted(last_line(record)) from stopped
     finally:
         watching.close()
         environment.seconds = round(environment.seconds + time.monotonic() - started, 1)
@@ -242,12 +242,6 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
 def _import_scoring() -> None:
     """Import what scores the winners (1.2 s of a core), on a core that has no trial any more."""
     import_meanwhile("sklearn.metrics")
-
-
-def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
-    return Interrupted(
-        interrupted_line(run, f" with {record.finished} of {record.experiment.search.trials} trials done")
-    )
 
 
 def _save_quickly(record: StudyRecord) -> None:

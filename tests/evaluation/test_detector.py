@@ -204,6 +204,15 @@ def test_a_backbone_of_another_digest_is_refused(tmp_path: Path) -> None:
         load_detector(Run(tmp_path))
 
 
+def test_a_backbone_that_is_not_here_is_named_with_its_digest(tmp_path: Path) -> None:
+    save_detector(resnet_detector(), tmp_path / "best")
+    file = tmp_path / "best/model.json"
+    file.write_text(file.read_text().replace('"weights": "random"', '"weights": "gone.pth"'))
+    missing = r"needs its backbone's weights \(SHA-256 random-seed-…\): weights gone.pth: no such file"
+    with pytest.raises(InputError, match=missing):
+        load_detector(Run(tmp_path))
+
+
 class Canary:
     """Unpickling it leaves a file."""
 

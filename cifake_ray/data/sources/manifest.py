@@ -33,7 +33,12 @@ def is_table(path: Path) -> bool:
 
 def find_manifests(root: Path, reading: Reading) -> list[Path]:
     """The manifests in a folder: tables by name (`manifest.csv`, `train.tsv`) with columns of paths and labels."""
-    return [file for file in sorted(root.iterdir()) if is_table(file) and _is_named(file, reading) and _lists(file)]
+    return [file for file in sorted(root.iterdir()) if is_manifest(file, reading)]
+
+
+def is_manifest(file: Path, reading: Reading) -> bool:
+    """Whether this is a manifest by its name and columns; a pipe, whose reading may never end, is none."""
+    return is_table(file) and _is_named(file, reading) and file.is_file() and _lists(file)
 
 
 def _is_named(file: Path, reading: Reading) -> bool:

@@ -119,7 +119,11 @@ class TorchvisionFamily(Family[BackboneModel]):
         """The weights as recorded; of a fine-tuned network, whose tensors are stored, the note alone."""
         if note is not None and not model.takes_features:
             return (Weights(note.weights, note.sha256, (), note.licence, None, model.kind),)
-        found = self.weights(model)
+        try:
+            found = self.weights(model)
+        except InputError as error:
+            digest = f" (SHA-256 {note.sha256[:12]}…)" if note is not None else ""
+            raise InputError(f"this model needs its backbone's weights{digest}: {error.what}", error.cure) from error
         if note is not None and note.sha256 != found[0].sha256:
             raise InputError(
                 f"backbone weights {model.weights}: found a file with SHA-256 {found[0].sha256[:12]}…, but the head "
