@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.pairs import HEADER, Row
 from cifake_ray.data.build import chosen_card
-from cifake_ray.data.decoding.decode import Member
+from cifake_ray.data.decoding.items import Member
 from cifake_ray.data.images import Part
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import EncodedPixels

@@ -15,7 +15,7 @@ TESTED_BY = {
     "data/audit/test_bias.py": ["data/audit/bias_text", "data/audit/properties"],
     "data/datasets/test_sample_native.py": ["data/audit/spectrum"],
     "data/datasets/test_fetch.py": ["data/datasets/card"],
-    "data/decoding/test_decode.py": ["data/decoding/workers"],
+    "data/decoding/test_decode.py": ["data/decoding/batches", "data/decoding/workers"],
     "data/sources/test_find.py": ["data/sources/folders"],
     "data/sources/test_layouts.py": [
         *(f"data/sources/{name}" for name in ("columns", "manifest", "parts", "reading")),

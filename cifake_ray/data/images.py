@@ -14,7 +14,6 @@ from cifake_ray.data.build import (
     KIND,
     TABLE,
     Arrays,
-    Beyond,
     EntryContents,
     cached,
     current_entry,
@@ -27,9 +26,10 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import generic, recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import UnreadableError, read_item
+from cifake_ray.data.decoding.items import UnreadableError, read_item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels, Pixels
+from cifake_ray.data.refusals import Beyond
 from cifake_ray.data.sources.find import Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading

@@ -24,19 +24,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cifake_ray.console import Progress
+from cifake_ray.data.decoding.batches import Batch, Place, Valid, decode_batch, pack_batch, square_batch
 from cifake_ray.data.decoding.cells import Cell
-from cifake_ray.data.decoding.decode import (
-    Batch,
-    Item,
-    Place,
-    Refused,
-    UnreadableError,
-    Valid,
-    decode_batch,
-    pack_batch,
-    read_item,
-    square_batch,
-)
+from cifake_ray.data.decoding.items import Item, Refused, UnreadableError, read_item
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.data.transform import Transform

@@ -12,7 +12,7 @@ import numpy as np
 
 from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample, sample_native
-from cifake_ray.data.decoding.decode import Item
+from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.archives import Unpacked, check_whole, is_archive, tar_folders, unpack_tar, zip_folders
 from cifake_ray.data.sources.columns import labelled
