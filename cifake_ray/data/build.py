@@ -164,7 +164,7 @@ def decode_source(
         check_classes(source, part, of_part.labels, "image")
     neutral = found.reading.neutral
     check_pictures_fit(encoded, beyond)
-    decoded = decode_parts(encoded, progress, neutral, found.reading.held)
+    decoded = decode_parts(encoded, progress, neutral, found.reading.held, packed=found.reading.packed)
     skipped = skipped_notes(encoded, decoded.skipped)
     try:
         check_readable(source, skipped, len(decoded.facts.formats))
@@ -273,15 +273,18 @@ def decode_parts(
     progress: Progress | None,
     neutral: NeutralEncoding | None = None,
     held: int | None = None,
+    *,
+    packed: bool = False,
 ) -> Pictures:
     """All pictures, decoded: small pictures of one size as squares, others packed as encoded files.
 
-    `neutral`: encoding applied to each picture first; facts and digests are of the pictures as delivered.
+    `neutral`: encoding applied to each picture first; facts and digests are of the pictures as delivered. `held`,
+    `packed`: as in `Reading`.
     The headers of a sample of pictures choose between squares and packed files. Where the sizes of all pictures choose
     otherwise, the pictures are decoded a second time.
     """
     items = [item for part in encoded.values() for item in part.items]
-    if held is not None:
+    if held is not None or packed:
         return _decoded(items, held, progress, neutral)
     found = _decoded(items, likely_side(items), progress, neutral)
     if (side := common_side(found.facts.sizes)) != found.side:

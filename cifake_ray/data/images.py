@@ -1,6 +1,7 @@
 """The image set: decoded once, cached as arrays, memory-mapped, in canonical order (part, label, name)."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,9 @@ class Part:
         return self.table.labels
 
     def take(self, rows: np.ndarray) -> "Part":
-        """A copy of the pictures at these positions, int64 [m]; the fingerprint is extended by their number."""
-        return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{len(rows)}", self.card)
+        """A copy of the pictures at these positions, int64 [m]; the fingerprint is extended by a digest of these."""
+        chosen = hashlib.sha256(np.ascontiguousarray(rows, np.int64)).hexdigest()[:32]
+        return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{chosen}", self.card)
 
     def __len__(self) -> int:
         return len(self.table)

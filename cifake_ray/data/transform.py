@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cifake_ray.data.neutral import NeutralEncoding, neutral_encoding
-from cifake_ray.experiment import TILES, Fit, ModelSettings
+from cifake_ray.experiment import TILES, Fit, ModelSettings, Neutral
 from cifake_ray.runs.records import TransformNote
 
 SQUEEZED = "squeezed to a square"
@@ -55,6 +55,11 @@ class Transform:
         return cls(cast("Fit", found["fit"]), int(found["side"]), bool(found["reduced"]), int(found["room"] or 0))
 
     @property
+    def native(self) -> bool:
+        """Whether pictures are seen at their own scale; else as squares of one small size, in which a set is held."""
+        return self.fit != "resize" or self.reduced
+
+    @property
     def words(self) -> str:
         """The transform in words: `centred crop of 128 x 128 native pixels`."""
         square = f"{self.side} x {self.side}"
@@ -99,6 +104,11 @@ def model_transform(model: ModelSettings, side: int | None) -> Transform:
 def native_transform(fit: Fit, side: int) -> Transform:
     """The transform of pictures of many sizes: a whole picture is decoded at the scale that covers the square."""
     return Transform(fit, side, reduced=fit == "resize")
+
+
+def note_of(transform: Transform, neutral: Neutral | None) -> TransformNote:
+    """The note of a trained model's transform for model.json; neutral: encoding of the pictures it was trained on."""
+    return TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced, neutral=neutral)
 
 
 def noted_transform(note: TransformNote) -> Transform:
