@@ -22,6 +22,8 @@ TESTED_BY = {
         *("data/datasets/tiny_genimage", "data/taken"),
     ],
     "data/test_images.py": ["data/build"],
+    "data/test_table.py": ["data/facts"],
+    "data/test_transform.py": ["fits"],
     "data/test_splits.py": ["data/datasets/cifake", "data/datasets/generic", "data/pixels"],
     "e2e/test_jobs.py": ["cli/cluster", "jobs/probe", "jobs/probe_nodes"],
     "e2e/test_nodes.py": ["tuning/ray_cluster/shared_storage"],

@@ -14,6 +14,7 @@ from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample, sa
 from cifake_ray.data.datasets.card import Card
 from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.decoding.workers import decode_all
+from cifake_ray.data.facts import Facts, facts_of
 from cifake_ray.data.labels import PARTS, VALIDATION
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.packing import common_side, likely_side, pack
@@ -22,17 +23,7 @@ from cifake_ray.data.sources.find import SAMPLE, SAMPLE_NATIVE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.stratify import choose_fraction, copies_of, pooled, strata_of
-from cifake_ray.data.table import (
-    TRAIN_PARTS,
-    Facts,
-    ImageTable,
-    content_digest,
-    facts_of,
-    fingerprint_v2,
-    joined,
-    make_table,
-    unpacked,
-)
+from cifake_ray.data.table import TRAIN_PARTS, ImageTable, content_digest, fingerprint_v2, joined, make_table, unpacked
 from cifake_ray.errors import InputError
 from cifake_ray.storage.cache import (
     Entry,

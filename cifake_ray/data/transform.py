@@ -2,14 +2,17 @@
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 import numpy as np
 from PIL import Image
 
 from cifake_ray.data.neutral import NeutralEncoding, neutral_encoding
-from cifake_ray.experiment import TILES, Fit, ModelSettings, Neutral
-from cifake_ray.runs.records import TransformNote
+from cifake_ray.fits import TILES, Fit
+
+if TYPE_CHECKING:
+    from cifake_ray.experiment import ModelSettings, Neutral
+    from cifake_ray.runs.records import TransformNote
 
 SQUEEZED = "squeezed to a square"
 RESIZED = "resized from another size (Lanczos)"
@@ -91,7 +94,7 @@ class Squares(NamedTuple):
     conversions: tuple[str, ...] = ()
 
 
-def model_transform(model: ModelSettings, side: int | None) -> Transform:
+def model_transform(model: "ModelSettings", side: int | None) -> Transform:
     """The transform of a model trained on pictures that all have this side, or (None) many sizes.
 
     Pictures of one small size are held as delivered; the device then applies the model's `fit` and `image_size`.
@@ -106,12 +109,14 @@ def native_transform(fit: Fit, side: int) -> Transform:
     return Transform(fit, side, reduced=fit == "resize")
 
 
-def note_of(transform: Transform, neutral: Neutral | None) -> TransformNote:
+def note_of(transform: Transform, neutral: "Neutral | None") -> "TransformNote":
     """The note of a trained model's transform for model.json; neutral: encoding of the pictures it was trained on."""
+    from cifake_ray.runs.records import TransformNote
+
     return TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced, neutral=neutral)
 
 
-def noted_transform(note: TransformNote) -> Transform:
+def noted_transform(note: "TransformNote") -> Transform:
     """The transform of a trained model by model.json, with the neutral encoding that the model needs."""
     neutral = neutral_encoding(note.neutral, 0)
     return Transform(note.fit, note.side, note.reduced, neutral=neutral.middle() if neutral else None)

@@ -10,8 +10,9 @@ import torch
 
 from cifake_ray.data import Part, load_images
 from cifake_ray.data.datasets.cifake import CARD
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector
 from cifake_ray.evaluation.corruptions import corruptions

@@ -14,8 +14,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
 from cifake_ray.data.decoding.items import UnreadableError, read_item
+from cifake_ray.data.facts import pixel_digest
 from cifake_ray.data.neutral import NeutralEncoding
-from cifake_ray.data.table import pixel_digest
 from cifake_ray.data.transform import Squares, Transform, to_squares
 from cifake_ray.errors import InputError
 

@@ -2,6 +2,7 @@ import io
 import re
 import shutil
 import struct
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -124,6 +125,12 @@ def test_decoding_in_processes_equals_decoding_here() -> None:
     assert decoded.converted == {"grey": 1}
     assert seen[-1] == 1100
     assert all(decoded.images[i].tobytes() == decode_image(items[i], Transform()).pixels for i in range(1100) if i != 7)
+
+
+def test_decoding_processes_import_little() -> None:
+    heavy = ("pyarrow", "pydantic", "yaml", "scipy", "sklearn", "torch", "ray")
+    program = f"import sys, cifake_ray.data.decoding.workers; print([one for one in {heavy} if one in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
