@@ -97,10 +97,12 @@ def test_the_part_is_judged_as_each_file_is(runs: Made, source: str, fit: str) -
 
 def test_model_json_says_how_a_picture_is_seen(runs: Made) -> None:
     noted = {name: json.loads((run.best / "model.json").read_text()) for name, run in runs.items()}
-    assert noted["crop"]["transform"] == {"fit": "crop", "side": 32, "reduced": False, "neutral": None}
+    plain = {"side": 32, "reduced": False, "neutral": None}
+    assert noted["crop"]["transform"] == {"name": "crop-32", "fit": "crop", **plain}
     assert noted["crop"]["input"] == "RGB, centred crop of 32 x 32 native pixels, 0..255"
-    assert noted["resize"]["transform"] == {"fit": "resize", "side": 32, "reduced": True, "neutral": None}
-    assert noted["held"]["transform"] == {"fit": "resize", "side": 32, "reduced": False, "neutral": None}
+    resized = {"name": "resize-32-reduced-bilinear", "fit": "resize", **plain, "reduced": True}
+    assert noted["resize"]["transform"] == resized
+    assert noted["held"]["transform"] == {"name": "resize-32", "fit": "resize", **plain}
     assert noted["held"]["input"] == "RGB, 32 x 32 pixels, 0..255"
     names = [one["name"] for one in noted["tiles"]["domain"]["properties"]]
     assert "width" not in names

@@ -130,7 +130,8 @@ def test_decoding_in_processes_equals_decoding_here() -> None:
 def test_decoding_processes_import_little() -> None:
     heavy = ("pyarrow", "pydantic", "yaml", "scipy", "sklearn", "torch", "ray")
     program = f"import sys, cifake_ray.data.decoding.workers; print([one for one in {heavy} if one in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_dying_decoding_process_is_a_work_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
