@@ -15,7 +15,7 @@ TESTED_BY = {
     "data/audit/test_bias.py": ["data/audit/bias_text", "data/audit/properties"],
     "data/datasets/test_sample_native.py": ["data/audit/spectrum"],
     "data/datasets/test_fetch.py": ["data/datasets/card"],
-    "data/decoding/test_decode.py": ["data/decoding/workers"],
+    "data/decoding/test_decode.py": ["data/decoding/batches", "data/decoding/workers"],
     "data/sources/test_find.py": ["data/sources/folders"],
     "data/sources/test_layouts.py": [
         *(f"data/sources/{name}" for name in ("columns", "manifest", "parts", "reading")),
@@ -23,6 +23,8 @@ TESTED_BY = {
     ],
     "data/test_images.py": ["data/build"],
     "data/test_splits.py": ["data/datasets/cifake", "data/datasets/generic", "data/pixels"],
+    "data/test_table.py": ["data/facts"],
+    "data/test_transform.py": ["fits"],
     "e2e/test_jobs.py": ["cli/cluster", "jobs/probe", "jobs/probe_nodes"],
     "e2e/test_nodes.py": ["tuning/ray_cluster/shared_storage"],
     "e2e/test_processes.py": ["tuning/ray_cluster/watchdog", "tuning/trial/workers"],

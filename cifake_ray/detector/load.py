@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cifake_ray.data.transform import Transform, noted_transform
+from cifake_ray.data.transform import Transform, note_of, noted_transform
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment, Model
+from cifake_ray.experiment import Experiment, Model, Neutral
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.columns import LABELS, POSITIVE
-from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote, TransformNote
+from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
@@ -30,11 +30,16 @@ def detector_from_checkpoint(file: Path, experiment: Experiment, transform: Tran
     if stored is None:
         raise InputError(f"{file}: no readable checkpoint", "retrain with `cifake-ray tune --resume`")
     tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
-    return _build(experiment.model, transform, tensors, None, file)
+    return _build(experiment.model, transform, experiment.data.neutral, tensors, None, file)
 
 
 def _build(
-    model: Model, transform: Transform, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path
+    model: Model,
+    transform: Transform,
+    neutral: Neutral | None,
+    tensors: dict[str, Tensor],
+    noted: BackboneNote | None,
+    file: Path,
 ) -> Detector:
     family = family_of(model)
     network = family.build(model)
@@ -43,7 +48,7 @@ def _build(
     except RuntimeError as error:
         raise InputError(f"{file}: not the tensors of a {model.kind} of these settings", "train it again") from error
     weights = family.noted_weights(model, noted)
-    return Detector(model, network.to(memory_format=torch.channels_last), weights, transform)
+    return Detector(model, network.to(memory_format=torch.channels_last), weights, transform, neutral)
 
 
 def describe_detector(detector: Detector) -> ModelNote:
@@ -54,7 +59,7 @@ def describe_detector(detector: Detector) -> ModelNote:
         model=type(detector.model).model_validate(detector.model.model_dump()),  # every key counts as set
         backbone=family_of(detector.model).describe(detector.model, detector.weights),
         input=_input_words(transform),
-        transform=TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced),
+        transform=note_of(transform, detector.neutral),
         labels=list(LABELS),
         positive_class=POSITIVE,
     )
@@ -62,8 +67,8 @@ def describe_detector(detector: Detector) -> ModelNote:
 
 def _input_words(transform: Transform) -> str:
     """`RGB, centred crop of 224 x 224 native pixels, 0..255`; of pictures held in one small size their size alone."""
-    held = transform.fit == "resize" and not transform.reduced
-    return f"RGB, {f'{transform.side} x {transform.side} pixels' if held else transform.words}, 0..255"
+    seen = transform.words if transform.native else f"{transform.side} x {transform.side} pixels"
+    return f"RGB, {seen}, 0..255"
 
 
 def save_detector(detector: Detector, folder: Path, note: ModelNote | None = None) -> None:
@@ -88,7 +93,7 @@ def load_detector(run: Run) -> Detector:
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(note.model, transform, stored[0], note.backbone, file)
+    return _build(note.model, transform, note.transform.neutral, stored[0], note.backbone, file)
 
 
 def _sha256(file: Path) -> str:

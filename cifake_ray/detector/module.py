@@ -1,6 +1,7 @@
 """A trained detector as one module: images in, the logit of FAKE out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from cifake_ray.data import Part
 from cifake_ray.data.streaming import is_held_for, stream_squares
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
-from cifake_ray.experiment import Model
+from cifake_ray.experiment import Model, Neutral
 from cifake_ray.features import ensure_features
 from cifake_ray.machine import cores
 from cifake_ray.models.backbone import Backbone
@@ -26,15 +27,22 @@ from cifake_ray.training.extract import batch_images, extract_shard
 class Detector(nn.Module):
     """A network, the frozen backbones before it if there are any, and the preparation of inputs from images.
 
-    `transform`: from a picture to the squares that the detector takes. `detector.to(device)` chooses the device.
+    `transform`: from a picture to the squares that the detector takes. `neutral`: encoding of the pictures that the
+    network was trained on, which the pictures of a part have already. `detector.to(device)` chooses the device.
     No process-wide state is set; `use_all_cores` is for commands.
     """
 
     def __init__(
-        self, model: Model, network: nn.Module, weights: Sequence[Weights] = (), transform: Transform | None = None
+        self,
+        model: Model,
+        network: nn.Module,
+        weights: Sequence[Weights] = (),
+        transform: Transform | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         super().__init__()
         self.model, self.weights, self.transform = model, tuple(weights), transform or Transform()
+        self.neutral = neutral
         self.network = network
         self.eval()
 
@@ -71,7 +79,12 @@ class Detector(nn.Module):
     @torch.inference_mode()
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """Squares as `forward` takes -> float32 [n]: probability of FAKE, uncalibrated. Raises WorkError for NaN."""
-        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(images)])
+        return self.p_fake_in_order([images])
+
+    @torch.inference_mode()
+    def p_fake_in_order(self, arrays: Iterable[np.ndarray]) -> np.ndarray:
+        """`p_fake` of the squares in these arrays, one after another, to the last digit as of one array of all."""
+        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(arrays)])
 
     @torch.inference_mode()
     def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
@@ -106,27 +119,27 @@ class Detector(nn.Module):
                 progress(done, len(part))
         return p_fake
 
-    def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
+    def _in_batches(self, arrays: Iterable[np.ndarray]) -> Iterator[tuple[Inputs, Tensor]]:
         """Inputs of the network for one batch of images after another, each with all of its rows: int64 [n]."""
-        inputs: Iterator[Inputs]
-        size = EVALUATION_BATCH if self.model.takes_features else rows_at_once(images.shape[-2])
-        if self.model.takes_features:
-            streams = [self._columns(images, spec) for of_view in self._specs() for spec in of_view]
-            inputs = (self._joined(columns) for columns in zip(*streams, strict=True))
-        else:
-            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, size))
-        counts = (len(some) for some in _chunks(images, size))
-        return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
+        if not self.model.takes_features:
+            for some in _chunks(arrays, rows_at_once):
+                yield self._inputs(torch.from_numpy(np.array(some))), torch.arange(len(some), device=self.device)
+            return
+        specs = [spec for of_view in self._specs() for spec in of_view]
+        streams = [self._columns(each, spec) for spec, each in zip(specs, tee(arrays, len(specs)), strict=True)]
+        for columns in zip(*streams, strict=True):
+            yield self._joined(columns), torch.arange(len(columns[0][0]), device=self.device)
 
-    def _columns(self, images: np.ndarray, spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
+    def _columns(self, arrays: Iterable[np.ndarray], spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
         """Features of one batch of EVALUATION_BATCH images after another, float16 [n, d] a column.
 
         Features are extracted in whole batches of the backbone, because the last digits depend on the batch size. The
         batch size differs between passes.
         """
         whole = batch_images(spec.image_size, self.device.type)
+        size = whole * max(EVALUATION_BATCH // whole, 1)
         kept: list[np.ndarray] = []
-        for some in _chunks(images, whole * max(EVALUATION_BATCH // whole, 1)):
+        for some in _chunks(arrays, lambda _: size):
             shard = self._extract(some, spec)
             kept = [np.concatenate(pair) for pair in zip(kept, shard, strict=True)] if kept else shard
             while len(kept[0]) >= EVALUATION_BATCH:
@@ -171,8 +184,17 @@ class Detector(nn.Module):
         return -torch.stack(views).double().mean(0)
 
 
-def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (images[start : start + size] for start in range(0, len(images), size))
+def _chunks(arrays: Iterable[np.ndarray], size_of: Callable[[int], int]) -> Iterator[np.ndarray]:
+    """The images of all arrays, so many at a time; `size_of`: how many of images of this side. Views where possible."""
+    left: np.ndarray | None = None
+    for array in arrays:
+        images = array if left is None or not len(left) else np.concatenate([left, array])
+        size = size_of(images.shape[-2])
+        whole = len(images) - len(images) % size
+        yield from (images[start : start + size] for start in range(0, whole, size))
+        left = images[whole:]
+    if left is not None and len(left):
+        yield left
 
 
 def _probabilities(logits: list[Tensor]) -> np.ndarray:

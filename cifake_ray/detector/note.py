@@ -1,9 +1,12 @@
 """Read and check model.json without torch; and the errors of a run without a usable model."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import filelock
 
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS, POSITIVE
 from cifake_ray.runs.records import SCHEMA, ModelNote
@@ -22,7 +25,9 @@ def read_model_note(run: Run) -> ModelNote:
     if not file.is_file() or not (run.best / WEIGHTS_FILE).is_file():
         raise _no_model(run)
     try:
-        note = ModelNote.parse(json.loads(file.read_text()))
+        written = json.loads(file.read_text())
+        _check_transform(written, file)
+        note = ModelNote.parse(written)
     except (OSError, ValueError) as error:
         raise damaged(run, f"{file} cannot be read") from error
     if note.schema_version != SCHEMA:
@@ -33,6 +38,21 @@ def read_model_note(run: Run) -> ModelNote:
             f"expected {list(LABELS)} with {POSITIVE}: probabilities would be the wrong way round",
         )
     return note
+
+
+def _check_transform(written: Any, file: Path) -> None:
+    """Raise InputError for a transform that this version does not know, whatever else the note holds."""
+    noted = written.get("transform") if isinstance(written, dict) else None
+    name = noted.get("name") if isinstance(noted, dict) else None
+    if not isinstance(name, str) or not name:
+        return
+    try:
+        Transform.named(name)
+    except ValueError as error:
+        raise InputError(
+            f"{file}: the model sees pictures under the transform {name}, which this version does not have",
+            "update cifake-ray",
+        ) from error
 
 
 def damaged(run: Run, what: str) -> InputError:

@@ -10,7 +10,8 @@ import numpy as np
 
 from cifake_ray.data import load_image_file
 from cifake_ray.data.datasets import recorded_card
-from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES, Picture
+from cifake_ray.data.decoding.decode import Picture
+from cifake_ray.data.decoding.items import MAX_SOURCE_BYTES
 from cifake_ray.data.transform import Transform, noted_transform
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain

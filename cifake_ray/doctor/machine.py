@@ -148,8 +148,8 @@ def _disk(storage: Path) -> Check:
 
 def _data(source: str, reading: Reading) -> Check:
     """The source as a study would read it, listed and not decoded: pictures of each part and class."""
-    from cifake_ray.data.build import check_refused
     from cifake_ray.data.images import counts
+    from cifake_ray.data.refusals import check_refused
     from cifake_ray.data.sources.beside import OTHER_SETS
     from cifake_ray.data.sources.find import find_source
 

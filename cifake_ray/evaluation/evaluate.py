@@ -33,7 +33,7 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
     """
     use_all_cores()
     detector = load_detector(run)
-    found = images_to_score(run, source, reading)
+    found = images_to_score(run, source, detector.transform, reading)
     with progress("judging the test part") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()

@@ -1,10 +1,10 @@
 """How a run's best model does on degraded test images, on subjects it never saw, and on images from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cifake_ray.console import progress
+from cifake_ray.console import Progress, progress
 from cifake_ray.data import Part, of_subjects
 from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.data.streaming import stream_squares
@@ -12,7 +12,7 @@ from cifake_ray.detector.decision import NOTE, scores
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation.corruptions import corruptions
+from cifake_ray.evaluation.corruptions import Corruption, corruptions
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
@@ -20,6 +20,7 @@ from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
 Kind = tuple[str, float | None, str]  # kind, strength and name of a row
+Degradations = Sequence[Corruption | None]  # None: the pictures as they are
 
 
 def measure_robustness(run: Run, source: str | None = None, limit: int | None = None) -> Robustness:
@@ -31,7 +32,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
     use_all_cores()
     with run.update():
         detector = load_detector(run)
-        found = images_to_score(run, source)
+        found = images_to_score(run, source, detector.transform)
         part = _fresh(found.part, found.copies(), limit)
         left_out = run.experiment().data.leave_out
         result = Robustness(
@@ -81,14 +82,35 @@ def _row(kind: Kind, labels: np.ndarray, p_fake: np.ndarray) -> RobustnessRow:
 
 
 def _predictions(detector: Detector, part: Part) -> list[tuple[Kind, np.ndarray]]:
-    """The answers to the pictures as they are and degraded. Each is decoded once, and only a batch is in memory."""
+    """The answers to the pictures as they are and degraded; only a batch is in memory.
+
+    Of a set that is held in one small size each kind is judged in order, in the batches of one array of all, because
+    the last digits depend on the batch. Packed pictures are decoded once for all kinds, and judged in fixed groups.
+    """
     degradations = corruptions(detector.transform.side)
     kinds: list[Kind] = [("clean", None, "as they are"), *((one.kind, one.strength, one.name) for one in degradations)]
-    found = [np.empty(len(part), np.float32) for _ in kinds]
     with progress("degraded test images") as update:
-        update(done := 0, total := len(kinds) * len(part))
-        for rows, squares in stream_squares(part, detector.transform):
-            for p_fake, degrade in zip(found, (None, *degradations), strict=True):
-                p_fake[rows] = detector.p_fake(degrade(squares, rows.start) if degrade else squares)
-                update(done := done + len(squares), total)
+        each = _in_groups if part.side is None else _in_order
+        found = each(detector, part, (None, *degradations), update)
     return list(zip(kinds, found, strict=True))
+
+
+def _in_groups(detector: Detector, part: Part, degradations: Degradations, update: Progress) -> list[np.ndarray]:
+    found = [np.empty(len(part), np.float32) for _ in degradations]
+    update(done := 0, total := len(found) * len(part))
+    for rows, squares in stream_squares(part, detector.transform):
+        for p_fake, degrade in zip(found, degradations, strict=True):
+            p_fake[rows] = detector.p_fake(degrade(squares, rows.start) if degrade else squares)
+            update(done := done + len(squares), total)
+    return found
+
+
+def _in_order(detector: Detector, part: Part, degradations: Degradations, update: Progress) -> list[np.ndarray]:
+    total = len(degradations) * len(part)
+
+    def degraded(number: int, degrade: Corruption | None) -> Iterator[np.ndarray]:
+        for rows, squares in stream_squares(part, detector.transform):
+            yield degrade(squares, rows.start) if degrade else squares
+            update(number * len(part) + rows.stop, total)
+
+    return [detector.p_fake_in_order(degraded(*one)) for one in enumerate(degradations)]

@@ -138,7 +138,6 @@ def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> N
     seed, detector = winner.seeds[index], scored.detectors[index]
     _set_aside(run)
     note = describe_detector(detector)
-    note.transform = note.transform.model_copy(update={"neutral": run.experiment().data.neutral})
     note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
     note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images, detector.transform)
     save_detector(detector, run.best, note)

@@ -24,8 +24,9 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import TILES, WINDOWED, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
+from cifake_ray.fits import TILES, WINDOWED, Fit
 
 __all__ = [
     "MODEL_KINDS",

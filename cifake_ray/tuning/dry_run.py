@@ -8,11 +8,12 @@ from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
 from cifake_ray.data.audit.bias import bias_of_source
 from cifake_ray.data.audit.bias_text import before_and_after, warning
-from cifake_ray.data.build import check_pictures_fit, check_refused
 from cifake_ray.data.datasets import CARDS, generic
-from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
+from cifake_ray.data.decoding.decode import decode_image
+from cifake_ray.data.decoding.items import Item, UnreadableError, read_item
 from cifake_ray.data.images import counts
 from cifake_ray.data.packing import likely_side
+from cifake_ray.data.refusals import check_pictures_fit, check_refused
 from cifake_ray.data.sources.find import Contents, Encoded, find_source
 from cifake_ray.data.sources.reading import Reading, reading_of
 from cifake_ray.data.splits import check_subjects

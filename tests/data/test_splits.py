@@ -7,9 +7,10 @@ import pytest
 from cifake_ray.data import ImageSet, Part, split_train, train_duplicates
 from cifake_ray.data.datasets import cifake, generic
 from cifake_ray.data.datasets.card import Card
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.data.stratify import choose_fraction, choose_stratified, copies_of, quotas
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.errors import InputError
 
 

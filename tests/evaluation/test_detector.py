@@ -80,6 +80,16 @@ def trained(copy_of: CopyOf) -> Run:
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
+def test_images_in_slices_are_judged_as_images_in_one_array(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifake_ray.detector.module.EVALUATION_BATCH", 100)
+    monkeypatch.setattr("cifake_ray.detector.module.rows_at_once", lambda _: 100)
+    images = np.random.default_rng(1).integers(0, 256, (330, 32, 32, 3), dtype=np.uint8)
+    detector = DETECTORS[kind]()
+    sliced = detector.p_fake_in_order(images[start : start + 70] for start in range(0, 330, 70))
+    np.testing.assert_array_equal(sliced, detector.p_fake(images))
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
 def test_a_saved_detector_predicts_as_before(tmp_path: Path, kind: str) -> None:
     detector = DETECTORS[kind]()
     p_fake = detector.p_fake(IMAGES)

@@ -13,10 +13,11 @@ from PIL import Image
 from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.data.transform import RESIZED, SQUEEZED, Transform, to_squares
-from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.load import load_detector, save_detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
+from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.evaluation.robustness import measure_robustness
 from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment import Experiment
@@ -96,10 +97,12 @@ def test_the_part_is_judged_as_each_file_is(runs: Made, source: str, fit: str) -
 
 def test_model_json_says_how_a_picture_is_seen(runs: Made) -> None:
     noted = {name: json.loads((run.best / "model.json").read_text()) for name, run in runs.items()}
-    assert noted["crop"]["transform"] == {"fit": "crop", "side": 32, "reduced": False, "neutral": None}
+    plain = {"side": 32, "reduced": False, "neutral": None}
+    assert noted["crop"]["transform"] == {"name": "crop-32", "fit": "crop", **plain}
     assert noted["crop"]["input"] == "RGB, centred crop of 32 x 32 native pixels, 0..255"
-    assert noted["resize"]["transform"] == {"fit": "resize", "side": 32, "reduced": True, "neutral": None}
-    assert noted["held"]["transform"] == {"fit": "resize", "side": 32, "reduced": False, "neutral": None}
+    resized = {"name": "resize-32-reduced-bilinear", "fit": "resize", **plain, "reduced": True}
+    assert noted["resize"]["transform"] == resized
+    assert noted["held"]["transform"] == {"name": "resize-32", "fit": "resize", **plain}
     assert noted["held"]["input"] == "RGB, 32 x 32 pixels, 0..255"
     names = [one["name"] for one in noted["tiles"]["domain"]["properties"]]
     assert "width" not in names
@@ -152,6 +155,29 @@ def test_a_model_of_native_crops_judges_small_images_as_their_files(runs: Made) 
     detector.transform = large
     squares = np.stack([to_squares(Image.fromarray(image), large).pixels for image in test.images])
     np.testing.assert_allclose(detector.p_fake_of_part(test), detector.p_fake(squares), atol=1e-6)
+
+
+def test_a_stray_among_small_pictures_reaches_a_native_model_at_its_scale(runs: Made, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    for number in range(20):
+        side = 90 if number == 19 else 32
+        file = tmp_path / "small" / ("FAKE", "REAL")[number % 2] / f"{number:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(file)
+    judged = images_to_score(runs["crop"], str(tmp_path / "small"), Transform("crop", 32)).part
+    names = [f"{tmp_path}/small/{LABELS[label]}/{name}"
+             for label, name in zip(judged.labels, judged.table.names, strict=True)]  # fmt: skip
+    answers = [answer["p_fake"] for answer in predict_files(runs["crop"], names)]
+    np.testing.assert_allclose(load_detector(runs["crop"]).p_fake_of_part(judged), answers, atol=1e-5)
+    assert images_to_score(runs["held"], str(tmp_path / "small"), Transform()).part.side == 32
+
+
+def test_a_detector_that_is_saved_again_keeps_its_encoding(runs: Made, tmp_path: Path) -> None:
+    for name in ("neutral", "crop"):
+        save_detector(load_detector(runs[name]), tmp_path / name)
+        noted = [json.loads((folder / "model.json").read_text()) for folder in (tmp_path / name, runs[name].best)]
+        assert noted[0]["transform"] == noted[1]["transform"]
+    assert noted[0]["transform"]["neutral"] is None
 
 
 @pytest.mark.parametrize("name", ["crop", "tiles", "held"])

@@ -12,7 +12,7 @@ import numpy as np
 
 from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample, sample_native
-from cifake_ray.data.decoding.decode import Item
+from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.archives import Unpacked, check_whole, is_archive, tar_folders, unpack_tar, zip_folders
 from cifake_ray.data.sources.beside import left_beside, other_sets
@@ -269,8 +269,8 @@ def _table_source(request: _Request) -> Source | None:
     every = [file for files in parts.values() for file in files]
     folders = table_folders(request.path, every, request.reading)
     shown = ", ".join(map(printable, folders[:_SHOWN])) + (", …" if len(folders) > _SHOWN else "")
-    taken = "its tables" if folders == ["."] else f"the tables in {shown}"
-    left += left_beside(request.path, every, request.reading, taken)
+    together = "its tables" if folders == ["."] else f"the tables in {shown}"
+    left += left_beside(request.path, every, request.reading, together)
     said = (f"the tables in {len(folders)} folders are taken together: {shown}",) if len(folders) > 1 else ()
     stats = [(part, str(file.relative_to(request.path)), file.stat()) for part, file in used]
     identity = request.identity((f"{part} {name}", one.st_size, one.st_mtime_ns) for part, name, one in stats)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from cifake_ray.data.decoding.decode import Item, Refused
+from cifake_ray.data.decoding.items import Item, Refused
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.errors import InputError
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cifake_ray.data.decoding.decode import Item, Refused
+from cifake_ray.data.decoding.items import Item, Refused
 from cifake_ray.data.labels import ALL
 from cifake_ray.data.sources.columns import GROUPS, LABEL, PART, PATH, Rows, Value, column_of
 from cifake_ray.data.sources.left_out import Left, left_for

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from cifake_ray.experiment.values import TILES, Fit, Strict
+from cifake_ray.experiment.values import Strict
+from cifake_ray.fits import TILES, Fit
 
 
 class PassKey(NamedTuple):

@@ -43,9 +43,11 @@ class Domain(Record):
 class TransformNote(Record):
     """How a picture becomes the squares that the model takes; the defaults are those of version 0.1.
 
+    `name`: of the transform, which a version without that transform refuses; notes without a name are older.
     `neutral`: the encoding of the pictures that the model was trained on; others are brought to its middle quality.
     """
 
+    name: str = ""
     fit: Fit = "resize"
     side: int = 32
     reduced: bool = False

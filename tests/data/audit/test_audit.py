@@ -14,8 +14,8 @@ from cifake_ray.data.audit.audit import audit_source
 from cifake_ray.data.audit.encoding import jpeg_quality
 from cifake_ray.data.audit.near_duplicates import difference_hashes, near_pairs
 from cifake_ray.data.datasets import cifake
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.stratify import copies_of
-from cifake_ray.data.table import facts_of
 from cifake_ray.errors import InputError
 
 from ..conftest import Files, encode, picture

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from cifake_ray.data import Part
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.detector.load import parameter_counts
 from cifake_ray.detector.module import Detector
 from cifake_ray.evaluation.saliency import class_activation_maps
