@@ -84,7 +84,7 @@ class Part:
 
     def take(self, rows: np.ndarray) -> "Part":
         """A copy of the pictures at these positions, int64 [m]; the fingerprint is extended by a digest of these."""
-        chosen = hashlib.sha256(np.ascontiguousarray(rows, np.int64)).hexdigest()[:32]
+        chosen = hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:32]
         return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{chosen}", self.card)
 
     def __len__(self) -> int:
