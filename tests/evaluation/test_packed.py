@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.data.transform import RESIZED, SQUEEZED, Transform, to_squares
 from cifake_ray.detector.load import load_detector, save_detector
 from cifake_ray.detector.predict import predict_files
+from cifake_ray.errors import InputError
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.own_images import images_to_score
@@ -170,6 +172,17 @@ def test_a_stray_among_small_pictures_reaches_a_native_model_at_its_scale(runs: 
     answers = [answer["p_fake"] for answer in predict_files(runs["crop"], names)]
     np.testing.assert_allclose(load_detector(runs["crop"]).p_fake_of_part(judged), answers, atol=1e-5)
     assert images_to_score(runs["held"], str(tmp_path / "small"), Transform()).part.side == 32
+
+
+def test_a_transform_of_a_later_version_is_refused_in_one_line(runs: Made, tmp_path: Path) -> None:
+    best = tmp_path / "later" / "best"
+    shutil.copytree(runs["resize"].path, best.parent)
+    note = json.loads((best / "model.json").read_text())
+    note["transform"] |= {"name": "resize-32-reduced-spline", "fit": "spline"}
+    (best / "model.json").write_text(json.dumps(note))
+    for read in (load_detector, lambda run: list(predict_files(run, []))):
+        with pytest.raises(InputError, match=r"resize-32-reduced-spline, which this version .*; update cifake-ray"):
+            read(Run(best.parent))
 
 
 def test_a_detector_that_is_saved_again_keeps_its_encoding(runs: Made, tmp_path: Path) -> None:

@@ -42,16 +42,17 @@ def test_every_degradation_is_scored_and_the_report_reads_it(copy_of: CopyOf) ->
     assert result.rows[0].accuracy.value == pytest.approx(expected)
 
 
-def test_a_held_set_is_degraded_and_judged_in_the_batches_of_one_array() -> None:
+def test_a_held_set_is_degraded_and_judged_in_the_batches_of_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifake_ray.data.streaming._ROWS", 100)
     torch.manual_seed(0)
     model = BackboneModel(weights="random", image_size=32, stages=("stem",), head_width=8)
     detector = Detector(model, family_of(model).build(model), [resolve_weights("resnet50", "random", ["stem"])])
-    images = np.random.default_rng(2).integers(0, 256, (1100, 32, 32, 3), dtype=np.uint8)
-    names = np.array([f"{number}" for number in range(1100)])
-    table = make_table("test", np.zeros(1100, np.uint8), names, facts_of(images))
+    images = np.random.default_rng(2).integers(0, 256, (150, 32, 32, 3), dtype=np.uint8)
+    names = np.array([f"{number}" for number in range(150)])
+    table = make_table("test", np.zeros(150, np.uint8), names, facts_of(images))
     found = dict(_predictions(detector, Part(table, ArrayPixels(images), "")))
     for one in corruptions(32)[-3:]:
-        degraded = np.concatenate([one(images[:1000]), one(images[1000:], 1000)])
+        degraded = np.concatenate([one(images[:100]), one(images[100:], 100)])
         np.testing.assert_array_equal(found[one.kind, one.strength, one.name], detector.p_fake(degraded))
 
 
