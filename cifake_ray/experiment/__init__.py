@@ -25,7 +25,17 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import TILES, WINDOWED, FeatureNorm, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import (
+    TILES,
+    WINDOWED,
+    FeatureNorm,
+    Fit,
+    Pool,
+    Scalar,
+    SecondObjective,
+    Strict,
+    join_plus,
+)
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [

@@ -15,7 +15,6 @@ _Families = CnnModel | CnnDeepModel | BackboneModel | TimmModel | BackbonesModel
 Model = Annotated[_Families, Field(discriminator="kind"), BeforeValidator(with_kind)]
 
 
-
 def _by_kind(classes: Sequence[type[Strict]]) -> dict[str, type[Strict]]:
     return {kind: one for one in classes for kind in get_args(one.model_fields["kind"].annotation)}
 

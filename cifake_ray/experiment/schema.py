@@ -47,9 +47,7 @@ class Experiment(Strict):
 
     def baseline_params(self) -> dict[str, Scalar]:
         """The experiment's own value of every searched name that is active under these values: trial 0."""
-        own = {
-            name: join_plus(value_at(getattr(self, _section_of(self, name)), name)) for name in self.search_space
-        }
+        own = {name: join_plus(value_at(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
         return active_params(self.search_space, own)
 
     def model_values(self, key: str) -> list[Any]:

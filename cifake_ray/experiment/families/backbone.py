@@ -61,9 +61,7 @@ class BackboneSettings(Strict):
 
     def keys(self, look: str, fit: Fit, side: int) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:
         """The pass of each size and its columns; `side`: of the square that a picture is brought to."""
-        return tuple(
-            (PassKey(self.network, self.weights, size, look, fit, side), self.columns) for size in self.sizes
-        )
+        return tuple((PassKey(self.network, self.weights, size, look, fit, side), self.columns) for size in self.sizes)
 
     def check_lists(self) -> None:
         """Raise ValueError when a list names a value twice."""
