@@ -120,7 +120,11 @@ def test_paths_of_a_section_are_read_and_set(tmp_path: Path) -> None:
         (BOTH, "model.backbones.0.views=[flip]", "backbones.0.views: unknown key"),
         (BOTH, "model.backbones.2.pool=[mean]", "2 is no place in a list of 2; name 0 to 1"),
         (BOTH, "model.backbones.one.pool=[mean]", "one is no place in a list of 2"),
-        (BOTH, "search_space={backbones.0.image: {type: int, low: 1, high: 2}}", "did you mean backbones.0.image_size?"),
+        (
+            BOTH,
+            "search_space={backbones.0.image: {type: int, low: 1, high: 2}}",
+            "did you mean backbones.0.image_size?",
+        ),
         (BOTH, "search_space={backbones.7.pool: {type: categorical, choices: [mean]}}", "not a key that can be"),
         (BOTH, "search_space={backbones: {type: categorical, choices: [1]}}", "not a key that can be searched"),
         (BOTH, "training.augment=[flip]", "a frozen backbone trains on cached features"),

@@ -74,7 +74,9 @@ def test_every_combination_of_sizes_gives_its_square() -> None:
         ("mobilenet_v2", 96, 96),
     }  # fmt: skip
     assert specs[0].key == searched.model.reads("identity")[0][0]
-    for params in ({name: value for name, value in zip(space, pair, strict=True)} for pair in ((32, 96), (64, "32+40"))):
+    for params in (
+        {name: value for name, value in zip(space, pair, strict=True)} for pair in ((32, 96), (64, "32+40"))
+    ):
         asked = {key for key, _ in searched.with_params(params).model.reads("identity")}
         assert asked <= {spec.key for spec in specs}
 
@@ -148,9 +150,7 @@ def test_every_missing_file_is_named_at_once(saved: Run, tmp_path: Path) -> None
     assert "\n" not in str(refused.value)
 
 
-def test_files_that_moved_are_found_by_their_hash(
-    saved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_moved_are_found_by_their_hash(saved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load_detector(saved).p_fake(IMAGES)
     (tmp_path / "moved").mkdir()
     (tmp_path / "first.safetensors").rename(tmp_path / "moved" / "a.safetensors")

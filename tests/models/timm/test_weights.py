@@ -34,7 +34,9 @@ def packaged() -> TimmWeights:
     return resolve_timm("tf_efficientnet_lite0", "imagenet-package")
 
 
-@pytest.mark.parametrize(("picture", "label", "probability"), [("china.jpg", PALACE, 0.32), ("flower.jpg", DAISY, 0.37)])
+@pytest.mark.parametrize(
+    ("picture", "label", "probability"), [("china.jpg", PALACE, 0.32), ("flower.jpg", DAISY, 0.37)]
+)
 def test_the_packages_network_knows_the_photographs_of_scikit_learn(
     packaged: TimmWeights, picture: str, label: int, probability: float
 ) -> None:
@@ -143,7 +145,11 @@ def test_a_card_beside_the_file_says_how_its_inputs_are_normalised(save_network:
     path = save_network("test_vit", "copy/model.safetensors")
     card = path.with_name("config.json")
     own = resolve_timm("test_vit", str(path))
-    card.write_text(json.dumps({"architecture": "test_vit", "pretrained_cfg": {"mean": [0.1] * 3, "std": [0.9] * 3, "license": "mit"}}))
+    card.write_text(
+        json.dumps(
+            {"architecture": "test_vit", "pretrained_cfg": {"mean": [0.1] * 3, "std": [0.9] * 3, "license": "mit"}}
+        )
+    )
     found = resolve_timm("test_vit", str(path))
     assert (found.mean, found.std, found.licence) == ((0.1,) * 3, (0.9,) * 3, "mit")
     assert own.mean != found.mean
