@@ -74,9 +74,8 @@ def test_every_combination_of_sizes_gives_its_square() -> None:
         ("mobilenet_v2", 96, 96),
     }  # fmt: skip
     assert specs[0].key == searched.model.reads("identity")[0][0]
-    for params in (
-        {name: value for name, value in zip(space, pair, strict=True)} for pair in ((32, 96), (64, "32+40"))
-    ):
+    for pair in ((32, 96), (64, "32+40")):
+        params = dict(zip(space, pair, strict=True))
         asked = {key for key, _ in searched.with_params(params).model.reads("identity")}
         assert asked <= {spec.key for spec in specs}
 
@@ -84,9 +83,7 @@ def test_every_combination_of_sizes_gives_its_square() -> None:
 def test_stages_and_pools_of_one_backbone_do_not_touch_the_other() -> None:
     space = {"backbones.0.stages": choices("stem", "stem+layer1"), "backbones.0.pool": choices("mean+std", "max")}
     first, *others = family_of(experiment().model).passes(experiment(space=space))
-    assert first.taken == (
-        "stem.mean", "stem.std", "stem.max", "layer1.mean", "layer1.std", "layer1.max",
-    ) or {*first.taken} == {f"{stage}.{name}" for stage in ("stem", "layer1") for name in ("mean", "std", "max")}  # fmt: skip
+    assert {*first.taken} == {f"{stage}.{name}" for stage in ("stem", "layer1") for name in ("mean", "std", "max")}
     assert {other.taken for other in others} == {("features.0.mean", "features.0.std")}
 
 

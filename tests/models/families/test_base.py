@@ -12,5 +12,6 @@ def test_every_kind_has_a_family() -> None:
 
 
 def test_settings_are_read_without_torch_ray_and_timm() -> None:
-    heavy = "import sys, cifake_ray.experiment as e; print(sorted({'torch', 'torchvision', 'ray', 'timm'} & {*sys.modules}))"
+    packages = {"torch", "torchvision", "ray", "timm"}
+    heavy = f"import sys, cifake_ray.experiment; print(sorted({packages} & {{*sys.modules}}))"
     assert subprocess.check_output([sys.executable, "-c", heavy], text=True).strip() == "[]"

@@ -69,7 +69,7 @@ def test_what_comes_after_the_last_stage_is_cut_off(name: str) -> None:
     stage = NETWORKS[name][0]
     cut = CutNetwork(random_network(name, 64), layout(name, 64), stage)
     assert count_parameters(cut) == parameters(name, 64, stage) < count_parameters(random_network(name, 64)) / 2
-    cut.pooled(images(), [f"{stage}.mean"])["%s.mean" % stage].sum().backward()
+    cut.pooled(images(), [f"{stage}.mean"])[f"{stage}.mean"].sum().backward()
     assert [key for key, value in cut.named_parameters() if value.grad is None] == []
 
 

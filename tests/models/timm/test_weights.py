@@ -22,7 +22,7 @@ from cifake_ray.models.timm.weights import TimmWeights, find_timm, in_order, loa
 from cifake_ray.storage.download import file_sha256
 
 pytest.importorskip("timm")
-PALACE, DAISY, GOWN = 698, 985, 400  # of ImageNet's classes, in the order of their WordNet numbers
+PALACE, DAISY = 698, 985  # of ImageNet's classes, in the order of their WordNet numbers
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_file_without_a_classifier_is_enough(save_network: Any) -> None:
     assert load_timm(resolve_timm("test_convnext", str(path)), 64).get_submodule("stages.0") is not None
 
 
-def test_files_that_do_not_fit_are_refused_in_one_line(save_network: Any, tmp_path: Path) -> None:
+def test_files_that_do_not_fit_are_refused_in_one_line(save_network: Any) -> None:
     lacking = save_network("test_vit", "lacking.safetensors", **{"blocks__1__attn__qkv__weight": None})
     foreign = save_network("test_convnext", "foreign.safetensors")
     damaged = save_network("test_vit", "nan.safetensors", cls_token=torch.full((1, 1, 64), float("nan")))
@@ -145,11 +145,8 @@ def test_a_card_beside_the_file_says_how_its_inputs_are_normalised(save_network:
     path = save_network("test_vit", "copy/model.safetensors")
     card = path.with_name("config.json")
     own = resolve_timm("test_vit", str(path))
-    card.write_text(
-        json.dumps(
-            {"architecture": "test_vit", "pretrained_cfg": {"mean": [0.1] * 3, "std": [0.9] * 3, "license": "mit"}}
-        )
-    )
+    told = {"mean": [0.1] * 3, "std": [0.9] * 3, "license": "mit"}
+    card.write_text(json.dumps({"architecture": "test_vit", "pretrained_cfg": told}))
     found = resolve_timm("test_vit", str(path))
     assert (found.mean, found.std, found.licence) == ((0.1,) * 3, (0.9,) * 3, "mit")
     assert own.mean != found.mean
