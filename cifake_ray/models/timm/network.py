@@ -124,14 +124,14 @@ def tensor_names(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in _empty(name, size).state_dict().items()}
 
 
-def random_network(name: str, image_size: int) -> nn.Module:
+def random_network(name: str, image_size: int) -> Any:
     """timm's own initialisation at seed 0; the caller's generators are unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # torch.manual_seed would also seed the GPUs, which fork_rng skips here
         return _created(name, image_size)
 
 
-def loaded_network(name: str, image_size: int, tensors: Mapping[str, Tensor], where: str) -> nn.Module:
+def loaded_network(name: str, image_size: int, tensors: Mapping[str, Tensor], where: str) -> Any:
     """The network with these tensors, whose names timm translates where they are the original authors'.
 
     Raises InputError, naming `where`, when tensors are missing, do not fit, or hold NaN or infinity.
