@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -30,7 +31,7 @@ def detector_from_checkpoint(file: Path, experiment: Experiment, transform: Tran
     if stored is None:
         raise InputError(f"{file}: no readable checkpoint", "retrain with `cifake-ray tune --resume`")
     tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
-    return _build(experiment.model, transform, experiment.data.neutral, tensors, None, file)
+    return _build(experiment.model, transform, experiment.data.neutral, tensors, [], file)
 
 
 def _build(
@@ -38,7 +39,7 @@ def _build(
     transform: Transform,
     neutral: Neutral | None,
     tensors: dict[str, Tensor],
-    noted: BackboneNote | None,
+    noted: Sequence[BackboneNote],
     file: Path,
 ) -> Detector:
     family = family_of(model)
@@ -54,15 +55,19 @@ def _build(
 def describe_detector(detector: Detector) -> ModelNote:
     """The note of a detector for model.json, without facts of the training."""
     transform = detector.transform
-    return ModelNote(
+    notes = family_of(detector.model).describe(detector.model, detector.weights)
+    noted = ModelNote(
         schema_version=SCHEMA,
         model=type(detector.model).model_validate(detector.model.model_dump()),  # every key counts as set
-        backbone=family_of(detector.model).describe(detector.model, detector.weights),
+        backbone=notes[0] if len(notes) == 1 else None,
         input=_input_words(transform),
         transform=note_of(transform, detector.neutral),
         labels=list(LABELS),
         positive_class=POSITIVE,
     )
+    if len(notes) > 1:
+        noted.backbones = notes
+    return noted
 
 
 def _input_words(transform: Transform) -> str:
@@ -93,7 +98,7 @@ def load_detector(run: Run) -> Detector:
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(note.model, transform, note.transform.neutral, stored[0], note.backbone, file)
+    return _build(note.model, transform, note.transform.neutral, stored[0], note.pretrained, file)
 
 
 def _sha256(file: Path) -> str:

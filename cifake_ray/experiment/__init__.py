@@ -17,6 +17,7 @@ from cifake_ray.experiment.file import (
     save_experiment,
     validate_experiment,
 )
+from cifake_ray.experiment.keys import keys_of, value_at
 from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
@@ -24,7 +25,7 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import FeatureNorm, Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
 from cifake_ray.fits import TILES, WINDOWED, Fit
 
@@ -39,6 +40,7 @@ __all__ = [
     "Data",
     "Dimension",
     "Experiment",
+    "FeatureNorm",
     "Fit",
     "FloatDimension",
     "IntDimension",
@@ -62,10 +64,12 @@ __all__ = [
     "is_active",
     "is_whole",
     "join_plus",
+    "keys_of",
     "load_experiment",
     "override",
     "parents_first",
     "parse_yaml",
     "save_experiment",
     "validate_experiment",
+    "value_at",
 ]

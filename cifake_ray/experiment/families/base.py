@@ -1,14 +1,18 @@
 """Properties of the settings of every family, so that no other module compares kinds of models."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cifake_ray.experiment.values import Strict
 from cifake_ray.fits import TILES, Fit
+
+if TYPE_CHECKING:
+    from cifake_ray.experiment.families.backbone import BackboneSettings
 
 
 class PassKey(NamedTuple):
     """One pass of a frozen backbone, as a trial requests it; `weights` are named as in the experiment.
 
+    `kind`: the network, `resnet50` or `timm/vit_tiny_patch16_224`.
     `side`: of the square that `fit` makes of a picture, from which the input of `image_size` pixels is made.
     """
 
@@ -68,6 +72,21 @@ class ModelSettings(Strict):
     def weights_label(self) -> str:
         """The name of the pretrained weights in tables."""
         return "+".join(self.weight_names) or "none"
+
+    @property
+    def backbones_by_path(self) -> "tuple[tuple[str, BackboneSettings], ...]":
+        """The pretrained networks of the model, each with what stands before its keys: `backbones.0.`, or nothing."""
+        return ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The Python packages of an extra that the model's features or answers follow from."""
+        return ()
+
+    @property
+    def missing_extra(self) -> str:
+        """The extra of this program without which the model cannot be built here; empty where nothing is missing."""
+        return ""
 
     @property
     def input_keys(self) -> tuple[str, ...]:
