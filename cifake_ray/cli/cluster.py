@@ -21,6 +21,7 @@ from cifake_ray.cli.app import (
     SetOption,
     StorageOption,
     TrialsOption,
+    TrustOption,
     WideOption,
     app,
 )
@@ -51,6 +52,7 @@ def submit(
     resume: ResumeOption = None,
     dry_run: DryRunOption = False,
     follow: Annotated[bool, typer.Option("--follow", help="Print the job's log until it ends.")] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Tune on a Ray cluster: run as a job what `tune` runs here. Ctrl-C ends --follow, not the job.
 
@@ -63,11 +65,12 @@ def submit(
     from cifake_ray.jobs.watch import find_job
     from cifake_ray.tuning.ray_cluster.capacity import Capacity
 
-    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    options = {"name": name, "data": data, "trials": trials, "seed": seed, "settings": set_ or [], "trust": trust}
+    loaded = load_new(resume, experiment, **options)
     place = storage.rstrip("/") or "/"
     if loaded is None:
         above, _, study = str(resume).rstrip("/").rpartition("/")
-        submission = Submission(study, above or place, trials=trials, data=data)
+        submission = Submission(study, above or place, trials=trials, data=data, trust=trust)
     else:
         submission = Submission(name or loaded.name, place, loaded)
         Capacity(loaded)

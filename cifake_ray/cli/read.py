@@ -16,6 +16,7 @@ from cifake_ray.cli.app import (
     JsonOption,
     RunArgument,
     StorageOption,
+    TrustOption,
     WideOption,
     app,
 )
@@ -71,6 +72,7 @@ def evaluate(
         bool,
         typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM."),
     ] = False,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's best model on the test part of its own images, or of other labelled ones.
@@ -86,7 +88,7 @@ def evaluate(
         raise InputError(
             "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
         )
-    found = find_run(run, storage)
+    found = find_run(run, storage).trusting(trust)
     if data is None:
         check_images_here(found, found.experiment())  # refused at once: the imports below load torch
     if robustness or explain:
@@ -123,6 +125,7 @@ def predict(
     run: RunArgument,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
     storage: StorageOption = DEFAULT_STORAGE,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Call each picture FAKE or REAL, with the probability of FAKE; say where the answer means nothing.
@@ -135,7 +138,7 @@ def predict(
 
     judged = failed = 0
     entries = []
-    found = find_run(run, storage)
+    found = find_run(run, storage).trusting(trust)
     for result in predict_files(found, images):
         judged, failed = judged + ("error" not in result), failed + ("error" in result)
         entries += [result] if as_json else []

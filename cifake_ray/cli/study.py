@@ -19,6 +19,7 @@ from cifake_ray.cli.app import (
     SetOption,
     StorageOption,
     TrialsOption,
+    TrustOption,
     app,
 )
 from cifake_ray.cli.find import is_run, load_named, load_new, shipped_experiments
@@ -64,6 +65,7 @@ def tune(
     address: AddressOption = None,
     resume: ResumeOption = None,
     dry_run: DryRunOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Tune a model: run the trials of an experiment, retrain the winner and the baseline, test both.
 
@@ -71,9 +73,10 @@ def tune(
     """
     from cifake_ray.tuning.request import StudyRequest, check_new_study, resumed_request, run_study
 
-    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    options = {"name": name, "data": data, "trials": trials, "seed": seed, "settings": set_ or [], "trust": trust}
+    loaded = load_new(resume, experiment, **options)
     if resume is not None:
-        request = resumed_request(storage, resume, trials, address, data)
+        request = resumed_request(storage, resume, trials, address, data, trust=trust)
     else:
         request = StudyRequest(loaded, storage, name or loaded.name, address=address)
         check_new_study(request)
@@ -95,6 +98,7 @@ def train(
     seed: SeedOption = None,
     set_: SetOption = None,
     address: AddressOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
     from cifake_ray.runs.names import find_run
@@ -102,9 +106,9 @@ def train(
     from cifake_ray.tuning.single_trial import best_of_run, single_trial
 
     loaded = (
-        best_of_run(find_run(what, storage).path, data=data, seed=seed, settings=set_ or [])
+        best_of_run(find_run(what, storage).trusting(trust), data=data, seed=seed, settings=set_ or [])
         if is_run(what, storage)
-        else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [])
+        else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [], trust=trust)
     )
     loaded = single_trial(loaded, workers)
     request = StudyRequest(loaded, storage, name or f"{loaded.name}-train", address=address)
@@ -174,11 +178,12 @@ def plan(
     data: DataOption = None,
     trials: TrialsOption = None,
     set_: SetOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would cost on this machine: time a few training steps and compute from them. Runs no trial."""
     from cifake_ray.tuning.estimate.plan import plan_study
 
-    loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])
+    loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [], trust=trust)
     planned = plan_study(loaded)
     print(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(plan_lines(planned)))

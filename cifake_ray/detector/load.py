@@ -18,6 +18,7 @@ from cifake_ray.runs.columns import LABELS, POSITIVE
 from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote, TransformNote
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
+from cifake_ray.runs.trust import run_model
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -79,7 +80,10 @@ def save_detector(detector: Detector, folder: Path, note: ModelNote | None = Non
 
 
 def load_detector(run: Run) -> Detector:
-    """The detector in the run's `best/`. Raises InputError: missing, damaged, backbone weights not found."""
+    """The detector in the run's `best/`.
+
+    Raises InputError: missing, damaged, backbone weights not found, a Python file that may not be run.
+    """
     note = read_model_note(run)
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
@@ -88,7 +92,7 @@ def load_detector(run: Run) -> Detector:
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(note.model, transform, stored[0], note.backbone, file)
+    return _build(run_model(run, note.model), transform, stored[0], note.backbone, file)
 
 
 def _sha256(file: Path) -> str:

@@ -30,6 +30,7 @@ from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.records import SCHEMA, Domain, Mean, Seed, Winner, Winners
 from cifake_ray.runs.records.store import read_tested, read_winners, write_record
 from cifake_ray.runs.run import Run, Save
+from cifake_ray.runs.trust import run_model
 from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
 
@@ -51,6 +52,7 @@ def score_winners(run: Run) -> None:
         return
     use_all_cores()
     experiment = run.experiment()
+    experiment = experiment.model_copy(update={"model": run_model(run, experiment.model)})
     with storage_faults_interrupt(run), run.update() as save:
         images = run_images(run, experiment)
         winners = read_winners(run).winners

@@ -19,6 +19,7 @@ from cifake_ray.experiment.file import (
 )
 from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import MODEL_KINDS, Model
+from cifake_ray.experiment.own_file import OwnFile, read_own_file
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
@@ -45,6 +46,7 @@ __all__ = [
     "Model",
     "ModelSettings",
     "Neutral",
+    "OwnFile",
     "PassKey",
     "Pool",
     "Resources",
@@ -65,6 +67,7 @@ __all__ = [
     "override",
     "parents_first",
     "parse_yaml",
+    "read_own_file",
     "save_experiment",
     "validate_experiment",
 ]

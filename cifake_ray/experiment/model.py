@@ -5,10 +5,11 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from cifake_ray.experiment.families.cnn import CnnDeepModel, CnnModel
+from cifake_ray.experiment.families.python import PythonModel
 from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.experiment.values import Strict
 
-Model = Annotated[CnnModel | CnnDeepModel | BackboneModel, Field(discriminator="kind")]
+Model = Annotated[CnnModel | CnnDeepModel | BackboneModel | PythonModel, Field(discriminator="kind")]
 
 MODELS: dict[str, type[Strict]] = {
     kind: settings

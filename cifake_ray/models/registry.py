@@ -6,10 +6,12 @@ from cifake_ray.experiment import ModelSettings
 from cifake_ray.experiment.families.stages import BackboneKind
 from cifake_ray.models.families.base import Family
 from cifake_ray.models.families.cnn import CnnDeepFamily, CnnFamily
+from cifake_ray.models.families.python import PythonFamily
 from cifake_ray.models.families.torchvision import TorchvisionFamily
 
 FAMILIES: dict[str, Family[Any]] = {"cnn": CnnFamily(), "cnn-deep": CnnDeepFamily()}
 FAMILIES |= dict.fromkeys(get_args(BackboneKind), TorchvisionFamily())
+FAMILIES["python"] = PythonFamily()
 
 
 def family_of(model: ModelSettings) -> Family[Any]:

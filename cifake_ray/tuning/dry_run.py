@@ -23,6 +23,7 @@ from cifake_ray.tuning.disk import beyond_pictures
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
 from cifake_ray.tuning.squares import check_squares
+from cifake_ray.tuning.study_inputs import check_network
 
 _TRIED = 20  # images of a class, of which one must be readable
 
@@ -32,6 +33,7 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     experiment = request.experiment
     slots = Capacity.here(experiment).trials
     check_address(request.address)
+    check_network(experiment)
     lines = [] if request.resume else _rehearse_images(experiment)
     lines += _rehearse_weights(experiment)
     if request.address is not None:

@@ -20,6 +20,7 @@ from cifake_ray.runs.names import create_run, open_run
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.resume import Storage, in_job
 from cifake_ray.runs.run import Run, run_at
+from cifake_ray.runs.trust import run_model
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
@@ -45,14 +46,21 @@ class StudyRequest:
 
 
 def resumed_request(
-    storage: Storage, name: str, trials: int | None, address: str | None, data: str | None = None
+    storage: Storage,
+    name: str,
+    trials: int | None,
+    address: str | None,
+    data: str | None = None,
+    *,
+    trust: bool = False,
 ) -> StudyRequest:
     """The request to resume an existing run; `trials` may raise its number, `data` names where its images are now.
 
-    Raises InputError for an unknown run, fewer trials than requested before, or images that cannot be found.
+    trust: run its own Python file, whatever is in it. Raises InputError for an unknown run, fewer trials than requested
+    before, images that cannot be found, or a Python file that may not be run or is another one.
     """
-    run = open_run(storage, name)
-    experiment = run.experiment()
+    run = open_run(storage, name).trusting(trust)
+    experiment = _with_run_model(run, run.experiment())
     if trials is not None:
         if trials < experiment.search.trials:
             raise InputError(
@@ -63,6 +71,13 @@ def resumed_request(
     check_images_here(run, experiment, data)
     _check_resumable(run, experiment)
     return StudyRequest(experiment, run.storage, run.name, resume=True, address=address, data=data)
+
+
+def _with_run_model(run: Run, experiment: Experiment) -> Experiment:
+    model = run_model(run, experiment.model)
+    if model.own_file_sha256 != experiment.model.own_file_sha256:
+        raise InputError(f"{run.where}: the Python file is not the one that this study began with", "start a new one")
+    return experiment.model_copy(update={"model": model})
 
 
 def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:
@@ -96,7 +111,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         Capacity.here(experiment)
     else:
         Capacity(experiment)
-    run = run_at(request.storage, request.name) if request.resume else None
+    run = run_at(request.storage, request.name).trusting() if request.resume else None  # its file is in the request
     if run is not None:
         resumable(interrupted_line(run))
         say_opening(experiment, request.name, run)  # before optuna is imported

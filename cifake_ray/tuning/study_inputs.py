@@ -47,6 +47,7 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
 
     With `run` the images are those that this run was made with, at `source` or wherever they are found.
     """
+    check_network(experiment)
     specs, weights = _pretrained(experiment) if experiment.model.weight_names else ([], [])
     images = _load(experiment, specs) if run is None else run_images(run, experiment, source)
     check_squares(experiment, images.side)
@@ -63,6 +64,17 @@ def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | 
     bias, neutral_bias = biases_of(images, reading_of(data))
     spectrum = _spectrum(images)
     return StudyInputs(images, split, specs, weights, int(duplicates.sum()), bias, neutral_bias, spectrum)
+
+
+def check_network(experiment: Experiment) -> None:
+    """Try the network of the experiment's own values, where the user's own Python file defines the network.
+
+    Raises InputError, with file and line. Networks of this package are not tried, and torch is not imported for them.
+    """
+    if experiment.model.own_file_path:
+        from cifake_ray.models.registry import family_of
+
+        family_of(experiment.model).check(experiment.model)
 
 
 def bias_of(images: ImageSet, reading: Reading = PLAIN) -> Bias | None:

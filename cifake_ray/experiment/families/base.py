@@ -1,8 +1,9 @@
 """Properties of the settings of every family, so that no other module compares kinds of models."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from cifake_ray.experiment.values import TILES, Fit, Strict
+from cifake_ray.experiment.own_file import OwnFile
+from cifake_ray.experiment.values import TILES, Fit, Section
 
 
 class PassKey(NamedTuple):
@@ -19,7 +20,7 @@ class PassKey(NamedTuple):
     side: int = 0
 
 
-class ModelSettings(Strict):
+class ModelSettings(Section):
     """The `model` section of one family; the defaults here are of a network trained from scratch on images.
 
     Every family has the keys `image_size` (pixels of the network's input) and `views` too.
@@ -67,6 +68,25 @@ class ModelSettings(Strict):
     def weights_label(self) -> str:
         """The name of the pretrained weights in tables."""
         return "+".join(self.weight_names) or "none"
+
+    @property
+    def own_file_path(self) -> str:
+        """Path, as given, of the user's Python file that defines the network; empty for networks of this package."""
+        return ""
+
+    @property
+    def own_file_sha256(self) -> str | None:
+        """SHA-256 (hex) that the settings note of that file."""
+        return None
+
+    @property
+    def own_file(self) -> OwnFile | None:
+        """The user's Python file; None before `with_file`, and for networks of this package."""
+        return None
+
+    def with_file(self, file: OwnFile) -> Self:  # noqa: ARG002
+        """These settings with the file that `own_file_path` names."""
+        return self
 
     @property
     def input_keys(self) -> tuple[str, ...]:

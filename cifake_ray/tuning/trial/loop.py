@@ -14,6 +14,7 @@ import torch
 from cifake_ray.data import open_images
 from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.squares import open_squares
+from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, Model
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.faults import check_folder, storage_fault
@@ -82,7 +83,7 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return f"out of memory; lower batch_size or max_concurrent ({text[:120]})"
-    return f"{type(error).__name__}: {text[:200]}"
+    return text[:300] if isinstance(error, InputError) else f"{type(error).__name__}: {text[:200]}"
 
 
 def _prepare(context: TrialContext, experiment: Experiment, folder: Path) -> Fit:
