@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from cifake_ray.experiment.configurations import active_params, check_conditions, dimension_values
 from cifake_ray.experiment.model import Model
@@ -11,16 +11,7 @@ from cifake_ray.experiment.pairs import check_augmentation, check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import Dimension, check_dimension
 from cifake_ray.experiment.training import Training
-from cifake_ray.experiment.values import Scalar, Section, Strict, join_plus
-
-
-def _flat(space: Any) -> Any:
-    """`{args: {width: …}}` as `{args.width: …}`: `--set search_space.args.width=…` makes the former."""
-    if not isinstance(space, dict) or not isinstance(space.get("args"), dict):
-        return space
-    return {key: value for key, value in space.items() if key != "args"} | {
-        f"args.{key}": value for key, value in space["args"].items()
-    }
+from cifake_ray.experiment.values import Scalar, Strict, join_plus
 
 
 class Experiment(Strict):
@@ -30,7 +21,7 @@ class Experiment(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
     model: Model
     training: Training = Training()
-    search_space: Annotated[dict[str, Dimension], BeforeValidator(_flat)] = Field(default_factory=dict)
+    search_space: dict[str, Dimension] = Field(default_factory=dict)
     search: Search = Search()
     resources: Resources = Resources()
     data: Data = Data()
@@ -46,25 +37,22 @@ class Experiment(Strict):
 
     def with_params(self, params: Mapping[str, Scalar], **training: Any) -> "Experiment":
         """This experiment with the search-space names in `params` (and further keys of `training`) set; validated."""
-        of_model = {name: value for name, value in params.items() if name in self.model.names()}
-        others = {name: value for name, value in params.items() if name not in of_model}
-        sections = {
-            "model": self.model.with_values(of_model),
-            "training": self.training.with_values({**others, **training}),
-        }
-        tree = self.model_dump(by_alias=True, exclude=set(sections))
-        return Experiment.model_validate({**tree, **sections, "search_space": {}})
+        tree = self.model_dump(by_alias=True)
+        for name, value in params.items():
+            tree[_section_of(self, name)][name] = value
+        tree["training"] |= training
+        return Experiment.model_validate(tree | {"search_space": {}})
 
     def baseline_params(self) -> dict[str, Scalar]:
         """The experiment's own value of every searched name that is active under these values: trial 0."""
-        own = {name: join_plus(self._section_of(name).value(name)) for name in self.search_space}
+        own = {name: join_plus(getattr(getattr(self, _section_of(self, name)), name)) for name in self.search_space}
         return active_params(self.search_space, own)
 
     def model_values(self, key: str) -> list[Any]:
         """The baseline's value of a key of `model`, then every other value that its dimension may give."""
         dimension = self.search_space.get(key)
         others = (dimension and dimension_values(dimension)) or ()
-        return list(dict.fromkeys([self.model.value(key), *others]))
+        return list(dict.fromkeys([getattr(self.model, key), *others]))
 
     def weight_names(self) -> list[str]:
         """Names or files of the pretrained weights that a trial may start from: the baseline's, then those searched."""
@@ -76,5 +64,6 @@ class Experiment(Strict):
         second = self.search.second_objective
         return [*self.search_space, *([second] if second else [])]
 
-    def _section_of(self, name: str) -> Section:
-        return self.model if name in self.model.names() else self.training
+
+def _section_of(experiment: Experiment, name: str) -> Literal["model", "training"]:
+    return "model" if name in type(experiment.model).model_fields else "training"

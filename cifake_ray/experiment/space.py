@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from cifake_ray.errors import nearest
-from cifake_ray.experiment.values import Scalar, Section, Strict, join_plus
+from cifake_ray.experiment.values import Scalar, Strict, join_plus
 
 
 def _listed(value: Any) -> Any:
@@ -72,17 +72,16 @@ DIMENSIONS: dict[str, type[Strict]] = {
 }
 
 _MOST_STEPS = 1e15  # Optuna divides with 28 decimal digits, and a float distinguishes no more
-# Keys of a section that cannot be searched.
-_NEVER = ("kind", "trainable", "target", "sha256", "args", "seed", "epochs", "precision")
+_NEVER = ("kind", "trainable", "seed", "epochs", "precision")  # keys of a section that cannot be searched
 
 
-def check_dimension(name: str, dimension: Dimension, sections: Sequence[Section]) -> None:
+def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict]) -> None:
     """Raise ValueError (one line) unless every value of the dimension is a valid one and the baseline lies in it.
 
     `sections`: the model and the training, in that order, of which `name` must be a key.
     """
     where = f"search_space.{name}"
-    searchable = [key for section in sections for key in section.names() if key not in _NEVER]
+    searchable = [key for section in sections for key in type(section).model_fields if key not in _NEVER]
     if name not in searchable:
         raise ValueError(f"{where}: not a key that can be searched; {nearest(name, searchable)}")
     if isinstance(dimension, CategoricalDimension):
@@ -101,15 +100,15 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Section]
             raise ValueError(f"{where}: a log scale needs low > 0, got {low:g}")
         if dimension.log and dimension.step not in (None, 1):
             raise ValueError(f"{where}: log and step cannot be combined; remove one")
-    section = next(section for section in sections if name in section.names())
-    if isinstance(dimension, FloatDimension) and type(section.value(name)) is int:
+    section = next(section for section in sections if name in type(section).model_fields)
+    if isinstance(dimension, FloatDimension) and type(getattr(section, name)) is int:
         raise ValueError(f"{where}: {name} is a whole number; use type int")
     for probe in probes:
         try:
-            section.with_values({name: probe})
+            type(section).model_validate(section.model_dump() | {name: probe})
         except ValidationError as error:
             raise ValueError(f"{where}: {name} = {probe!r} is not allowed: {error.errors()[0]['msg']}") from error
-    _check_baseline_inside(where, join_plus(section.value(name)), dimension)
+    _check_baseline_inside(where, join_plus(getattr(section, name)), dimension)
 
 
 def _meaning(choice: Scalar) -> tuple[str, Any]:

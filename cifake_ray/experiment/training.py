@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from cifake_ray.experiment.values import Section, split_plus, unrepeated
+from cifake_ray.experiment.values import Strict, split_plus, unrepeated
 
 Augmentation = Literal["flip", "window", "crop", "blur", "noise", "jpeg", "cutout"]
 Augmentations = Annotated[tuple[Augmentation, ...], BeforeValidator(split_plus), AfterValidator(unrepeated)]
 
 
-class Training(Section):
+class Training(Strict):
     """How a trial is trained.
 
     The rate rises linearly over the first `warmup` (a share of all epochs); then `cosine` and `linear` fall from `lr`

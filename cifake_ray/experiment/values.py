@@ -1,8 +1,7 @@
 """Values that several sections of an experiment share."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -40,22 +39,6 @@ class Strict(BaseModel):
     """Immutable; an unknown key is an error, and so is a value of another type: `yes` and "2" are no numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-
-class Section(Strict):
-    """Settings whose keys a search space may name."""
-
-    def names(self) -> tuple[str, ...]:
-        """The keys, as a search space names them."""
-        return tuple(type(self).model_fields)
-
-    def value(self, name: str) -> Any:
-        """The value of a key."""
-        return getattr(self, name)
-
-    def with_values(self, values: Mapping[str, Any]) -> Self:
-        """The same settings with other values of some keys; validated. Raises pydantic's ValidationError."""
-        return type(self).model_validate(self.model_dump() | dict(values))
 
 
 Pool = Literal["mean", "std", "max", "grid2", "corr"]

@@ -30,7 +30,7 @@ def winner_command(study: Study, role: Role = "tuned") -> str:
     if winner is None:
         return ""
     words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-{_NAMES[role]}"]
-    model = study.experiment.model.names()
+    model = type(study.experiment.model).model_fields
     for name, value in winner.params.items():
         words += ["--set", f"{'model' if name in model else 'training'}.{name}={json.dumps(value)}"]
     return shlex.join([*words, "--data", _source(study)])

@@ -77,7 +77,8 @@ def _models(study: Experiment) -> Iterator[ModelSettings]:
     model = study.model
     yield model
     for params in configurations_of(study.search_space, ("fit", "image_size")):
-        yield model.with_values({name: value for name, value in params.items() if name in model.names()})
+        known = {name: value for name, value in params.items() if name in type(model).model_fields}
+        yield type(model).model_validate(model.model_dump() | known)
 
 
 def _draws_windows(study: Experiment) -> bool:
