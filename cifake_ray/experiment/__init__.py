@@ -17,6 +17,7 @@ from cifake_ray.experiment.file import (
     save_experiment,
     validate_experiment,
 )
+from cifake_ray.experiment.keys import keys_of, value_at
 from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.own_file import OwnFile, read_own_file
@@ -25,7 +26,17 @@ from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import TILES, WINDOWED, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
+from cifake_ray.experiment.values import (
+    TILES,
+    WINDOWED,
+    FeatureNorm,
+    Fit,
+    Pool,
+    Scalar,
+    SecondObjective,
+    Strict,
+    join_plus,
+)
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
@@ -39,6 +50,7 @@ __all__ = [
     "Data",
     "Dimension",
     "Experiment",
+    "FeatureNorm",
     "Fit",
     "FloatDimension",
     "IntDimension",
@@ -63,6 +75,7 @@ __all__ = [
     "is_active",
     "is_whole",
     "join_plus",
+    "keys_of",
     "load_experiment",
     "override",
     "parents_first",
@@ -70,4 +83,5 @@ __all__ = [
     "read_own_file",
     "save_experiment",
     "validate_experiment",
+    "value_at",
 ]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cifake_ray.console import shortened
 from cifake_ray.errors import InputError, nearest
-from cifake_ray.experiment.model import MODELS
+from cifake_ray.experiment.model import BACKBONES, MODELS
 from cifake_ray.experiment.own_file import read_own_file
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Labels, Neutral, Resources, Search
@@ -133,12 +133,13 @@ def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise InputError(f"{where}: no setting", "expected key=value, such as training.epochs=3")
         *parents, leaf = _steps(tree, key.strip())
-        node = tree
+        node: Any = tree
         for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
+            at = _place(node, parent, where)
+            node = node.setdefault(at, {}) if isinstance(node, dict) else node[at]
+            if not isinstance(node, dict | list):
                 raise InputError(f"{where}: {parent} holds a value, not keys", "remove the last key")
-        node[leaf] = parse_yaml(text, where)
+        node[_place(node, leaf, where)] = parse_yaml(text, where)
     return tree
 
 
@@ -152,6 +153,15 @@ def _steps(tree: dict[str, Any], key: str) -> list[str]:
         below = node.get(steps[-1])
         node = below if isinstance(below, dict) else {}
     return steps
+
+
+def _place(node: dict[str, Any] | list[Any], step: str, where: str) -> Any:
+    """The key in a mapping, or the number in a list. Raises InputError for a number that the list has not."""
+    if isinstance(node, dict):
+        return step
+    if not (step.isdecimal() and int(step) < len(node)):
+        raise InputError(f"{where}: {step} is no place in a list of {len(node)}", f"name 0 to {len(node) - 1}")
+    return int(step)
 
 
 def validate_experiment(tree: Mapping[str, Any], where: str, file: Mapping[str, Any] | None = None) -> Experiment:
@@ -252,7 +262,7 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
         "data": Data,
         "labels": Labels,
         "neutral": Neutral,
-        **MODELS,
+        **(BACKBONES if "backbones" in location else MODELS),
         **DIMENSIONS,
     }
     section: type[Strict] = sections.get(tag, Experiment)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from cifake_ray.errors import nearest
+from cifake_ray.experiment.keys import keys_of, value_at, with_value
 from cifake_ray.experiment.values import Scalar, Strict, join_plus
 
 
@@ -72,16 +73,25 @@ DIMENSIONS: dict[str, type[Strict]] = {
 }
 
 _MOST_STEPS = 1e15  # Optuna divides with 28 decimal digits, and a float distinguishes no more
-_NEVER = ("kind", "trainable", "seed", "epochs", "precision")  # keys of a section that cannot be searched
+_NEVER = (
+    "kind",
+    "name",
+    "target",
+    "sha256",
+    "trainable",
+    "seed",
+    "epochs",
+    "precision",
+)  # keys of a section that cannot be searched
 
 
 def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict]) -> None:
     """Raise ValueError (one line) unless every value of the dimension is a valid one and the baseline lies in it.
 
-    `sections`: the model and the training, in that order, of which `name` must be a key.
+    `sections`: the model and the training, in that order, of which `name` must be a key (by its path).
     """
     where = f"search_space.{name}"
-    searchable = [key for section in sections for key in type(section).model_fields if key not in _NEVER]
+    searchable = [key for section in sections for key in keys_of(section) if _may_vary(key)]
     if name not in searchable:
         raise ValueError(f"{where}: not a key that can be searched; {nearest(name, searchable)}")
     if isinstance(dimension, CategoricalDimension):
@@ -100,15 +110,20 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
             raise ValueError(f"{where}: a log scale needs low > 0, got {low:g}")
         if dimension.log and dimension.step not in (None, 1):
             raise ValueError(f"{where}: log and step cannot be combined; remove one")
-    section = next(section for section in sections if name in type(section).model_fields)
-    if isinstance(dimension, FloatDimension) and type(getattr(section, name)) is int:
+    section = next(section for section in sections if name in keys_of(section))
+    if isinstance(dimension, FloatDimension) and type(value_at(section, name)) is int:
         raise ValueError(f"{where}: {name} is a whole number; use type int")
     for probe in probes:
         try:
-            type(section).model_validate(section.model_dump() | {name: probe})
+            type(section).model_validate(with_value(section.model_dump(), name, probe))
         except ValidationError as error:
             raise ValueError(f"{where}: {name} = {probe!r} is not allowed: {error.errors()[0]['msg']}") from error
-    _check_baseline_inside(where, join_plus(getattr(section, name)), dimension)
+    _check_baseline_inside(where, join_plus(value_at(section, name)), dimension)
+
+
+def _may_vary(key: str) -> bool:
+    """Whether a key may be searched; any name may be an argument of the user's own network."""
+    return key.startswith("args.") or key.rpartition(".")[2] not in _NEVER
 
 
 def _meaning(choice: Scalar) -> tuple[str, Any]:

@@ -42,6 +42,7 @@ class Strict(BaseModel):
 
 
 Pool = Literal["mean", "std", "max", "grid2", "corr"]
+FeatureNorm = Literal["none", "layer", "l2"]
 
 
 def _check_view(view: str) -> str:
@@ -54,4 +55,5 @@ def _check_view(view: str) -> str:
 
 View = Annotated[str, AfterValidator(_check_view)]
 PoolList = Annotated[tuple[Pool, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(min_length=1)]
+NameList = Annotated[tuple[str, ...], BeforeValidator(split_plus), Field(min_length=1)]
 ViewList = Annotated[tuple[View, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(min_length=1)]

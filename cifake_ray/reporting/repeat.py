@@ -4,7 +4,7 @@ import json
 import shlex
 from pathlib import PurePath
 
-from cifake_ray.experiment import SAMPLES
+from cifake_ray.experiment import SAMPLES, keys_of
 from cifake_ray.reporting.load import Role, Study
 
 _NAMES = {"tuned": "winner", "baseline": "baseline"}
@@ -30,7 +30,7 @@ def winner_command(study: Study, role: Role = "tuned") -> str:
     if winner is None:
         return ""
     words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-{_NAMES[role]}"]
-    model = type(study.experiment.model).model_fields
+    model = keys_of(study.experiment.model)
     for name, value in winner.params.items():
         words += ["--set", f"{'model' if name in model else 'training'}.{name}={json.dumps(value)}"]
     return shlex.join([*words, "--data", _source(study)])

@@ -1,14 +1,18 @@
 """Properties of the settings of every family, so that no other module compares kinds of models."""
 
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cifake_ray.experiment.own_file import OwnFile
-from cifake_ray.experiment.values import TILES, Fit, Section
+from cifake_ray.experiment.values import TILES, Fit, Strict
+
+if TYPE_CHECKING:
+    from cifake_ray.experiment.families.backbone import BackboneSettings
 
 
 class PassKey(NamedTuple):
     """One pass of a frozen backbone, as a trial requests it; `weights` are named as in the experiment.
 
+    `kind`: the network, `resnet50` or `timm/vit_tiny_patch16_224`.
     `side`: of the square that `fit` makes of a picture, from which the input of `image_size` pixels is made.
     """
 
@@ -20,7 +24,7 @@ class PassKey(NamedTuple):
     side: int = 0
 
 
-class ModelSettings(Section):
+class ModelSettings(Strict):
     """The `model` section of one family; the defaults here are of a network trained from scratch on images.
 
     Every family has the keys `image_size` (pixels of the network's input) and `views` too.
@@ -87,6 +91,16 @@ class ModelSettings(Section):
     def with_file(self, file: OwnFile) -> Self:  # noqa: ARG002
         """These settings with the file that `own_file_path` names."""
         return self
+
+    @property
+    def backbones_by_path(self) -> "tuple[tuple[str, BackboneSettings], ...]":
+        """The pretrained networks of the model, each with what stands before its keys: `backbones.0.`, or nothing."""
+        return ()
+
+    @property
+    def missing_extra(self) -> str:
+        """The extra of this program without which the model cannot be built here; empty where nothing is missing."""
+        return ""
 
     @property
     def input_keys(self) -> tuple[str, ...]:

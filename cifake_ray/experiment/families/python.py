@@ -1,16 +1,13 @@
 """Settings of a network that a Python file of the user's own defines."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
 
 from cifake_ray.experiment.families.base import ModelSettings
 from cifake_ray.experiment.own_file import OwnFile
-from cifake_ray.experiment.values import Scalar, ViewList
-
-_ARGS = "args."
+from cifake_ray.experiment.values import ViewList
 
 
 def _check_target(target: str) -> str:
@@ -62,16 +59,3 @@ class PythonModel(ModelSettings):
         model = self.model_copy(update={"target": target, "sha256": file.sha256})
         model._file = file
         return model
-
-    def names(self) -> tuple[str, ...]:
-        single = (key for key, value in self.args.items() if isinstance(value, Scalar))
-        return (*super().names(), *(f"{_ARGS}{key}" for key in single))
-
-    def value(self, name: str) -> Any:
-        return self.args[name.removeprefix(_ARGS)] if name.startswith(_ARGS) else super().value(name)
-
-    def with_values(self, values: Mapping[str, Any]) -> "PythonModel":
-        args = {name.removeprefix(_ARGS): value for name, value in values.items() if name.startswith(_ARGS)}
-        others = {name: value for name, value in values.items() if not name.startswith(_ARGS)}
-        model = super().with_values({"args": self.args | args, **others})
-        return model if self._file is None else model.with_file(self._file)

@@ -15,7 +15,7 @@ from cifake_ray.data import open_images
 from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.squares import open_squares
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment, Model
+from cifake_ray.experiment import Experiment, Model, value_at
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.faults import check_folder, storage_fault
 from cifake_ray.runs.run import Run
@@ -124,7 +124,7 @@ class _Inputs:
 
     @classmethod
     def of(cls, context: TrialContext, model: Model) -> "_Inputs":
-        return cls(tuple(getattr(model, key) for key in model.input_keys), context, model)
+        return cls(tuple(value_at(model, key) for key in model.input_keys), context, model)
 
     def __hash__(self) -> int:
         return hash((self.key, self.context.run))
