@@ -50,6 +50,7 @@ TESTED_BY = {
     "features/test_packed.py": ["features/decoding", "features/extraction", "features/places"],
     "jobs/test_cluster.py": ["jobs/client"],
     "jobs/test_manifest.py": ["cli/render"],
+    "models/families/test_python.py": ["experiment/families/python"],
     "models/families/test_base.py": ["experiment/families/base", "models/passes", "models/registry"],
     "models/families/test_cnn.py": ["experiment/families/cnn", "models/network", "models/pooling"],
     "models/test_backbone.py": ["experiment/families/stages", "models/stage_table"],

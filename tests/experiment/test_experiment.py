@@ -32,7 +32,7 @@ def load(tmp_path: Path, text: str, *overrides: str) -> Experiment:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searched(path: Path) -> None:
     experiment = load_experiment(path)
-    assert {"lr", "batch_size", "head_width"} <= set(experiment.search_space)
+    assert {"lr", "batch_size", "head_width"} <= {name.removeprefix("args.") for name in experiment.search_space}
     schema, command = path.read_text().splitlines()[:2]
     assert schema.startswith("# yaml-language-server: $schema=")
     assert (path.parent / schema.partition("=")[2]).is_file()
@@ -40,7 +40,15 @@ def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searche
 
 
 def test_there_are_shipped_experiments() -> None:
-    assert {path.stem for path in SHIPPED} >= {"cnn", "cnn-deep", "resnet50", "conditional", "native", "pareto"}
+    assert {path.stem for path in SHIPPED} >= {
+        "cnn",
+        "cnn-deep",
+        "resnet50",
+        "conditional",
+        "native",
+        "pareto",
+        "python",
+    }
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:
