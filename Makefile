@@ -20,7 +20,7 @@ $(STAMP): requirements/locked.txt requirements/bootstrap.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-demo: install # install, tune two models on the built-in sample, print the comparison
+demo: install # install, tune three models on the built-in sample, print the comparison
 	$(BIN)/cifake-ray demo
 	@echo "the program is $(BIN)/cifake-ray; after \`source $(BIN)/activate\` the name alone starts it"
 

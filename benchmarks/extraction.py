@@ -74,7 +74,8 @@ def plain(images: np.ndarray, size: int, workers: int) -> float:
 def check_same(images: np.ndarray, size: int) -> None:
     """Exit when the two sides' features differ by more than bf16's rounding lets them."""
     net = build_backbone(random_weights("resnet50"), "layer2")
-    mine = extract_shard(images, net, image_size=size, columns=COLUMNS)
+    spec = TorchvisionSpec(random_weights("resnet50"), size, "layer2")
+    mine = extract_shard(images, net, spec, COLUMNS)
     ours = np.concatenate([mine[column] for column in COLUMNS], 1).astype(np.float32)
     theirs = pooled(torchvision_network(), torch.from_numpy(images), size).numpy()
     apart = np.abs(ours - theirs).mean() / np.abs(theirs).mean()

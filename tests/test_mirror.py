@@ -44,6 +44,10 @@ TESTED_BY = {
     "evaluation/test_errors.py": ["evaluation/saliency"],
     "evaluation/test_testing.py": ["evaluation/evaluate", "evaluation/own_images"],
     "experiment/test_conditions.py": ["experiment/pairs", "experiment/space"],
+    "experiment/test_several.py": [
+        "experiment/keys",
+        *(f"experiment/families/{name}" for name in ("backbone", "backbones", "timm")),
+    ],
     "experiment/test_experiment.py": [
         f"experiment/{name}" for name in ("families/torchvision", "file", "model", "schema", "search", "training")
     ],
@@ -51,12 +55,16 @@ TESTED_BY = {
     "jobs/test_cluster.py": ["jobs/client"],
     "jobs/test_manifest.py": ["cli/render"],
     "models/families/test_python.py": ["experiment/families/python"],
-    "models/families/test_base.py": ["experiment/families/base", "models/passes", "models/registry"],
+    "models/families/test_backbones.py": [
+        *(f"models/families/{name}" for name in ("pretrained", "searched", "source")),
+        "models/passes",
+    ],
+    "models/families/test_base.py": ["experiment/families/base", "models/registry"],
     "models/families/test_cnn.py": ["experiment/families/cnn", "models/network", "models/pooling"],
     "models/test_backbone.py": ["experiment/families/stages", "models/stage_table"],
     "models/test_download.py": ["storage/download"],
     "models/test_finetune.py": ["training/standardise"],
-    "models/test_weights.py": ["models/published_weights"],
+    "models/test_weights.py": ["models/published_weights", "models/weight_files"],
     "reporting/sections/test_certainty.py": ["reporting/sections/differences", "reporting/winners"],
     "reporting/sections/test_figures.py": [
         *("reporting/figures", "reporting/marks", "reporting/style"),

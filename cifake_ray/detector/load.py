@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,11 +32,11 @@ def detector_from_checkpoint(file: Path, experiment: Experiment, transform: Tran
     if stored is None:
         raise InputError(f"{file}: no readable checkpoint", "retrain with `cifake-ray tune --resume`")
     tensors = {name.removeprefix("model."): tensor for name, tensor in stored[0].items()}
-    return _build(experiment.model, transform, tensors, None, file)
+    return _build(experiment.model, transform, tensors, [], file)
 
 
 def _build(
-    model: Model, transform: Transform, tensors: dict[str, Tensor], noted: BackboneNote | None, file: Path
+    model: Model, transform: Transform, tensors: dict[str, Tensor], noted: Sequence[BackboneNote], file: Path
 ) -> Detector:
     family = family_of(model)
     network = family.build(model)
@@ -50,10 +51,12 @@ def _build(
 def describe_detector(detector: Detector) -> ModelNote:
     """The note of a detector for model.json, without facts of the training."""
     transform = detector.transform
+    notes = family_of(detector.model).describe(detector.model, detector.weights)
     return ModelNote(
         schema_version=SCHEMA,
         model=type(detector.model).model_validate(detector.model.model_dump()),  # every key counts as set
-        backbone=family_of(detector.model).describe(detector.model, detector.weights),
+        backbone=notes[0] if len(notes) == 1 else None,
+        **({"backbones": notes} if len(notes) > 1 else {}),
         input=_input_words(transform),
         transform=TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced),
         labels=list(LABELS),
@@ -92,7 +95,7 @@ def load_detector(run: Run) -> Detector:
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(run_model(run, note.model), transform, stored[0], note.backbone, file)
+    return _build(run_model(run, note.model), transform, stored[0], note.pretrained, file)
 
 
 def _sha256(file: Path) -> str:

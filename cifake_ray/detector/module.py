@@ -14,11 +14,11 @@ from cifake_ray.errors import WorkError
 from cifake_ray.experiment import Model
 from cifake_ray.features import ensure_features
 from cifake_ray.machine import cores
-from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.backbone import FrozenBackbone
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
 from cifake_ray.models.views import squares_within
-from cifake_ray.models.weights import Weights
+from cifake_ray.models.weight_files import Weights
 from cifake_ray.training.batches import EVALUATION_BATCH, FeatureInputs, ImageInputs, Inputs, rows_at_once
 from cifake_ray.training.extract import batch_images, extract_shard
 
@@ -51,13 +51,16 @@ class Detector(nn.Module):
         """The passes of frozen backbones that the network takes features of at a look; [] for image networks."""
         return family_of(self.model).passes_of(self.model, self.weights, look)
 
-    def backbone(self, spec: FeatureSpec) -> Backbone:
+    def backbone(self, spec: FeatureSpec) -> FrozenBackbone:
         """The frozen backbone of a pass, built at its first use and kept. Raises InputError for damaged weights."""
-        name = f"_backbone_{self.weights.index(spec.weights)}"
+        passes = self.passes(self.model.looks[0])
+        networks = list(dict.fromkeys(other.network for other in passes))
+        name = f"_backbone_{networks.index(spec.network)}"
         if name not in self._modules:
-            self.add_module(name, spec.build(spec.taken).to(self.device))
+            taken = [column for other in passes if other.network == spec.network for column in other.taken]
+            self.add_module(name, spec.build(taken).to(self.device))
         found = self._modules[name]
-        assert isinstance(found, Backbone)
+        assert isinstance(found, FrozenBackbone)
         return found
 
     @torch.inference_mode()
@@ -137,10 +140,7 @@ class Detector(nn.Module):
 
     def _extract(self, pixels: np.ndarray, spec: FeatureSpec) -> list[np.ndarray]:
         """float16 [n, d] of each column that the network takes of a pass; pixels: uint8 [n, s, s, 3], or tiles."""
-        shard = extract_shard(
-            pixels, self.backbone(spec), columns=spec.taken, image_size=spec.image_size, view=spec.view, fit=spec.fit,
-            side=spec.side, device=str(self.device),
-        )  # fmt: skip
+        shard = extract_shard(pixels, self.backbone(spec), spec, spec.taken, device=str(self.device))
         return [shard[name] for name in spec.taken]
 
     def _specs(self) -> list[list[FeatureSpec]]:

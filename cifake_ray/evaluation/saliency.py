@@ -63,21 +63,18 @@ def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tu
 
 
 def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
-    """Output of the deepest stage that the head uses, at the first size [n, c, h, w], and the gradient through the head
+    """Output of the deepest stage that the head uses of the first pass [n, c, h, w], and the gradient through the head
     and the pooling of the images as they are."""
-    passes = detector.passes("identity")
+    first, *others = detector.passes("identity")
     kept: list[Tensor] = []
 
-    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        kept.append(output.detach().requires_grad_())
-        return kept[-1]
+    def keep(maps: Tensor) -> Tensor:
+        kept[:] = [maps.detach().requires_grad_()]
+        return kept[0]
 
-    hook = detector.backbone(passes[0]).blocks[-1].register_forward_hook(keep)
-    try:
-        pooled = [detector.backbone(spec)(pixels, spec.image_size, spec.taken) for spec in passes]
-    finally:
-        hook.remove()
-    columns = [found[name] for spec, found in zip(passes, pooled, strict=True) for name in spec.taken]
+    pooled = [detector.backbone(first)(pixels, first.image_size, first.taken, see=keep)]
+    pooled += [detector.backbone(spec)(pixels, spec.image_size, spec.taken) for spec in others]
+    columns = [found[name] for spec, found in zip((first, *others), pooled, strict=True) for name in spec.taken]
     answer = (sign * detector.network(torch.cat(columns, 1))).sum()
     gradient = torch.autograd.grad(answer, kept[0])[0]
     return kept[0].detach(), gradient.nan_to_num(0.0)  # the deviation of a channel that is 0 everywhere has none

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from cifake_ray.data.pixels import EncodedPixels, Pixels
 from cifake_ray.features.places import Pictures, entries_of, pass_key, shard_path, shards_folder, transform_of
 from cifake_ray.features.shards import Extraction, Pass, RunShards
 from cifake_ray.models.passes import FeatureSpec
-from cifake_ray.models.weights import Weights
 from cifake_ray.storage.cache import Entry, locked, read_entry, write_entry, writing
 
 _SHARD_PIXELS = 4_000_000  # input pixels of one shard: about 3 s of one core, which is what a killed run can lose
@@ -118,14 +117,14 @@ def _extract(work: _Work, run_shards: RunShards, progress: Callable[[int, int], 
 
 def _extraction(work: _Work) -> Extraction:
     """The extraction of the missing columns; each network is built once, as deep as any pass needs."""
-    needed: dict[Weights, list[str]] = {}
+    needed: dict[Hashable, list[str]] = {}
     for number, names in work.missing.items():
-        needed.setdefault(work.specs[number].weights, []).extend(names)
-    of = {spec.weights: spec for spec in work.specs}
-    backbones = {weights: of[weights].build(names) for weights, names in needed.items()}
+        needed.setdefault(work.specs[number].network, []).extend(names)
+    of = {spec.network: spec for spec in work.specs}
+    backbones = {network: of[network].build(names) for network, names in needed.items()}
     return Extraction(
         tuple(
-            Pass(spec, backbones[spec.weights], tuple(names), transform_of(spec, work.part.pixels))
+            Pass(spec, backbones[spec.network], tuple(names), transform_of(spec, work.part.pixels))
             for spec, names in ((work.specs[number], names) for number, names in work.missing.items())
         )
     )

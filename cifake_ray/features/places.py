@@ -67,7 +67,7 @@ def distinct_passes(part: Pictures, specs: Sequence[FeatureSpec]) -> list[Featur
 
 def pass_key(part: Pictures, spec: FeatureSpec) -> str:
     """The prefix of the names of the pass's entries."""
-    facts = [str(_FORMAT), part.fingerprint, spec.weights.sha256, str(spec.image_size), spec.view]
+    facts = [str(_FORMAT), part.fingerprint, spec.identity, str(spec.image_size), spec.view]
     transform = transform_of(spec, part.pixels)
     if transform is not None:
         facts.append(transform.name)

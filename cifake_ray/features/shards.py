@@ -18,7 +18,7 @@ from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.features.decoding import decoding, encoded
 from cifake_ray.machine import cores
-from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.backbone import FrozenBackbone
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.patience import Patience
 from cifake_ray.training.extract import Squares, extract_shard
@@ -40,7 +40,7 @@ class Pass:
     """
 
     spec: FeatureSpec
-    backbone: Backbone
+    backbone: FrozenBackbone
     columns: tuple[str, ...]
     transform: Transform | None = None
 
@@ -86,11 +86,7 @@ def run_one(pictures: Shard, start: int, extraction: Extraction, device: str) ->
 
 
 def _columns(images: Squares, one: Pass, device: str) -> dict[str, np.ndarray]:
-    spec = one.spec
-    return extract_shard(
-        images, one.backbone, image_size=spec.image_size, columns=one.columns, view=spec.view, fit=spec.fit,
-        side=spec.side, device=device,
-    )  # fmt: skip
+    return extract_shard(images, one.backbone, one.spec, one.columns, device=device)
 
 
 def _decoders(device: str) -> int:

@@ -1,8 +1,9 @@
-"""Backbones: a torchvision network cut into blocks, and pooled after the requested blocks."""
+"""Frozen backbones, pooled after the requested stages: their interface, and torchvision's networks cut into blocks."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,48 +14,82 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment.families.stages import deepest, stages_of, taps_of, up_to
 from cifake_ray.models.pooling import pool_map
 from cifake_ray.models.views import apply_view
-from cifake_ray.models.weights import Weights, expected_shapes, load_tensors
+from cifake_ray.models.weight_files import Weights, load_tensors
+from cifake_ray.models.weights import expected_shapes
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1; the recipe of every torchvision network registered here
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Backbone(nn.Module):
-    """Frozen blocks in order: no parameter is trainable, and `train()` has no effect.
+See = Callable[[Tensor], Tensor]  # sees the maps of a stage before these are pooled, and returns the maps to pool
+
+
+class FrozenBackbone(nn.Module):
+    """A pretrained network without trainable parameters; `train()` has no effect. `mean`, `std`: of RGB in 0..1."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.mean, self.std = tuple(mean), tuple(std)
+
+    def freeze(self) -> None:
+        """Fix the parameters and the mode; called once all modules are set."""
+        self.requires_grad_(False).to(memory_format=torch.channels_last)  # 326 against 226 images/s
+        super().train(False)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        return self
+
+    def forward(
+        self, images: Tensor, image_size: int, columns: Sequence[str], view: str = "identity", see: See | None = None
+    ) -> dict[str, Tensor]:
+        """uint8 [n, 32, 32, 3] -> float32 [n, features] of each `stage.statistic` of `columns`.
+
+        see: called with the maps [n, c, h, w] of each stage in turn.
+        """
+        inputs = normalise(apply_view(images, view), image_size, self.mean, self.std)
+        return self.pooled(inputs, columns, see)
+
+    @abstractmethod
+    def pooled(self, inputs: Tensor, columns: Sequence[str], see: See | None = None) -> dict[str, Tensor]:
+        """Normalised images [n, 3, s, s] -> float32 [n, features] of each `stage.statistic`; no later stage runs."""
+
+
+class Backbone(FrozenBackbone):
+    """Frozen blocks of a torchvision network in order.
 
     Batch normalisation is folded into the convolutions, which equals eval mode for good: 346 against 326
     images/s at 64 px up to ResNet50's layer2 on two AVX2 cores.
     """
 
     def __init__(self, blocks: Mapping[str, nn.Module]) -> None:
-        super().__init__()
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
         self.names, self.blocks = tuple(blocks), nn.ModuleList(blocks.values())
         fold_batch_norm(self)
-        self.requires_grad_(False).to(memory_format=torch.channels_last)  # 326 against 226 images/s
-        super().train(False)
+        self.freeze()
 
-    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002
-        return self
-
-    def forward(
-        self, images: Tensor, image_size: int, columns: Sequence[str], view: str = "identity"
-    ) -> dict[str, Tensor]:
-        """uint8 [n, 32, 32, 3] -> float32 [n, features] of each `stage.statistic` of `columns`."""
-        return pool_blocks(self.names, self.blocks, normalise_imagenet(apply_view(images, view), image_size), columns)
+    def pooled(self, inputs: Tensor, columns: Sequence[str], see: See | None = None) -> dict[str, Tensor]:
+        return pool_blocks(self.names, self.blocks, inputs, columns, see)
 
 
-def pool_blocks(
-    names: Sequence[str], blocks: nn.ModuleList, inputs: Tensor, columns: Sequence[str]
-) -> dict[str, Tensor]:
-    """Normalised images [n, 3, s, s] -> float32 [n, features] of each `stage.statistic`; no later block runs."""
+def asked_statistics(columns: Sequence[str]) -> dict[str, list[str]]:
+    """The statistics of each stage, in the order of the columns."""
     asked: dict[str, list[str]] = {}
     for column in columns:
         stage, _, statistic = column.rpartition(".")
         asked.setdefault(stage, []).append(statistic)
+    return asked
+
+
+def pool_blocks(
+    names: Sequence[str], blocks: nn.ModuleList, inputs: Tensor, columns: Sequence[str], see: See | None = None
+) -> dict[str, Tensor]:
+    """Normalised images [n, 3, s, s] -> float32 [n, features] of each `stage.statistic`; no later block runs."""
+    asked = asked_statistics(columns)
     found: dict[str, Tensor] = {}
     for name, block in zip(names, blocks, strict=True):
         inputs = block(inputs)
         if name in asked:
+            inputs = see(inputs) if see else inputs
             pooled = pool_map(inputs, asked.pop(name))
             found |= {f"{name}.{statistic}": values for statistic, values in pooled.items()}
         if not asked:
@@ -64,8 +99,16 @@ def pool_blocks(
 
 def normalise_imagenet(images: Tensor, image_size: int) -> Tensor:
     """uint8 [n, 32, 32, 3] -> ImageNet-normalised float32 [n, 3, image_size, image_size], resized bilinearly."""
-    mean, std = (255 * images.new_tensor(values, dtype=torch.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    inputs = ((images.to(torch.float32) - mean) / std).permute(0, 3, 1, 2)  # affine, so it may precede resizing
+    return normalise(images, image_size, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def normalise(images: Tensor, image_size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """uint8 [n, h, h, 3] -> float32 [n, 3, image_size, image_size] less `mean`, divided by `std`, resized bilinearly.
+
+    mean, std: of RGB in 0..1.
+    """
+    means, stds = (255 * images.new_tensor(values, dtype=torch.float32) for values in (mean, std))
+    inputs = ((images.to(torch.float32) - means) / stds).permute(0, 3, 1, 2)  # affine, so it may precede resizing
     if inputs.shape[-1] == image_size:
         return inputs
     return interpolate(inputs, size=(image_size, image_size), mode="bilinear", align_corners=False)

@@ -1,12 +1,12 @@
 """One pass of a frozen backbone over a set of images: the cached features that the pass computes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from cifake_ray.experiment import Fit, PassKey
-from cifake_ray.models.backbone import Backbone
-from cifake_ray.models.weights import Weights
+from cifake_ray.models.backbone import FrozenBackbone
+from cifake_ray.models.weight_files import Weights
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ class FeatureSpec(ABC):
         )
 
     @property
+    def identity(self) -> str:
+        """What the values of the pass follow from besides pictures, size and look: part of the key in the cache."""
+        return self.weights.sha256
+
+    @property
+    def network(self) -> Hashable:
+        """What the built network follows from: passes of one network share it."""
+        return self.weights
+
+    @property
     @abstractmethod
     def columns(self) -> tuple[str, ...]:
         """Every `stage.statistic` of the pass."""
@@ -45,5 +55,15 @@ class FeatureSpec(ABC):
         """Features of one image in all columns."""
 
     @abstractmethod
-    def build(self, columns: Sequence[str]) -> Backbone:
+    def build(self, columns: Sequence[str]) -> FrozenBackbone:
         """The frozen network as far as these columns need. Raises InputError when its weights' file is damaged."""
+
+
+def joined_passes(specs: Iterable[FeatureSpec]) -> list[FeatureSpec]:
+    """The passes, with passes of one key merged into one pass that takes the columns of all."""
+    found: dict[PassKey, FeatureSpec] = {}
+    for spec in specs:
+        first = found.setdefault(spec.key, spec)
+        if not {*spec.columns} <= {*first.columns}:
+            found[spec.key] = replace(first, taken=tuple(dict.fromkeys([*first.taken, *spec.columns])))
+    return list(found.values())

@@ -3,16 +3,20 @@
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 
 from cifake_ray.console import Progress
 
 _CHUNK = 1 << 20  # bytes
 TIMEOUT = 20  # seconds without a byte
 USER_AGENT = "cifake-ray"  # some servers turn Python's own away
+_SHA256 = 64  # hex digits
 
 
 def file_sha256(path: Path) -> str:
@@ -63,3 +67,38 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
                 progress(have, total)
     if have < total:
         raise OSError(f"only {have:,} of {total:,} bytes came; the next run resumes there")
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """What the hub says of a large file: SHA-256 (hex), bytes, and the commit; None where it says nothing."""
+
+    sha256: str | None
+    size: int | None
+    revision: str | None
+
+
+def hub_file(url: str) -> HubFile:
+    """Facts of the file at this address of the hub, by the headers of the redirect to its storage. Raises OSError."""
+    request = Request(url, headers={"User-Agent": USER_AGENT}, method="HEAD")
+    try:
+        with build_opener(_StopAtFile).open(request, timeout=TIMEOUT) as response:
+            headers = response.headers
+    except HTTPError as answer:
+        if answer.headers.get("X-Linked-Etag") is None:
+            raise
+        headers = answer.headers
+    etag = (headers.get("X-Linked-Etag") or "").strip('W/"')
+    size = int(headers.get("X-Linked-Size") or 0) or None
+    return HubFile(etag if len(etag) == _SHA256 else None, size, headers.get("X-Repo-Commit"))
+
+
+class _StopAtFile(HTTPRedirectHandler):
+    """Follow the redirect of a moved repository, not the redirect to the file, whose answer lacks the hub's headers."""
+
+    def redirect_request(
+        self, req: Request, _fp: Any, _code: int, _msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        if headers.get("X-Linked-Etag"):
+            return None
+        return Request(newurl, headers=dict(req.header_items()), method=req.get_method())

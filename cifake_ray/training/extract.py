@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from cifake_ray.errors import WorkError
-from cifake_ray.models.backbone import Backbone
+from cifake_ray.models.backbone import FrozenBackbone
+from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.views import squares_within
 from cifake_ray.training.precision import Precision, autocast_dtype
 
@@ -36,31 +37,27 @@ class Squares(Protocol):
 @torch.inference_mode()
 def extract_shard(
     images: Squares,
-    backbone: Backbone,
-    *,
-    image_size: int,
+    backbone: FrozenBackbone,
+    spec: FeatureSpec,
     columns: Sequence[str],
-    view: str = "identity",
-    fit: str = "resize",
-    side: int = 0,
-    batch_size: int | None = None,
+    *,
     device: str = "cpu",
+    batch_size: int | None = None,
     precision: Precision = "auto",
 ) -> dict[str, np.ndarray]:
-    """float16 [n, features] of each of `columns`, from uint8 [n, s, s, 3], or tiles, seen under the look `view`.
+    """float16 [n, features] of each of `columns`, from uint8 [n, s, s, 3], or tiles, seen as the pass says.
 
-    `fit`, `side`: the square that is made of images held in a size of their own, before they are resized.
     Values beyond float16 (65,504) are clamped to it. Raises WorkError when the backbone yields NaN.
     """
     backbone.to(device)
-    size = batch_size or batch_images(image_size, device)
+    size = batch_size or batch_images(spec.image_size, device)
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), size):
         batch = torch.from_numpy(np.array(images[start : start + size])).to(device)  # a copy: slices may be read-only
-        batch = squares_within(batch, fit, side)
+        batch = squares_within(batch, spec.fit, spec.side)
         dtype = autocast_dtype(batch.device, precision)
         with torch.autocast(batch.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            pooled: dict[str, Tensor] = backbone(batch, image_size, columns, view)
+            pooled: dict[str, Tensor] = backbone(batch, spec.image_size, columns, spec.view)
         for name, values in pooled.items():
             parts.setdefault(name, []).append(to_fp16(name, values))
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}

@@ -25,7 +25,7 @@ from cifake_ray.tuning.squares import check_squares
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec
-    from cifake_ray.models.weights import Weights
+    from cifake_ray.models.weight_files import Weights
 
 
 @dataclass(frozen=True)
@@ -146,4 +146,4 @@ def _pretrained(experiment: Experiment) -> "tuple[list[FeatureSpec], list[Weight
     family = family_of(experiment.model)
     with progress("downloading weights", "bytes") as update:
         specs = family.passes(experiment, update)
-        return specs, list(dict.fromkeys(family.searched_weights(experiment, update).values()))
+        return specs, family.searched_weights(experiment, update)

@@ -13,7 +13,8 @@ from torchvision.models import resnet50
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels, Pixels
 from cifake_ray.models.families.torchvision import TorchvisionSpec
 from cifake_ray.models.passes import FeatureSpec
-from cifake_ray.models.weights import Weights, expected_shapes, inspect_weights
+from cifake_ray.models.weight_files import Weights
+from cifake_ray.models.weights import expected_shapes, inspect_weights
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,7 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
 
 def expected(part: Any, spec: FeatureSpec) -> dict[str, np.ndarray]:
     squares = part.pixels.under(native_transform(spec.fit, spec.side)).batch(slice(None))
-    return extract_shard(
-        squares, spec.build(spec.columns), image_size=spec.image_size, columns=spec.columns, view=spec.view
-    )
+    return extract_shard(squares, spec.build(spec.columns), spec, spec.columns)
 
 
 def test_each_picture_is_decoded_once_for_all_sizes_fits_looks_and_weights(
@@ -127,9 +125,8 @@ def test_held_pictures_are_cropped_on_the_device(part: Any, stem: FeatureSpec) -
     corners = {crop: part.images[:, 4:28, 4:28], tile: part.images[:, :24, :24]}
     for one in ensure_features(part, [crop, tile]):
         squares = corners[one.spec]
-        values = extract_shard(squares, stem.build(stem.columns), image_size=32, columns=["stem.mean"], view="flip")[
-            "stem.mean"
-        ]
+        flipped = replace(stem, view="flip")
+        values = extract_shard(squares, stem.build(stem.columns), flipped, ["stem.mean"])["stem.mean"]
         np.testing.assert_allclose(one.columns(["stem.mean"])[0].astype(float), values.astype(float), atol=1e-3)
 
 

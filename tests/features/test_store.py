@@ -78,7 +78,7 @@ DAMAGES = [flip_a_byte, cut_short, remove_note, spoil_note, Path.unlink]
 
 def test_features_are_those_of_the_backbone(part: Any, spec: FeatureSpec) -> None:
     features, recorder = run(part, spec)
-    expected = extract_shard(part.images, build_backbone(spec.weights, "layer1"), image_size=32, columns=spec.columns)
+    expected = extract_shard(part.images, build_backbone(spec.weights, "layer1"), spec, spec.columns)
     for name, array in expected.items():
         found = joined(features, [name])
         assert found.dtype == np.float16
@@ -160,9 +160,7 @@ def test_damaged_shard_of_a_killed_extraction_is_done_again(part: Any, stem: Fea
     damage(next((cache.cache_root() / "features").rglob("00000064/stem.mean.npy")))
     features, recorder = run(part, stem)
     assert sorted(recorder.passes) == list(range(64, 200))
-    expected = extract_shard(part.images, build_backbone(stem.weights, "stem"), image_size=32, columns=["stem.mean"])[
-        "stem.mean"
-    ]
+    expected = extract_shard(part.images, build_backbone(stem.weights, "stem"), stem, ["stem.mean"])["stem.mean"]
     np.testing.assert_allclose(joined(features, ["stem.mean"]).astype(float), expected.astype(float), atol=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Small stand-ins for backbone weight files: torchvision's own random initialisation, cut after a stage."""
+"""Small stand-ins for backbone weight files: random initialisation of torchvision's networks and of timm's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +34,24 @@ def save_weights(full_network: ResNet) -> SaveWeights:
     def save(path: Path, *stages: str) -> Path:
         state = full_network.state_dict()
         tensors = {name: state[name].clone() for stage in stages for name in expected_shapes("resnet50", stage)}
+        save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def save_network(tmp_path: Path) -> SaveWeights:
+    """save_network(name, file, **changes): the tensors of timm's network with random weights; None leaves one out."""
+    timm = pytest.importorskip("timm")
+
+    def save(name: str, file: str = "weights.safetensors", **changes: torch.Tensor | None) -> Path:
+        torch.manual_seed(3)
+        state = timm.create_model(name).state_dict()
+        named = {key.replace("__", "."): value for key, value in changes.items()}
+        tensors = {key: value for key, value in (state | named).items() if value is not None}
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
         return path
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cifake_ray.experiment import Training
 from cifake_ray.experiment.families.torchvision import BackboneModel
-from cifake_ray.models.finetune import FineTuned
+from cifake_ray.models.finetune import FineTunedBlocks
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import ImageInputs, TrainingSet
@@ -48,7 +48,7 @@ def test_only_the_trainable_blocks_learn_and_the_others_keep_their_batch_norm(
     trainable: str, learning: set[str]
 ) -> None:
     work = fit_of(model_of(trainable=trainable))
-    assert isinstance(work.network, FineTuned)
+    assert isinstance(work.network, FineTunedBlocks)
     before = dict(zip(work.network.names, map(state, work.network.blocks), strict=True))
     fit(work, lambda _: None)
     for name, block in zip(work.network.names, work.network.blocks, strict=True):
@@ -79,7 +79,7 @@ def test_a_resumed_fine_tuning_goes_on_exactly_as_an_uninterrupted_one(tmp_path:
 
 def test_the_head_begins_with_features_of_mean_zero_and_deviation_one() -> None:
     work = fit_of(model_of())
-    assert isinstance(work.network, FineTuned)
+    assert isinstance(work.network, FineTunedBlocks)
     work.network.eval()
     rows = work.data.train
     features = work.network.features(work.data.prepare(next(work.data.inputs.views(rows)))).detach()

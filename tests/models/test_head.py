@@ -2,7 +2,7 @@
 
 import torch
 
-from cifake_ray.models.head import Head, InputDropout
+from cifake_ray.models.head import Head, InputDropout, NormaliseFeatures
 
 
 def test_input_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
@@ -40,3 +40,38 @@ def test_standardised_features_are_clamped() -> None:
     head = Head(2, head_width=3)
     head.standardise_by(torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
     assert torch.equal(head(torch.tensor([[1e6, 2.0]])), head(torch.tensor([[1e9, 2.0]])))
+
+
+def test_each_statistic_is_normalised_by_itself_picture_by_picture() -> None:
+    features = torch.randn(6, 9, generator=torch.Generator().manual_seed(0)) * 50 + 7
+    whole = NormaliseFeatures([("layer", 4), ("l2", 3), ("none", 2)])(features)
+    layer, length, kept = whole.split([4, 3, 2], dim=1)
+    torch.testing.assert_close(layer.mean(1), torch.zeros(6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer.std(1, correction=0), torch.ones(6))
+    torch.testing.assert_close(length.norm(dim=1), torch.ones(6))
+    torch.testing.assert_close(kept, features[:, 7:])
+    alone = NormaliseFeatures([("layer", 4)])(features[2:3, :4])
+    torch.testing.assert_close(alone, layer[2:3])
+
+
+def test_layer_norm_and_length_take_the_scale_of_a_picture_away() -> None:
+    features = torch.rand(3, 8, generator=torch.Generator().manual_seed(1)) * 1e-3  # as small as shallow deviations
+    for norm in ("layer", "l2"):
+        normalise = NormaliseFeatures([(norm, 8)])
+        torch.testing.assert_close(normalise(features), normalise(1000 * features), rtol=1e-3, atol=1e-3)
+
+
+def test_without_a_norm_the_features_pass_as_they_are_in_their_own_type() -> None:
+    features = torch.randn(2, 5).half()
+    assert NormaliseFeatures([("none", 2), ("none", 3)])(features) is features
+
+
+def test_a_head_standardises_normalised_features_and_stores_no_more_tensors() -> None:
+    features = torch.randn(50, 6, generator=torch.Generator().manual_seed(2)) * 9
+    head = Head(6, 4, parts=[("layer", 3), ("none", 3)])
+    head.standardise_by(features)
+    normalised = head.normalise(features)
+    torch.testing.assert_close(head.mean, normalised.mean(0))
+    torch.testing.assert_close(head.std, normalised.std(0))
+    assert head.state_dict().keys() == Head(6, 4).state_dict().keys()
+    assert not torch.allclose(head(features), Head(6, 4)(features))

@@ -14,7 +14,9 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment.families.stages import stages_of
 from cifake_ray.models import weights
 from cifake_ray.models.download import file_sha256
-from cifake_ray.models.weights import PublishedWeights, expected_shapes, load_tensors, resolve_weights
+from cifake_ray.models.published_weights import PublishedWeights
+from cifake_ray.models.weight_files import load_tensors
+from cifake_ray.models.weights import expected_shapes, resolve_weights
 
 
 @pytest.fixture

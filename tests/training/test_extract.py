@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from cifake_ray.errors import WorkError
 from cifake_ray.models.backbone import Backbone, build_backbone
+from cifake_ray.models.families.torchvision import TorchvisionSpec
 from cifake_ray.models.weights import random_weights
 from cifake_ray.training.extract import FP16_MAX, batch_images, extract_shard
 from cifake_ray.training.precision import autocast_dtype
 
 COLUMNS = ["stem.mean", "stem.std", "layer1.mean", "layer1.std"]
+SPEC = TorchvisionSpec(random_weights("resnet50"), 32, "layer1")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,8 @@ class Plateau(nn.Module):
 
 
 def test_shard_is_the_same_whatever_the_batch_size(images: np.ndarray, backbone: Backbone) -> None:
-    whole = extract_shard(images, backbone, image_size=32, columns=COLUMNS, batch_size=10)
-    parts = extract_shard(images, backbone, image_size=32, columns=COLUMNS, batch_size=3)
+    whole = extract_shard(images, backbone, SPEC, COLUMNS, batch_size=10)
+    parts = extract_shard(images, backbone, SPEC, COLUMNS, batch_size=3)
     assert {name: array.shape for name, array in whole.items()} == {
         "stem.mean": (10, 64), "stem.std": (10, 64), "layer1.mean": (10, 256), "layer1.std": (10, 256),
     }  # fmt: skip
@@ -53,13 +55,12 @@ def test_shard_is_the_same_whatever_the_batch_size(images: np.ndarray, backbone:
 
 
 def test_only_the_columns_asked_for_are_returned(images: np.ndarray, backbone: Backbone) -> None:
-    assert list(extract_shard(images, backbone, image_size=32, columns=["layer1.std"])) == ["layer1.std"]
+    assert list(extract_shard(images, backbone, SPEC, ["layer1.std"])) == ["layer1.std"]
 
 
 def test_random_backbone_gives_finite_features_that_tell_images_apart(images: np.ndarray) -> None:
-    for name, array in extract_shard(
-        images, build_backbone(random_weights("resnet50"), "layer4"), image_size=64, columns=["stem.std", "layer4.mean"]
-    ).items():
+    spec = TorchvisionSpec(random_weights("resnet50"), 64, "layer4")
+    for name, array in extract_shard(images, spec.build(spec.columns), spec, ["stem.std", "layer4.mean"]).items():
         assert np.isfinite(array).all(), name
         assert len(np.unique(array, axis=0)) == len(images), name
         assert np.abs(array).max() < 1000, name
@@ -67,19 +68,19 @@ def test_random_backbone_gives_finite_features_that_tell_images_apart(images: np
 
 @pytest.mark.parametrize("value", [1e9, 1e30])
 def test_activations_beyond_float16_are_clamped(images: np.ndarray, value: float) -> None:
-    features = extract_shard(images, Backbone({"stem": Plateau(value)}), image_size=32, columns=COLUMNS[:2])
+    features = extract_shard(images, Backbone({"stem": Plateau(value)}), SPEC, COLUMNS[:2])
     assert (features["stem.mean"] == FP16_MAX).all()
     assert (features["stem.std"] == FP16_MAX).all()
 
 
 def test_nan_is_an_error_and_not_a_feature(images: np.ndarray) -> None:
     with pytest.raises(WorkError, match=r"stem\.mean.*NaN"):
-        extract_shard(images, Backbone({"stem": Plateau(float("nan"))}), image_size=32, columns=COLUMNS[:2])
+        extract_shard(images, Backbone({"stem": Plateau(float("nan"))}), SPEC, COLUMNS[:2])
 
 
 def test_bf16_on_request_stays_close_to_float32(images: np.ndarray, backbone: Backbone) -> None:
-    exact = extract_shard(images[:2], backbone, image_size=32, columns=COLUMNS, precision="fp32")
-    rough = extract_shard(images[:2], backbone, image_size=32, columns=COLUMNS, precision="bf16")
+    exact = extract_shard(images[:2], backbone, SPEC, COLUMNS, precision="fp32")
+    rough = extract_shard(images[:2], backbone, SPEC, COLUMNS, precision="bf16")
     for name, array in exact.items():
         np.testing.assert_allclose(rough[name].astype(float), array.astype(float), atol=0.05 * float(array.max()))
 

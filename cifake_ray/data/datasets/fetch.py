@@ -11,11 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.error import URLError
 
 import filelock
 
@@ -26,10 +25,9 @@ from cifake_ray.data.images import ImageSet, load_images
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.table import content_digest
 from cifake_ray.errors import InputError, Interrupted, WorkError, nearest
-from cifake_ray.storage.download import TIMEOUT, USER_AGENT, fetch_file, file_sha256
+from cifake_ray.storage.download import fetch_file, file_sha256, hub_file
 
 Shown = Callable[[str, str], AbstractContextManager[Progress]]  # as console.progress: label, unit
-_SHA256 = 64  # hex digits
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,10 @@ def _fetch(copy: Download, file: RemoteFile, folder: Path, noted: dict[str, Any]
             return noted
         sha256, size, judge = file.sha256, file.size, "known"
         if copy.host == "huggingface":
-            sha256, size = _ask_hub(url, copy.revision)
+            found = hub_file(url)
+            if found.revision != copy.revision:
+                raise OSError(f"the server answers with revision {found.revision or 'none'}, not {copy.revision}")
+            sha256, size = found.sha256, found.size
             judge = "the hub's" if sha256 else "nothing: the hub has none"
         if not target.is_file() or file_sha256(target) != sha256:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,30 +130,3 @@ def _check_space(target: Path, size: int | None) -> None:
     free = shutil.disk_usage(target.parent).free
     if missing > free:
         raise OSError(f"{missing / 1e6:,.0f} MB to come and {free / 1e6:,.0f} MB free; make room")
-
-
-def _ask_hub(url: str, revision: str | None) -> tuple[str | None, int | None]:
-    """SHA-256 and size of a large file at a revision, by the headers of the hub's redirect to its storage."""
-    request = Request(url, headers={"User-Agent": USER_AGENT}, method="HEAD")
-    try:
-        with build_opener(_StopAtFile).open(request, timeout=TIMEOUT) as response:
-            headers = response.headers
-    except HTTPError as answer:
-        if answer.headers.get("X-Linked-Etag") is None:
-            raise
-        headers = answer.headers
-    commit, etag = headers.get("X-Repo-Commit"), (headers.get("X-Linked-Etag") or "").strip('W/"')
-    if commit != revision:
-        raise OSError(f"the server answers with revision {commit or 'none'}, not {revision}")
-    return etag if len(etag) == _SHA256 else None, int(headers.get("X-Linked-Size") or 0) or None
-
-
-class _StopAtFile(HTTPRedirectHandler):
-    """Follow the redirect of a moved repository, not the redirect to the file, whose answer lacks the hub's headers."""
-
-    def redirect_request(
-        self, req: Request, _fp: Any, _code: int, _msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        if headers.get("X-Linked-Etag"):
-            return None
-        return Request(newurl, headers=dict(req.header_items()), method=req.get_method())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cifake_ray.console import Progress
 from cifake_ray.experiment import Experiment, ModelSettings
 from cifake_ray.models.passes import FeatureSpec
-from cifake_ray.models.weights import Weights
+from cifake_ray.models.weight_files import Weights
 from cifake_ray.runs.records import BackboneNote
 
 S = TypeVar("S", bound=ModelSettings)
@@ -42,11 +42,9 @@ class Family(ABC, Generic[S]):
         """The pretrained weights of the model. Raises InputError for a missing, damaged or foreign file."""
         return ()
 
-    def searched_weights(
-        self, experiment: Experiment, progress: Progress | None = None  # noqa: ARG002
-    ) -> dict[str, Weights]:  # fmt: skip
-        """Every set of weights that a trial may start from, by the name in the experiment. Raises InputError."""
-        return {}
+    def searched_weights(self, experiment: Experiment, progress: Progress | None = None) -> list[Weights]:  # noqa: ARG002
+        """Every set of weights that a trial may start from, the baseline's first. Raises InputError."""
+        return []
 
     def absent_weights(self, experiment: Experiment) -> list[str]:  # noqa: ARG002
         """The names of weights that would have to be downloaded. Raises InputError for files that cannot be used."""
@@ -72,10 +70,10 @@ class Family(ABC, Generic[S]):
         """Parameters of the frozen backbones before the network, up to the last block used."""
         return 0
 
-    def describe(self, model: S, weights: Sequence[Weights]) -> BackboneNote | None:  # noqa: ARG002
-        """The pretrained part for model.json; None without one."""
-        return None
+    def describe(self, model: S, weights: Sequence[Weights]) -> list[BackboneNote]:  # noqa: ARG002
+        """The pretrained parts for model.json, one for each of the weights."""
+        return []
 
-    def noted_weights(self, model: S, note: BackboneNote | None) -> tuple[Weights, ...]:  # noqa: ARG002
+    def noted_weights(self, model: S, notes: Sequence[BackboneNote]) -> tuple[Weights, ...]:  # noqa: ARG002
         """The weights of a stored model, as recorded by `describe`. Raises InputError when missing or different."""
         return self.weights(model)

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from cifake_ray.experiment.families.cnn import CnnDeepModel, CnnModel
 from cifake_ray.models.families.base import Family, Prepare
 from cifake_ray.models.pooling import Pool, pooled_width
-from cifake_ray.models.weights import Weights
+from cifake_ray.models.weight_files import Weights
 
 C = TypeVar("C", CnnModel, CnnDeepModel)
 

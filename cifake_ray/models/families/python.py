@@ -17,7 +17,7 @@ from cifake_ray.errors import InputError, nearest
 from cifake_ray.experiment import OwnFile
 from cifake_ray.experiment.families.python import PythonModel
 from cifake_ray.models.families.base import Family, Prepare
-from cifake_ray.models.weights import Weights
+from cifake_ray.models.weight_files import Weights
 
 _TRIED = 2  # pictures of the trial batch: batch norm needs two
 _NO_MEMORY = "can't allocate memory"  # in the message of torch's RuntimeError on the CPU

@@ -10,7 +10,10 @@ from cifake_ray.runs.records.base import Record
 
 
 class BackboneNote(Record):
-    """The pretrained backbone of a model; of a frozen one, no weights lie in the run."""
+    """The pretrained backbone of a model; of a frozen one, no weights lie in the run.
+
+    `network`: where `weights` do not tell it. `mean`, `std`: of RGB in 0..1, where these are no family's own.
+    """
 
     weights: str
     sha256: str
@@ -20,6 +23,9 @@ class BackboneNote(Record):
     pool: list[str] = []
     views: list[str] = []
     normalisation: str = ""
+    network: str = ""
+    mean: list[float] = []
+    std: list[float] = []
 
 
 class Property(Record):
@@ -53,11 +59,15 @@ class TransformNote(Record):
 
 
 class ModelNote(Record):
-    """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed."""
+    """best/model.json. `backbone`: of one pretrained network, `backbones`: of several.
+
+    `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed.
+    """
 
     schema_version: int = Field(0, alias="schema")
     model: Model
     backbone: BackboneNote | None = None
+    backbones: list[BackboneNote] = []
     input: str = ""
     transform: TransformNote = TransformNote()
     labels: list[str] = ["FAKE", "REAL"]
@@ -70,11 +80,16 @@ class ModelNote(Record):
     data_fingerprint: str | None = None
     domain: Domain | None = None
 
+    @property
+    def pretrained(self) -> list[BackboneNote]:
+        """The notes of all pretrained networks, in the order of the model's."""
+        return self.backbones or ([self.backbone] if self.backbone else [])
+
     @field_serializer("model")
     def _with_defaults(self, model: Strict) -> dict[str, Any]:
         """All settings of the model, so that another version's defaults do not change it.
 
-        `fit` stays out of notes of version 0.1.
+        `fit` and `feature_norm` stay out of notes of versions that did not write them.
         """
-        unknown = {"fit"} - model.model_fields_set
+        unknown = {"fit", "feature_norm"} - model.model_fields_set
         return model.model_dump(mode="json", exclude=unknown)

@@ -14,7 +14,7 @@ from cifake_ray.features import distinct_passes, missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
-from cifake_ray.models.weights import Weights
+from cifake_ray.models.weight_files import Weights
 from cifake_ray.storage.cache import free_bytes
 from cifake_ray.tuning.disk import disk_use, largest_squares, searched_models
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -105,16 +104,14 @@ def _some_images(part: Part, rows: torch.Tensor, model: Model) -> torch.Tensor:
 def time_extraction(spec: FeatureSpec, part: Part, device: str) -> float:
     """Seconds of one image through the backbone: on one core, as an extraction task takes it, or on a GPU."""
     backbone = spec.build(spec.columns)
-    asked: dict[str, Any] = {"image_size": spec.image_size, "columns": spec.columns, "view": spec.view}
-    asked |= {"fit": spec.fit, "side": spec.side, "device": device}
     size = batch_images(spec.image_size, device)
     transform = transform_of(spec, part.pixels)
     pixels = part.pixels if transform is None else part.pixels.under(transform)
     images = pixels.batch(slice(_SHARD_BATCHES * size))
     with _one_thread():
-        extract_shard(images[:size], backbone, **asked)
+        extract_shard(images[:size], backbone, spec, spec.columns, device=device)
         began = time.perf_counter()
-        extract_shard(images, backbone, **asked)
+        extract_shard(images, backbone, spec, spec.columns, device=device)
         return (time.perf_counter() - began) / len(images)
 
 

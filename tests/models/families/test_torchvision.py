@@ -9,7 +9,8 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
-from cifake_ray.models.weights import Weights, inspect_weights
+from cifake_ray.models.weight_files import Weights
+from cifake_ray.models.weights import inspect_weights
 
 
 def experiment(space: dict[str, Any] | None = None, **model: Any) -> Experiment:
@@ -114,4 +115,4 @@ def test_passes_have_the_keys_by_which_trials_read_them() -> None:
 def test_fine_tuning_needs_no_features_but_weights() -> None:
     tuned = experiment(trainable="last-stage")
     assert passes(tuned) == []
-    assert list(family_of(tuned.model).searched_weights(tuned)) == ["random"]
+    assert [found.name for found in family_of(tuned.model).searched_weights(tuned)] == ["random"]

@@ -1,0 +1,1 @@
+"""timm's networks: their stages, their weights, and where the weights come from. timm itself is an extra."""

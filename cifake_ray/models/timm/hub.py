@@ -1,0 +1,60 @@
+"""Weights from the hub where timm keeps them, or from a mirror, into the cache.
+
+HF_ENDPOINT names a mirror of the hub, as for the hub's own programs. `CIFAKE_RAY_WEIGHTS_URL` names a folder of files:
+`timm--NAME--model.safetensors`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cifake_ray.console import Progress
+from cifake_ray.errors import InputError
+from cifake_ray.models.download import download_file, downloads, mirrored
+from cifake_ray.storage.download import file_sha256, hub_file
+
+_SHA256 = 64  # hex digits
+
+
+def fetched_weights(configuration: Any, name: str) -> Path | None:
+    """The file in the cache that an earlier call fetched, if it is as it came; None without one."""
+    target = downloads() / _address(configuration, name)[1]
+    noted = _note(target)
+    return target if target.is_file() and noted.is_file() and noted.read_text() == file_sha256(target) else None
+
+
+def fetch_weights(configuration: Any, name: str, progress: Progress | None = None) -> Path:
+    """Download the weights of a configuration of timm's; the file in the cache, and its SHA-256 beside it.
+
+    The file is compared with the SHA-256 that the hub states; a mirror may state none. Raises InputError when timm
+    knows no weights, or the network or the checksum fails.
+    """
+    url, target = _address(configuration, name)
+    digits = target.rpartition("-")[2].partition(".")[0] if configuration.hf_hub_id is None else ""
+    expected = [digits if all(digit in "0123456789abcdef" for digit in digits) else ""]
+
+    def prepare() -> None:
+        if configuration.hf_hub_id is not None and not mirrored():
+            expected[0] = hub_file(url).sha256 or ""
+
+    path = download_file(url, lambda sha256: sha256.startswith(expected[0]), progress, name=target, before=prepare)
+    _note(path).write_text(file_sha256(path))
+    return path
+
+
+def _note(target: Path) -> Path:
+    """The file that holds the SHA-256 of a fetched file."""
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _address(configuration: Any, name: str) -> tuple[str, str]:
+    """The address of the weights, and the name of their file in the cache. Raises InputError where timm has none."""
+    if configuration.hf_hub_id:
+        repository, _, revision = configuration.hf_hub_id.partition("@")
+        file = configuration.hf_hub_filename or "model.safetensors"
+        hub = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+        return f"{hub}/{repository}/resolve/{revision or 'main'}/{file}", f"{repository.replace('/', '--')}--{file}"
+    address = configuration.url
+    if not isinstance(address, str) or not address or configuration.custom_load:
+        raise InputError(f"weights of {name}: timm has none that can be downloaded", "give a file, or `random`")
+    return address, address.rpartition("/")[2]

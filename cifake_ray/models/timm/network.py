@@ -1,0 +1,253 @@
+"""timm's networks by timm's own feature interface: the outputs of stages, cut after the last stage used."""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cifake_ray.console import shortened
+from cifake_ray.errors import InputError, nearest
+from cifake_ray.models.backbone import FrozenBackbone, See, asked_statistics
+from cifake_ray.models.network import count_parameters
+from cifake_ray.models.pooling import pool_map, pooled_width
+
+CLS = "cls"
+_FAILURES = (RuntimeError, AssertionError, ValueError, TypeError, KeyError, IndexError, AttributeError)  # of timm
+
+
+def library() -> Any:
+    """The package timm. Raises InputError with the command that installs the package."""
+    try:
+        import timm
+    except ImportError as error:
+        raise InputError(
+            f"model.kind timm: the package timm cannot be imported ({error})", "run `pip install 'cifake-ray[timm]'`"
+        ) from error
+    return timm
+
+
+def configuration(name: str) -> Any:
+    """timm's configuration of the weights `name`, a network with the tag of its weights or without (the default's).
+
+    Raises InputError for a network or a tag that timm does not have.
+    """
+    models = library().models
+    architecture, _, tag = name.partition(".")
+    if not models.is_model(architecture):
+        raise InputError(f"model.name: timm has no {architecture}", nearest(architecture, models.list_models()))
+    try:
+        found = models.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tags = [known.partition(".")[2] for known in models.list_models(f"{architecture}.*", include_tags=True)]
+        raise InputError(f"model.name: timm has no weights {tag} of {architecture}", nearest(tag, tags)) from error
+    if found is None:
+        raise InputError(f"model.name: timm has no configuration of {name}", "name another network")
+    return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The stages of a network in order, with the channels of each; whether there is a class token.
+
+    `options`: arguments of `forward_intermediates` that the network takes.
+    """
+
+    channels: Mapping[str, int]
+    class_token: bool
+    options: Mapping[str, bool]
+    fixed_size: bool
+
+    @property
+    def stages(self) -> list[str]:
+        return list(self.channels)
+
+    def index(self, stage: str) -> int:
+        """The number by which timm knows the stage."""
+        return self.stages.index(stage)
+
+    def deepest(self, stages: Sequence[str]) -> str:
+        """The last of these stages in the order of the network."""
+        return max(stages, key=self.index)
+
+    def width(self, column: str) -> int:
+        """Features of one image in a `stage.statistic`."""
+        stage, _, statistic = column.rpartition(".")
+        channels = self.channels[stage]
+        return channels if statistic == CLS else pooled_width(statistic, channels)
+
+    def check(self, name: str, stages: Sequence[str], pool: Sequence[str]) -> None:
+        """Raise InputError for stages and statistics that the network does not have."""
+        for stage in stages:
+            if stage not in self.channels:
+                raise InputError(f"model.stages: timm's {name} has no {stage}", nearest(stage, self.stages))
+        if CLS in pool and not self.class_token:
+            raise InputError(f"model.pool: timm's {name} has no class token", "remove cls")
+
+
+@lru_cache(64)
+def layout(name: str, image_size: int) -> Layout:
+    """The layout of the network, measured on a network without values. Raises InputError, for the size too."""
+    network = _empty(name, image_size)
+    options = _options(network)
+    stages = _stage_names(network, options)
+    fixed_size = bool(configuration(name).fixed_input_size)
+    found = _Outputs(network, options).of(torch.zeros(1, 3, image_size, image_size, device="meta"), range(len(stages)))
+    channels = {stage: maps.shape[1] for stage, (maps, _) in zip(stages, found, strict=True)}
+    return Layout(channels, found[0][1] is not None, options, fixed_size)
+
+
+@lru_cache(64)
+def parameters(name: str, image_size: int, last: str) -> int:
+    """Parameters of the network up to the stage `last`."""
+    return count_parameters(_cut(_empty(name, image_size), layout(name, image_size), last))
+
+
+def tensor_names(name: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of the whole network at timm's own size, in timm's order."""
+    size = configuration(name).input_size[-1]
+    return {key: tuple(tensor.shape) for key, tensor in _empty(name, size).state_dict().items()}
+
+
+def random_network(name: str, image_size: int) -> nn.Module:
+    """timm's own initialisation at seed 0; the caller's generators are unchanged."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would also seed the GPUs, which fork_rng skips here
+        return _created(name, image_size)
+
+
+def loaded_network(name: str, image_size: int, tensors: Mapping[str, Tensor], where: str) -> nn.Module:
+    """The network with these tensors, whose names timm translates where they are the original authors'.
+
+    Raises InputError, naming `where`, when tensors are missing, do not fit, or hold NaN or infinity.
+    """
+    classifier = configuration(name).classifier or ()
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    needed = {key: shape for key, shape in tensor_names(name).items() if key.startswith(heads)}
+    headless = not any(key in tensors for key in needed)
+    given = dict(tensors) | ({key: torch.zeros(shape) for key, shape in needed.items()} if headless else {})
+    overlay = {"state_dict": given, "custom_load": False}
+    try:
+        network = _created(name, image_size, pretrained=True, pretrained_cfg_overlay=overlay)
+    except InputError as error:
+        raise InputError(f"{where}: not the tensors of timm's {name} ({error.what})", "name another file") from error
+    network.pretrained_cfg.pop("state_dict", None)  # else it would hold all tensors a second time
+    damaged = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
+    if damaged:
+        raise InputError(f"{where}: {damaged[0]} holds NaN or infinity ({len(damaged)} such tensors)", "fetch it again")
+    return network
+
+
+class CutNetwork(nn.Module):
+    """A timm network up to the stage `last`, pooled after its stages."""
+
+    def __init__(self, network: nn.Module, found: Layout, last: str) -> None:
+        super().__init__()
+        self.layout = found
+        self.model = _cut(network, found, last)
+
+    def pooled(self, inputs: Tensor, columns: Sequence[str], see: See | None = None) -> dict[str, Tensor]:
+        """Normalised images [n, 3, s, s] -> float32 [n, features] of each `stage.statistic`."""
+        asked = asked_statistics(columns)
+        stages = sorted(asked, key=self.layout.index)
+        outputs = _Outputs(self.model, self.layout.options).of(inputs, [self.layout.index(stage) for stage in stages])
+        found: dict[str, Tensor] = {}
+        for stage, (maps, prefix) in zip(stages, outputs, strict=True):
+            pooled = pool_map(see(maps) if see else maps, [name for name in asked[stage] if name != CLS])
+            if CLS in asked[stage] and prefix is not None:
+                pooled[CLS] = prefix[:, 0].float()
+            found |= {f"{stage}.{name}": values for name, values in pooled.items()}
+        return found
+
+    def stage_modules(self, stage: str) -> list[nn.Module]:
+        """The modules of one stage."""
+        if stage == "stem" and self.layout.options.get("extra_blocks"):
+            return [child for name, child in self.model.named_children() if name in ("conv_stem", "bn1")]
+        return [self.model.get_submodule(stage)]
+
+
+class TimmBackbone(FrozenBackbone):
+    """A frozen timm network. Batch norm is not folded: timm's holds the activation too."""
+
+    def __init__(self, network: CutNetwork, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(mean, std)
+        self.network = network
+        self.freeze()
+
+    def pooled(self, inputs: Tensor, columns: Sequence[str], see: See | None = None) -> dict[str, Tensor]:
+        return self.network.pooled(inputs, columns, see)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Calls `forward_intermediates`: for each stage its maps [n, c, h, w], and its prefix tokens [n, t, c] or None."""
+
+    network: Any
+    options: Mapping[str, bool]
+
+    def of(self, inputs: Tensor, indices: Sequence[int]) -> list[tuple[Tensor, Tensor | None]]:
+        found = self.network.forward_intermediates(
+            inputs, indices=list(indices), output_fmt="NCHW", intermediates_only=True, **self.options
+        )
+        return [(one[0], one[1]) if isinstance(one, tuple) else (one, None) for one in found]
+
+
+def _options(network: Any) -> dict[str, bool]:
+    """Arguments of `forward_intermediates`: every block where timm can, prefix tokens where one is a class token."""
+    if not hasattr(network, "forward_intermediates"):
+        raise InputError(
+            f"model.name: timm's {type(network).__name__} has no forward_intermediates", "name another network"
+        )
+    known = inspect.signature(network.forward_intermediates).parameters
+    wanted = {
+        "stop_early": True,
+        "extra_blocks": True,
+        "return_prefix_tokens": getattr(network, "cls_token", None) is not None,
+    }
+    return {name: value for name, value in wanted.items() if value and name in known}
+
+
+def _stage_names(network: Any, options: Mapping[str, bool]) -> list[str]:
+    """timm's names of the stages, by index."""
+    if options.get("extra_blocks"):
+        return ["stem", *(f"blocks.{at}" for at in range(len(network.blocks)))]
+    return [info["module"] for info in network.feature_info]
+
+
+def _cut(network: Any, found: Layout, last: str) -> Any:
+    """The network without what comes after the stage, the classifier and the last norm."""
+    if hasattr(network, "prune_intermediate_layers"):
+        more = {"extra_blocks": True} if found.options.get("extra_blocks") else {}
+        network.prune_intermediate_layers([found.index(last)], prune_norm=True, prune_head=True, **more)
+    return network
+
+
+@lru_cache(64)
+def _fixed_size(name: str) -> bool:
+    return bool(configuration(name).fixed_input_size)
+
+
+def _empty(name: str, image_size: int) -> Any:
+    """The network without values."""
+    with torch.device("meta"):
+        return _created(name, image_size)
+
+
+def _created(name: str, image_size: int, **options: Any) -> Any:
+    """Raises InputError for what timm refuses: a size, a tensor."""
+    sized = {"img_size": image_size} if _fixed_size(name) else {}
+    with _refusing(name, image_size):
+        return library().create_model(name, **options, **sized).eval()
+
+
+@contextmanager
+def _refusing(name: str, image_size: int) -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        reason = shortened(" ".join(str(error).split()) or type(error).__name__, 200)
+        raise InputError(f"timm's {name} at {image_size} px: {reason}", "choose another model.image_size") from error
