@@ -7,7 +7,7 @@ from cifake_ray.experiment.configurations import Space, configurations_of, count
 from cifake_ray.experiment.model import Model
 from cifake_ray.experiment.search import Data, Search
 from cifake_ray.experiment.space import CategoricalDimension
-from cifake_ray.experiment.training import Training
+from cifake_ray.experiment.training import STRENGTHS, Training
 from cifake_ray.experiment.values import WINDOWED, join_plus, split_plus
 
 MOST_CONFIGURATIONS = 100_000  # that are ever listed: a grid's, or those left of a finite space
@@ -35,12 +35,8 @@ def check_pairs(search: Search, space: Space, model: Model, training: Training) 
 def check_augmentation(space: Space, model: Model, training: Training, data: Data) -> None:
     """Raise ValueError (one line with a way out) for augmentations of a frozen backbone, and `window` without room."""
     combined = list(_fits_and_augmentations(space, model, training))
-    if model.takes_features and any(augment for _, augment in combined):
-        where = "training.augment" if training.augment else "search_space.augment"
-        raise ValueError(
-            f"{where}: a frozen backbone trains on cached features, so images cannot be augmented; "
-            "remove the key or set it to [], and name model.views, of which training draws one an image and step"
-        )
+    if model.takes_features:
+        _check_copies(space, model, training, any(augment for _, augment in combined))
     for fit, augment in combined:
         if "window" in augment and fit not in WINDOWED:
             raise ValueError(_window_refusal(fit, searched=fit != model.fit or "window" not in training.augment))
@@ -50,6 +46,30 @@ def check_augmentation(space: Space, model: Model, training: Training, data: Dat
         raise ValueError(
             f"data.store_side: window draws squares of image_size {largest} from {data.store_side} native pixels; "
             f"give {2 * largest}, or remove the key"
+        )
+
+
+def _check_copies(space: Space, model: Model, training: Training, augmented: bool) -> None:
+    """Raise ValueError unless a frozen backbone has augmented copies and augmentations to draw them by, or neither."""
+    copied = bool(model.copy_looks) or "copies" in space
+    if augmented and not copied:
+        where = "training.augment" if training.augment else "search_space.augment"
+        raise ValueError(
+            f"{where}: a frozen backbone trains on cached features, so images cannot be augmented anew; set "
+            "model.copies (augmented copies, whose features are cached), or remove the key and name model.views, of which training "
+            "draws one an image and step"
+        )
+    if copied and not training.augment:
+        raise ValueError(f"model.copies: name how they are augmented, as training.augment: [{', '.join(STRENGTHS)}]")
+    if copied and (other := next((name for name in training.augment if name not in STRENGTHS), None)):
+        raise ValueError(
+            f"training.augment: {other} is not for the copies of a frozen backbone; expected {', '.join(STRENGTHS)}; "
+            "pictures are mirrored and shifted by model.views"
+        )
+    drawn = {"augment", *(name for names in STRENGTHS.values() for name in names)} & {*space}
+    if copied and drawn:
+        raise ValueError(
+            f"search_space.{min(drawn)}: the copies of a frozen backbone are drawn once for all trials; remove the key"
         )
 
 

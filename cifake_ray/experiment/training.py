@@ -9,6 +9,14 @@ from cifake_ray.experiment.values import Strict, split_plus, unrepeated
 Augmentation = Literal["flip", "window", "crop", "screenshot", "resize", "blur", "noise", "jpeg", "cutout"]
 Augmentations = Annotated[tuple[Augmentation, ...], BeforeValidator(split_plus), AfterValidator(unrepeated)]
 
+STRENGTHS: dict[str, tuple[str, ...]] = {  # of the augmentations that leave every pixel at its place
+    "screenshot": ("screenshot_zoom",),
+    "resize": ("resize_scale",),
+    "blur": ("blur_sigma",),
+    "noise": ("noise_std",),
+    "jpeg": ("jpeg_quality", "jpeg_rounds"),
+}
+
 
 class Training(Strict):
     """How a trial is trained.
@@ -44,3 +52,8 @@ class Training(Strict):
     warmup: float = Field(0.0, ge=0, lt=1)
     ema: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
+
+    def copy_recipe(self) -> "Training":
+        """The augmentations, their strengths and the seed alone: what augmented copies of a study follow from."""
+        strengths = (name for augmentation in self.augment for name in STRENGTHS.get(augmentation, ()))
+        return Training(**{name: getattr(self, name) for name in ("augment", "seed", *strengths)})

@@ -13,7 +13,7 @@ from cifake_ray import __version__
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet
 from cifake_ray.data.labels import PARTS
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, PassKey
 from cifake_ray.features import FeatureSet, distinct_passes, ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
 from cifake_ray.runs.columns import LABELS
@@ -48,20 +48,21 @@ def gather_context(
 
     `check` is called every few seconds, and raises to end the extraction; what was extracted by then is kept.
     """
-    train, specs = inputs.images.train, inputs.specs
-    found: list[FeatureSet] = []
-    if specs:
-        passes = len(distinct_passes(train, specs))
-        say_phase(experiment, "features", f"backbone outputs, {passes} in all")
-        run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
-        with progress(f"extracting features, {len(train):,} images x {passes}") as update:
-            told = _both(update, extraction_rate(run.name))
-            found = ensure_features(train, specs, run_shards=run_shards, progress=told)
-    features = {spec.key: one for spec, one in zip(specs, found, strict=True)}
-    squares = hold_squares(experiment, train, check)
+    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
+    features: dict[PassKey, FeatureSet] = {}
+    for copied in (False, True):  # the augmented copies are of the pictures that train alone
+        if specs := [spec for spec in inputs.specs if spec.copied == copied]:
+            part, what = inputs.pictures_of(specs[0]), "augmented train images" if copied else "images"
+            passes = len(distinct_passes(part, specs))
+            say_phase(experiment, "features", f"backbone outputs of {what}, {passes} in all")
+            with progress(f"extracting features, {len(part):,} {what} x {passes}") as update:
+                told = _both(update, extraction_rate(run.name))
+                found = ensure_features(part, specs, run_shards=run_shards, progress=told)
+            features |= {spec.key: one for spec, one in zip(specs, found, strict=True)}
+    squares = hold_squares(experiment, inputs.images.train, check)
     here = Run(run.path.absolute(), run.url)
     context = TrialContext(experiment, here, inputs.images.path, inputs.split, features, home_here(), squares)
-    return context, _cost(found) if specs else None
+    return context, _cost(list(features.values())) if inputs.specs else None
 
 
 def _cost(found: Sequence[FeatureSet]) -> FeatureCost:

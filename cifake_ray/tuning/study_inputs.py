@@ -1,5 +1,7 @@
 """What a study trains on, found before Ray is started. Without pretrained weights torch is not imported."""
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cifake_ray.console import progress
-from cifake_ray.data import ImageSet, Split, load_images, run_images, split_train, train_duplicates
+from cifake_ray.data import ImageSet, Part, Split, load_images, run_images, split_train, train_duplicates
 from cifake_ray.data.audit.balance import few_images, unbalanced
 from cifake_ray.data.audit.bias import bias_of_source
 from cifake_ray.data.audit.bias_text import before_and_after, warning
@@ -40,6 +42,15 @@ class StudyInputs:
     bias: Bias | None = None  # of pictures of the user's own
     neutral_bias: Bias | None = None  # the same in the neutral encoding, where the experiment asks for one
     spectrum: Spectrum | None = None  # of the sample of native sizes
+
+    def pictures_of(self, spec: "FeatureSpec") -> Part:
+        """The pictures whose features a pass computes: all of the train part, or those that train, of which there are
+        augmented copies. Their fingerprint names exactly these."""
+        train, rows = self.images.train, self.split.train
+        if not spec.copied:
+            return train
+        digest = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:32]
+        return dataclasses.replace(train.take(rows), fingerprint=f"{train.fingerprint}-{digest}")
 
 
 def gather_inputs(experiment: Experiment, run: Run | None = None, source: str | None = None) -> StudyInputs:

@@ -42,7 +42,8 @@ def test_the_package_is_the_program_its_experiments_and_the_experiment(checkout:
     assert load_experiment(package.folder / EXPERIMENT_FILE) == EXPERIMENT
 
 
-def test_the_users_own_network_goes_up_beside_the_experiment_and_loads_there(checkout: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("checkout")
+def test_the_users_own_network_goes_up_beside_the_experiment_and_loads_there(tmp_path: Path) -> None:
     loaded = load_experiment(write_experiment(tmp_path / "mine"))
     folder = build_package(tmp_path / "up", loaded).folder
     assert files(folder) - {f"cifake_ray/{name}" for name in files(folder / "cifake_ray")} == {

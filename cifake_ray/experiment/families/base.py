@@ -59,6 +59,11 @@ class ModelSettings(Strict):
         return tuple(f"tile{number}/{view}" for number in range(TILES) for view in views)
 
     @property
+    def copy_looks(self) -> tuple[str, ...]:
+        """The looks of augmented copies, which training draws from beside `looks`: `copy1/flip`, one for each copy."""
+        return ()
+
+    @property
     def takes_features(self) -> bool:
         """Whether the network that is trained takes cached features instead of images."""
         return False

@@ -14,7 +14,6 @@ from cifake_ray.features import distinct_passes, missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
-from cifake_ray.models.weight_files import Weights
 from cifake_ray.storage.cache import free_bytes
 from cifake_ray.tuning.disk import disk_use, largest_squares, searched_models
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
@@ -193,12 +192,13 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
     if not inputs.specs:
         return 0.0, 0.0
     images, first = inputs.images, inputs.specs[0]
-    specs = distinct_passes(images.train, inputs.specs)
+    distinct = distinct_passes(images.train, inputs.specs)
+    specs, copies = ([spec for spec in distinct if spec.copied == copied] for copied in (False, True))
     tested = [s for s in specs if (s.image_size, s.fit, s.side) == (first.image_size, first.fit, first.side)]
-    paces: dict[tuple[Weights, int], float] = {}  # looks at a picture take equally long
+    paces: dict[tuple[Any, ...], float] = {}  # looks at a picture take equally long
 
     def pace(spec: FeatureSpec) -> float:
-        key = (spec.weights, spec.image_size)
+        key = (spec.weights, spec.image_size, spec.recipe)
         if key not in paces:
             paces[key] = time_extraction(spec, images.train, _device())
         return paces[key]
@@ -208,7 +208,8 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
         decoding = time_decoding(asked, images.train) if lacking else 0.0
         return len(part) * _together(sum(map(pace, lacking)), decoding)
 
-    return seconds(images.train, specs), seconds(images.test, tested)
+    copying = seconds(inputs.pictures_of(copies[0]), copies) if copies else 0.0
+    return seconds(images.train, specs) + copying, seconds(images.test, tested)
 
 
 def _device() -> str:

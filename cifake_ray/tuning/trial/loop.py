@@ -159,8 +159,16 @@ def _images(context: TrialContext, model: Model, device: str) -> ImageInputs:
 
 
 def _features(context: TrialContext, model: Model, device: str) -> FeatureInputs:
-    columns = (_columns(context, model, look) for look in model.looks)
-    return FeatureInputs(tuple(tuple(column.to(device) for column in look) for look in columns))
+    """The cached features of the head: of the train part under each look, and of augmented copies of its train rows."""
+    looks, copies = (
+        tuple(tuple(column.to(device) for column in _columns(context, model, look)) for look in asked)
+        for asked in (model.looks, model.copy_looks)
+    )
+    if not copies:
+        return FeatureInputs(looks)
+    train = torch.from_numpy(context.split.train)
+    places = torch.full((len(looks[0][0]),), -1).index_copy_(0, train, torch.arange(len(train)))
+    return FeatureInputs(looks, copies, places.to(device))
 
 
 def _columns(context: TrialContext, model: Model, look: str) -> list[torch.Tensor]:
