@@ -56,8 +56,8 @@ def _check_copies(space: Space, model: Model, training: Training, augmented: boo
         where = "training.augment" if training.augment else "search_space.augment"
         raise ValueError(
             f"{where}: a frozen backbone trains on cached features, so images cannot be augmented anew; set "
-            "model.copies (augmented copies, whose features are cached), or remove the key and name model.views, of which training "
-            "draws one an image and step"
+            "model.copies (augmented copies, whose features are cached), or remove the key and name model.views, of "
+            "which training draws one an image and step"
         )
     if copied and not training.augment:
         raise ValueError(f"model.copies: name how they are augmented, as training.augment: [{', '.join(STRENGTHS)}]")
