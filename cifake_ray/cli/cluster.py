@@ -65,8 +65,9 @@ def submit(
     from cifake_ray.jobs.watch import find_job
     from cifake_ray.tuning.ray_cluster.capacity import Capacity
 
-    options = {"name": name, "data": data, "trials": trials, "seed": seed, "settings": set_ or [], "trust": trust}
-    loaded = load_new(resume, experiment, **options)
+    loaded = load_new(
+        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust
+    )
     place = storage.rstrip("/") or "/"
     if loaded is None:
         above, _, study = str(resume).rstrip("/").rpartition("/")

@@ -89,8 +89,9 @@ def tune(
     """
     from cifake_ray.tuning.request import StudyRequest, check_new_study, resumed_request, run_study
 
-    options = {"name": name, "data": data, "trials": trials, "seed": seed, "settings": set_ or [], "trust": trust}
-    loaded = load_new(resume, experiment, **options)
+    loaded = load_new(
+        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust
+    )
     if resume is not None:
         request = resumed_request(storage, resume, trials, address, data, trust=trust)
     else:

@@ -1,8 +1,8 @@
-"""Pictures shown or stored at another size and brought back, at a factor for each: matrices over rows and columns.
+"""Pictures blurred, or shown or stored at another size and brought back: a strength for each, as matrices.
 
-A resampling is linear and the same for every row and every column, so that a way there and back is one matrix of
-`side` x `side` values a picture and direction, and a batch two products of matrices. The pictures of a batch need not
-share a factor, and no picture depends on the others.
+Each of these is linear and the same for every row and every column, so that one is a matrix of `side` x `side` values a
+picture and direction, and a batch two products of matrices. The pictures of a batch need not share a strength, and no
+picture depends on the others. A blur of 3 px took a tenth of the time of as many shifted sums at 224 px.
 """
 
 import math
@@ -11,7 +11,29 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cifake_ray.models.views import reflect
+
+_NO_BLUR = 1e-3  # pixels: the image unchanged
 _AT_ONCE = 1 << 24  # values of the matrices of pictures that are worked on at once: 64 MB each
+
+
+def blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """uint8 [n, h, w, 3] under a sampled Gaussian of `sigma` pixels, float32 [n], up to `largest`; borders reflected.
+
+    The kernel ends at three times `largest`.
+    """
+    radius = math.ceil(3 * largest)
+    offsets = torch.arange(-radius, radius + 1, device=images.device)
+
+    def way(rows: slice, axis: int) -> Tensor:
+        side = images.shape[1 + axis]
+        kernel = torch.exp(-0.5 * (offsets / sigma[rows, None].clamp_min(_NO_BLUR)).square())
+        at = torch.arange(side, device=images.device)
+        sources = reflect(at[:, None] + offsets, side)
+        moved = (sources[..., None] == at).float()  # [side, offsets, side]
+        return torch.einsum("no,iok->nik", kernel / kernel.sum(1, keepdim=True), moved)
+
+    return _applied(images, way, 1.0)
 
 
 def through_size(images: Tensor, factor: Tensor) -> Tensor:
