@@ -1,7 +1,6 @@
 """Pack pictures of any size: encoded files one after another, each decoded once for the facts of the image table."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +35,14 @@ def common_side(sizes: Sequence[tuple[int, int]] | np.ndarray) -> int | None:
 
     sizes: (width, height) in pixels as delivered; (0, 0) of pictures that cannot be read does not count.
     """
-    counts = Counter((int(width), int(height)) for width, height in sizes if width)
-    if not counts:
+    found = np.asarray(sizes, np.int64).reshape(-1, 2)
+    found = found[found[:, 0] > 0]
+    if not len(found):
         return None
-    (width, height), most = counts.most_common(1)[0]
-    return width if width == height <= MOST_SIDE and most >= _SAME * counts.total() else None
+    square = found[(found[:, 0] == found[:, 1]) & (found[:, 0] <= MOST_SIDE), 0]
+    counts = np.bincount(square, minlength=1)
+    side = int(counts.argmax())
+    return side if counts[side] >= _SAME * len(found) else None
 
 
 def likely_side(items: Sequence[Item]) -> int | None:

@@ -1,0 +1,1 @@
+"""Scores, robustness, errors and saliency of detectors, written into runs; torch, no Ray."""

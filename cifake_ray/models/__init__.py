@@ -1,0 +1,1 @@
+"""Networks, pretrained weights and the passes of frozen backbones, by family."""

@@ -1,0 +1,1 @@
+"""Run directories: their files as typed records, their names, locks and faults."""

@@ -1,0 +1,1 @@
+"""Local files, the mirror of object storage, the cache, downloads."""

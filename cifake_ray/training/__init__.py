@@ -1,0 +1,1 @@
+"""Plain PyTorch: batches, augmentation, one fit loop, checkpoints; no Ray."""

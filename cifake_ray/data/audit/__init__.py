@@ -1,0 +1,1 @@
+"""What an audit finds in a set: balance, encoding, near duplicates, bias."""

@@ -1,0 +1,1 @@
+"""From encoded pictures to pixels, on all cores."""

@@ -4,7 +4,7 @@ Importing pyarrow takes 0.2 s, so processes that decode files do not import pyar
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +69,24 @@ def read_cell(cell: Cell) -> bytes:
         if cursor is None or not cursor.leads_to(cell):
             _cursor[:] = [cursor := _Cursor(cell)]
         return cursor.read(cell.row)
+
+
+def read_in_order(cells: Iterable[Cell]) -> Iterator[bytes | str]:
+    """The encoded picture of each cell, or why the cell cannot be read; a tenth of `read_cell`'s time a picture."""
+    cursor: _Cursor | None = None
+    for cell in cells:
+        try:
+            if cursor is None or not cursor.leads_to(cell):
+                cursor = _Cursor(cell)
+            picture: bytes | str = cursor.read(cell.row)
+        except Exception:  # Arrow raises OSError, ValueError, TypeError, NotImplementedError, …
+            cursor, picture = None, damaged_in(cell)
+        yield picture
+
+
+def damaged_in(cell: Cell) -> str:
+    """The reason of a cell that cannot be read."""
+    return f"damaged in {Path(cell.file).name}"
 
 
 class _Cursor:

@@ -24,17 +24,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cifake_ray.console import Progress
-from cifake_ray.data.decoding.cells import Cell
+from cifake_ray.data.decoding.cells import Cell, read_in_order
 from cifake_ray.data.decoding.decode import (
     Batch,
     Item,
     Place,
     Refused,
-    UnreadableError,
     Valid,
     decode_batch,
     pack_batch,
-    read_item,
     square_batch,
 )
 from cifake_ray.data.neutral import NeutralEncoding
@@ -103,10 +101,16 @@ def decode_all(
     findings = Findings(len(items))
     work = partial(decode_batch, transform=transform, digest=True)
     for rows, batch in _told(in_batches(work, items), len(items), progress):
-        images[rows] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, images.shape[1])
+        images[_range(rows)] = np.frombuffer(batch.pixels, np.uint8).reshape(-1, images.shape[1])
         findings.add(rows, batch)
     counted = dict(sorted(findings.converted.items()))
     return Decoded(images.reshape(-1, side, side, 3), findings.facts, dict(sorted(findings.skipped.items())), counted)
+
+
+def _range(rows: np.ndarray) -> slice | np.ndarray:
+    """Positions in a row as a slice, to which numpy copies four times as fast."""
+    whole = bool((np.diff(rows) == 1).all())
+    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
 
 
 Batches = Generator[tuple[np.ndarray, Batch], None, None]
@@ -198,11 +202,11 @@ def _handed(items: Sequence[Any], size: int) -> Iterator[tuple[np.ndarray, Seque
             yield np.arange(start, min(start + size, len(items))), items[start : start + size]
         return
     rows, some, held = list[int](), list[Item](), 0
-    for row in in_storage_order(items):
-        item = _read_here(items[row])
+    order = in_storage_order(items)
+    for row, item in zip(order, read_in_order([items[row] for row in order]), strict=True):
         rows.append(row)
-        some.append(item)
-        held += len(item) if isinstance(item, bytes) else 0
+        some.append(Refused(item) if isinstance(item, str) else item)
+        held += len(item)
         if len(rows) == size or held >= _MOST_BYTES:
             yield np.array(rows), some
             rows, some, held = [], [], 0
@@ -213,13 +217,6 @@ def _handed(items: Sequence[Any], size: int) -> Iterator[tuple[np.ndarray, Seque
 def in_storage_order(items: Items) -> list[int]:
     """Positions of pictures in tables by file, row group and row."""
     return sorted(range(len(items)), key=items.__getitem__)
-
-
-def _read_here(item: Item) -> bytes | Refused:
-    try:
-        return read_item(item)
-    except UnreadableError as error:
-        return Refused(str(error))
 
 
 def _cancel(futures: Iterable[Future[T]]) -> None:

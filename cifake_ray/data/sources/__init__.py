@@ -1,0 +1,1 @@
+"""From a folder, archive, table or manifest to labelled items."""

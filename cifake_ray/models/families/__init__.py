@@ -1,0 +1,1 @@
+"""Networks of each kind of model; the settings are in `experiment/families`."""

@@ -11,7 +11,6 @@ from cifake_ray.reporting.section import Document, Section, StudyPart
 from cifake_ray.reporting.sections import (
     accuracy,
     bias,
-    caveats,
     certainty,
     commands,
     cost,
@@ -24,6 +23,7 @@ from cifake_ray.reporting.sections import (
     head,
     hyperparameters,
     importance,
+    limits,
     missing,
     parallel,
     pareto,
@@ -92,7 +92,7 @@ TERMINAL: list[Build] = [accuracy.build, bias.build, reading.build]
 def document(studies: Sequence[Study], parts: Sequence[StudyPart] | None = None) -> Document:
     """The report over these studies. parts: the `study_part` of each study, where they are made already."""
     overview = _built(OVERVIEW, studies)
-    closing = [caveats.limits(overview), *_built(CLOSING, studies)]
+    closing = [limits.limits_of(overview), *_built(CLOSING, studies)]
     return Document(head.build(studies), overview, parts or [study_part(study) for study in studies], closing)
 
 

@@ -1,0 +1,1 @@
+"""What a study will cost: plan, timing, simulation, time left."""

@@ -1,0 +1,1 @@
+"""What follows a study: display, gauges, failures, stop conditions."""

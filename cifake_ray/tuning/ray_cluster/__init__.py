@@ -1,0 +1,1 @@
+"""The Ray that a study runs on: session, capacity, storage and data of its nodes."""

@@ -12,7 +12,7 @@ _ALWAYS = (
 )
 
 
-def limits(sections: Iterable[Section]) -> Section:
+def limits_of(sections: Iterable[Section]) -> Section:
     """The caveats in the order of the sections."""
     found = [caveat for section in sections for caveat in section.caveats]
     return Section("Limits", [*found, *_ALWAYS], look="list", anchor="limits")
