@@ -273,7 +273,7 @@ def _val_by_epoch(curve: pd.DataFrame) -> list[float]:
 def _notes(study: Study, role: Role, weights: str) -> list[str]:
     notes = []
     winner, tuned, accuracy = study.outcome(role), study.outcome("tuned"), study.trial(role).get("val_accuracy")
-    if weights == "random":
+    if "random" in weights.split("+"):
         notes.append(RANDOM_NOTE)
     if winner is None and not known(accuracy):
         notes.append("no result yet")

@@ -91,7 +91,7 @@ def describe_environment(experiment: Experiment, inputs: StudyInputs, max_concur
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         versions={"python": platform.python_version(), "cifake_ray": __version__}
-        | {name: version(name) for name in _VERSIONS},
+        | {name: version(name) for name in (*_VERSIONS, *experiment.model.packages)},
         git_commit=git_commit(),
         hardware=_hardware(),
         data=_describe_data(experiment, inputs),

@@ -51,6 +51,11 @@ class BackboneSettings(Strict):
         return self.kind
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The Python packages of an extra that the network's features follow from."""
+        return ()
+
+    @property
     def missing_extra(self) -> str:
         """The extra of this program without which the network cannot be had here; empty where nothing is missing."""
         return ""

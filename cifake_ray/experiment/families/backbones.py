@@ -63,6 +63,10 @@ class BackbonesModel(ModelSettings):
         return tuple((f"backbones.{at}.", backbone) for at, backbone in enumerate(self.backbones))
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(package for backbone in self.backbones for package in backbone.packages))
+
+    @property
     def missing_extra(self) -> str:
         return next((missing for backbone in self.backbones if (missing := backbone.missing_extra)), "")
 

@@ -103,6 +103,11 @@ class ModelSettings(Strict):
         return ()
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The Python packages of an extra that the model's features or answers follow from."""
+        return ()
+
+    @property
     def missing_extra(self) -> str:
         """The extra of this program without which the model cannot be built here; empty where nothing is missing."""
         return ""

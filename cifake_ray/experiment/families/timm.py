@@ -42,6 +42,10 @@ class TimmBackbone(BackboneSettings):
         return f"timm/{self.name}"
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        return ("timm",)
+
+    @property
     def missing_extra(self) -> str:
         if importlib.util.find_spec("timm") is None:
             return "timm" if self.weights != PACKAGED else "demo"

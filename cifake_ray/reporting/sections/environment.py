@@ -11,6 +11,7 @@ _WORDS = {
     "imagenet-pq": "product-quantised ResNet50 (72.2 % ImageNet top-1, Martinez et al. 2021; non-commercial licence)",
     "imagenet-v1": "torchvision's ResNet50 IMAGENET1K_V1",
     "imagenet-v2": "torchvision's ResNet50 IMAGENET1K_V2",
+    "imagenet-package": "EfficientNet-Lite0, ImageNet, of a Python package (Apache-2.0)",
     "random": "no pretrained weights: an untrained backbone",
     "none": "no pretrained weights, trained from scratch",
 }
@@ -52,9 +53,8 @@ def _node(node: Node) -> str:
 
 
 def _weights(weights: WeightsNote) -> str:
-    return (
-        f"{weights.name or '?'}, SHA-256 {weights.sha256}, licence {weights.licence or '?'}, "
-        f"stages {', '.join(weights.stages) or '?'}"
+    return f"{weights.name or '?'}, SHA-256 {weights.sha256}, licence {weights.licence or '?'}" + (
+        f", stages {', '.join(weights.stages)}" if weights.stages else ""
     )
 
 
@@ -64,7 +64,7 @@ def _weights_used(studies: Sequence[Study]) -> list[str]:
     for study in studies:
         winner, noted = study.outcome("tuned"), study.records.environment.weights or []
         name = (winner and winner.weights) or study.experiment.model.weights_label
-        described = _WORDS.get(name, name)
+        described = " and ".join(_WORDS.get(part, part) for part in name.split("+"))
         stages = {stage for weights in noted if weights.name == name for stage in weights.stages}
         part = f", of a file that holds {', '.join(sorted(stages, key=_depth))}" if stages else ""
         found.append(f"{study.name}: {described}{part}")

@@ -67,7 +67,7 @@ def _warnings(studies: Sequence[Study], frame: pd.DataFrame) -> list[str]:
         if card.note:
             named = ", ".join(study.name for study in studies if study.card is card)
             found.append(f"{named}: {card.note}.")
-    if (frame["weights"] == "random").any():
+    if any("random" in str(weights).split("+") for weights in frame["weights"]):
         found.append("Rows with random weights use an untrained backbone: they say nothing about pretrained ones.")
     if len({study.records.environment.data.fingerprint for study in studies} - {None, ""}) > 1:
         found.append("The studies did not use the same images: compare rows of one data set only.")
