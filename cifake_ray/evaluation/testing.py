@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifake_ray.console import progress, warn
-from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
+from cifake_ray.data import ImageSet, run_images, study_split, train_duplicates
 from cifake_ray.data.streaming import stream_squares
 from cifake_ray.data.transform import RESIZED, Transform, model_transform
 from cifake_ray.detector.domain import describe_domain, properties
@@ -158,9 +158,7 @@ def _set_aside(run: Run) -> None:
 
 def _domain(experiment: Experiment, images: ImageSet, transform: Transform) -> Domain:
     """What the validation images are like, for `predict`; the size counts if all were delivered in one."""
-    data = experiment.data
-    chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
-    validation = images.train.take(chosen)
+    validation = images.train.take(study_split(images.train, experiment.data).validation)
     values = np.concatenate([properties(squares) for _, squares in stream_squares(validation, transform)])
     (width, height), *others = np.unique(validation.table.sizes, axis=0).tolist()
     same = not others and RESIZED not in images.converted  # sets of version 0.1 have the size that they were made to

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from cifake_ray.experiment.configurations import Space, configurations_of, count_configurations, count_values
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.search import Data, Search
+from cifake_ray.experiment.search import GENERATOR, Data, Search
 from cifake_ray.experiment.space import CategoricalDimension
 from cifake_ray.experiment.training import Training
 from cifake_ray.experiment.values import WINDOWED, join_plus, split_plus
@@ -51,6 +51,13 @@ def check_augmentation(space: Space, model: Model, training: Training, data: Dat
             f"data.store_side: window draws squares of image_size {largest} from {data.store_side} native pixels; "
             f"give {2 * largest}, or remove the key"
         )
+
+
+def check_disjoint(data: Data) -> None:
+    """Raise ValueError (one line with a way out) for a generator that is to validate and is left out."""
+    named = data.unseen if isinstance(data.unseen, tuple) else ()
+    if both := [name for name in named if name in data.leave_out.get(GENERATOR, ())]:
+        raise ValueError(f"data.validate: {both[0]} is left out by data.leave_out; name another generator")
 
 
 def _fits_and_augmentations(space: Space, model: Model, training: Training) -> Iterator[tuple[str, tuple[str, ...]]]:

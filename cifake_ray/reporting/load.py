@@ -120,7 +120,7 @@ class Study:
         """Trials that have a result and did not fail, best first by the study's metric; ties to the earlier trial."""
         metric = self.experiment.search.metric
         usable = self.trials[self.trials[metric].notna() & (self.trials["status"] != "failed")]
-        return usable.sort_values([metric, "trial_id"], ascending=[metric == "val_loss", True])
+        return usable.sort_values([metric, "trial_id"], ascending=[metric.mode == "min", True])
 
 
 def cards_of(studies: Sequence[Study]) -> list[Card]:

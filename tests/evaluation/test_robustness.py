@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from cifake_ray.data import Part, load_images
+from cifake_ray.data.corruptions import corruptions
 from cifake_ray.data.datasets.cifake import CARD
 from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.data.table import facts_of, make_table
 from cifake_ray.detector.load import load_detector
-from cifake_ray.evaluation.corruptions import corruptions
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.robustness import _by_subject, measure_robustness
 from cifake_ray.reporting.load import load

@@ -14,7 +14,9 @@ import torch
 from cifake_ray.data import open_images
 from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.squares import open_squares
-from cifake_ray.experiment import Experiment, Model
+from cifake_ray.data.transform import model_transform
+from cifake_ray.experiment import Experiment, Model, PassKey
+from cifake_ray.features import FeatureSet
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.faults import check_folder, storage_fault
 from cifake_ray.runs.run import Run
@@ -135,11 +137,21 @@ class _Inputs:
 @lru_cache(maxsize=1)  # a reused actor keeps the last one
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
     context, model = source.context, source.model
-    inputs: Inputs = _features(context, model, device) if model.takes_features else _images(context, model, device)
+    inputs: Inputs = (
+        _features(context, model, device, context.features) if model.takes_features else _images(context, model, device)
+    )
     labels = torch.from_numpy(array_here(context.images, "train_labels", context.home).astype(np.float32)).to(device)
     where = inputs.images.device if isinstance(inputs, ImageInputs) else device
     train, validation = (torch.from_numpy(rows).to(where) for rows in (context.split.train, context.split.validation))
-    return TrainingSet(inputs, labels, train, validation, family_of(model).prepare(model))
+    return TrainingSet(
+        inputs,
+        labels,
+        train,
+        validation,
+        family_of(model).prepare(model),
+        context.generators,
+        _degraded(context, model, device),
+    )
 
 
 def _images(context: TrialContext, model: Model, device: str) -> ImageInputs:
@@ -157,16 +169,38 @@ def _images(context: TrialContext, model: Model, device: str) -> ImageInputs:
     return ImageInputs(images, model.looks, model.fit, model.largest_size, valid, target)
 
 
-def _features(context: TrialContext, model: Model, device: str) -> FeatureInputs:
-    columns = (_columns(context, model, look) for look in model.looks)
-    return FeatureInputs(tuple(tuple(column.to(device) for column in look) for look in columns))
+def _features(
+    context: TrialContext, model: Model, device: str, of: Mapping[PassKey, FeatureSet], rows: slice = slice(None)
+) -> FeatureInputs:
+    """The features of these rows that the head takes under each look; of: the feature set of every pass."""
+    columns = (_columns(context, model, look, of) for look in model.looks)
+    return FeatureInputs(tuple(tuple(column[rows].to(device) for column in look) for look in columns))
 
 
-def _columns(context: TrialContext, model: Model, look: str) -> list[torch.Tensor]:
+def _columns(
+    context: TrialContext, model: Model, look: str, of: Mapping[PassKey, FeatureSet]
+) -> list[torch.Tensor]:  # fmt: skip
     """float16 [n, d] each, memory-mapped from this node's cache: the columns of one look that the head takes."""
     found: list[np.ndarray] = []
     for key, columns in model.reads(look):
-        features = context.features[key]
-        here = {name: entry_here(features.entries[name], context.home) for name in columns}
-        found += replace(features, entries=here).columns(columns)
+        here = {name: entry_here(of[key].entries[name], context.home) for name in columns}
+        found += replace(of[key], entries=here).columns(columns)
     return list(map(torch.from_numpy, found))
+
+
+def _degraded(context: TrialContext, model: Model, device: str) -> tuple[Inputs, ...]:
+    """The validation pictures under one degradation after another; () where the study does not choose by them."""
+    degraded = context.degraded
+    if degraded is None:
+        return ()
+    count = len(context.split.validation)
+    copies = [slice(start, start + count) for start in range(0, degraded.copies * count, count)]
+    if model.takes_features:
+        return tuple(_features(context, model, device, degraded.features, rows) for rows in copies)
+    path = degraded.squares[model_transform(model, degraded.side)]
+    array = torch.from_numpy(open_squares(entry_here(path, context.home)).array)
+    images = placed(array, torch.device(device), context.experiment.resources.gpus_per_trial)
+    target = None if images.device.type == torch.device(device).type else torch.device(device)
+    return tuple(
+        ImageInputs(images[rows], model.looks, model.fit, model.largest_size, None, target) for rows in copies
+    )  # fmt: skip

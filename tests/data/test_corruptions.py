@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifake_ray.evaluation.corruptions import Corruption, blur, corruptions, jpeg, noise, rescale
+from cifake_ray.data.corruptions import Corruption, blur, corruptions, jpeg, noise, rescale
 
 CORRUPTIONS = corruptions(32)
 
