@@ -119,6 +119,17 @@ def choose_unseen(data: Data, columns: Columns) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
+def values_of(table: ImageTable, column: str, key: str) -> np.ndarray:
+    """The group of each picture by this column: unicode [n], "" where it is not known.
+
+    Raises InputError (naming `key`) for a column that the pictures do not have.
+    """
+    if column not in table.groups:
+        there = f"known of these images: {', '.join(table.groups)}" if table.groups else "no group of these is known"
+        raise InputError(f"{key}: the {column}s of these images are not known", there)
+    return np.array(table.group_values(column), dtype=np.str_)[table.groups[column]]
+
+
 def in_groups(table: ImageTable, groups: Chosen) -> np.ndarray:
     """Which pictures belong to one of these groups: bool [n]. A group that no picture has is none of them."""
     found = np.zeros(len(table), dtype=bool)
@@ -134,7 +145,7 @@ def generator_codes(table: ImageTable) -> tuple[Indices, tuple[str, ...]]:
     codes = np.full(len(table), -1, np.int64)
     if GENERATOR not in table.groups:
         return codes, ()
-    values = np.array(table.group_values(GENERATOR), dtype=np.str_)[table.groups[GENERATOR]]
+    values = values_of(table, GENERATOR, "data.validate")
     named = (table.labels == 0) & (values != "")
     known, codes[named] = np.unique(values[named], return_inverse=True)
     return codes, tuple(known.tolist())

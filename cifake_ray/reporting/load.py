@@ -52,7 +52,9 @@ class Study:
         Subjects only where the data set's card has them: file names that look alike say nothing.
         """
         found = read_predictions(Run(self.path).predictions_file)
-        return found if found is None or "subject" in self.card.groups else replace(found, subject=None)
+        if found is None or "subject" not in self.card.groups:
+            return found and replace(found, subject=None)
+        return found.with_names("subject", self.card.groups["subject"].values)
 
     @functools.cached_property
     def predictions(self) -> Predictions | None:

@@ -61,6 +61,14 @@ def group_scores(labels: np.ndarray, p_fake: Sequence[np.ndarray], member: np.nd
     return GroupScores(images, own, balanced, area, precision)
 
 
+def scores_by_group(
+    labels: np.ndarray, p_fake: Sequence[np.ndarray], values: np.ndarray
+) -> dict[str, GroupScores]:  # fmt: skip
+    """`group_scores` of each value of a group column, sorted by name; values: unicode [n], "" of images of no group."""
+    named = np.unique(values[values != ""]).tolist()
+    return {name: group_scores(labels, p_fake, values == name) for name in named}
+
+
 def worst_group(labels: np.ndarray, p_fake: np.ndarray, groups: np.ndarray) -> float:
     """Smallest balanced accuracy of the FAKE images of one group against all REAL images, 0..1.
 

@@ -25,7 +25,7 @@ from cifake_ray.runs.records.environment import (
 )
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
 from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
-from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.scores import ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
 # By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
@@ -57,6 +57,7 @@ __all__ = [
     "Explained",
     "Explanations",
     "FeatureCost",
+    "GroupRow",
     "GroupScore",
     "Interval",
     "LeftOut",

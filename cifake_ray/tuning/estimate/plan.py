@@ -108,9 +108,7 @@ def plan_study(experiment: Experiment) -> Plan:
         experiment=experiment.name,
         train_images=train,
         validation_images=validation,
-        timings=tuple(
-            Timing(p.batch_size, p.epoch(train, judged), p.batch_size / p.step) for p in paces
-        ),
+        timings=tuple(Timing(p.batch_size, p.epoch(train, judged), p.batch_size / p.step) for p in paces),
         seconds_per_epoch=expected,
         trials=experiment.search.trials,
         epochs=experiment.training.epochs,
