@@ -9,7 +9,7 @@ import numpy as np
 from cifake_ray.experiment import GENERATOR
 from cifake_ray.reporting.load import Study
 from cifake_ray.runs.columns import LABELS
-from cifake_ray.runs.records import GroupRow, Interval
+from cifake_ray.runs.records import SCHEMA, GroupRow, Interval, LeaveOneOut, OverGroups, WithoutGroup
 from cifake_ray.stats.groups import Summary, group_scores, scores_by_group, summary
 from cifake_ray.stats.intervals import wilson
 
@@ -22,6 +22,7 @@ FIGURES: dict[str, Callable[[GroupRow], float | None]] = {
     "AP": lambda row: row.average_precision,
     "AUC": lambda row: row.auc,
 }
+_KEYS = {"FAKE right %": "right", "Balanced %": "balanced_accuracy", "AP": "average_precision", "AUC": "auc"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,25 @@ def pooled(rows: Sequence[Judged]) -> Interval:
     share = sum(one.row.right.value * one.row.images for one in rows) / images
     low, high = wilson(share, images)
     return Interval(value=share, low=low, high=high)
+
+
+def leave_one_out(studies: Sequence[Study], column: str) -> LeaveOneOut:
+    """The groups of a column, each judged by the study that left it out, and each figure over the groups."""
+    found, apart = [], []
+    for study in studies:
+        real = of_class(study, 1)
+        for one in left_out(study):
+            if one.row.column == column:
+                apart.append(one)
+                about = WithoutGroup(study=study.name, run=str(study.path), real=real.right if real else Interval())
+                found.append(WithoutGroup.model_validate(one.row.as_json()).updated(about))
+    figures = {
+        _KEYS[name]: OverGroups(
+            mean=over.mean, spread=over.spread if _known(over.spread) else None, minimum=over.minimum, lowest=lowest
+        )
+        for name, (over, lowest) in summarised(apart).items()
+    }
+    return LeaveOneOut(schema_version=SCHEMA, column=column, studies=found, figures=figures)
 
 
 def _known(value: float | None) -> TypeGuard[float]:

@@ -76,6 +76,12 @@ def _drawn(reading: Reading) -> list[str]:
     ]
 
 
+def groups_before_decoding(experiment: Experiment) -> Columns:
+    """The groups of the train part as far as the source names them. Raises InputError as `find_source` does."""
+    found = find_source(experiment.data.source, reading=reading_of(experiment.data))
+    return _known_groups(found.kind, Contents() if found.kind in SAMPLES else found.read())
+
+
 def _known_groups(kind: str, contents: Contents) -> Columns:
     """The groups of the train part; those of a built-in sample without drawing the sample."""
     if kind == SAMPLE_NATIVE:
