@@ -82,7 +82,7 @@ def study_names(name: str, values: Sequence[str]) -> dict[str, str]:
     """The name of the study without each group: `mine-without-sd14`. Signs that no name may have become hyphens."""
     found: dict[str, str] = {}
     for value in values:
-        stem = f"{name}-without-{re.sub(r'[^A-Za-z0-9._-]+', '-', value).strip('-')}"
+        stem = f"{name}-without-{re.sub(r'[^A-Za-z0-9._-]+', '-', value).strip('-') or 'group'}"
         names = (stem[:_LONGEST], *(f"{stem[: _LONGEST - 3]}-{number}" for number in range(2, 100)))
         found[value] = next(free for free in names if free not in found.values())
     return found
