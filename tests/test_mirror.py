@@ -23,6 +23,8 @@ TESTED_BY = {
     ],
     "data/test_images.py": ["data/build"],
     "data/test_splits.py": ["data/datasets/cifake", "data/datasets/generic", "data/pixels"],
+    "cli/test_show.py": ["cli/show_groups"],
+    "e2e/test_leave_one_out.py": ["cli/leave_one_out"],
     "e2e/test_jobs.py": ["cli/cluster", "jobs/probe", "jobs/probe_nodes"],
     "e2e/test_nodes.py": ["tuning/ray_cluster/shared_storage"],
     "e2e/test_processes.py": ["tuning/ray_cluster/watchdog", "tuning/trial/workers"],
@@ -91,8 +93,8 @@ TESTED_BY = {
     ],
     "runs/test_claim.py": ["storage/conditional_writes"],
     "runs/test_records.py": [
-        f"runs/records/{name}"
-        for name in ("base", "bias", "environment", "evaluations", "model", "scores", "store", "winners")
+        *(f"runs/records/{name}" for name in ("base", "bias", "environment", "evaluations", "leave_one_out")),
+        *(f"runs/records/{name}" for name in ("model", "scores", "store", "winners")),
     ],
     "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
     "training/test_fit.py": ["training/checkpoint"],

@@ -27,7 +27,7 @@ from cifake_ray.cli.app import (
 )
 from cifake_ray.cli.find import load_new
 from cifake_ray.cli.show import print_rows
-from cifake_ray.console import duration, percent
+from cifake_ray.console import duration
 from cifake_ray.errors import InputError, Interrupted, WorkError
 
 ClusterOption = Annotated[
@@ -241,5 +241,9 @@ def _trial_row(trial: dict[str, Any], metric: str | None) -> dict[str, Any]:
 
 
 def _value(value: float | None, metric: str | None) -> str:
-    """An accuracy in percent, a loss as a number."""
-    return percent(value) if metric != "val_loss" or value is None else f"{value:.4f}"
+    """A value of the metric that the job names, as people read it; of a metric unknown here as a number."""
+    from cifake_ray.experiment import Metric
+
+    if value is None or metric not in set(Metric):
+        return "" if value is None else f"{value:.4f}"
+    return Metric(metric).shown(value)

@@ -72,6 +72,9 @@ def evaluate(
         bool,
         typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM."),
     ] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN", help="Also score each group, as --by generator.")
+    ] = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,6 +91,8 @@ def evaluate(
         raise InputError(
             "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
         )
+    if by is not None and (robustness or explain):
+        raise InputError("--by scores groups of images as they are", "call evaluate without --robustness and --explain")
     found = find_run(run, storage).trusting(trust)
     if data is None:
         check_images_here(found, found.experiment())  # refused at once: the imports below load torch
@@ -95,7 +100,7 @@ def evaluate(
         _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
 
-    result = evaluate_run(found, data, reading_from(set_) if set_ else None)
+    result = evaluate_run(found, data, reading_from(set_) if set_ else None, by)
     if as_json:
         print(json.dumps(result.as_json(), indent=1))
         return

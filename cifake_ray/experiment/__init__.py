@@ -23,7 +23,7 @@ from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.own_file import OwnFile, read_own_file
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
-from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
+from cifake_ray.experiment.search import GENERATOR, SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
 from cifake_ray.experiment.values import (
@@ -40,6 +40,7 @@ from cifake_ray.experiment.values import (
 from cifake_ray.experiment.yaml_text import parse_yaml
 
 __all__ = [
+    "GENERATOR",
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
     "SAMPLES",

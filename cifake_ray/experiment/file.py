@@ -243,7 +243,7 @@ def _nearest_key(location: list[str], path: tuple[Any, ...], typed: Mapping[str,
     here = [field for field in here if key not in typed or field not in typed]
     sections = [("model", kind) for kind in MODELS.values()]
     sections += [("data", Data), ("resources", Resources), ("search", Search), ("training", Training)]
-    homes = {field: f"{name}.{field}" for name, section in sections for field in section.model_fields}
+    homes = {key: f"{name}.{key}" for name, section in sections for key in _keys_of(section)}
     if len(location) == 1:
         homes |= {field: field for field in here}
         close = difflib.get_close_matches(key, homes, n=1, cutoff=0.6)
@@ -265,5 +265,9 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
         **(BACKBONES if "backbones" in location else MODELS),
         **DIMENSIONS,
     }
-    section: type[Strict] = sections.get(tag, Experiment)
+    return _keys_of(sections.get(tag, Experiment))
+
+
+def _keys_of(section: type[Strict]) -> list[str]:
+    """The keys of a section, as they stand in YAML."""
     return [field.alias or name for name, field in section.model_fields.items()]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from cifake_ray.experiment.configurations import Space, configurations_of, count_configurations, count_values
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.search import Data, Search
+from cifake_ray.experiment.search import GENERATOR, Data, Search
 from cifake_ray.experiment.space import CategoricalDimension
 from cifake_ray.experiment.training import STRENGTHS, Training
 from cifake_ray.experiment.values import WINDOWED, join_plus, split_plus
@@ -71,6 +71,13 @@ def _check_copies(space: Space, model: Model, training: Training, augmented: boo
         raise ValueError(
             f"search_space.{min(drawn)}: the copies of a frozen backbone are drawn once for all trials; remove the key"
         )
+
+
+def check_disjoint(data: Data) -> None:
+    """Raise ValueError (one line with a way out) for a generator that is to validate and is left out."""
+    named = data.unseen if isinstance(data.unseen, tuple) else ()
+    if both := [name for name in named if name in data.leave_out.get(GENERATOR, ())]:
+        raise ValueError(f"data.validate: {both[0]} is left out by data.leave_out; name another generator")
 
 
 def _fits_and_augmentations(space: Space, model: Model, training: Training) -> Iterator[tuple[str, tuple[str, ...]]]:

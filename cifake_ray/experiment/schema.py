@@ -7,8 +7,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cifake_ray.experiment.configurations import active_params, check_conditions, dimension_values
 from cifake_ray.experiment.keys import keys_of, value_at, with_value
+from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.pairs import check_augmentation, check_pairs
+from cifake_ray.experiment.pairs import check_augmentation, check_disjoint, check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import Dimension, check_dimension
 from cifake_ray.experiment.training import Training
@@ -46,6 +47,7 @@ class Experiment(Strict):
         check_conditions(self.search_space)
         check_pairs(self.search, self.search_space, self.model, self.training)
         check_augmentation(self.search_space, self.model, self.training, self.data)
+        check_disjoint(self.data)
         return self
 
     def with_params(self, params: Mapping[str, Scalar], **training: Any) -> "Experiment":
@@ -76,9 +78,13 @@ class Experiment(Strict):
         return list(dict.fromkeys(map(str, [*self.model.weight_names, *others])))
 
     def trial_fields(self) -> list[str]:
-        """The columns of trials.csv by this experiment: the searched names, and the second objective."""
-        second = self.search.second_objective
-        return [*self.search_space, *([second] if second else [])]
+        """The columns of trials.csv by this experiment: the searched names, the second objective, the metric.
+
+        Every run has columns for validation accuracy and loss.
+        """
+        second, metric = self.search.second_objective, self.search.metric
+        noted = metric in (Metric.VAL_ACCURACY, Metric.VAL_LOSS)
+        return [*self.search_space, *([second] if second else []), *([] if noted else [str(metric)])]
 
 
 def _section_of(experiment: Experiment, name: str) -> Literal["model", "training"]:

@@ -95,12 +95,17 @@ def open_run(storage: Storage, name: str) -> Run:
     return find_run(name, storage)
 
 
-def list_runs(storage: Storage) -> list[Run]:
-    """Every run directly under `storage`, by name; those in object storage are fetched. Raises InputError."""
+def list_runs(storage: Storage, prefix: str = "") -> list[Run]:
+    """Every run directly under `storage` whose name begins with `prefix`, by name; those in object storage are fetched.
+
+    Raises InputError.
+    """
     check_place(str(storage), "--storage")
     if not mirror.is_remote(str(storage)):
-        return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
-    runs = [run_at(storage, name).fetch() for name in mirror.children(str(storage))]
+        runs = [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
+        return [run for run in runs if run.name.startswith(prefix)]
+    names = [name for name in mirror.children(str(storage)) if name.startswith(prefix)]
+    runs = [run_at(storage, name).fetch() for name in names]
     return [run for run in runs if run.experiment_file.is_file()]
 
 

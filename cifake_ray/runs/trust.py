@@ -14,6 +14,12 @@ from cifake_ray.storage.cache import cache_root
 M = TypeVar("M", bound=ModelSettings)
 
 
+def run_experiment(run: Run) -> Experiment:
+    """The experiment of a run with the Python file of its model. Raises InputError as `run_model` does."""
+    experiment = run.experiment()
+    return experiment.model_copy(update={"model": run_model(run, experiment.model)})
+
+
 def run_model(run: Run, model: M) -> M:
     """The model of a run with the run's Python file; models of this package come back as they are.
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 FEWEST_IN_GROUP = 20  # pictures of a group, below which its count and interval are shown and no value
 Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
@@ -51,6 +50,8 @@ def paired_interval(differences: np.ndarray) -> Interval:
     The variance over images and that over seeds are added; t distribution, degrees of freedom by Satterthwaite (1946),
     Biometrics Bulletin 2, 110-114. One seed alone gives an interval over images only.
     """
+    from scipy.stats import t  # 0.4 s, which trials need for nothing else
+
     seeds, images = differences.shape
     mean = float(differences.mean())
     over_images = float(differences.mean(0).var(ddof=1)) / images if images > 1 else 0.0
@@ -72,7 +73,7 @@ def matched_difference(only_first: int, only_second: int, images: int) -> Interv
     return Interval((only_first - only_second) / max(images, 1), shift - half, shift + half)
 
 
-def balanced_interval(right: Sequence[int], images: Sequence[int]) -> Interval:
+def balanced_interval(right: Sequence[float], images: Sequence[int]) -> Interval:
     """Mean of the shares judged rightly in each class, with its 95 % interval. right, images: counts by class.
 
     Zou and Donner (2008), Statistics in Medicine 27, 1693-1702 (MOVER): Wilson intervals combined in squares.

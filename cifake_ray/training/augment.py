@@ -1,8 +1,8 @@
 """Augmentation of a batch of images: tensor operations on its device, from random numbers of the batch's own.
 
-All take and return uint8 [n, h, w, 3]. A batch of 128 at 32 px, milliseconds of one core: flip and crop 1.8, cutout 1.2,
-noise 2.3, screenshot 6.2, resize 6.6, blur 5.3 (any sigma), JPEG 4.8 a round (half of the images, 63 µs each). A training
-step of `cnn` takes 45 ms, of `cnn-deep` 120. A batch of 32 at 224 px: noise 40, screenshot 82, resize 66, blur 55, JPEG 31.
+All take and return uint8 [n, h, w, 3]. Milliseconds of one core for 128 images at 32 px: flip and crop 1.8, cutout 1.2,
+noise 2.3, screenshot 6.2, resize 6.6, blur 5.3 (any sigma), JPEG 4.8 a round (half of the images, 63 µs each); a step
+of `cnn` takes 45, of `cnn-deep` 120. For 32 images at 224 px: noise 40, screenshot 82, resize 66, blur 55, JPEG 31.
 """
 
 from collections.abc import Callable

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -184,6 +185,8 @@ class TrainingSet:
 
     labels: float32 [n], 1 = REAL; prepare: a batch of inputs -> the network's input. train, validation: int64 rows,
     on the device that holds the images: rows of images on the CPU never wait for a GPU.
+    generators: int64 [validation], as `stats.groups.worst_group` takes them; degraded: the validation pictures, in
+    their order, degraded in one way after another. Both only where the study chooses by a figure of them.
     """
 
     inputs: Inputs
@@ -191,6 +194,8 @@ class TrainingSet:
     train: Tensor
     validation: Tensor
     prepare: Callable[[Tensor], Tensor]
+    generators: np.ndarray | None = None
+    degraded: tuple[Inputs, ...] = ()
 
 
 def epoch_rows(rows: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -20,7 +20,7 @@ from cifake_ray.runs.names import create_run, open_run
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.resume import Storage, in_job
 from cifake_ray.runs.run import Run, run_at
-from cifake_ray.runs.trust import run_model
+from cifake_ray.runs.trust import run_experiment
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import say_opening, say_phase
@@ -34,7 +34,8 @@ ResultsFault = Callable[[Run], str | None]
 class StudyRequest:
     """What to run: a new study of this name, or (`resume`) the experiment of the run of this name.
 
-    `data`: where the images of a resumed run are now, if its experiment does not say.
+    `data`: where the images of a resumed run are now, if its experiment does not say. `trust`: the Python file of a
+    run that is still to be read may be executed.
     """
 
     experiment: Experiment
@@ -43,6 +44,7 @@ class StudyRequest:
     resume: bool = False
     address: str | None = None
     data: str | None = None
+    trust: bool = False
 
 
 def resumed_request(
@@ -60,7 +62,9 @@ def resumed_request(
     before, images that cannot be found, or a Python file that may not be run or is another one.
     """
     run = open_run(storage, name).trusting(trust)
-    experiment = _with_run_model(run, run.experiment())
+    noted, experiment = run.experiment().model.own_file_sha256, run_experiment(run)
+    if experiment.model.own_file_sha256 != noted:
+        raise InputError(f"{run.where}: the Python file is not the one that this study began with", "start a new one")
     if trials is not None:
         if trials < experiment.search.trials:
             raise InputError(
@@ -71,13 +75,6 @@ def resumed_request(
     check_images_here(run, experiment, data)
     _check_resumable(run, experiment)
     return StudyRequest(experiment, run.storage, run.name, resume=True, address=address, data=data)
-
-
-def _with_run_model(run: Run, experiment: Experiment) -> Experiment:
-    model = run_model(run, experiment.model)
-    if model.own_file_sha256 != experiment.model.own_file_sha256:
-        raise InputError(f"{run.where}: the Python file is not the one that this study began with", "start a new one")
-    return experiment.model_copy(update={"model": model})
 
 
 def check_new_study(request: StudyRequest, *, searching: bool = True) -> None:

@@ -20,6 +20,7 @@ from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import Pace, time_decoding, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
+from cifake_ray.tuning.squares import degraded_copies
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
 
 RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
@@ -91,20 +92,22 @@ def plan_study(experiment: Experiment) -> Plan:
     train, validation = len(inputs.split.train), len(inputs.split.validation)
     forget_peak_memory()  # that of decoding
     paces = [_time_batch(experiment, size, inputs) for size in calibrated_batches(experiment)]
-    epoch_of = epoch_model(paces, train, validation, max(experiment.resources.workers_per_trial, 1))
+    degraded = degraded_copies(experiment) * validation
+    judged = validation + degraded
+    epoch_of = epoch_model(paces, train, judged, max(experiment.resources.workers_per_trial, 1))
     sizes = drawn_batches(experiment)
     expected = fmean(map(epoch_of, sizes))
     full, stopped = replay(experiment, places, [epoch_of(size) for size in sizes])
     retrained = replay_retraining(experiment, places, expected)
-    extraction, test = _extraction(inputs)
+    extraction, test = _extraction(inputs, degraded)
     trial, shared = _memory(experiment, inputs.images)
-    disk = disk_use(experiment, inputs.images, inputs.specs)
+    disk = disk_use(experiment, inputs.images, inputs.specs, validation)
     budget = experiment.search.time_budget_s
     return Plan(
         experiment=experiment.name,
         train_images=train,
         validation_images=validation,
-        timings=tuple(Timing(p.batch_size, p.epoch(train, validation), p.batch_size / p.step) for p in paces),
+        timings=tuple(Timing(p.batch_size, p.epoch(train, judged), p.batch_size / p.step) for p in paces),
         seconds_per_epoch=expected,
         trials=experiment.search.trials,
         epochs=experiment.training.epochs,
@@ -187,8 +190,11 @@ def trials_within(experiment: Experiment, seconds: float) -> int:
 # --- the rest ----------------------------------------------------------------------------------------------------
 
 
-def _extraction(inputs: StudyInputs) -> tuple[float, float]:
-    """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
+def _extraction(inputs: StudyInputs, degraded: int = 0) -> tuple[float, float]:
+    """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner.
+
+    degraded: number of degraded validation pictures, which are counted whether the cache has them or not.
+    """
     if not inputs.specs:
         return 0.0, 0.0
     images, first = inputs.images, inputs.specs[0]
@@ -209,7 +215,8 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
         return len(part) * _together(sum(map(pace, lacking)), decoding)
 
     copying = seconds(inputs.pictures_of(copies[0]), copies) if copies else 0.0
-    return seconds(images.train, specs) + copying, seconds(images.test, tested)
+    judging = _together(degraded * sum(map(pace, specs)), 0.0)
+    return seconds(images.train, specs) + copying + judging, seconds(images.test, tested)
 
 
 def _device() -> str:
