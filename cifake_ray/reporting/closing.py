@@ -7,7 +7,8 @@ from typing import Any
 
 from cifake_ray.console import duration, percent
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.winners import gain
+from cifake_ray.reporting.winners import gain, validation_auc
+from cifake_ray.runs.records import Winner
 from cifake_ray.stats.classification import constant_accuracy
 
 
@@ -31,7 +32,7 @@ def _result(study: Study) -> str:
     seeds = len(winner.seeds)
     where = f" ({study.card.note})" if study.card.note else ""
     mean_of = f", mean of {seeds} retrainings" if seeds > 1 else ""
-    words = f"{on}{where}{mean_of}{_beside_constant(study, found.low)}"
+    words = f"{on}{where}{mean_of}{_beside_constant(study, found.low)}{_turned(winner)}"
     return f"{study.name}: {percent(found.value)} [{_points(found.low)}, {_points(found.high)}]{words}"
 
 
@@ -41,6 +42,12 @@ def _beside_constant(study: Study, low: float) -> str:
         return ""
     constant = constant_accuracy(study.predictions.without_duplicates().labels)
     return "" if low > constant else f", NOT surely better than one constant answer ({percent(constant)})"
+
+
+def _turned(winner: Winner) -> str:
+    """A warning where validation was ordered worse than by chance; "" elsewhere."""
+    found = validation_auc(winner)
+    return f", validation AUC {found:.4f}, BELOW 0.5 as with a logit of the wrong sign" if found < 0.5 else ""
 
 
 def _test_images(study: Study) -> int:

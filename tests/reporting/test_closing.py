@@ -8,6 +8,7 @@ import pytest
 
 from cifake_ray.reporting.closing import closing_lines
 from cifake_ray.reporting.load import load
+from cifake_ray.reporting.sections.accuracy import build
 from cifake_ray.runs.records import Interval
 
 from .conftest import MakeRun, store_predictions, write_predictions
@@ -99,3 +100,18 @@ def test_the_generated_sample_is_named_in_the_result(make_run: MakeRun) -> None:
 def test_a_study_that_is_not_tested_says_so(make_run: MakeRun) -> None:
     run = make_run("half", parts="environment trials curves timeline")
     assert closing_lines(load(run))[0].startswith("half: not tested")
+
+
+def test_a_validation_auc_below_one_half_is_said_in_the_result_and_in_the_report(make_run: MakeRun) -> None:
+    study = load(make_run("turned"))
+    winner = study.outcome("tuned")
+    assert winner is not None
+    assert "BELOW 0.5" not in closing_lines(study)[0]
+    for seed, auc in zip(winner.seeds, (0.45, 0.47, 0.46), strict=True):
+        seed.val_auc = auc
+    assert "validation AUC 0.4600, BELOW 0.5 as with a logit of the wrong sign" in closing_lines(study)[0]
+    caveats = build([study]).caveats
+    assert caveats == ["turned: the validation AUC is 0.4600, below 0.5 as with a logit of the wrong sign."]
+    for seed in winner.seeds:
+        seed.val_auc = 0.9
+    assert not build([study]).caveats
