@@ -83,7 +83,7 @@ TESTED_BY = {
         *("reporting/terms", "reporting/writers/markdown"),
         *(
             f"reporting/sections/{topic}"
-            for topic in ("caveats", "commands", "environment", "evaluations", "head", "missing", "reading")
+            for topic in ("limits", "commands", "environment", "evaluations", "head", "missing", "reading")
         ),
     ],
     "reporting/test_load.py": ["reporting/run_tables"],

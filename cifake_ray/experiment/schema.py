@@ -57,6 +57,8 @@ class Experiment(Strict):
             section = _section_of(self, name)
             tree[section] = with_value(tree[section], name, value)
         tree["training"] |= training
+        if params.get("copies") == 0:  # a trial without the augmented copies that others have
+            tree["training"]["augment"] = ()
         found, file = Experiment.model_validate(tree | {"search_space": {}}), self.model.own_file
         return found if file is None else found.model_copy(update={"model": found.model.with_file(file)})
 
