@@ -52,16 +52,18 @@ def describe_detector(detector: Detector) -> ModelNote:
     """The note of a detector for model.json, without facts of the training."""
     transform = detector.transform
     notes = family_of(detector.model).describe(detector.model, detector.weights)
-    return ModelNote(
+    noted = ModelNote(
         schema_version=SCHEMA,
         model=type(detector.model).model_validate(detector.model.model_dump()),  # every key counts as set
         backbone=notes[0] if len(notes) == 1 else None,
-        **({"backbones": notes} if len(notes) > 1 else {}),
         input=_input_words(transform),
         transform=TransformNote(fit=transform.fit, side=transform.side, reduced=transform.reduced),
         labels=list(LABELS),
         positive_class=POSITIVE,
     )
+    if len(notes) > 1:
+        noted.backbones = notes
+    return noted
 
 
 def _input_words(transform: Transform) -> str:

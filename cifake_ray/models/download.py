@@ -31,22 +31,20 @@ def download_file(
     progress: Progress | None = None,
     *,
     name: str = "",
-    before: Callable[[], None] = lambda: None,
 ) -> Path:
     """The file at `url`, or of the same name at the mirror, in the cache folder. `is_right` judges its SHA-256.
 
-    name: of the file in the cache and at the mirror, by default the last part of the address. before: called before
-    the download, which an OSError refuses. A second process waits for the first. Raises InputError, which names the URL
-    and the folders a file can be put in, when the network or the checksum fails.
+    name: of the file in the cache and at the mirror, by default the last part of the address. A second process waits
+    for the first. Raises InputError, which names the URL and the folders a file can be put in, when the network or the
+    checksum fails.
     """
     mirror, name = os.environ.get("CIFAKE_RAY_WEIGHTS_URL"), name or url.rpartition("/")[2]
     url = f"{mirror.rstrip('/')}/{name}" if mirror else url
     target = downloads() / name
     with locked(target):
-        if target.is_file() and is_right(file_sha256(target)):
-            return target  # another process was faster
         try:
-            before()
+            if target.is_file() and is_right(file_sha256(target)):
+                return target  # another process was faster
             fetch_file(url, target, is_right, progress)
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if type(error) is URLError else error

@@ -57,7 +57,7 @@ class NormaliseFeatures(nn.Module):
 
 def _normalised(values: Tensor, norm: FeatureNorm) -> Tensor:
     if norm == "layer":
-        return layer_norm(values, values.shape[1:], eps=1e-8)  # the default, 1e-5, is of the size of some variances
+        return layer_norm(values, values.shape[1:], eps=1e-12)  # the default, 1e-5, exceeds some variances
     return normalize(values, dim=1) if norm == "l2" else values
 
 

@@ -13,7 +13,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.models.download import download_file, downloads, mirrored
 from cifake_ray.storage.download import file_sha256, hub_file
 
-_SHA256 = 64  # hex digits
+_FEWEST_DIGITS = 8  # of a SHA-256 in a file's name, as torch.hub has them
 
 
 def fetched_weights(configuration: Any, name: str) -> Path | None:
@@ -30,16 +30,28 @@ def fetch_weights(configuration: Any, name: str, progress: Progress | None = Non
     knows no weights, or the network or the checksum fails.
     """
     url, target = _address(configuration, name)
-    digits = target.rpartition("-")[2].partition(".")[0] if configuration.hf_hub_id is None else ""
-    expected = [digits if all(digit in "0123456789abcdef" for digit in digits) else ""]
+    noted = _note(downloads() / target)
+    stated: list[str] = []  # asked for at most once, and only where a file is to be judged
 
-    def prepare() -> None:
-        if configuration.hf_hub_id is not None and not mirrored():
-            expected[0] = hub_file(url).sha256 or ""
+    def is_right(sha256: str) -> bool:
+        if not stated:
+            stated.append(_stated_digits(configuration, url, target) or (noted.read_text() if noted.is_file() else ""))
+        return sha256.startswith(stated[0])
 
-    path = download_file(url, lambda sha256: sha256.startswith(expected[0]), progress, name=target, before=prepare)
-    _note(path).write_text(file_sha256(path))
+    path = download_file(url, is_right, progress, name=target)
+    noted.write_text(file_sha256(path))
     return path
+
+
+def _stated_digits(configuration: Any, url: str, target: str) -> str:
+    """The SHA-256 that the hub states, or the first digits that a file's name ends in; empty where nobody states any.
+
+    Raises OSError.
+    """
+    if configuration.hf_hub_id:
+        return "" if mirrored() else hub_file(url).sha256 or ""
+    digits = target.rpartition("-")[2].partition(".")[0]
+    return digits if len(digits) >= _FEWEST_DIGITS and set(digits) <= set("0123456789abcdef") else ""
 
 
 def _note(target: Path) -> Path:

@@ -60,7 +60,6 @@ class Layout:
     channels: Mapping[str, int]
     class_token: bool
     options: Mapping[str, bool]
-    fixed_size: bool
 
     @property
     def stages(self) -> list[str]:
@@ -91,14 +90,26 @@ class Layout:
 
 @lru_cache(64)
 def layout(name: str, image_size: int) -> Layout:
-    """The layout of the network, measured on a network without values. Raises InputError, for the size too."""
-    network = _empty(name, image_size)
+    """The layout of the network, measured on a network without values where timm can do without.
+
+    Raises InputError, for the size too.
+    """
+    try:
+        with torch.device("meta"):
+            return _measured(name, image_size, _created(name, image_size))
+    except InputError:  # some networks read values, as gemma4_vit does
+        return _measured(name, image_size, random_network(name, image_size))
+
+
+@torch.inference_mode()
+def _measured(name: str, image_size: int, network: nn.Module) -> Layout:
     options = _options(network)
     stages = _stage_names(network, options)
-    fixed_size = bool(configuration(name).fixed_input_size)
-    found = _Outputs(network, options).of(torch.zeros(1, 3, image_size, image_size, device="meta"), range(len(stages)))
+    image = torch.zeros(1, 3, image_size, image_size)
+    with _refusing(name, image_size):
+        found = _Outputs(network, options).of(image, range(len(stages)))
     channels = {stage: maps.shape[1] for stage, (maps, _) in zip(stages, found, strict=True)}
-    return Layout(channels, found[0][1] is not None, options, fixed_size)
+    return Layout(channels, found[0][1] is not None, options)
 
 
 @lru_cache(64)
@@ -113,14 +124,14 @@ def tensor_names(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in _empty(name, size).state_dict().items()}
 
 
-def random_network(name: str, image_size: int) -> nn.Module:
+def random_network(name: str, image_size: int) -> Any:
     """timm's own initialisation at seed 0; the caller's generators are unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # torch.manual_seed would also seed the GPUs, which fork_rng skips here
         return _created(name, image_size)
 
 
-def loaded_network(name: str, image_size: int, tensors: Mapping[str, Tensor], where: str) -> nn.Module:
+def loaded_network(name: str, image_size: int, tensors: Mapping[str, Tensor], where: str) -> Any:
     """The network with these tensors, whose names timm translates where they are the original authors'.
 
     Raises InputError, naming `where`, when tensors are missing, do not fit, or hold NaN or infinity.
@@ -232,9 +243,12 @@ def _fixed_size(name: str) -> bool:
 
 
 def _empty(name: str, image_size: int) -> Any:
-    """The network without values."""
-    with torch.device("meta"):
-        return _created(name, image_size)
+    """The network without values, or with random ones where timm cannot build it so."""
+    try:
+        with torch.device("meta"):
+            return _created(name, image_size)
+    except InputError:
+        return random_network(name, image_size)
 
 
 def _created(name: str, image_size: int, **options: Any) -> Any:
