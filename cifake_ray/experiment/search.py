@@ -91,7 +91,12 @@ class Neutral(Strict):
         return self
 
 
-Names = Annotated[Patterns, Field(min_length=1, max_length=100)]
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(min_length=1, max_length=100),
+    BeforeValidator(_as_text),
+    AfterValidator(unrepeated),
+]
 
 
 def _by_column(value: Any) -> Any:
@@ -114,11 +119,14 @@ def _validating(value: Any) -> Any:
     if value == "same" or isinstance(value, Unseen):
         return value
     unseen = value.get("unseen") if isinstance(value, dict) and set(value) == {"unseen"} else None
-    if isinstance(unseen, bool) or not isinstance(unseen, int | str | list | tuple) or unseen in ("", [], ()):
+    if isinstance(unseen, int) and not isinstance(unseen, bool):
+        if not 1 <= unseen <= _MOST_UNSEEN:
+            raise ValueError(f"unseen: {unseen} generators; expected 1 to {_MOST_UNSEEN}")
+        return Unseen(unseen=unseen)
+    names = _as_text(unseen)
+    if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError("expected same, {unseen: 2} or {unseen: [names of generators]}")
-    if isinstance(unseen, int) and not 1 <= unseen <= _MOST_UNSEEN:
-        raise ValueError(f"unseen: {unseen} generators; expected 1 to {_MOST_UNSEEN}")
-    return Unseen(unseen=unseen)
+    return Unseen(unseen=unrepeated(names))
 
 
 class Data(Strict):

@@ -112,7 +112,7 @@ def test_unseen_generators_validate_whole_and_no_image_of_them_trains() -> None:
         assert real[part.labels[real] == 1].tolist() == before[part.labels[before] == 1].tolist()
 
 
-def test_a_number_of_unseen_generators_is_drawn_by_the_split_seed_and_not_from_those_left_out() -> None:
+def test_unseen_generators_are_drawn_by_the_split_seed_among_those_not_left_out() -> None:
     part = generated()
     drawn = {seed: study_split(part, Data(validate={"unseen": 1}, split_seed=seed)).unseen for seed in range(12)}
     assert drawn[3] == study_split(part, Data(validate={"unseen": 1}, split_seed=3)).unseen

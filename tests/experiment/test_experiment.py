@@ -61,6 +61,25 @@ def test_saved_experiment_loads_as_the_same_experiment(tmp_path: Path) -> None:
         assert validate_experiment(parse_yaml(save_experiment(experiment), "saved"), "saved") == experiment
 
 
+def test_groups_are_named_by_column_and_a_list_names_subjects(tmp_path: Path) -> None:
+    for value, groups in (
+        ("[bird, ship]", {"subject": ("bird", "ship")}),
+        ("bird+ship", {"subject": ("bird", "ship")}),
+        ("[]", {}),
+        ("{generator: [midjourney, 2023], source: coco}", {"generator": ("midjourney", "2023"), "source": ("coco",)}),
+    ):
+        assert load(tmp_path, CNN, f"data.leave_out={value}").data.leave_out == groups
+    for value, unseen in (
+        ("same", 0),
+        ("{unseen: 2}", 2),
+        ("{unseen: [sdxl]}", ("sdxl",)),
+        ("{unseen: sdxl}", ("sdxl",)),
+    ):
+        experiment = load(tmp_path, CNN, f"data.validate={value}")
+        assert experiment.data.unseen == unseen
+        assert validate_experiment(parse_yaml(save_experiment(experiment), "saved"), "saved") == experiment
+
+
 def test_baseline_is_the_experiments_own_values(tmp_path: Path) -> None:
     assert load(tmp_path, CNN).baseline_params() == {"lr": 1e-3, "batch_size": 32}
     assert load(tmp_path, RESNET).baseline_params() == {"stages": "stem+layer1+layer2"}
@@ -121,6 +140,16 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("model.views=[identity, identity]", "identity is given twice"),
         ("model.views=[left8-left8]", "left8-left8 is no view"),
         ("data.leave_out=[bird, bird]", "bird is given twice"),
+        ("data.leave_out={generator: [sd14, sd14]}", r"data\.leave_out\.generator: sd14 is given twice"),
+        ("data.leave_out={generator: []}", r"data\.leave_out\.generator: .* at least 1 item"),
+        ("data.validate=some", r"data\.validate: expected same, \{unseen: 2\} or \{unseen: \[names of generators\]\}"),
+        ("data.validate={unseen: 0}", r"data\.validate: unseen: 0 generators; expected 1 to 100"),
+        ("data.validate={unseen: [a, a]}", r"data\.validate: a is given twice"),
+        ("data.validate={unseen: [1.5]}", r"data\.validate: expected same"),
+        ("data={validate: {unseen: [a]}, leave_out: {generator: [a]}}", "a is left out by data.leave_out; name"),
+        ("data.validation=same", r"data\.validation: unknown key; did you mean validate\?"),
+        ("search.metric=val_acc", "search.metric: input should be 'val_accuracy', .* or 'val_degraded'"),
+        ("search={metric: val_auc, target: 2}", "an AUC lies between 0 and 1"),
         ("search_space.batch_size.choices=[32, 32.0, '32']", "32.0 means the same as 32; remove one"),
         ("search_space.views={type: categorical, choices: [identity, identity+identity]}", "identity is given twice"),
         ("search.target=1e300", "an accuracy lies between 0 and 1"),

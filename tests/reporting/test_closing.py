@@ -12,6 +12,7 @@ from cifake_ray.reporting.sections.accuracy import build
 from cifake_ray.runs.records import Interval
 
 from .conftest import MakeRun, store_predictions, write_predictions
+from .test_by_group import with_generators
 
 
 def test_result_settings_path_and_next_commands_are_four_lines(
@@ -33,6 +34,16 @@ def test_result_settings_path_and_next_commands_are_four_lines(
         "  next: cifake-ray report runs/mine · cifake-ray predict runs/mine IMAGE... · "
         "cifake-ray evaluate runs/mine --robustness"
     )
+
+
+def test_what_was_left_out_of_training_has_a_line_of_its_own(make_run: MakeRun) -> None:
+    run = with_generators(make_run("mine"), {"adam": 8, "carl": 3}, leave_out={"generator": ["adam", "carl"]})
+    lines = closing_lines(load(run))
+    assert lines[1] == (
+        "  left out of training, judged rightly: generator adam 90.00 % [81.49, 94.85] of 80 images, "
+        "generator carl [54.81, 92.95] of 15 images"
+    )
+    assert len(lines) == 5
 
 
 def test_a_gain_has_its_sign_and_one_that_may_be_chance_is_called_so(make_run: MakeRun) -> None:

@@ -44,7 +44,7 @@ def test_a_group_of_both_classes_is_scored_within_itself() -> None:
     assert found.balanced.value == pytest.approx(balanced_accuracy_score(labels[member] == 0, p_fake[0][member] > 0.5))
 
 
-def test_of_fewer_than_twenty_images_and_without_the_other_class_only_the_share_is_scored() -> None:
+def test_of_few_images_and_without_the_other_class_only_the_share_is_scored() -> None:
     labels, p_fake, groups = drawn(fake=57)
     small = group_scores(labels, p_fake, groups == "a")
     assert (small.images, small.large) == (19, False)
@@ -53,7 +53,7 @@ def test_of_fewer_than_twenty_images_and_without_the_other_class_only_the_share_
     assert (alone.images, alone.large, alone.balanced) == (57, True, None)
 
 
-def test_the_worst_generator_is_the_smallest_balanced_accuracy_against_all_real_images() -> None:
+def test_the_worst_generator_has_the_smallest_balanced_accuracy_against_all_real() -> None:
     labels, (p_fake, _), groups = drawn()
     codes = np.where(groups == "", -1, np.searchsorted(["a", "b", "c"], groups))
     each = [one.balanced.value for one in scores_by_group(labels, [p_fake], groups).values() if one.balanced]

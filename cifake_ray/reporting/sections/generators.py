@@ -48,7 +48,7 @@ def build(studies: Sequence[Study]) -> Section | None:
               title="Images from elsewhere, by group", expendable=_EXPENDABLE),
     ]  # fmt: skip
     return Section(
-        "By generator",
+        "By generator" if rows else "By group",
         [sentence for study in studies for sentence in _sentences(study)],
         [table for table in tables if table.rows],
         figures=(generators,),
@@ -198,6 +198,7 @@ def _frame(
 ) -> pd.DataFrame:  # fmt: skip
     """Every row as numbers, 0..1: of the test part by generator, of groups left out, of images from elsewhere."""
     others = [one for study in studies for one in left_out(study) if one.row.column != "generator"]
+    lines: list[tuple[str, str, str, GroupRow]]
     lines = [("test part", one.study, one.part, one.row) for one in (*rows, *others)]
     lines += [(set_name(noted), study, "elsewhere", row) for study, noted in elsewhere for row in noted.groups]
     return pd.DataFrame(
