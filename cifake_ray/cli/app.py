@@ -50,6 +50,9 @@ SeedOption = Annotated[
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; by default a local one is started.")]
 ResumeOption = Annotated[str | None, typer.Option(metavar="STUDY", help="Resume or extend this study.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Run the Python file in a run (`kind: python`) although it is not one of yours.")
+]
 WideOption = Annotated[bool, typer.Option("--wide", help="Every column; the table may be wider than 80 characters.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORAGE = "results/runs"

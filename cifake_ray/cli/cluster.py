@@ -21,12 +21,13 @@ from cifake_ray.cli.app import (
     SetOption,
     StorageOption,
     TrialsOption,
+    TrustOption,
     WideOption,
     app,
 )
 from cifake_ray.cli.find import load_new
 from cifake_ray.cli.show import print_rows
-from cifake_ray.console import duration, percent
+from cifake_ray.console import duration
 from cifake_ray.errors import InputError, Interrupted, WorkError
 
 ClusterOption = Annotated[
@@ -51,6 +52,7 @@ def submit(
     resume: ResumeOption = None,
     dry_run: DryRunOption = False,
     follow: Annotated[bool, typer.Option("--follow", help="Print the job's log until it ends.")] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Tune on a Ray cluster: run as a job what `tune` runs here. Ctrl-C ends --follow, not the job.
 
@@ -63,11 +65,13 @@ def submit(
     from cifake_ray.jobs.watch import find_job
     from cifake_ray.tuning.ray_cluster.capacity import Capacity
 
-    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    loaded = load_new(
+        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust
+    )
     place = storage.rstrip("/") or "/"
     if loaded is None:
         above, _, study = str(resume).rstrip("/").rpartition("/")
-        submission = Submission(study, above or place, trials=trials, data=data)
+        submission = Submission(study, above or place, trials=trials, data=data, trust=trust)
     else:
         submission = Submission(name or loaded.name, place, loaded)
         Capacity(loaded)
@@ -237,5 +241,9 @@ def _trial_row(trial: dict[str, Any], metric: str | None) -> dict[str, Any]:
 
 
 def _value(value: float | None, metric: str | None) -> str:
-    """An accuracy in percent, a loss as a number."""
-    return percent(value) if metric != "val_loss" or value is None else f"{value:.4f}"
+    """A value of the metric that the job names, as people read it; of a metric unknown here as a number."""
+    from cifake_ray.experiment import Metric
+
+    if value is None or metric not in set(Metric):
+        return "" if value is None else f"{value:.4f}"
+    return Metric(metric).shown(value)

@@ -13,9 +13,21 @@ from cifake_ray.errors import InputError
 _SCHEMA_LINE = "# yaml-language-server: $schema="  # how editors find a YAML file's schema
 
 
-def load_named(name: str | None, *, data: str | None, trials: int | None, seed: int | None, settings: list[str]) -> Any:
-    """The experiment with, in rising precedence: YAML, environment, --set, options."""
+def load_named(
+    name: str | None,
+    *,
+    data: str | None,
+    trials: int | None,
+    seed: int | None,
+    settings: list[str],
+    trust: bool = False,
+) -> Any:
+    """The experiment with, in rising precedence: YAML, environment, --set, options.
+
+    trust: whether the Python file that lies in a run may be run.
+    """
     from cifake_ray.experiment import load_experiment
+    from cifake_ray.runs.trust import trusted_experiment
 
     if name is None:
         raise InputError("an EXPERIMENT is missing", "`cifake-ray spaces` lists the ones that ship with the program")
@@ -23,7 +35,7 @@ def load_named(name: str | None, *, data: str | None, trials: int | None, seed: 
     options = {"data.source": data, "search.trials": trials, "training.seed": seed}
     overrides = [f"data.source={json.dumps(environment)}"] if environment else []
     overrides += [*settings, *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
-    return load_experiment(find_experiment(name), overrides, images_named=True)
+    return trusted_experiment(load_experiment(find_experiment(name), overrides, images_named=True), trust)
 
 
 def find_experiment(name: str) -> Path:
@@ -85,14 +97,21 @@ def is_run(what: str, storage: str) -> bool:
 
 
 def load_new(
-    resume: str | None, experiment: str | None, *, name: str | None, data: str | None, trials: int | None, **others: Any
+    resume: str | None,
+    experiment: str | None,
+    *,
+    name: str | None,
+    data: str | None,
+    trials: int | None,
+    trust: bool,
+    **others: Any,
 ) -> Any:
     """The experiment of a new study, or None with `resume`. Raises InputError for options of both."""
     if resume is None:
-        return load_named(experiment, data=data, trials=trials, **others)
+        return load_named(experiment, data=data, trials=trials, trust=trust, **others)
     if any(option not in (None, []) for option in (experiment, name, *others.values())):
         raise InputError(
-            "--resume: the run has its own experiment", "give --storage, --data, --trials and --address only"
+            "--resume: the run has its own experiment", "give --storage, --data, --trials, --address and --trust only"
         )
     return None
 

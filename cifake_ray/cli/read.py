@@ -16,6 +16,7 @@ from cifake_ray.cli.app import (
     JsonOption,
     RunArgument,
     StorageOption,
+    TrustOption,
     WideOption,
     app,
 )
@@ -72,6 +73,10 @@ def evaluate(
         bool,
         typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM."),
     ] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN", help="Also score each group, as --by generator.")
+    ] = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's best model on the test part of its own images, or of other labelled ones.
@@ -86,7 +91,9 @@ def evaluate(
         raise InputError(
             "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
         )
-    found = find_run(run, storage)
+    if by is not None and (robustness or explain):
+        raise InputError("--by scores groups of images as they are", "call evaluate without --robustness and --explain")
+    found = find_run(run, storage).trusting(trust)
     if data is None:
         check_images_here(found, found.experiment())  # refused at once: what follows loads torch
     if robustness or explain:
@@ -95,7 +102,7 @@ def evaluate(
 
     from cifake_ray.evaluation.evaluate import evaluate_run
 
-    result = evaluate_run(found, data, reading_from(set_) if set_ else None)
+    result = evaluate_run(found, data, reading_from(set_) if set_ else None, by)
     if as_json:
         print(json.dumps(result.as_json(), indent=1))
         return
@@ -125,6 +132,7 @@ def predict(
     run: RunArgument,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
     storage: StorageOption = DEFAULT_STORAGE,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Call each picture FAKE or REAL, with the probability of FAKE; say where the answer means nothing.
@@ -137,7 +145,7 @@ def predict(
 
     judged = failed = 0
     entries = []
-    found = find_run(run, storage)
+    found = find_run(run, storage).trusting(trust)
     for result in predict_files(found, images):
         judged, failed = judged + ("error" not in result), failed + ("error" in result)
         entries += [result] if as_json else []

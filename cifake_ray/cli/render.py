@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cifake_ray.cli.app import DataOption, ExperimentArgument, NameOption, SeedOption, SetOption, TrialsOption, app
+from cifake_ray.cli.app import (
+    DataOption,
+    ExperimentArgument,
+    NameOption,
+    SeedOption,
+    SetOption,
+    TrialsOption,
+    TrustOption,
+    app,
+)
 from cifake_ray.cli.find import load_named
 from cifake_ray.errors import InputError
 
@@ -38,6 +47,7 @@ def rayjob(
     seed: SeedOption = None,
     set_: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the study of this name.")] = False,
+    trust: TrustOption = False,
     image: ImageOption = None,
     workers: WorkersOption = 2,
     cpus_per_worker: CpusOption = None,
@@ -49,16 +59,17 @@ def rayjob(
     """Print the RayJob that runs a study on a cluster of its own and removes the cluster afterwards."""
     from cifake_ray.jobs.manifest import PodOptions, render_rayjob
 
-    loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [])
+    loaded = load_named(experiment, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust)
     if storage is None:
         raise InputError(
             "--storage is missing", "name where pods write the run: /shared/… on the claim, s3://… or gs://…"
         )
     asked = PodOptions(image, workers, cpus_per_worker, gpus_per_worker, memory_gib, claim, service_account)
-    print(
-        render_rayjob(loaded, name=name or loaded.name, storage=storage, asked=asked, resume=resume, header=_command()),
-        end="",
+    study = name or loaded.name
+    text = render_rayjob(
+        loaded, name=study, storage=storage, asked=asked, resume=resume, trust=trust, header=_command()
     )
+    print(text, end="")
 
 
 @render_app.command(epilog="Example: cifake-ray render raycluster --workers 4 | kubectl apply -f -")

@@ -138,6 +138,10 @@ def print_evaluation(result: "Evaluation") -> None:
         print(f"  {line}")
     for line in _domain_lines(result.domain, result.test_images or 0):
         print(f"  {line}")
+    if result.groups:
+        from cifake_ray.cli.show_groups import print_groups
+
+        print_groups(result.groups)
     copies = f"{result.duplicates_removed or 0:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
     print(f"  {copies if result.copies_looked_for else looked}")

@@ -20,11 +20,13 @@ from cifake_ray.cli.app import (
     SetOption,
     StorageOption,
     TrialsOption,
+    TrustOption,
     app,
 )
 from cifake_ray.cli.find import is_run, load_named, load_new, shipped_experiments
 from cifake_ray.cli.show import plan_lines, print_closing, print_comparison
 from cifake_ray.console import say
+from cifake_ray.errors import InputError
 
 
 @app.command(epilog="Example: cifake-ray demo")
@@ -80,6 +82,16 @@ def tune(
     address: AddressOption = None,
     resume: ResumeOption = None,
     dry_run: DryRunOption = False,
+    trust: TrustOption = False,
+    leave_one_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A study NAME-without-GROUP for each group of this column, as generator, that trains without the "
+            "group and is tested on it; then one table.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --leave-one-out: print the table as JSON.")] = False,
 ) -> None:
     """Tune a model: run the trials of an experiment, retrain the winner and the baseline, test both.
 
@@ -87,16 +99,26 @@ def tune(
     """
     from cifake_ray.tuning.request import StudyRequest, check_new_study, resumed_request, run_study
 
-    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    if as_json and leave_one_out is None:
+        raise InputError("--json prints the table of --leave-one-out", "add it, or read the run's test.json")
+    loaded = load_new(
+        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust
+    )
+    if leave_one_out is not None:
+        from cifake_ray.cli.leave_one_out import tune_without_each
+
+        asked = StudyRequest(loaded, storage, resume or name or loaded.name, resume is not None, address, data, trust)
+        tune_without_each(asked, leave_one_out, trials, dry_run=dry_run, as_json=as_json)
+        return
     if resume is not None:
-        request = resumed_request(storage, resume, trials, address, data)
+        request = resumed_request(storage, resume, trials, address, data, trust=trust)
     else:
         request = StudyRequest(loaded, storage, name or loaded.name, address=address)
         check_new_study(request)
     if dry_run:
-        _print_plan(request)
+        print_plan(request)
         return
-    _score(run_study(request, _results_fault))
+    _score(run_study(request, results_fault))
 
 
 @app.command(epilog="Example: cifake-ray train search_spaces/cnn.yaml --set training.lr=3e-3 --workers 2")
@@ -111,6 +133,7 @@ def train(
     seed: SeedOption = None,
     set_: SetOption = None,
     address: AddressOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Train one configuration and test it: a run like any other, with one trial."""
     from cifake_ray.runs.names import find_run
@@ -118,9 +141,9 @@ def train(
     from cifake_ray.tuning.single_trial import best_of_run, single_trial
 
     loaded = (
-        best_of_run(find_run(what, storage).path, data=data, seed=seed, settings=set_ or [])
+        best_of_run(find_run(what, storage).trusting(trust), data=data, seed=seed, settings=set_ or [])
         if is_run(what, storage)
-        else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [])
+        else load_named(what, data=data, trials=None, seed=seed, settings=set_ or [], trust=trust)
     )
     loaded = single_trial(loaded, workers)
     request = StudyRequest(loaded, storage, name or f"{loaded.name}-train", address=address)
@@ -128,7 +151,7 @@ def train(
     _score(run_study(request))
 
 
-def _print_plan(request: Any) -> None:
+def print_plan(request: Any) -> None:
     from cifake_ray.experiment import save_experiment
     from cifake_ray.runs.run import run_at
     from cifake_ray.tuning.dry_run import rehearse
@@ -141,10 +164,10 @@ def _print_plan(request: Any) -> None:
     print(f"# valid; would run {trials} trials, {slots} at once, in {run_at(request.storage, request.name).where}")
 
 
-def _results_fault(run: Any) -> str | None:
-    from cifake_ray.evaluation.testing import results_fault
+def results_fault(run: Any) -> str | None:
+    from cifake_ray.evaluation import testing
 
-    return results_fault(run)
+    return testing.results_fault(run)
 
 
 def _run_headed(request: Any, number: int, studies: int) -> Any:
@@ -155,11 +178,11 @@ def _run_headed(request: Any, number: int, studies: int) -> Any:
 
 
 def _score(run: Any) -> None:
-    _test(run)
+    test_winners(run)
     print_closing(run.path)
 
 
-def _test(run: Any) -> None:
+def test_winners(run: Any) -> None:
     """Test what was retrained and is not tested yet; print a line first, as the test takes a while."""
     from cifake_ray.tuning.monitor.phases import note_phase
 
@@ -175,7 +198,7 @@ def _finish(runs: list[Any], out: Path) -> None:
     from cifake_ray.reporting.report import write_report
 
     for run in runs:
-        _test(run)
+        test_winners(run)
     say("writing the report")
     written = write_report([run.path for run in runs], out)
     print_comparison([run.path for run in runs])
@@ -190,11 +213,12 @@ def plan(
     data: DataOption = None,
     trials: TrialsOption = None,
     set_: SetOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would cost on this machine: time a few training steps and compute from them. Runs no trial."""
     from cifake_ray.tuning.estimate.plan import plan_study
 
-    loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])
+    loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [], trust=trust)
     planned = plan_study(loaded)
     print(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(plan_lines(planned)))

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from cifake_ray.data.evaluation_set import Labelled, load_labelled
     from cifake_ray.data.images import ImageSet, Part, Skipped, load_images, open_images
     from cifake_ray.data.sources.locate import absolute_source, check_images_here, readable_source, run_images
-    from cifake_ray.data.splits import Split, copies_among, of_subjects, split_train, train_duplicates
+    from cifake_ray.data.splits import Split, copies_among, split_train, study_split, train_duplicates
 
 _HOMES = {
     "decoding.decode": ("load_image_file",),
     "evaluation_set": ("Labelled", "load_labelled"),
     "images": ("ImageSet", "Part", "Skipped", "load_images", "open_images"),
     "sources.locate": ("absolute_source", "check_images_here", "readable_source", "run_images"),
-    "splits": ("Split", "copies_among", "of_subjects", "split_train", "train_duplicates"),
+    "splits": ("Split", "copies_among", "split_train", "study_split", "train_duplicates"),
 }
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "load_image_file",
     "load_images",
     "load_labelled",
-    "of_subjects",
     "open_images",
     "readable_source",
     "run_images",
     "split_train",
+    "study_split",
     "train_duplicates",
 ]
 

@@ -44,6 +44,7 @@ _FORMAT = 1  # of the cache entry and of decoding: raise the number when either 
 
 Arrays = dict[str, "np.ndarray | Staged"]
 EntryContents = tuple[Arrays, dict[str, Any]]  # arrays and notes of a cache entry
+Check = Callable[[Mapping[str, Encoded]], None]  # raises InputError for parts that are of no use
 HELD = ("images", "places", "labels")  # arrays of a part: squares, or places of encoded pictures; labels
 
 
@@ -136,11 +137,13 @@ def decode_source(
     *,
     beyond: Beyond | None = None,
     one_class: bool = False,
+    check: Check | None = None,
 ) -> EntryContents:
     """Arrays of the parts that `choose` keeps, without unreadable images, and the notes of the cache entry.
 
-    one_class: whether a part may have images of one class only. Raises InputError: a class missing without
-    `one_class`, too many unreadable images, no room on the disk for the pictures and the bytes of `beyond`.
+    one_class: whether a part may have images of one class only. check: as of `load_images`. Raises InputError: a class
+    missing without `one_class`, too many unreadable images, no room on the disk for the pictures and the bytes of
+    `beyond`.
     """
     if found.kind == SAMPLE:
         notes: dict[str, Any] = {"source": source, "kind": SAMPLE, "skipped": [], "converted": {}}
@@ -153,6 +156,8 @@ def decode_source(
     left = [*contents.left, *left_for(UNSCORED, unused)]
     for part, of_part in () if one_class else encoded.items():
         check_classes(source, part, of_part.labels, "image")
+    if check is not None:
+        check(encoded)
     neutral = found.reading.neutral
     check_pictures_fit(encoded, beyond)
     decoded = decode_parts(encoded, progress, neutral, found.reading.held, packed=found.reading.packed)

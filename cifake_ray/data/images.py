@@ -15,6 +15,7 @@ from cifake_ray.data.build import (
     KIND,
     TABLE,
     Arrays,
+    Check,
     EntryContents,
     cached,
     current_entry,
@@ -176,13 +177,15 @@ def load_images(
     progress: Progress | None = None,
     reading: Reading = PLAIN,
     beyond: Beyond | None = None,
+    check: Check | None = None,
 ) -> ImageSet:
     """The images of `source`, from the cache or decoded on all cores into the cache; a second process waits.
 
     `limit`: number of train images of a subset, stratified by label and groups, with a quarter as many test images (at
     least 20); the whole set when the set has no more. `progress(done, total)` is called while decoding.
     `reading`: class words, parts and a test part to be drawn, as in the `data` section of an experiment.
-    `beyond`: bytes to be written besides the pictures, for which the disk must have room too.
+    `beyond`: bytes to be written besides the pictures, for which the disk must have room too. `check`: called with the
+    parts of the source before pictures are decoded, and raises to refuse the source.
 
     Raises InputError: missing source, a part or class missing, no readable image, more than 1 % unreadable.
     """
@@ -193,7 +196,7 @@ def load_images(
         return _of_source(known, source, found)
 
     def decoded() -> EntryContents:
-        return for_study(decode_source(source, found, progress, beyond=beyond), reading)
+        return for_study(decode_source(source, found, progress, beyond=beyond, check=check), reading)
 
     entry = known_entry(found) or cached(entry_path(found, None), decoded, reading.held)
     images = _of_source(entry, source, found)

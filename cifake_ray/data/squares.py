@@ -49,7 +49,7 @@ def open_squares(path: Path) -> ArrayPixels:
 
 
 def _pixels(entry: Entry) -> ArrayPixels:
-    return ArrayPixels(entry.arrays["squares"], entry.arrays["valid"])
+    return ArrayPixels(entry.arrays["squares"], entry.arrays.get("valid"))
 
 
 def squares_path(part: Part, transform: Transform) -> Path:

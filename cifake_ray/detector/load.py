@@ -19,6 +19,7 @@ from cifake_ray.runs.columns import LABELS, POSITIVE
 from cifake_ray.runs.records import SCHEMA, BackboneNote, ModelNote
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
+from cifake_ray.runs.trust import run_model
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -89,7 +90,10 @@ def save_detector(detector: Detector, folder: Path, note: ModelNote | None = Non
 
 
 def load_detector(run: Run) -> Detector:
-    """The detector in the run's `best/`. Raises InputError: missing, damaged, backbone weights not found."""
+    """The detector in the run's `best/`.
+
+    Raises InputError: missing, damaged, backbone weights not found, a Python file that may not be run.
+    """
     note = read_model_note(run)
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
@@ -98,7 +102,7 @@ def load_detector(run: Run) -> Detector:
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(note.model, transform, note.transform.neutral, stored[0], note.pretrained, file)
+    return _build(run_model(run, note.model), transform, note.transform.neutral, stored[0], note.pretrained, file)
 
 
 def _sha256(file: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data import Part
+from cifake_ray.data.groups import values_of
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.streaming import seen_conversions, stream_squares
 from cifake_ray.data.transform import Transform
@@ -16,6 +17,7 @@ from cifake_ray.detector.domain import count_domain, judge_domain
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import use_all_cores
 from cifake_ray.detector.note import read_model_note
+from cifake_ray.evaluation.groups import group_rows
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.evaluation.own_images import Scored, images_to_score
 from cifake_ray.runs.records import SCHEMA, DomainCounts, Evaluation, LeftOut, Scores, Skipped, TakenNote
@@ -24,16 +26,21 @@ from cifake_ray.runs.run import Run
 from cifake_ray.stats.classification import constant_accuracy
 
 
-def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = None) -> Evaluation:
+def evaluate_run(
+    run: Run, source: str | None = None, reading: Reading | None = None, by: str | None = None
+) -> Evaluation:  # fmt: skip
     """Score `best/` on the test part of its own images (nothing is written), or on other labelled images.
 
     `reading`: how to read the other images, whose scores are written to `evaluations/<name>.json`. Copies of the images
     that the model was trained on are left out of `test_dedup`, where the run's own images are here to be compared.
+    `by`: a group column, such as `generator`, whose groups are scored apart.
     Raises InputError when the images, the weights or the model cannot be found.
     """
     use_all_cores()
     detector = load_detector(run)
     found = images_to_score(run, source, detector.transform, reading)
+    if by is not None:
+        values_of(found.part.table, by, f"--by {by}")  # refused before the pictures are judged
     with progress("judging the test part") as update:
         p_fake = detector.p_fake_of_part(found.part, update)
     labels, fresh = found.part.labels, ~found.copies()
@@ -51,6 +58,8 @@ def evaluate_run(run: Run, source: str | None = None, reading: Reading | None = 
             method=METHOD,
         )
     )
+    if by is not None:
+        result.groups = group_rows(found.part.table.take(np.flatnonzero(fresh)), p_fake[fresh], by)
     if source is None or found.other is None:
         return result
     result.domain = _domain(run, found.part, detector.transform)

@@ -1,18 +1,19 @@
-"""How a run's best model does on degraded test images, on subjects it never saw, and on images from elsewhere."""
+"""How a run's best model does on degraded test images, on groups it never saw, and on images from elsewhere."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from cifake_ray.console import Progress, progress
-from cifake_ray.data import Part, of_subjects
+from cifake_ray.data import Part
+from cifake_ray.data.corruptions import Corruption, corruptions
+from cifake_ray.data.groups import in_groups
 from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.data.streaming import stream_squares
 from cifake_ray.detector.decision import NOTE, scores
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
-from cifake_ray.evaluation.corruptions import Corruption, corruptions
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
@@ -42,7 +43,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
             threshold=NOTE,
             copies_looked_for=found.own is not None,
             weights=detector.weights_label,
-            left_out=list(left_out),
+            left_out=[value for values in left_out.values() for value in values],
             rows=_measure(detector, part, left_out),
         )
         if source is None or found.other is None:
@@ -61,19 +62,28 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 
 
-def _measure(detector: Detector, part: Part, left_out: Sequence[str]) -> list[RobustnessRow]:
+def _measure(detector: Detector, part: Part, left_out: Mapping[str, Sequence[str]]) -> list[RobustnessRow]:
     predicted = _predictions(detector, part)
     rows = [_row(kind, part.labels, p_fake) for kind, p_fake in predicted]
-    if left_out and "subject" in part.table.groups:  # pictures from elsewhere have no subjects
-        rows += _by_subject(part, predicted[0][1], left_out)
-    return rows
+    return [*rows, *_left_out_apart(part, predicted[0][1], left_out)]
 
 
-def _by_subject(part: Part, p_fake: np.ndarray, left_out: Sequence[str]) -> list[RobustnessRow]:
-    """Images as they are, of subjects that were left out of training, and of the others."""
-    unseen = of_subjects(part, left_out)
-    groups = (("left out", f"left out of training: {', '.join(left_out)}", unseen), ("seen", "other subjects", ~unseen))
-    return [_row((kind, None, name), part.labels[which], p_fake[which]) for kind, name, which in groups if which.any()]
+def _left_out_apart(
+    part: Part, p_fake: np.ndarray, left_out: Mapping[str, Sequence[str]]
+) -> Iterator[RobustnessRow]:  # fmt: skip
+    """Images as they are, of groups that were left out of training, and of the others, by each group column.
+
+    Pictures from elsewhere may lack the column, and are all images of other groups then.
+    """
+    for column, values in left_out.items():
+        unseen = in_groups(part.table, {column: values})
+        if column in part.table.groups:
+            for kind, name, which in (
+                ("left out", f"left out of training: {', '.join(values)}", unseen),
+                ("seen", f"other {column}s", ~unseen),
+            ):
+                if which.any():
+                    yield _row((kind, None, name), part.labels[which], p_fake[which])
 
 
 def _row(kind: Kind, labels: np.ndarray, p_fake: np.ndarray) -> RobustnessRow:

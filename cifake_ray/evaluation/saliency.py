@@ -1,5 +1,7 @@
 """Where in an image a detector's answer comes from: class activation maps by gradients, in plain torch."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,8 +11,8 @@ from cifake_ray.models.registry import family_of
 
 # By whether the network takes features of a frozen backbone.
 METHODS = {
-    False: "Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391): the maps that the last convolution's block gives out, "
-    "weighted by the mean gradient of the answer with respect to each",
+    False: "Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391): the maps that the last convolution's block gives out "
+    "(of a network without convolutions the pixels), weighted by the mean gradient of the answer with respect to each",
     True: "HiResCAM at the deepest stage used (Draelos and Carin 2020, arXiv 2011.08891): maps times the gradient of "
     "the answer, element by element, summed. Grad-CAM averages that gradient over the positions, and through a "
     "standard deviation this average is always zero",
@@ -43,19 +45,21 @@ def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarr
 def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
     """The last maps that any layer gives out [n, c, h, w] (after the last convolution's norm, pool and ReLU), and the
     gradient of the answer there."""
-    kept: list[Tensor] = []
+    inputs = family_of(detector.model).prepare(detector.model)(pixels).requires_grad_()
+    kept: list[Tensor] = [inputs]
 
-    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.ndim == 4 and output.shape[-1] > 1:
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-1] > 1 and output.requires_grad:
             kept[:] = [output]
 
     hooks = [module.register_forward_hook(keep) for module in detector.network.modules()]
     try:
-        answer = (sign * detector.network(family_of(detector.model).prepare(detector.model)(pixels))).sum()
+        answer = (sign * detector.network(inputs.clone())).sum()  # a copy: the first layer may work in place
     finally:
         for hook in hooks:
             hook.remove()
-    return kept[0].detach(), torch.autograd.grad(answer, kept[0])[0]
+    (gradient,) = torch.autograd.grad(answer, kept[0], allow_unused=True)
+    return kept[0].detach(), torch.zeros_like(kept[0]) if gradient is None else gradient
 
 
 def _at_deepest_stage(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifake_ray.console import progress, warn
-from cifake_ray.data import ImageSet, run_images, split_train, train_duplicates
+from cifake_ray.data import ImageSet, run_images, study_split, train_duplicates
 from cifake_ray.data.streaming import stream_squares
 from cifake_ray.data.transform import RESIZED, Transform, model_transform
 from cifake_ray.detector.domain import describe_domain, properties
@@ -30,6 +30,7 @@ from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.records import SCHEMA, Domain, Mean, Seed, Winner, Winners
 from cifake_ray.runs.records.store import read_tested, read_winners, write_record
 from cifake_ray.runs.run import Run, Save
+from cifake_ray.runs.trust import run_experiment
 from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
 
@@ -50,7 +51,7 @@ def score_winners(run: Run) -> None:
     if not run.winners_file.exists():
         return
     use_all_cores()
-    experiment = run.experiment()
+    experiment = run_experiment(run)
     with storage_faults_interrupt(run), run.update() as save:
         images = run_images(run, experiment)
         winners = read_winners(run).winners
@@ -157,9 +158,7 @@ def _set_aside(run: Run) -> None:
 
 def _domain(experiment: Experiment, images: ImageSet, transform: Transform) -> Domain:
     """What the validation images are like, for `predict`; the size counts if all were delivered in one."""
-    data = experiment.data
-    chosen = split_train(images.train, data.val_fraction, data.split_seed, data.leave_out).validation
-    validation = images.train.take(chosen)
+    validation = images.train.take(study_split(images.train, experiment.data).validation)
     values = np.concatenate([properties(squares) for _, squares in stream_squares(validation, transform)])
     (width, height), *others = np.unique(validation.table.sizes, axis=0).tolist()
     same = not others and RESIZED not in images.converted  # sets of version 0.1 have the size that they were made to

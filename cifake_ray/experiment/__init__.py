@@ -20,9 +20,10 @@ from cifake_ray.experiment.file import (
 from cifake_ray.experiment.keys import keys_of, value_at
 from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import MODEL_KINDS, Model
+from cifake_ray.experiment.own_file import OwnFile, read_own_file
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
-from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
+from cifake_ray.experiment.search import GENERATOR, SAMPLES, Data, Neutral, Resources, Search
 from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from cifake_ray.experiment.training import Augmentations, Training
 from cifake_ray.experiment.values import FeatureNorm, Pool, Scalar, SecondObjective, Strict, join_plus
@@ -30,6 +31,7 @@ from cifake_ray.experiment.yaml_text import parse_yaml
 from cifake_ray.fits import TILES, WINDOWED, Fit
 
 __all__ = [
+    "GENERATOR",
     "MODEL_KINDS",
     "MOST_CONFIGURATIONS",
     "SAMPLES",
@@ -48,6 +50,7 @@ __all__ = [
     "Model",
     "ModelSettings",
     "Neutral",
+    "OwnFile",
     "PassKey",
     "Pool",
     "Resources",
@@ -69,6 +72,7 @@ __all__ = [
     "override",
     "parents_first",
     "parse_yaml",
+    "read_own_file",
     "save_experiment",
     "validate_experiment",
     "value_at",

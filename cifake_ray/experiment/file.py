@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from cifake_ray.console import shortened
 from cifake_ray.errors import InputError, nearest
 from cifake_ray.experiment.model import BACKBONES, MODELS
+from cifake_ray.experiment.own_file import read_own_file
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import Data, Labels, Neutral, Resources, Search
 from cifake_ray.experiment.space import DIMENSIONS
@@ -27,7 +28,8 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
     """The experiment in the file, with `key.path=value` overrides applied in order.
 
     images_named: whether `data.source` must be given, by the file or an override. Raises InputError: missing file, bad
-    YAML, unknown key (with the nearest valid one), wrong type, impossible space, no images named.
+    YAML, unknown key (with the nearest valid one), wrong type, impossible space, no images named, no usable Python file
+    of a model that names one.
     """
     tree, settings = _read(path), list(overrides)
     changed = override(tree, settings)
@@ -45,7 +47,29 @@ def load_experiment(path: Path, overrides: Iterable[str] = (), *, images_named: 
         check_sense(experiment, str(path))
     except InputError as error:
         raise InputError(error.what.replace(str(path), _blamed(tree, settings, path), 1), error.cure) from error
-    return experiment
+    return _with_own_file(experiment, path)
+
+
+def _with_own_file(experiment: Experiment, path: Path) -> Experiment:
+    """The experiment with the Python file that its model names, beside the experiment's file or in the current folder.
+
+    Raises InputError as `read_own_file` does, and when the file is not the one that the experiment pins.
+    """
+    model = experiment.model
+    if not model.own_file_path:
+        return experiment
+    named = Path(model.own_file_path).expanduser()
+    beside = path.parent / named
+    found = named if named.is_file() and not beside.exists() else beside
+    if not found.exists():
+        raise InputError(f"{path}: model.target: no file {found}", "name it as seen from the experiment's folder")
+    attached = model.with_file(read_own_file(found))
+    if model.own_file_sha256 not in (None, attached.own_file_sha256):
+        raise InputError(
+            f"{path}: model.sha256: {found} has SHA-256 {attached.own_file_sha256}, not {model.own_file_sha256}",
+            "remove the key to take the file as it is",
+        )
+    return experiment.model_copy(update={"model": attached})
 
 
 def read_text(path: Path) -> str:
@@ -113,7 +137,7 @@ def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
         where = f"--set {shortened(setting, 80)}"
         if not equals or not key.strip():
             raise InputError(f"{where}: no setting", "expected key=value, such as training.epochs=3")
-        *parents, leaf = key.strip().split(".")
+        *parents, leaf = _steps(tree, key.strip())
         node: Any = tree
         for parent in parents:
             at = _place(node, parent, where)
@@ -122,6 +146,18 @@ def override(tree: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
                 raise InputError(f"{where}: {parent} holds a value, not keys", "remove the last key")
         node[_place(node, leaf, where)] = parse_yaml(text, where)
     return tree
+
+
+def _steps(tree: dict[str, Any], key: str) -> list[str]:
+    """The keys from the top down to `key`; a key that holds a dot, as `args.width`, is one where the tree has it."""
+    parts, steps, node = key.split("."), list[str](), tree
+    while parts:
+        joined = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        steps.append(next((step for step in joined if step in node), parts[0]))
+        parts = parts[steps[-1].count(".") + 1 :]
+        below = node.get(steps[-1])
+        node = below if isinstance(below, dict) else {}
+    return steps
 
 
 def _place(node: dict[str, Any] | list[Any], step: str, where: str) -> Any:
@@ -212,7 +248,7 @@ def _nearest_key(location: list[str], path: tuple[Any, ...], typed: Mapping[str,
     here = [field for field in here if key not in typed or field not in typed]
     sections = [("model", kind) for kind in MODELS.values()]
     sections += [("data", Data), ("resources", Resources), ("search", Search), ("training", Training)]
-    homes = {field: f"{name}.{field}" for name, section in sections for field in section.model_fields}
+    homes = {key: f"{name}.{key}" for name, section in sections for key in _keys_of(section)}
     if len(location) == 1:
         homes |= {field: field for field in here}
         close = difflib.get_close_matches(key, homes, n=1, cutoff=0.6)
@@ -234,5 +270,9 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
         **(BACKBONES if "backbones" in location else MODELS),
         **DIMENSIONS,
     }
-    section: type[Strict] = sections.get(tag, Experiment)
+    return _keys_of(sections.get(tag, Experiment))
+
+
+def _keys_of(section: type[Strict]) -> list[str]:
+    """The keys of a section, as they stand in YAML."""
     return [field.alias or name for name, field in section.model_fields.items()]

@@ -1,18 +1,23 @@
-"""Keys of a section by their path: `lr`, and `backbones.0.image_size` in a section of a list."""
+"""Keys of a section by their path: `lr`, `backbones.0.image_size` in a section of a list, `args.width` in a mapping."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from cifake_ray.experiment.values import Strict
+from cifake_ray.experiment.values import Scalar, Strict
 
 
 def keys_of(section: Strict) -> list[str]:
-    """The path of every value of the section, in its order; a list of sections has the paths of each section."""
+    """The path of every value of the section, in its order; a list of sections has the paths of each section.
+
+    A mapping has the paths of its single values.
+    """
     found: list[str] = []
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, tuple) and value and all(isinstance(one, Strict) for one in value):
             found += [f"{name}.{at}.{key}" for at, one in enumerate(value) for key in keys_of(one)]
+        elif isinstance(value, Mapping):
+            found += [f"{name}.{key}" for key, one in value.items() if isinstance(one, Scalar)]
         else:
             found.append(name)
     return found
@@ -21,7 +26,10 @@ def keys_of(section: Strict) -> list[str]:
 def value_at(section: Any, path: str) -> Any:
     """The value of a path that the section has."""
     for step in path.split("."):
-        section = section[int(step)] if isinstance(section, list | tuple) else getattr(section, step)
+        if isinstance(section, Mapping):
+            section = section[step]
+        else:
+            section = section[int(step)] if isinstance(section, list | tuple) else getattr(section, step)
     return section
 
 

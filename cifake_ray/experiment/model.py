@@ -7,11 +7,12 @@ from pydantic import BeforeValidator, Field
 
 from cifake_ray.experiment.families.backbones import BackbonesModel, with_kind
 from cifake_ray.experiment.families.cnn import CnnDeepModel, CnnModel
+from cifake_ray.experiment.families.python import PythonModel
 from cifake_ray.experiment.families.timm import TimmBackbone, TimmModel
 from cifake_ray.experiment.families.torchvision import BackboneModel, TorchvisionBackbone
 from cifake_ray.experiment.values import Strict
 
-_Families = CnnModel | CnnDeepModel | BackboneModel | TimmModel | BackbonesModel
+_Families = CnnModel | CnnDeepModel | BackboneModel | TimmModel | BackbonesModel | PythonModel
 Model = Annotated[_Families, Field(discriminator="kind"), BeforeValidator(with_kind)]
 
 

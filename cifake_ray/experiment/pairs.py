@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from cifake_ray.experiment.configurations import Space, configurations_of, count_configurations, count_values
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.search import Data, Search
+from cifake_ray.experiment.search import GENERATOR, Data, Search
 from cifake_ray.experiment.space import CategoricalDimension
-from cifake_ray.experiment.training import Training
+from cifake_ray.experiment.training import STRENGTHS, Training
 from cifake_ray.experiment.values import join_plus, split_plus
 from cifake_ray.fits import WINDOWED
 
@@ -36,12 +36,8 @@ def check_pairs(search: Search, space: Space, model: Model, training: Training) 
 def check_augmentation(space: Space, model: Model, training: Training, data: Data) -> None:
     """Raise ValueError (one line with a way out) for augmentations of a frozen backbone, and `window` without room."""
     combined = list(_fits_and_augmentations(space, model, training))
-    if model.takes_features and any(augment for _, augment in combined):
-        where = "training.augment" if training.augment else "search_space.augment"
-        raise ValueError(
-            f"{where}: a frozen backbone trains on cached features, so images cannot be augmented; "
-            "remove the key or set it to [], and name model.views, of which training draws one an image and step"
-        )
+    if model.takes_features:
+        _check_copies(space, model, training, any(augment for _, augment in combined))
     for fit, augment in combined:
         if "window" in augment and fit not in WINDOWED:
             raise ValueError(_window_refusal(fit, searched=fit != model.fit or "window" not in training.augment))
@@ -52,6 +48,37 @@ def check_augmentation(space: Space, model: Model, training: Training, data: Dat
             f"data.store_side: window draws squares of image_size {largest} from {data.store_side} native pixels; "
             f"give {2 * largest}, or remove the key"
         )
+
+
+def _check_copies(space: Space, model: Model, training: Training, augmented: bool) -> None:
+    """Raise ValueError unless a frozen backbone has augmented copies and augmentations to draw them by, or neither."""
+    copied = bool(model.copy_looks) or "copies" in space
+    if augmented and not copied:
+        where = "training.augment" if training.augment else "search_space.augment"
+        raise ValueError(
+            f"{where}: a frozen backbone trains on cached features, so images cannot be augmented anew; set "
+            "model.copies (augmented copies, whose features are cached), or remove the key and name model.views, of "
+            "which training draws one an image and step"
+        )
+    if copied and not training.augment:
+        raise ValueError(f"model.copies: name how they are augmented, as training.augment: [{', '.join(STRENGTHS)}]")
+    if copied and (other := next((name for name in training.augment if name not in STRENGTHS), None)):
+        raise ValueError(
+            f"training.augment: {other} is not for the copies of a frozen backbone; expected {', '.join(STRENGTHS)}; "
+            "pictures are mirrored and shifted by model.views"
+        )
+    drawn = {"augment", *(name for names in STRENGTHS.values() for name in names)} & {*space}
+    if copied and drawn:
+        raise ValueError(
+            f"search_space.{min(drawn)}: the copies of a frozen backbone are drawn once for all trials; remove the key"
+        )
+
+
+def check_disjoint(data: Data) -> None:
+    """Raise ValueError (one line with a way out) for a generator that is to validate and is left out."""
+    named = data.unseen if isinstance(data.unseen, tuple) else ()
+    if both := [name for name in named if name in data.leave_out.get(GENERATOR, ())]:
+        raise ValueError(f"data.validate: {both[0]} is left out by data.leave_out; name another generator")
 
 
 def _fits_and_augmentations(space: Space, model: Model, training: Training) -> Iterator[tuple[str, tuple[str, ...]]]:

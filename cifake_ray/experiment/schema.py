@@ -3,16 +3,29 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cifake_ray.experiment.configurations import active_params, check_conditions, dimension_values
 from cifake_ray.experiment.keys import keys_of, value_at, with_value
+from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import Model
-from cifake_ray.experiment.pairs import check_augmentation, check_pairs
+from cifake_ray.experiment.pairs import check_augmentation, check_disjoint, check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
 from cifake_ray.experiment.space import Dimension, check_dimension
 from cifake_ray.experiment.training import Training
 from cifake_ray.experiment.values import Scalar, Strict, join_plus
+
+
+def _flat(space: Any, path: str = "") -> Any:
+    """`{args: {width: …}}` as `{args.width: …}`: `--set search_space.args.width=…` makes the former."""
+    if not isinstance(space, dict):
+        return space
+    found: dict[Any, Any] = {}
+    for key, value in space.items():
+        inner = isinstance(value, dict) and "type" not in value and value
+        nested = inner and all(isinstance(one, dict) for one in value.values())
+        found |= _flat(value, f"{path}{key}.") if nested else {f"{path}{key}" if path else key: value}
+    return found
 
 
 class Experiment(Strict):
@@ -22,7 +35,7 @@ class Experiment(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
     model: Model
     training: Training = Training()
-    search_space: dict[str, Dimension] = Field(default_factory=dict)
+    search_space: Annotated[dict[str, Dimension], BeforeValidator(_flat)] = Field(default_factory=dict)
     search: Search = Search()
     resources: Resources = Resources()
     data: Data = Data()
@@ -34,6 +47,7 @@ class Experiment(Strict):
         check_conditions(self.search_space)
         check_pairs(self.search, self.search_space, self.model, self.training)
         check_augmentation(self.search_space, self.model, self.training, self.data)
+        check_disjoint(self.data)
         return self
 
     def with_params(self, params: Mapping[str, Scalar], **training: Any) -> "Experiment":
@@ -43,7 +57,10 @@ class Experiment(Strict):
             section = _section_of(self, name)
             tree[section] = with_value(tree[section], name, value)
         tree["training"] |= training
-        return Experiment.model_validate(tree | {"search_space": {}})
+        if params.get("copies") == 0:  # a trial without the augmented copies that others have
+            tree["training"]["augment"] = ()
+        found, file = Experiment.model_validate(tree | {"search_space": {}}), self.model.own_file
+        return found if file is None else found.model_copy(update={"model": found.model.with_file(file)})
 
     def baseline_params(self) -> dict[str, Scalar]:
         """The experiment's own value of every searched name that is active under these values: trial 0."""
@@ -63,9 +80,13 @@ class Experiment(Strict):
         return list(dict.fromkeys(map(str, [*self.model.weight_names, *others])))
 
     def trial_fields(self) -> list[str]:
-        """The columns of trials.csv by this experiment: the searched names, and the second objective."""
-        second = self.search.second_objective
-        return [*self.search_space, *([second] if second else [])]
+        """The columns of trials.csv by this experiment: the searched names, the second objective, the metric.
+
+        Every run has columns for validation accuracy and loss.
+        """
+        second, metric = self.search.second_objective, self.search.metric
+        noted = metric in (Metric.VAL_ACCURACY, Metric.VAL_LOSS)
+        return [*self.search_space, *([second] if second else []), *([] if noted else [str(metric)])]
 
 
 def _section_of(experiment: Experiment, name: str) -> Literal["model", "training"]:

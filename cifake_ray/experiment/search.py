@@ -50,6 +50,8 @@ def _as_pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
 
 
+GENERATOR = "generator"  # the group column that names what made a FAKE picture
+_MOST_UNSEEN = 100
 Quality = Annotated[int, Field(ge=1, le=100)]
 SAMPLES = ("sample", "sample-native")  # sources that a program of this package draws
 Patterns = Annotated[
@@ -89,11 +91,51 @@ class Neutral(Strict):
         return self
 
 
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(min_length=1, max_length=100),
+    BeforeValidator(_as_text),
+    AfterValidator(unrepeated),
+]
+
+
+def _by_column(value: Any) -> Any:
+    """`[bird, ship]` and `bird+ship` as {subject: [bird, ship]}: a plain list names subjects."""
+    listed = split_plus(value)
+    return ({"subject": listed} if listed else {}) if isinstance(listed, tuple) else value
+
+
+Groups = Annotated[dict[Annotated[str, Field(min_length=1)], Names], BeforeValidator(_by_column)]
+
+
+class Unseen(Strict):
+    """Generators of which no trial trains on a picture: a number, drawn by the split seed, or names."""
+
+    unseen: Annotated[Annotated[int, Field(ge=1, le=_MOST_UNSEEN)] | Names, Field(union_mode="left_to_right")]
+
+
+def _validating(value: Any) -> Any:
+    """The value, if it has the form of `same` or of a valid Unseen; else ValueError in one line."""
+    if value == "same" or isinstance(value, Unseen):
+        return value
+    unseen = value.get("unseen") if isinstance(value, dict) and set(value) == {"unseen"} else None
+    if isinstance(unseen, int) and not isinstance(unseen, bool):
+        if not 1 <= unseen <= _MOST_UNSEEN:
+            raise ValueError(f"unseen: {unseen} generators; expected 1 to {_MOST_UNSEEN}")
+        return Unseen(unseen=unseen)
+    names = _as_text(unseen)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("expected same, {unseen: 2} or {unseen: [names of generators]}")
+    return Unseen(unseen=unrepeated(names))
+
+
 class Data(Strict):
     """Which images, and how the train part is split. `limit`: a stratified subset of so many train images,
     and of a quarter as many test images (at least 20); validation is taken from the train images as always.
 
-    `leave_out`: subjects (by the data set's card) that neither train nor validate; the test part keeps them.
+    `leave_out`: pictures of these groups neither train nor validate; the test part keeps them. By group column, such
+    as {generator: [midjourney]}; a list names subjects. `validate`: `same` draws the validation pictures of every
+    generator; {unseen: 2} or {unseen: [names]} takes FAKE pictures of generators that no trial trains on.
     `labels`: other words for the classes. `parts`: which part a folder or file of this name is. `test_fraction`: share
     of the train part to draw as the test part, where the source has none. `card`: the data set's card, where numbers
     are the labels; `auto` finds the card by content. `neutral`: re-encode the pictures of both classes alike, on the
@@ -105,9 +147,8 @@ class Data(Strict):
     val_fraction: float = Field(0.2, gt=0, lt=1)
     split_seed: int = Field(0, ge=0)
     limit: int | None = Field(None, ge=20)
-    leave_out: Annotated[
-        tuple[str, ...], BeforeValidator(split_plus), AfterValidator(unrepeated), Field(max_length=100)
-    ] = ()
+    leave_out: Groups = Field(default_factory=dict)
+    validation: Annotated[Literal["same"] | Unseen, BeforeValidator(_validating)] = Field("same", alias="validate")
     labels: Labels | None = None
     parts: dict[Annotated[str, Field(min_length=1)], Literal["train", "validation", "test"]] = Field(
         default_factory=dict
@@ -116,3 +157,8 @@ class Data(Strict):
     card: str = Field("auto", min_length=1)
     neutral: Neutral | None = None
     store_side: int | None = Field(None, ge=16, le=4096)
+
+    @property
+    def unseen(self) -> int | tuple[str, ...]:
+        """How many generators, or which, validate without training: 0 where the same validate that train."""
+        return self.validation.unseen if isinstance(self.validation, Unseen) else 0

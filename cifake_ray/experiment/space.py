@@ -73,7 +73,16 @@ DIMENSIONS: dict[str, type[Strict]] = {
 }
 
 _MOST_STEPS = 1e15  # Optuna divides with 28 decimal digits, and a float distinguishes no more
-_NEVER = ("kind", "name", "trainable", "seed", "epochs", "precision")  # keys of a section that cannot be searched
+_NEVER = (
+    "kind",
+    "name",
+    "target",
+    "sha256",
+    "trainable",
+    "seed",
+    "epochs",
+    "precision",
+)  # keys of a section that cannot be searched
 
 
 def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict]) -> None:
@@ -82,7 +91,7 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
     `sections`: the model and the training, in that order, of which `name` must be a key (by its path).
     """
     where = f"search_space.{name}"
-    searchable = [key for section in sections for key in keys_of(section) if key.rpartition(".")[2] not in _NEVER]
+    searchable = [key for section in sections for key in keys_of(section) if _may_vary(key)]
     if name not in searchable:
         raise ValueError(f"{where}: not a key that can be searched; {nearest(name, searchable)}")
     if isinstance(dimension, CategoricalDimension):
@@ -110,6 +119,11 @@ def check_dimension(name: str, dimension: Dimension, sections: Sequence[Strict])
         except ValidationError as error:
             raise ValueError(f"{where}: {name} = {probe!r} is not allowed: {error.errors()[0]['msg']}") from error
     _check_baseline_inside(where, join_plus(value_at(section, name)), dimension)
+
+
+def _may_vary(key: str) -> bool:
+    """Whether a key may be searched; any name may be an argument of the user's own network."""
+    return key.startswith("args.") or key.rpartition(".")[2] not in _NEVER
 
 
 def _meaning(choice: Scalar) -> tuple[str, Any]:

@@ -73,5 +73,7 @@ def pass_key(part: Pictures, spec: FeatureSpec) -> str:
         facts.append(transform.name)
     if spec.fit != "resize" and transform != native_transform(spec.fit, spec.side):
         facts.append(f"{spec.fit}-{spec.side}")  # of a square that is cut on the device
+    if spec.recipe is not None:
+        facts.append(spec.recipe.model_dump_json(exclude_unset=True))
     look = spec.view.replace("/", "-")
     return f"{look}-{spec.image_size}px-{hashlib.sha256('/'.join(facts).encode()).hexdigest()[:32]}"

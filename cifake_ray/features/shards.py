@@ -78,15 +78,17 @@ def run_one(pictures: Shard, start: int, extraction: Extraction, device: str) ->
     """Extract one shard in the calling thread; packed pictures are decoded in further threads."""
     began = time.thread_time()
     if isinstance(pictures, np.ndarray):
-        found = [_columns(pictures, one, device) for one in extraction.passes]
+        found = [_columns(pictures, start, one, device) for one in extraction.passes]
         return ShardResult(start, found, time.thread_time() - began)
     with decoding(pictures, extraction.transforms, _decoders(device)) as decoded:
-        found = [_columns(decoded.squares[one.transform], one, device) for one in extraction.passes if one.transform]
+        found = [
+            _columns(decoded.squares[one.transform], start, one, device) for one in extraction.passes if one.transform
+        ]
         return ShardResult(start, found, time.thread_time() - began + decoded.cpu_seconds)
 
 
-def _columns(images: Squares, one: Pass, device: str) -> dict[str, np.ndarray]:
-    return extract_shard(images, one.backbone, one.spec, one.columns, device=device)
+def _columns(images: Squares, start: int, one: Pass, device: str) -> dict[str, np.ndarray]:
+    return extract_shard(images, one.backbone, one.spec, one.columns, first=start, device=device)
 
 
 def _decoders(device: str) -> int:

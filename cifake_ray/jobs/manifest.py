@@ -54,9 +54,17 @@ def image_name(gpu: bool) -> str:
 
 
 def render_rayjob(
-    experiment: Experiment, *, name: str, storage: str, asked: PodOptions, resume: bool = False, header: str = ""
+    experiment: Experiment,
+    *,
+    name: str,
+    storage: str,
+    asked: PodOptions,
+    resume: bool = False,
+    trust: bool = False,
+    header: str = "",
 ) -> str:
-    """The ConfigMap and the RayJob of one study. `resume`: resume the study of this name instead.
+    """The ConfigMap and the RayJob of one study. `resume`: resume the study of this name instead; `trust`: and run the
+    Python file in it.
 
     Raises InputError for a name, storage, data source or weights that pods cannot use, and for an empty search space.
     """
@@ -66,7 +74,9 @@ def render_rayjob(
     paths = {"--storage": storage, "data.source": experiment.data.source, "model.weights": _weights_file(experiment)}
     on_claim = [_is_on_claim(option, path) for option, path in paths.items() if path not in ("", *SAMPLES)]
     trials = str(experiment.search.trials)
-    study = ["--resume", name, "--trials", trials] if resume else ["/etc/cifake-ray/experiment.yaml", "--name", name]
+    study = ["--resume", name, "--trials", trials, *(["--trust"] if trust else [])]
+    if not resume:
+        study = ["/etc/cifake-ray/experiment.yaml", "--name", name]
     return _render(
         "rayjob.yaml.j2",
         asked,
@@ -78,6 +88,7 @@ def render_rayjob(
         storage=storage,
         experiment=experiment.name,
         experiment_file=save_experiment(experiment),
+        own_file=experiment.model.own_file,
         entrypoint=shlex.join(["cifake-ray", "tune", *study, "--storage", storage, "--address", "auto"]),
         deadline_seconds=_deadline_seconds(experiment),
     )

@@ -1,4 +1,4 @@
-"""What goes up to the cluster with a study: this package and the experiment, nothing else."""
+"""What goes up to the cluster with a study: this package, the experiment, and the Python file that it names."""
 
 import shutil
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from pathlib import Path
 import cifake_ray
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, save_experiment
+from cifake_ray.runs.trust import remember_file
 
-EXPERIMENT_FILE = "experiment.yaml"
+EXPERIMENT_FILE = "study/experiment.yaml"  # in a folder of its own: no file beside it hides a module of Python's
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.py[co]", ".*", "*.safetensors", "*.pth", "*.npy", "*.npz")
 _LARGEST = 20 * 2**20  # bytes; the package has 0.5 MB, so more means that something lies in its folder by mistake
 
@@ -23,7 +24,8 @@ class Package:
 
 
 def build_package(folder: Path, experiment: Experiment | None) -> Package:
-    """Copy the package, with the shipped experiments as in a wheel, and the experiment into the empty `folder`.
+    """Copy the package, with the shipped experiments as in a wheel, and the experiment into the empty `folder`, with
+    the Python file of its model.
 
     Raises InputError when that is far larger than it should be.
     """
@@ -33,9 +35,17 @@ def build_package(folder: Path, experiment: Experiment | None) -> Package:
     if not (copy / "search_spaces").is_dir():  # a checkout has them beside the package
         shutil.copytree(source.parent / "search_spaces", copy / "search_spaces", ignore=_LEFT_OUT)
     if experiment is not None:
-        (folder / EXPERIMENT_FILE).write_text(save_experiment(experiment))
+        _write_experiment(folder / EXPERIMENT_FILE, experiment)
     sizes = {file: file.stat().st_size for file in folder.rglob("*") if file.is_file()}
     if (size := sum(sizes.values())) > _LARGEST:
         largest = max(sizes, key=lambda file: sizes[file]).relative_to(folder)
         raise InputError(f"{source}: {size / 1e6:,.0f} MB, far more than the program", f"remove {largest} from it")
     return Package(folder, len(sizes), size)
+
+
+def _write_experiment(file: Path, experiment: Experiment) -> None:
+    file.parent.mkdir()
+    file.write_text(save_experiment(experiment))
+    if (own := experiment.model.own_file) is not None:
+        (file.parent / own.name).write_bytes(own.content)
+        remember_file(own)

@@ -30,6 +30,7 @@ class Submission:
     experiment: Experiment | None = None
     trials: int | None = None
     data: str | None = None  # where the images of a run that is resumed are now
+    trust: bool = False  # of a run that is resumed: its Python file may be executed
 
     @property
     def run(self) -> str:
@@ -42,6 +43,7 @@ class Submission:
         if self.experiment is None:
             more = [] if self.trials is None else ["--trials", str(self.trials)]
             more += [] if self.data is None else ["--data", self.data]
+            more += ["--trust"] if self.trust else []
             what = ["--resume", self.study, *more]
         else:
             what = [EXPERIMENT_FILE, "--name", self.study, "--data", self.experiment.data.source]

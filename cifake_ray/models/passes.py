@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cifake_ray.experiment import Fit, PassKey
+from cifake_ray.experiment import Fit, PassKey, Training
 from cifake_ray.models.backbone import FrozenBackbone
 from cifake_ray.models.weight_files import Weights
 
@@ -14,6 +14,7 @@ class FeatureSpec(ABC):
     """One backbone pass: these weights, a look at the pictures resized to `image_size` pixels, cut after `last_stage`.
 
     `fit`, `side`: the square that a picture is first brought to. `view`: the look, a view or a view of a tile.
+    `recipe`: of a pass over augmented copies of train pictures (`view` is `copy1/flip`), what the copies follow from.
     `asked`: the experiment's name of the weights, which may be a path. `taken`: `stage.statistic` that heads take;
     a pass may compute more, for the next study.
     """
@@ -26,6 +27,7 @@ class FeatureSpec(ABC):
     taken: tuple[str, ...] = ()
     fit: Fit = "resize"
     side: int = 0
+    recipe: Training | None = None
 
     @property
     def key(self) -> PassKey:
@@ -33,6 +35,11 @@ class FeatureSpec(ABC):
         return PassKey(
             self.weights.kind, self.asked or self.weights.name, self.image_size, self.view, self.fit, self.side
         )
+
+    @property
+    def copied(self) -> bool:
+        """Whether the pass is over augmented copies of the train pictures."""
+        return self.recipe is not None
 
     @property
     def identity(self) -> str:

@@ -9,6 +9,7 @@ from cifake_ray.models.families.backbones import BackbonesFamily
 from cifake_ray.models.families.base import Family
 from cifake_ray.models.families.cnn import CnnDeepFamily, CnnFamily
 from cifake_ray.models.families.pretrained import PretrainedFamily
+from cifake_ray.models.families.python import PythonFamily
 from cifake_ray.models.families.source import Source
 from cifake_ray.models.families.timm import TimmSource
 from cifake_ray.models.families.torchvision import TorchvisionSource
@@ -20,6 +21,7 @@ SOURCES: dict[str, Source[Any]] = {
 FAMILIES: dict[str, Family[Any]] = {"cnn": CnnFamily(), "cnn-deep": CnnDeepFamily()}
 FAMILIES |= dict.fromkeys(SOURCES, PretrainedFamily(SOURCES))
 FAMILIES[KIND] = BackbonesFamily(SOURCES)
+FAMILIES["python"] = PythonFamily()
 
 
 def family_of(model: ModelSettings) -> Family[Any]:

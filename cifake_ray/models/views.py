@@ -1,6 +1,7 @@
 """Looks of a network: views of an image (mirrored, shifted by some pixels) and tiles of a picture.
 
-Predictions over several looks are averaged. A look is a view, or `tile3/` and a view.
+Predictions over several looks are averaged. A look is a view, or `tile3/` and a view. Behind `copy2/` it is a look at
+an augmented copy of a train picture; such looks train heads and judge nothing.
 """
 
 import torch
@@ -39,9 +40,7 @@ def apply_view(images: Tensor, look: str) -> Tensor:
     Of tiles, uint8 [n, t, h, w, 3], the look names one: `tile3/flip`. What a shift uncovers is filled by reflection at
     the border pixel.
     """
-    tile, _, view = look.rpartition("/")
-    if tile:
-        images = images[:, int(tile.removeprefix("tile"))]
+    images, view = at_tile(images, look)
     for step in view.split("-"):
         if step == "flip":
             images = images.flip(2)
@@ -52,6 +51,18 @@ def apply_view(images: Tensor, look: str) -> Tensor:
                 axis, reflect(torch.arange(size) + sign * int(step[-1]), size).to(images.device)
             )
     return images
+
+
+def at_tile(images: Tensor, look: str) -> tuple[Tensor, str]:
+    """The images in the tile that a look names, if it names one, and the view that is left of the look."""
+    tile, _, view = look.rpartition("/")
+    return (images[:, int(tile.removeprefix("tile"))] if tile else images), view
+
+
+def copy_of(look: str) -> tuple[int, str]:
+    """The number of the augmented copy, 0 for pictures as they are, and the look at it: `copy2/tile3/flip`."""
+    first, _, rest = look.partition("/")
+    return (int(first.removeprefix("copy")), rest) if first.startswith("copy") else (0, look)
 
 
 def reflect(index: Tensor, size: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""The end of a study in four lines: the result, the winner's settings, the run's path, the next commands."""
+"""The end of a study in four lines: the result, the winner's settings, the run's path, the next commands.
+
+A fifth line, after the result, has what the study left out of its training.
+"""
 
 import math
 import shlex
@@ -6,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.console import duration, percent
+from cifake_ray.reporting.by_group import left_out
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.winners import gain
+from cifake_ray.reporting.winners import gain, validation_auc
+from cifake_ray.runs.records import Winner
 from cifake_ray.stats.classification import constant_accuracy
 
 
 def closing_lines(study: Study) -> list[str]:
-    """Four lines about a study that has ended. Accuracies in percent, gain in percentage points, both at 95 %."""
+    """Four lines about a study that has ended, five where it left out groups of images.
+
+    Accuracies in percent, gain in percentage points, both at 95 %.
+    """
     return [
         " · ".join(part for part in (_result(study), _gain_words(study), _duration(study)) if part),
+        *_left_out_line(study),
         f"  {_settings(study)}",
         f"  run: {study.path.absolute()}",
         f"  next: {_next_commands(study.path)}",
@@ -31,8 +40,18 @@ def _result(study: Study) -> str:
     seeds = len(winner.seeds)
     where = f" ({study.card.note})" if study.card.note else ""
     mean_of = f", mean of {seeds} retrainings" if seeds > 1 else ""
-    words = f"{on}{where}{mean_of}{_beside_constant(study, found.low)}"
+    words = f"{on}{where}{mean_of}{_beside_constant(study, found.low)}{_turned(winner)}"
     return f"{study.name}: {percent(found.value)} [{_points(found.low)}, {_points(found.high)}]{words}"
+
+
+def _left_out_line(study: Study) -> list[str]:
+    """`left out of training, judged rightly: generator sd14 71.20 % [68.10, 74.10] of 900 images`."""
+    found = []
+    for one in left_out(study):
+        row, value = one.row, f" {percent(one.row.right.value)}" if one.row.large else ""
+        limits = f"[{_points(row.right.low)}, {_points(row.right.high)}]"
+        found.append(f"{row.column} {row.value}{value} {limits} of {row.images:,} images")
+    return [f"  left out of training, judged rightly: {', '.join(found)}"] if found else []
 
 
 def _beside_constant(study: Study, low: float) -> str:
@@ -41,6 +60,12 @@ def _beside_constant(study: Study, low: float) -> str:
         return ""
     constant = constant_accuracy(study.predictions.without_duplicates().labels)
     return "" if low > constant else f", NOT surely better than one constant answer ({percent(constant)})"
+
+
+def _turned(winner: Winner) -> str:
+    """A warning where validation was ordered worse than by chance; "" elsewhere."""
+    found = validation_auc(winner)
+    return f", validation AUC {found:.4f}, BELOW 0.5 as with a logit of the wrong sign" if found < 0.5 else ""
 
 
 def _test_images(study: Study) -> int:

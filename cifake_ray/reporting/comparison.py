@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cifake_ray.console import counted
-from cifake_ray.reporting.formatting import Row, headline_test, known, rows_of
+from cifake_ray.reporting.formatting import Row, groups_text, headline_test, known, rows_of
 from cifake_ray.reporting.load import Role, Study, cards_of, state_of
 from cifake_ray.reporting.verdict import TRAIN_CHECK_IMAGES, Verdict, answer_verdict, verdict
 from cifake_ray.reporting.winners import study_gain
@@ -275,6 +275,10 @@ def _notes(study: Study, role: Role, weights: str) -> list[str]:
     winner, tuned, accuracy = study.outcome(role), study.outcome("tuned"), study.trial(role).get("val_accuracy")
     if "random" in weights.split("+"):
         notes.append(RANDOM_NOTE)
+    if study.experiment.data.leave_out:
+        notes.append(f"trained without {groups_text(study.experiment.data.leave_out)}")
+    if unseen := study.records.environment.data.unseen:
+        notes.append(f"chosen by generator {', '.join(unseen)}, which did not train")
     if winner is None and not known(accuracy):
         notes.append("no result yet")
     elif not study.tested(role):

@@ -1,6 +1,7 @@
 """Numbers as text: percent, intervals, counts; a dash where nothing is known."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -52,6 +53,11 @@ def points_with_interval(value: Interval) -> str:
 def with_interval(value: Any, low: Any, high: Any) -> str:
     """`97.87 [97.66, 98.06]`, in percent; unknown as a dash."""
     return f"{percent(value)} {interval(low, high)}".strip()
+
+
+def groups_text(groups: Mapping[str, Sequence[str]]) -> str:
+    """`generator midjourney, sdxl; source coco` of group columns with some of their values."""
+    return "; ".join(f"{column} {', '.join(values)}" for column, values in groups.items())
 
 
 def setting(value: Any) -> str:

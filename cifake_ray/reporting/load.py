@@ -52,7 +52,9 @@ class Study:
         Subjects only where the data set's card has them: file names that look alike say nothing.
         """
         found = read_predictions(Run(self.path).predictions_file)
-        return found if found is None or "subject" in self.card.groups else replace(found, subject=None)
+        if found is None or "subject" not in self.card.groups:
+            return found and replace(found, subject=None)
+        return found.with_names("subject", self.card.groups["subject"].values)
 
     @functools.cached_property
     def predictions(self) -> Predictions | None:
@@ -120,7 +122,7 @@ class Study:
         """Trials that have a result and did not fail, best first by the study's metric; ties to the earlier trial."""
         metric = self.experiment.search.metric
         usable = self.trials[self.trials[metric].notna() & (self.trials["status"] != "failed")]
-        return usable.sort_values([metric, "trial_id"], ascending=[metric == "val_loss", True])
+        return usable.sort_values([metric, "trial_id"], ascending=[metric.mode == "min", True])
 
 
 def cards_of(studies: Sequence[Study]) -> list[Card]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from cifake_ray.experiment import Metric
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.style import (
     BLUE,
@@ -30,14 +31,20 @@ _MARKERS = "osD^vP"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def scale_of(metric: str) -> float:
-    """Accuracies are stored 0..1 and drawn in percent; losses are drawn as they are."""
-    return 100.0 if metric.endswith("accuracy") else 1.0
+def scale_of(column: str) -> float:
+    """The factor from a column of curves.csv to what is drawn; training figures are drawn as those of validation."""
+    return Metric(column.replace("train_", "val_")).scale
 
 
-def metric_label(metric: str) -> str:
-    """The metric of a search with its unit, for an axis."""
-    return "validation accuracy (%)" if metric == "val_accuracy" else "validation loss (nats)"
+def good_end(metric: Metric) -> str:
+    """`high` where large values are good, `low` where small ones are, as `robust_limits` takes it."""
+    return "high" if metric.mode == "max" else "low"
+
+
+def best_until(metric: Metric, values: np.ndarray) -> np.ndarray:
+    """The best of the values up to each: float [n]."""
+    best: np.ndarray = (np.maximum if metric.mode == "max" else np.minimum).accumulate(values)
+    return best
 
 
 def draw_statuses(axes: Axes, x: Any, y: Any, status: pd.Series, *, many: bool = False) -> None:

@@ -33,7 +33,8 @@ def publish(studies: Sequence[Study], out: Path) -> list[Path]:
             if (run.path / name).is_file():
                 written.append(_prepared(target / name))
                 write_text(written[-1], _without_folders(study, (run.path / name).read_text()))
-        for name in (run.predictions_file.name, *_models(run)):
+        own = PurePath(study.experiment.model.own_file_path).name
+        for name in (run.predictions_file.name, *([own] if own else []), *_models(run)):
             if (run.path / name).is_file():
                 written.append(_prepared(target / name))
                 write_bytes(written[-1], (run.path / name).read_bytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import CategoricalDimension, Experiment, IntDimension
+from cifake_ray.experiment import CategoricalDimension, Experiment, IntDimension, Metric
 from cifake_ray.runs.columns import CURVE_COLUMNS, STATUSES, TIMELINE_COLUMNS, trial_columns
 
 _CURE = "`tune --resume` writes it anew"
@@ -35,8 +35,11 @@ def read_trials(file: Path, experiment: Experiment) -> pd.DataFrame:
 
 
 def read_curves(file: Path) -> pd.DataFrame:
-    """curves.csv by trial and epoch. Raises InputError as `read_trials` does, and for an epoch listed twice."""
-    frame = _table_of_numbers(file, CURVE_COLUMNS)
+    """curves.csv by trial and epoch, a column for each figure that chooses (NaN where the study did not measure it).
+
+    Raises InputError as `read_trials` does, and for an epoch listed twice.
+    """
+    frame = _table_of_numbers(file, CURVE_COLUMNS, list(Metric))
     keys = frame[["trial_id", "epoch"]]
     _refuse(file, keys.isna().any(axis=1), keys["epoch"], "trial_id or epoch: a number is missing")
     _refuse(file, keys.duplicated(), keys["epoch"], "epoch: listed twice for its trial")
@@ -48,29 +51,37 @@ def read_timeline(file: Path) -> pd.DataFrame:
     return _table_of_numbers(file, TIMELINE_COLUMNS).sort_values("start")
 
 
-def _table_of_numbers(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV of numbers alone, floats; pandas' own parser first, as 25,000 rows of text take 0.25 s."""
+def _table_of_numbers(file: Path, columns: Sequence[str], others: Sequence[str] = ()) -> pd.DataFrame:
+    """A CSV of numbers alone, floats; pandas' own parser first, as 25,000 rows of text take 0.25 s.
+
+    others: columns that the file may lack, which are NaN then.
+    """
+    names = list(dict.fromkeys([*columns, *map(str, others)]))
     try:
         frame = pd.read_csv(file)
-        if list(frame.columns) == list(columns) and all(map(pd.api.types.is_numeric_dtype, frame.dtypes)):
-            return frame.astype(float).replace([math.inf, -math.inf], math.nan)
+        if set(columns) <= set(frame.columns) and all(map(pd.api.types.is_numeric_dtype, frame.dtypes)):
+            return frame.reindex(columns=names).astype(float).replace([math.inf, -math.inf], math.nan)
     except (FileNotFoundError, pd.errors.EmptyDataError, ValueError):
         pass
-    frame = _cells(file, list(columns))
-    return pd.DataFrame({name: _numbers(file, frame, name) for name in columns})
+    frame = _cells(file, list(columns), names)
+    return pd.DataFrame({name: _numbers(file, frame, name) for name in names})
 
 
-def _cells(file: Path, columns: list[str]) -> pd.DataFrame:
-    """The CSV as text cells. Raises InputError when it is no CSV or lacks a column."""
+def _cells(file: Path, columns: list[str], names: list[str] | None = None) -> pd.DataFrame:
+    """The columns of these names of the CSV as text cells, "" where it lacks one that is not among `columns`.
+
+    Raises InputError when the file is no CSV or lacks one of `columns`.
+    """
+    names = names or columns
     try:
         frame = pd.read_csv(io.StringIO(file.read_text()), dtype=str, keep_default_na=False)
     except (FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.DataFrame(columns=columns, dtype=str)
+        return pd.DataFrame(columns=names, dtype=str)
     except ValueError as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
         raise InputError(f"{file}: not a valid CSV ({error})", f"{_CURE}") from error
     if lacking := [name for name in columns if name not in frame.columns]:
         raise InputError(f"{file}: no column {', '.join(lacking)}", f"{_CURE}")
-    return frame[columns]
+    return frame.reindex(columns=names, fill_value="")
 
 
 def _numbers(file: Path, frame: pd.DataFrame, column: str) -> pd.Series:

@@ -1,9 +1,12 @@
 """The retrained models of a study: which seed stands for the winner, and what tuning gained over the baseline."""
 
+import math
+
 import numpy as np
 
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.predictions import Predictions
+from cifake_ray.runs.records import Winner
 from cifake_ray.stats.intervals import Interval, paired_interval
 
 
@@ -35,3 +38,9 @@ def median_seed(study: Study) -> int | None:
     seeds = [seed for seed in winner.seeds if seed.seed in known] if winner else []
     ordered = sorted(seeds, key=lambda seed: seed.val_accuracy)
     return ordered[(len(ordered) - 1) // 2].seed if ordered else None
+
+
+def validation_auc(winner: Winner) -> float:
+    """The mean over retrainings of the AUC on validation at the best epoch; NaN where it was not recorded."""
+    known = [seed.val_auc for seed in winner.seeds if not math.isnan(seed.val_auc)]
+    return sum(known) / len(known) if known else math.nan

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, save_experiment
-from cifake_ray.runs.files import write_text
+from cifake_ray.runs.files import write_bytes, write_text
 from cifake_ray.runs.resume import DEFAULT_STORAGE, Storage, resume_command
 from cifake_ray.runs.run import Run, run_at
+from cifake_ray.runs.trust import remember_file
 from cifake_ray.storage import mirror
 from cifake_ray.storage.conditional_writes import Changed, write_tagged
 from cifake_ray.storage.mirror import check_place
@@ -50,7 +51,7 @@ def _no_run(name: str, storage: Storage) -> InputError:
 
 
 def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
-    """A new run with its experiment.yaml.
+    """A new run with its experiment.yaml, and a copy of the Python file of its model where that has one.
 
     Raises InputError when a run of this name exists, or the storage cannot be written.
     """
@@ -61,11 +62,13 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
     )
     if run.exists():
         raise taken
-    text = save_experiment(experiment)
+    text, file = save_experiment(experiment), experiment.model.own_file
     try:
         if run.url is not None:
             shutil.rmtree(run.path, ignore_errors=True)  # the mirror of a run that is gone
         run.path.mkdir(parents=True, exist_ok=True)
+        if file is not None:
+            write_bytes(run.path / file.name, file.content)
         write_text(run.experiment_file, text)
     except OSError as error:
         raise InputError(f"{storage}: cannot be written ({error.strerror})", "choose another --storage") from error
@@ -74,6 +77,10 @@ def create_run(storage: Storage, name: str, experiment: Experiment) -> Run:
             write_tagged(f"{run.url}/{run.experiment_file.name}", text.encode(), None)
         except Changed:
             raise taken from None
+    if file is not None:
+        remember_file(file)
+        if run.url is not None:
+            mirror.write_bytes(f"{run.url}/{file.name}", file.content)
     return run
 
 
@@ -88,12 +95,17 @@ def open_run(storage: Storage, name: str) -> Run:
     return find_run(name, storage)
 
 
-def list_runs(storage: Storage) -> list[Run]:
-    """Every run directly under `storage`, by name; those in object storage are fetched. Raises InputError."""
+def list_runs(storage: Storage, prefix: str = "") -> list[Run]:
+    """Every run directly under `storage` whose name begins with `prefix`, by name; those in object storage are fetched.
+
+    Raises InputError.
+    """
     check_place(str(storage), "--storage")
     if not mirror.is_remote(str(storage)):
-        return [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
-    runs = [run_at(storage, name).fetch() for name in mirror.children(str(storage))]
+        runs = [Run(file.parent) for file in sorted(Path(storage).glob("*/experiment.yaml"))]
+        return [run for run in runs if run.name.startswith(prefix)]
+    names = [name for name in mirror.children(str(storage)) if name.startswith(prefix)]
+    runs = [run_at(storage, name).fetch() for name in names]
     return [run for run in runs if run.experiment_file.is_file()]
 
 

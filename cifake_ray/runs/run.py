@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -43,11 +43,13 @@ class Run:
     """One run directory. The properties name its files; no file needs to exist yet.
 
     A run in object storage has its `url` there, and `path` is its mirror on this machine: `runs.names` fetches the runs
-    that it finds, and `update` puts what the run's writer has changed.
+    that it finds, and `update` puts what the run's writer has changed. `trusted`: the user lets the run's own Python
+    file be executed, whatever is in it (`runs/trust.py`).
     """
 
     path: Path
     url: str | None = None
+    trusted: bool = field(default=False, compare=False)
 
     @property
     def where(self) -> str:
@@ -62,6 +64,10 @@ class Run:
     def here(self) -> "Run":
         """The same run in a process that may run on another machine, whose mirror lies elsewhere."""
         return self if self.url is None else run_at(self.storage, self.name)
+
+    def trusting(self, trusted: bool = True) -> "Run":
+        """The same run, whose own Python file may (or may not) be executed."""
+        return replace(self, trusted=trusted)
 
     def exists(self) -> bool:
         return self.experiment_file.is_file() if self.url is None else mirror.exists(f"{self.url}/experiment.yaml")
@@ -225,7 +231,10 @@ class Run:
         return self.explanations / "explain.json"
 
     def experiment(self) -> Experiment:
-        """The resolved experiment of this run. Raises InputError when it is missing or damaged."""
+        """The resolved experiment of this run, without the Python file of its model (`runs.trust.run_model`).
+
+        Raises InputError when it is missing or damaged.
+        """
         try:
             text = self.experiment_file.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:

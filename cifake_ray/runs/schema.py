@@ -26,6 +26,8 @@ _ALSO: dict[str, JsonSchemaValue] = {
     "_one_or_several": {"type": "string"},  # 64+32
     "join_plus": {"type": "array", "items": _SCALAR},  # a choice that is a list
     "_listed": _SCALAR,  # one value of `when`
+    "_by_column": {"type": ["array", "string"], "items": {"type": "string"}},  # subjects
+    "_as_text": {"type": ["string", "integer"]},  # one name without a list
 }
 
 

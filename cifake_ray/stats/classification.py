@@ -26,10 +26,30 @@ def auc(labels: np.ndarray, p_fake: np.ndarray) -> float:
     positive, negative = int(fake.sum()), int((~fake).sum())
     if not positive or not negative:
         return 0.5
-    _, order, counts = np.unique(p_fake, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[order]  # mean rank of equals, without scipy.stats: 0.5 s to import
-    wins = ranks[fake].sum() - positive * (positive + 1) / 2
+    wins = _ranks(p_fake)[fake].sum() - positive * (positive + 1) / 2
     return float(wins / (positive * negative))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks 1 to n, ties with the mean of their ranks: float64 [n]. SciPy's `rankdata`, whose import takes 0.4 s."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def average_precision(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """Area under precision over recall of FAKE, as a sum of steps; NaN where no image is FAKE.
+
+    Manning, Raghavan and Schütze (2008), "Introduction to information retrieval", chapter 8.4; images of equal
+    probability are called together.
+    """
+    fake = int((labels == 0).sum())
+    if not fake:
+        return float("nan")
+    order = np.argsort(-p_fake, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(p_fake[order]) < 0, True))
+    found = np.cumsum(labels[order] == 0)[ends]
+    return float((np.diff(found, prepend=0) * found / (ends + 1)).sum() / fake)
 
 
 def f1_fake(labels: np.ndarray, p_fake: np.ndarray) -> float:

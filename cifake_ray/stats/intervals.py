@@ -50,6 +50,7 @@ def paired_interval(differences: np.ndarray) -> Interval:
     The variance over images and that over seeds are added; t distribution, degrees of freedom by Satterthwaite (1946),
     Biometrics Bulletin 2, 110-114. One seed alone gives an interval over images only.
     """
+
     seeds, images = differences.shape
     mean = float(differences.mean())
     over_images = float(differences.mean(0).var(ddof=1)) / images if images > 1 else 0.0
@@ -78,7 +79,7 @@ def matched_difference(only_first: int, only_second: int, images: int) -> Interv
     return Interval((only_first - only_second) / max(images, 1), shift - half, shift + half)
 
 
-def balanced_interval(right: Sequence[int], images: Sequence[int]) -> Interval:
+def balanced_interval(right: Sequence[float], images: Sequence[int]) -> Interval:
     """Mean of the shares judged rightly in each class, with its 95 % interval. right, images: counts by class.
 
     Zou and Donner (2008), Statistics in Medicine 27, 1693-1702 (MOVER): Wilson intervals combined in squares.

@@ -288,7 +288,8 @@ def _sources(notes: Sequence[_Note]) -> dict[str, str]:
 
 
 def _source(meta: Mapping[str, Any], sources: Mapping[str, str]) -> str:
-    return str(meta.get("source") or sources.get(str(meta.get("images")), "unknown"))
+    images = str(meta.get("images")).partition("-")[0]  # of a part of the images the fingerprint is extended
+    return str(meta.get("source") or sources.get(images, "unknown"))
 
 
 def _summary(kind: str, source: str, weights: str, members: list[tuple[Path, int, dict[str, Any]]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,14 +138,18 @@ class ImageInputs:
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """Features of every view of the images; training draws one view a row and step.
+    """Features of every view of the images; training draws one view, or one augmented copy, a row and step.
 
+    `copies`: of each augmented copy of the train rows as `columns` of a view, by `places`: int64 [n], where a row of
+    the set stands among the train rows.
     `columns`: for each view float16 tensors [n, d] that stand side by side. The tensors are not joined, because they
     map cache entries that all processes of a node share: each process would hold gigabytes of its own. Gathering 128
     rows of 32 columns, 11,520 features, takes 2.6 ms; the step after it 19.
     """
 
     columns: tuple[tuple[Tensor, ...], ...]
+    copies: tuple[tuple[Tensor, ...], ...] = ()
+    places: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -155,13 +160,15 @@ class FeatureInputs:
         return EVALUATION_BATCH
 
     def draw(self, rows: Tensor, training: Training, dice: BatchRandom) -> Tensor:  # noqa: ARG002
-        if len(self.columns) == 1:
-            return _gather(self.columns[0], rows)
-        chosen = dice.integers(0, len(self.columns) - 1)
-        drawn = _gather(self.columns[0], rows)
-        for number, columns in enumerate(self.columns[1:], start=1):
-            of_view = (chosen == number).nonzero().squeeze(1)
-            drawn[of_view] = _gather(columns, rows[of_view])
+        first, *others = self.columns
+        drawn = _gather(first, rows)
+        if not others and not self.copies:
+            return drawn
+        chosen = dice.integers(0, len(others) + len(self.copies))
+        for number, columns in enumerate((*others, *self.copies), start=1):
+            of_look = (chosen == number).nonzero().squeeze(1)
+            at = rows[of_look] if number <= len(others) or self.places is None else self.places[rows[of_look]]
+            drawn[of_look] = _gather(columns, at)
         return drawn
 
     def views(self, rows: Tensor) -> Iterator[Tensor]:
@@ -178,6 +185,8 @@ class TrainingSet:
 
     labels: float32 [n], 1 = REAL; prepare: a batch of inputs -> the network's input. train, validation: int64 rows,
     on the device that holds the images: rows of images on the CPU never wait for a GPU.
+    generators: int64 [validation], as `stats.groups.worst_group` takes them; degraded: the validation pictures, in
+    their order, degraded in one way after another. Both only where the study chooses by a figure of them.
     """
 
     inputs: Inputs
@@ -185,6 +194,8 @@ class TrainingSet:
     train: Tensor
     validation: Tensor
     prepare: Callable[[Tensor], Tensor]
+    generators: np.ndarray | None = None
+    degraded: tuple[Inputs, ...] = ()
 
 
 def epoch_rows(rows: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -22,7 +22,7 @@ def save_checkpoint(file: Path, tensors: Mapping[str, Tensor], note: Mapping[str
     The folder is created, its parents are not: a removed run is not created again. Raises OSError.
     """
     file.parent.mkdir(exist_ok=True)
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    on_cpu = _apart({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     text = json.dumps(note)
     metadata = {"note": text, "sha256": _digest(on_cpu, text)}
     write_bytes(file, safetensors.torch.save(on_cpu, metadata=metadata))
@@ -43,6 +43,17 @@ def load_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
     except (OSError, KeyError, ValueError, safetensors.SafetensorError):
         return None
     return (tensors, note) if isinstance(note, dict) else None
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with a copy of each that shares memory with one before it, as tied layers do: a file has no ties."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def _digest(tensors: Mapping[str, Tensor], note: str) -> str:

@@ -7,7 +7,8 @@ import torch
 
 from cifake_ray.experiment import SecondObjective
 from cifake_ray.models.network import count_parameters
-from cifake_ray.training.fit import Fit, predict_batch
+from cifake_ray.training.fit import Fit
+from cifake_ray.training.validation import predict_batch
 
 _BATCH = 32  # images
 _BATCHES, _WARM_UP = 20, 3

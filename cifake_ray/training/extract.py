@@ -10,7 +10,8 @@ from torch import Tensor
 from cifake_ray.errors import WorkError
 from cifake_ray.models.backbone import FrozenBackbone
 from cifake_ray.models.passes import FeatureSpec
-from cifake_ray.models.views import squares_within
+from cifake_ray.models.views import at_tile, copy_of, squares_within
+from cifake_ray.training.copies import augmented_copy
 from cifake_ray.training.precision import Precision, autocast_dtype
 
 FP16_MAX = 65504.0  # the largest finite float16 (IEEE 754 binary16)
@@ -41,23 +42,29 @@ def extract_shard(
     spec: FeatureSpec,
     columns: Sequence[str],
     *,
+    first: int = 0,
     device: str = "cpu",
     batch_size: int | None = None,
     precision: Precision = "auto",
 ) -> dict[str, np.ndarray]:
     """float16 [n, features] of each of `columns`, from uint8 [n, s, s, 3], or tiles, seen as the pass says.
 
+    first: row of the first picture in its set, from which augmented copies follow.
     Values beyond float16 (65,504) are clamped to it. Raises WorkError when the backbone yields NaN.
     """
     backbone.to(device)
     size = batch_size or batch_images(spec.image_size, device)
+    number, look = copy_of(spec.view)
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), size):
         batch = torch.from_numpy(np.array(images[start : start + size])).to(device)  # a copy: slices may be read-only
-        batch = squares_within(batch, spec.fit, spec.side)
+        batch, view = squares_within(batch, spec.fit, spec.side), look
+        if spec.recipe is not None:
+            batch, view = at_tile(batch, look)
+            batch = augmented_copy(batch, first + start, number, spec.recipe)
         dtype = autocast_dtype(batch.device, precision)
         with torch.autocast(batch.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            pooled: dict[str, Tensor] = backbone(batch, spec.image_size, columns, spec.view)
+            pooled: dict[str, Tensor] = backbone(batch, spec.image_size, columns, view)
         for name, values in pooled.items():
             parts.setdefault(name, []).append(to_fp16(name, values))
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}

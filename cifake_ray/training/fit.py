@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,8 +33,7 @@ from cifake_ray.training.checkpoint import (
 from cifake_ray.training.memory import keep_freed_memory
 from cifake_ray.training.optimizer import average_weights, build_optimizer, learning_rate
 from cifake_ray.training.precision import autocast_dtype
-
-CLEAN_TRAIN_IMAGES = 10_000  # of which the best epoch's training accuracy is measured, without augmentation
+from cifake_ray.training.validation import evaluate, means, sample_rows, validation_figures
 
 
 class TrialFailed(Exception):
@@ -43,7 +42,10 @@ class TrialFailed(Exception):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of curves.csv. Losses are mean binary cross-entropy in nats, accuracies fractions; `seconds` wall."""
+    """One row of curves.csv. Losses are mean binary cross-entropy in nats, accuracies fractions; `seconds` wall.
+
+    None: not measured, by version 0.1 or because the study does not choose by the figure.
+    """
 
     epoch: int
     train_loss: float
@@ -52,6 +54,10 @@ class Epoch:
     val_accuracy: float
     learning_rate: float
     seconds: float
+    val_balanced_accuracy: float | None = None
+    val_auc: float | None = None
+    val_worst_group: float | None = None
+    val_degraded: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,10 @@ class FitState:
 
     def row(self, epoch: int) -> dict[str, float]:
         """The report at `epoch` (1 = the first): figures of the epoch and of the trial's best epoch so far."""
-        best = {f"best_{key}": getattr(self.best, key) for key in ("epoch", "val_accuracy", "val_loss")}
+        best = {f"best_{key}": getattr(self.best, key) for key in ("epoch", *Metric)}
         spent = {"total_seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
-        return asdict(self.curve[epoch - 1]) | best | spent | {"best_train_accuracy": self.train_accuracy}
+        row = asdict(self.curve[epoch - 1]) | best | spent | {"best_train_accuracy": self.train_accuracy}
+        return {key: value for key, value in row.items() if value is not None}
 
     @classmethod
     def from_note(cls, note: dict[str, Any]) -> "FitState":
@@ -136,12 +143,12 @@ def _advance(work: Fit, wrapped: nn.Module, number: int) -> None:
     """Train one epoch, validate, record the best epoch, write the checkpoints."""
     wall, cpu = time.perf_counter(), time.process_time()
     train_loss, train_accuracy = train_epoch(work, wrapped, number)
-    val_loss, val_accuracy = evaluate(work, work.data.validation)
-    for name, loss in (("training", train_loss), ("validation", val_loss)):
+    found = validation_figures(work)
+    for name, loss in (("training", train_loss), ("validation", found["val_loss"])):
         if not math.isfinite(loss):
             raise TrialFailed(f"the {name} loss is {loss} in epoch {number}; lower the learning rate")
-    rate = learning_rate(work.training, number - 1)
-    epoch = Epoch(number, train_loss, train_accuracy, val_loss, val_accuracy, rate, time.perf_counter() - wall)
+    rate, seconds = learning_rate(work.training, number - 1), time.perf_counter() - wall
+    epoch = Epoch(number, train_loss, train_accuracy, learning_rate=rate, seconds=seconds, **found)
     before = work.progress
     improved = not before.curve or _score(epoch, work.metric) > _score(before.best, work.metric)
     progress = replace(before, curve=(*before.curve, epoch), best_epoch=number if improved else before.best_epoch)
@@ -185,50 +192,12 @@ def train_epoch(work: Fit, wrapped: nn.Module, number: int) -> tuple[float, floa
             work.average.update_parameters(work.network)
         with torch.no_grad():
             sums += torch.stack((loss, ((logits > 0) == (labels > 0.5)).sum(), torch.ones_like(loss) * len(labels)))
-    return _means(sums)
-
-
-@torch.inference_mode()
-def evaluate(work: Fit, rows: Tensor) -> tuple[float, float]:
-    """Mean loss and accuracy on `rows`, without augmentation, shared among the ranks."""
-    sums = torch.zeros(3, dtype=torch.float64, device=work.device)
-    for batch in rows[work.rank :: work.world].split(work.data.inputs.at_once):
-        logits, labels = predict_batch(work, batch), work.data.labels[batch]
-        loss = binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        sums += torch.stack((loss, ((logits > 0) == (labels > 0.5)).sum(), torch.ones_like(loss) * len(batch)))
-    return _means(sums)
-
-
-@torch.inference_mode()
-def predict_batch(work: Fit, rows: Tensor) -> Tensor:
-    """Logits float32 [len(rows)] of label 1 (REAL), in evaluation mode, averaged over the views."""
-    network = work.evaluated_network.eval()
-    logits: list[Tensor] = []
-    for view in work.data.inputs.views(rows):
-        inputs = work.data.prepare(view)
-        with work.autocast():
-            logits.append(network(inputs).float())
-    return torch.stack(logits).mean(0)
+    return means(sums)
 
 
 def _score(epoch: Epoch, metric: Metric) -> float:
     """The epoch's score; larger is better."""
     return metric.score(getattr(epoch, metric))
-
-
-def _means(sums: Tensor) -> tuple[float, float]:
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.all_reduce(sums)
-    loss, correct, images = sums.tolist()
-    return loss / images, correct / images
-
-
-def sample_rows(rows: Tensor) -> Tensor:
-    """At most 10,000 of the rows, drawn over all of them (they lie sorted by class), the same ones at every call."""
-    if len(rows) <= CLEAN_TRAIN_IMAGES:
-        return rows
-    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:CLEAN_TRAIN_IMAGES]
-    return rows[chosen.to(rows.device)]
 
 
 def _resume(work: Fit) -> None:

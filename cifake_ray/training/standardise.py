@@ -4,7 +4,7 @@ from torch import nn
 
 from cifake_ray.models.network import StandardisesInputs
 from cifake_ray.training.batches import TrainingSet
-from cifake_ray.training.fit import sample_rows
+from cifake_ray.training.validation import sample_rows
 
 _FEWEST = 32  # rows from which a deviation is taken
 

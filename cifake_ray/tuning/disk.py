@@ -10,7 +10,7 @@ from cifake_ray.data.squares import squares_bytes, squares_path
 from cifake_ray.data.transform import Transform
 from cifake_ray.experiment import CategoricalDimension, Experiment, Model
 from cifake_ray.storage.cache import check_room, read_entry
-from cifake_ray.tuning.squares import study_transforms
+from cifake_ray.tuning.squares import degraded_copies, degraded_transforms, study_transforms
 
 if TYPE_CHECKING:
     from cifake_ray.models.passes import FeatureSpec
@@ -29,15 +29,17 @@ class DiskUse:
         return self.pictures + self.squares + self.features
 
 
-def disk_use(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]") -> DiskUse:
-    """What the whole study holds on the disk, whatever of it is there already."""
+def disk_use(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]", validation: int = 0) -> DiskUse:
+    """What the whole study holds on the disk, whatever of it is there already. validation: pictures that validate."""
     from cifake_ray.features import distinct_passes
 
     parts = (images.train, images.test)
     count = sum(map(len, parts))
     features = sum(2 * spec.width * count for spec in distinct_passes(images.train, specs))
     squares = _squares(experiment, len(images.train)) if images.side is None else 0
-    return DiskUse(sum(part.pixels.nbytes for part in parts), squares, features)
+    degraded = _degraded(experiment, images, specs, validation)
+    pictures = sum(part.pixels.nbytes for part in parts)
+    return DiskUse(pictures, squares + degraded[0], features + degraded[1])
 
 
 def beyond_pictures(experiment: Experiment, specs: "list[FeatureSpec]", counts: Mapping[str, int], held: bool) -> int:
@@ -53,14 +55,18 @@ def beyond_pictures(experiment: Experiment, specs: "list[FeatureSpec]", counts: 
     return squares + _features(specs, count)
 
 
-def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]") -> None:
-    """Raise InputError when the disk has no room for what the cache lacks of a study on these images."""
+def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]", validation: int = 0) -> None:
+    """Raise InputError when the disk has no room for what the cache lacks of a study on these images.
+
+    validation: pictures that validate, whose degraded copies are counted whether the cache has them or not.
+    """
     features = _features(_lacking(images.train, specs), len(images.train) + len(images.test))
     squares = 0
     if images.side is None:
         squares = sum(squares_bytes(len(images.train), one) for one in _transforms_of(experiment)
                       if read_entry(squares_path(images.train, one), verify=False) is None)  # fmt: skip
-    check_room(squares + features, "the arrays and features of this study")
+    degraded = sum(_degraded(experiment, images, specs, validation))
+    check_room(squares + features + degraded, "the arrays and features of this study")
 
 
 def _lacking(part: Part, specs: "list[FeatureSpec]") -> "list[FeatureSpec]":
@@ -83,6 +89,17 @@ def _features(specs: "list[FeatureSpec]", count: int) -> int:
     """Shards of the largest pass lie beside the features that are made of them."""
     sizes = [2 * spec.width * count for spec in specs]
     return sum(sizes) + max(sizes, default=0)
+
+
+def _degraded(
+    experiment: Experiment, images: ImageSet, specs: "list[FeatureSpec]", validation: int
+) -> tuple[int, int]:  # fmt: skip
+    """Bytes of the squares, and of the features, of degraded validation pictures; none for other metrics."""
+    count = degraded_copies(experiment) * validation
+    if not count:
+        return 0, 0
+    transforms = degraded_transforms(experiment, images.side, specs)
+    return sum(squares_bytes(count, one) for one in transforms), _features(specs, count)
 
 
 def _squares(experiment: Experiment, count: int) -> int:

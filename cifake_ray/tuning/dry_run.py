@@ -1,6 +1,5 @@
 """`--dry-run`: every check that a study makes before its first trial, without decoding all images or starting Ray."""
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -8,22 +7,23 @@ from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
 from cifake_ray.data.audit.bias import bias_of_source
 from cifake_ray.data.audit.bias_text import before_and_after, warning
-from cifake_ray.data.datasets import CARDS, generic
+from cifake_ray.data.datasets import CARDS, sample_native
 from cifake_ray.data.decoding.decode import decode_image
 from cifake_ray.data.decoding.items import Item, UnreadableError, read_item
+from cifake_ray.data.groups import Columns, check_generators, check_groups, columns_of_source
 from cifake_ray.data.images import counts
 from cifake_ray.data.packing import likely_side
 from cifake_ray.data.refusals import check_pictures_fit, check_refused
-from cifake_ray.data.sources.find import Contents, Encoded, find_source
+from cifake_ray.data.sources.find import SAMPLE_NATIVE, Contents, Encoded, find_source
 from cifake_ray.data.sources.reading import Reading, reading_of
-from cifake_ray.data.splits import check_subjects
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import SAMPLES, Experiment
+from cifake_ray.experiment import GENERATOR, SAMPLES, Experiment
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.tuning.disk import beyond_pictures
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.request import StudyRequest
 from cifake_ray.tuning.squares import check_squares
+from cifake_ray.tuning.study_inputs import check_network
 
 _TRIED = 20  # images of a class, of which one must be readable
 
@@ -33,6 +33,7 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     experiment = request.experiment
     slots = Capacity.here(experiment).trials
     check_address(request.address)
+    check_network(experiment)
     lines = [] if request.resume else _rehearse_images(experiment)
     lines += _rehearse_weights(experiment)
     if request.address is not None:
@@ -42,12 +43,13 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
 
 def _rehearse_images(experiment: Experiment) -> list[str]:
     data = experiment.data
-    source, leave_out, reading = data.source, data.leave_out, reading_of(data)
+    source, reading = data.source, reading_of(data)
     found = find_source(source, reading=reading)
     contents = Contents() if found.kind in SAMPLES else found.read()
     sizes = {part: len(encoded.labels) for part, encoded in contents.parts.items()}
-    if leave_out:
-        _rehearse_leaving_out(leave_out, sizes)
+    columns = _known_groups(found.kind, contents)
+    check_groups(data, columns, sizes)
+    check_generators(experiment.search.metric, columns)
     if found.kind in SAMPLES:
         return []
     check_refused(source, contents.parts)
@@ -77,10 +79,17 @@ def _drawn(reading: Reading) -> list[str]:
     ]
 
 
-def _rehearse_leaving_out(subjects: Sequence[str], sizes: Mapping[str, int]) -> None:
-    """Raise InputError when no card with as many images, or fewer, has these subjects; the content decides later."""
-    possible = [card for card in CARDS.values() if all(sizes.get(part, 0) >= n for part, n in card.images.items())]
-    check_subjects(next((card for card in possible if card.groups), generic.CARD), subjects)
+def groups_before_decoding(experiment: Experiment) -> Columns:
+    """The groups of the train part as far as the source names them. Raises InputError as `find_source` does."""
+    found = find_source(experiment.data.source, reading=reading_of(experiment.data))
+    return _known_groups(found.kind, Contents() if found.kind in SAMPLES else found.read())
+
+
+def _known_groups(kind: str, contents: Contents) -> Columns:
+    """The groups of the train part; those of a built-in sample without drawing the sample."""
+    if kind == SAMPLE_NATIVE:
+        return {GENERATOR: sample_native.GENERATORS}
+    return columns_of_source(contents.parts)
 
 
 def _check_one(source: str, place: str, part: Encoded, code: int) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from cifake_ray import __version__
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet
+from cifake_ray.data.corruptions import light_corruptions
 from cifake_ray.data.labels import PARTS
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, PassKey
 from cifake_ray.features import FeatureSet, distinct_passes, ensure_features, ray_shards
 from cifake_ray.machine import cores, cpu_model, total_memory
 from cifake_ray.runs.columns import LABELS
@@ -31,6 +32,7 @@ from cifake_ray.runs.records import (
     WeightsNote,
 )
 from cifake_ray.runs.run import Run
+from cifake_ray.tuning.degraded import degraded_inputs
 from cifake_ray.tuning.monitor.gauges import extraction_rate
 from cifake_ray.tuning.monitor.phases import say_phase
 from cifake_ray.tuning.ray_cluster.replication import home_here
@@ -48,20 +50,32 @@ def gather_context(
 
     `check` is called every few seconds, and raises to end the extraction; what was extracted by then is kept.
     """
-    train, specs = inputs.images.train, inputs.specs
-    found: list[FeatureSet] = []
-    if specs:
-        passes = len(distinct_passes(train, specs))
-        say_phase(experiment, "features", f"backbone outputs, {passes} in all")
-        run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
-        with progress(f"extracting features, {len(train):,} images x {passes}") as update:
-            told = _both(update, extraction_rate(run.name))
-            found = ensure_features(train, specs, run_shards=run_shards, progress=told)
-    features = {spec.key: one for spec, one in zip(specs, found, strict=True)}
+    run_shards = partial(ray_shards, wait_s=experiment.resources.wait_s, check=check)
+    features: dict[PassKey, FeatureSet] = {}
+    for copied in (False, True):  # the augmented copies are of the pictures that train alone
+        if specs := [spec for spec in inputs.specs if spec.copied == copied]:
+            part, what = inputs.pictures_of(specs[0]), "augmented train images" if copied else "images"
+            passes = len(distinct_passes(part, specs))
+            say_phase(experiment, "features", f"backbone outputs of {what}, {passes} in all")
+            with progress(f"extracting features, {len(part):,} {what} x {passes}") as update:
+                told = _both(update, extraction_rate(run.name))
+                found = ensure_features(part, specs, run_shards=run_shards, progress=told)
+            features |= {spec.key: one for spec, one in zip(specs, found, strict=True)}
+    train, judged = inputs.images.train, [spec for spec in inputs.specs if not spec.copied]
     squares = hold_squares(experiment, train, check)
-    here = Run(run.path.absolute(), run.url)
-    context = TrialContext(experiment, here, inputs.images.path, inputs.split, features, home_here(), squares)
-    return context, _cost(found) if specs else None
+    degraded, more = degraded_inputs(experiment, train, inputs.split.validation, judged, run_shards, check)
+    context = TrialContext(
+        experiment,
+        Run(run.path.absolute(), run.url),
+        inputs.images.path,
+        inputs.split,
+        features,
+        home_here(),
+        squares,
+        inputs.generators,
+        degraded,
+    )
+    return context, _cost([*features.values(), *more]) if inputs.specs else None
 
 
 def _cost(found: Sequence[FeatureSet]) -> FeatureCost:
@@ -121,6 +135,9 @@ def _describe_data(experiment: Experiment, inputs: StudyInputs) -> DataNote:
         groups=list(images.train.table.groups),
         left=[LeftOut.parse(left.as_note()) for left in images.left],
         split={"train": len(inputs.split.train), "validation": len(inputs.split.validation)},
+        left_out={column: list(values) for column, values in inputs.left_out.items()},
+        unseen=list(inputs.split.unseen),
+        degraded=_degradations(experiment, images),
         duplicates_in_test=inputs.duplicates_in_test,
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         converted=dict(images.converted),
@@ -130,6 +147,14 @@ def _describe_data(experiment: Experiment, inputs: StudyInputs) -> DataNote:
         neutral_bias=inputs.neutral_bias,
         spectrum=inputs.spectrum,
     )
+
+
+def _degradations(experiment: Experiment, images: ImageSet) -> list[str]:
+    """The names of the degradations by which the study chooses, of its largest squares; [] for other metrics."""
+    if not experiment.search.metric.on_degraded:
+        return []
+    side = images.side or max(transform.side for transform in study_transforms(experiment, images.side))
+    return [one.name for one in light_corruptions(side)]
 
 
 def _counts(images: ImageSet) -> dict[str, Any]:

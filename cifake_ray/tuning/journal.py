@@ -198,6 +198,12 @@ def _check_trial(run: Run, experiment: Experiment, trial: FrozenTrial) -> None:
     epochs = {key for key in trial.user_attrs if key.startswith(EPOCH)}
     if epochs != {f"{EPOCH}{number}" for number in range(1, len(epochs) + 1)}:
         raise _damaged(run, f"an epoch of trial {trial.number} is missing")
+    metric = experiment.search.metric
+    if any(metric not in trial.user_attrs[key] for key in epochs):
+        raise InputError(
+            f"{run.experiment_file}: search.metric is {metric}, which trial {trial.number} was not measured by",
+            "set the metric that the study began with",
+        )
 
 
 def _is_attribute(key: str, value: Any) -> bool:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cifake_ray.errors import StorageError
 from cifake_ray.experiment import Experiment, Metric, SecondObjective, is_whole
-from cifake_ray.runs.columns import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Status, trial_columns
+from cifake_ray.runs.columns import CURVE_COLUMNS, FINISHED, TIMELINE_COLUMNS, Status, curve_columns, trial_columns
 from cifake_ray.runs.faults import storage_fault
 from cifake_ray.runs.files import write_text
 from cifake_ray.runs.run import Run, Save
@@ -115,12 +115,11 @@ class StudyRecord:
         row, epoch = self.rows[number], int(result["epoch"])
         if epoch in row.curve:
             return
-        row.curve[epoch] = {key: result[key] for key in CURVE_COLUMNS[1:]}
+        row.curve[epoch] = _measured(result)
         row.best = _summary(result)
         row.spans[-1][1] = time.time()
         trial = self._trial_id(number)
-        metric = float(result[self.experiment.search.metric])
-        self.storage.set_trial_intermediate_value(trial, epoch, metric)
+        self.storage.set_trial_intermediate_value(trial, epoch, float(result[self.experiment.search.metric]))
         self.storage.set_trial_user_attr(
             trial, f"{EPOCH}{epoch}", row.curve[epoch] | row.best | {"at": row.spans[-1][1]}
         )
@@ -181,7 +180,7 @@ class StudyRecord:
         columns = trial_columns(self.experiment.trial_fields())
         write_text(self.run.trials_file, _csv(columns, (_table_row(row) for row in rows)))
         curve = (epoch | {"trial_id": row.trial_id} for row in rows for _, epoch in sorted(row.curve.items()))
-        write_text(self.run.curves_file, _csv(CURVE_COLUMNS, curve))
+        write_text(self.run.curves_file, _csv(curve_columns(self.experiment.search.metric), curve))
         write_text(self.run.timeline_file, _csv(TIMELINE_COLUMNS, _timeline(rows)))
 
     def _lose(self, error: Exception) -> None:
@@ -220,12 +219,17 @@ def _row_of(trial: FrozenTrial) -> TrialRow:
     row.error = trial.user_attrs.get("error", "") if row.status == "failed" else ""
     for key, values in trial.user_attrs.items():
         if key.startswith(EPOCH):
-            row.curve[int(values["epoch"])] = {name: values[name] for name in CURVE_COLUMNS[1:]}
+            row.curve[int(values["epoch"])] = _measured(values)
     row.spans = _spans_of(trial)
     if row.curve:
         last = trial.user_attrs[f"{EPOCH}{max(row.curve)}"]
         row.best = _summary(last)
     return row
+
+
+def _measured(result: Mapping[str, Any]) -> dict[str, float]:
+    """What curves.csv has of an epoch's report; version 0.1 reported accuracy and loss alone."""
+    return {name: result[name] for name in (*CURVE_COLUMNS[1:], *map(str, Metric)) if name in result}
 
 
 def _summary(result: Mapping[str, Any]) -> dict[str, float]:
@@ -259,11 +263,10 @@ def _table_row(row: TrialRow) -> dict[str, Any]:
         "status": row.status,
         **row.params,
         **{name: best.get(name) for name in get_args(SecondObjective)},
+        **{str(metric): best.get(f"best_{metric}") for metric in Metric},
         "epochs": len(row.curve),
         "best_epoch": best.get("best_epoch"),
         "train_accuracy": best.get("best_train_accuracy"),
-        "val_accuracy": best.get("best_val_accuracy"),
-        "val_loss": best.get("best_val_loss"),
         "seconds": best.get("total_seconds"),
         "cpu_seconds": best.get("cpu_seconds"),
         "error": row.error,

@@ -20,6 +20,7 @@ from cifake_ray.runs.names import create_run, open_run
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.resume import Storage, in_job
 from cifake_ray.runs.run import Run, run_at
+from cifake_ray.runs.trust import run_experiment
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
 from cifake_ray.tuning.monitor.phases import finished_trials, say_opening, say_phase
@@ -33,7 +34,8 @@ ResultsFault = Callable[[Run], str | None]
 class StudyRequest:
     """What to run: a new study of this name, or (`resume`) the experiment of the run of this name.
 
-    `data`: where the images of a resumed run are now, if its experiment does not say.
+    `data`: where the images of a resumed run are now, if its experiment does not say. `trust`: the Python file of a
+    run that is still to be read may be executed.
     """
 
     experiment: Experiment
@@ -42,17 +44,27 @@ class StudyRequest:
     resume: bool = False
     address: str | None = None
     data: str | None = None
+    trust: bool = False
 
 
 def resumed_request(
-    storage: Storage, name: str, trials: int | None, address: str | None, data: str | None = None
+    storage: Storage,
+    name: str,
+    trials: int | None,
+    address: str | None,
+    data: str | None = None,
+    *,
+    trust: bool = False,
 ) -> StudyRequest:
     """The request to resume an existing run; `trials` may raise its number, `data` names where its images are now.
 
-    Raises InputError for an unknown run, fewer trials than requested before, or images that cannot be found.
+    trust: run its own Python file, whatever is in it. Raises InputError for an unknown run, fewer trials than requested
+    before, images that cannot be found, or a Python file that may not be run or is another one.
     """
-    run = open_run(storage, name)
-    experiment = run.experiment()
+    run = open_run(storage, name).trusting(trust)
+    noted, experiment = run.experiment().model.own_file_sha256, run_experiment(run)
+    if experiment.model.own_file_sha256 != noted:
+        raise InputError(f"{run.where}: the Python file is not the one that this study began with", "start a new one")
     if trials is not None:
         if trials < experiment.search.trials:
             raise InputError(
@@ -96,7 +108,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         Capacity.here(experiment)
     else:
         Capacity(experiment)
-    run = run_at(request.storage, request.name) if request.resume else None
+    run = run_at(request.storage, request.name).trusting() if request.resume else None  # its file is in the request
     if run is not None:
         resumable(interrupted_line(run, finished_trials(run), experiment.search.trials))
         say_opening(experiment, request.name, run)  # before optuna is imported

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cifake_ray.errors import WorkError
+from cifake_ray.experiment import Metric
 from cifake_ray.runs.columns import Status
 from cifake_ray.runs.records import SCHEMA, Epoch, Seed, Winner, Winners
 from cifake_ray.runs.records.store import read_tested, read_winners, write_record
@@ -167,9 +168,10 @@ def _seed_entry(folder: Path, seed: int) -> Seed | None:
         folder=f"{folder.parent.name}/{folder.name}",
         best_epoch=progress.best_epoch,
         train_accuracy=progress.train_accuracy,
-        val_accuracy=progress.best.val_accuracy,
-        val_loss=progress.best.val_loss,
+        **{str(metric): value for metric in Metric if (value := getattr(progress.best, metric)) is not None},
         seconds=progress.seconds,
         cpu_seconds=progress.cpu_seconds,
-        curve=[Epoch(**vars(epoch)) for epoch in progress.curve],
+        curve=[
+            Epoch(**{key: value for key, value in vars(epoch).items() if value is not None}) for epoch in progress.curve
+        ],
     )

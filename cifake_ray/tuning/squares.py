@@ -1,17 +1,21 @@
 """The squares that the trials of a study train on: which transforms a study needs, and their arrays in the cache."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cifake_ray.console import Progress, progress
 from cifake_ray.data.images import Part
 from cifake_ray.data.squares import hold, squares_path
-from cifake_ray.data.transform import Transform, model_transform
+from cifake_ray.data.transform import Transform, model_transform, native_transform
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import WINDOWED, Experiment, ModelSettings, configurations_of, join_plus
 from cifake_ray.tuning.monitor.phases import say_phase
+
+if TYPE_CHECKING:
+    from cifake_ray.models.passes import FeatureSpec
 
 MOST_TRANSFORMS = 32  # each is an array of all pictures; a space with more is nearly always a range without a step
 
@@ -24,12 +28,30 @@ def trial_transform(study: Experiment, model: ModelSettings, side: int | None) -
     made = model_transform(model, side)
     if side is not None or model.fit not in WINDOWED or not _draws_windows(study):
         return made
-    return replace(made, room=study.data.store_side or 2 * max(other.largest_size for other in _models(study)))
+    return replace(made, room=study.data.store_side or 2 * max(other.largest_size for other in study_models(study)))
 
 
 def study_transforms(study: Experiment, side: int | None) -> list[Transform]:
     """Every transform that a trial may request, the baseline's first."""
-    return list(dict.fromkeys(trial_transform(study, model, side) for model in _models(study)))
+    return list(dict.fromkeys(trial_transform(study, model, side) for model in study_models(study)))
+
+
+def degraded_copies(study: Experiment) -> int:
+    """How many degraded copies of the validation pictures trials judge; 0 unless the study chooses by them."""
+    if not study.search.metric.on_degraded:
+        return 0
+    from cifake_ray.data.corruptions import light_corruptions  # imports SciPy, which most studies need not
+
+    return len(light_corruptions(1))
+
+
+def degraded_transforms(study: Experiment, side: int | None, specs: "Sequence[FeatureSpec]") -> list[Transform]:
+    """The transforms whose squares are degraded: of every model or pass of the study, without room for `window`."""
+    if side is not None:
+        return [Transform("resize", side)]
+    if specs:
+        return list(dict.fromkeys(native_transform(spec.fit, spec.side) for spec in specs))
+    return list(dict.fromkeys(model_transform(model, None) for model in study_models(study)))
 
 
 def check_squares(study: Experiment, side: int | None) -> None:
@@ -41,7 +63,7 @@ def check_squares(study: Experiment, side: int | None) -> None:
             f"search_space: image_size and fit give {count} arrays of all pictures (at most {MOST_TRANSFORMS})",
             "give image_size `choices`, or a `step` such as 32",
         )
-    smallest = min(model.largest_size for model in _models(study))
+    smallest = min(model.largest_size for model in study_models(study))
     if side is not None and smallest >= side and _draws_windows(study):
         raise InputError(
             f"training.augment: window has no room: the images have {side} x {side} pixels, and image_size is "
@@ -72,7 +94,7 @@ def _checked(check: Callable[[], None], update: Progress, done: int, total: int)
     update(done, total)
 
 
-def _models(study: Experiment) -> Iterator[ModelSettings]:
+def study_models(study: Experiment) -> Iterator[ModelSettings]:
     """The model of every combination of fit and image size that a trial may have, the baseline's first."""
     model = study.model
     yield model

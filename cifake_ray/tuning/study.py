@@ -56,6 +56,7 @@ def conduct(
 ) -> Run:
     """Run the study, or what is left of it, on the connected Ray; `own`: one that this process has started.
 
+    The Python file of its model is in the experiment, and may be executed; so may the copy in the run that is returned.
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
     with catching_signals() as stop:  # after Ray, which sets handlers
@@ -63,7 +64,7 @@ def conduct(
         nodes = None if own else SharedStorage(storage)
         if nodes is not None:
             nodes.check_all()
-        run = run_at(storage, name) if resume else create_run(storage, name, experiment)
+        run = (run_at(storage, name) if resume else create_run(storage, name, experiment)).trusting()
         resumable(interrupted_line(run, finished_trials(run), experiment.search.trials))
         with storage_faults_interrupt(run), run.update() as save, waiting_processes() if own else nullcontext():
             _run(experiment, run, inputs, stop, slots, nodes, save, own=own)

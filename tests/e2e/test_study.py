@@ -23,7 +23,8 @@ from ray._private.internal_api import get_memory_info_reply
 from ray.util import placement_group_table
 
 from cifake_ray.evaluation.testing import results_fault
-from cifake_ray.runs.columns import CURVE_COLUMNS, trial_columns
+from cifake_ray.experiment import Metric
+from cifake_ray.runs.columns import curve_columns, trial_columns
 from cifake_ray.runs.run import Run
 from tests.e2e.conftest import Command
 
@@ -50,7 +51,7 @@ def test_a_study_leaves_every_file_of_a_run_and_resuming_it_adds_trials_only(
     assert "synthetic sample" in capsys.readouterr().out
     trials, curves = tables(run)
     assert list(trials.columns) == trial_columns(["lr", "batch_size", "head_width"])
-    assert list(curves.columns) == list(CURVE_COLUMNS)
+    assert list(curves.columns) == curve_columns(Metric.VAL_ACCURACY)
     assert trials["trial_id"].tolist() == list(range(6))
     assert set(trials["status"]) == {"completed", "stopped"}  # ASHA stopped some
     assert trials.loc[0, ["lr", "batch_size", "head_width"]].tolist() == [1e-3, 32, 8]  # the baseline

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from cifake_ray.data import Part, load_images
+from cifake_ray.data.corruptions import corruptions
 from cifake_ray.data.datasets.cifake import CARD
 from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.data.table import make_table
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector
-from cifake_ray.evaluation.corruptions import corruptions
 from cifake_ray.evaluation.evaluate import note_evaluation
-from cifake_ray.evaluation.robustness import _by_subject, _predictions, measure_robustness
+from cifake_ray.evaluation.robustness import _left_out_apart, _predictions, measure_robustness
 from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.registry import family_of
 from cifake_ray.models.weights import resolve_weights
@@ -93,6 +93,7 @@ def test_subjects_left_out_are_scored_apart() -> None:
     pixels = np.zeros((4, 32, 32, 3), np.uint8)
     table = make_table("test", np.array([0, 0, 1, 1], np.uint8), names, facts_of(pixels)).with_groups(CARD)
     part = Part(table, ArrayPixels(pixels), "", CARD)
-    left_out, seen = _by_subject(part, np.array([0.9, 0.1, 0.1, 0.2]), ("bird",))
+    left_out, seen = _left_out_apart(part, np.array([0.9, 0.1, 0.1, 0.2]), {"subject": ("bird",), "camera": ("x",)})
     assert (left_out.kind, left_out.images, left_out.accuracy.value) == ("left out", 2, 0.5)
     assert (seen.kind, seen.images, seen.accuracy.value) == ("seen", 2, 1.0)
+    assert (left_out.name, seen.name) == ("left out of training: bird", "other subjects")

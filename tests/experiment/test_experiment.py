@@ -32,7 +32,7 @@ def load(tmp_path: Path, text: str, *overrides: str) -> Experiment:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searched(path: Path) -> None:
     experiment = load_experiment(path)
-    assert {"lr", "batch_size", "head_width"} <= set(experiment.search_space)
+    assert {"lr", "batch_size", "head_width"} <= {name.removeprefix("args.") for name in experiment.search_space}
     schema, command = path.read_text().splitlines()[:2]
     assert schema.startswith("# yaml-language-server: $schema=")
     assert (path.parent / schema.partition("=")[2]).is_file()
@@ -40,7 +40,15 @@ def test_every_shipped_experiment_is_valid_and_searches_the_three_always_searche
 
 
 def test_there_are_shipped_experiments() -> None:
-    assert {path.stem for path in SHIPPED} >= {"cnn", "cnn-deep", "resnet50", "conditional", "native", "pareto"}
+    assert {path.stem for path in SHIPPED} >= {
+        "cnn",
+        "cnn-deep",
+        "resnet50",
+        "conditional",
+        "native",
+        "pareto",
+        "python",
+    }
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:
@@ -50,6 +58,25 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
 def test_saved_experiment_loads_as_the_same_experiment(tmp_path: Path) -> None:
     for text in (CNN, RESNET):
         experiment = load(tmp_path, text)
+        assert validate_experiment(parse_yaml(save_experiment(experiment), "saved"), "saved") == experiment
+
+
+def test_groups_are_named_by_column_and_a_list_names_subjects(tmp_path: Path) -> None:
+    for value, groups in (
+        ("[bird, ship]", {"subject": ("bird", "ship")}),
+        ("bird+ship", {"subject": ("bird", "ship")}),
+        ("[]", {}),
+        ("{generator: [midjourney, 2023], source: coco}", {"generator": ("midjourney", "2023"), "source": ("coco",)}),
+    ):
+        assert load(tmp_path, CNN, f"data.leave_out={value}").data.leave_out == groups
+    for value, unseen in (
+        ("same", 0),
+        ("{unseen: 2}", 2),
+        ("{unseen: [sdxl]}", ("sdxl",)),
+        ("{unseen: sdxl}", ("sdxl",)),
+    ):
+        experiment = load(tmp_path, CNN, f"data.validate={value}")
+        assert experiment.data.unseen == unseen
         assert validate_experiment(parse_yaml(save_experiment(experiment), "saved"), "saved") == experiment
 
 
@@ -113,6 +140,16 @@ def test_overrides_apply_in_order_and_are_checked(tmp_path: Path) -> None:
         ("model.views=[identity, identity]", "identity is given twice"),
         ("model.views=[left8-left8]", "left8-left8 is no view"),
         ("data.leave_out=[bird, bird]", "bird is given twice"),
+        ("data.leave_out={generator: [sd14, sd14]}", r"data\.leave_out\.generator: sd14 is given twice"),
+        ("data.leave_out={generator: []}", r"data\.leave_out\.generator: .* at least 1 item"),
+        ("data.validate=some", r"data\.validate: expected same, \{unseen: 2\} or \{unseen: \[names of generators\]\}"),
+        ("data.validate={unseen: 0}", r"data\.validate: unseen: 0 generators; expected 1 to 100"),
+        ("data.validate={unseen: [a, a]}", r"data\.validate: a is given twice"),
+        ("data.validate={unseen: [1.5]}", r"data\.validate: expected same"),
+        ("data={validate: {unseen: [a]}, leave_out: {generator: [a]}}", "a is left out by data.leave_out; name"),
+        ("data.validation=same", r"data\.validation: unknown key; did you mean validate\?"),
+        ("search.metric=val_acc", "search.metric: input should be 'val_accuracy', .* or 'val_degraded'"),
+        ("search={metric: val_auc, target: 2}", "an AUC lies between 0 and 1"),
         ("search_space.batch_size.choices=[32, 32.0, '32']", "32.0 means the same as 32; remove one"),
         ("search_space.views={type: categorical, choices: [identity, identity+identity]}", "identity is given twice"),
         ("search.target=1e300", "an accuracy lies between 0 and 1"),

@@ -10,16 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cifake_ray.data.pixels import Pixels
 from cifake_ray.errors import InputError
+from cifake_ray.experiment import Training
 from cifake_ray.features import FeatureSet, ensure_features, local_shards
 from cifake_ray.features.extraction import shard_bounds
+from cifake_ray.features.places import pass_key
 from cifake_ray.features.shards import Extraction, ShardResult
 from cifake_ray.models.backbone import build_backbone
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import random_weights
 from cifake_ray.storage import cache
+from cifake_ray.training.copies import augmented_copy
 from cifake_ray.training.extract import extract_shard
 
 
@@ -224,3 +228,32 @@ def test_shards_cover_every_image_once_and_stay_small(count: int, size: int) -> 
     bounds = shard_bounds(count, size**2)
     assert [row for start, stop in bounds for row in range(start, stop)] == list(range(count))
     assert max(stop - start for start, stop in bounds) <= min(2000, 4_000_000 // size**2)
+
+
+def copied(spec: FeatureSpec, number: int = 1, **training: Any) -> FeatureSpec:
+    recipe = Training.model_validate({"augment": "blur+jpeg", "blur_sigma": 2.0, **training}).copy_recipe()
+    return replace(spec, view=f"copy{number}/flip", recipe=recipe)
+
+
+def test_an_augmented_copy_is_extracted_once_whatever_the_shards(part: Any, stem: FeatureSpec) -> None:
+    features, recorder = run(part, copied(stem))
+    assert recorder.passes == Counter(range(200))
+    assert sum(1 for start, _ in shard_bounds(200, 32**2) if start) > 1  # shards begin within blocks of rows
+    images = augmented_copy(torch.from_numpy(part.images), 0, 1, copied(stem).recipe)
+    seen = replace(stem, view="flip")
+    expected = extract_shard(images.numpy(), build_backbone(stem.weights, "stem"), seen, ["stem.mean"])["stem.mean"]
+    found = joined(features, ["stem.mean"]).astype(float)
+    np.testing.assert_allclose(found, expected.astype(float), rtol=2e-3, atol=1e-3)
+    clean = joined(run(part, seen)[0], ["stem.mean"]).astype(float)
+    assert np.abs(found - clean).mean() > 10 * np.abs(found - expected).mean()
+    assert run(part, copied(stem, lr=0.5, epochs=3))[1].passes == Counter()  # neither has a part in the copies
+
+
+@pytest.mark.parametrize("changed", [{"number": 2}, {"seed": 1}, {"blur_sigma": 1.0}, {"augment": "jpeg+blur"}])
+def test_copies_of_another_number_seed_strength_or_kind_are_others(
+    part: Any, stem: FeatureSpec, changed: dict[str, Any]
+) -> None:
+    run(part, copied(stem))
+    other = copied(stem, **changed)
+    assert pass_key(part, other) != pass_key(part, copied(stem))
+    assert run(part, other)[1].passes == Counter(range(200))

@@ -12,6 +12,7 @@ from cifake_ray import cli
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, load_experiment, validate_experiment
 from cifake_ray.jobs.manifest import Group, PodOptions, render_raycluster, render_rayjob, worker_group
+from tests.own_net import NET, write_experiment
 
 BUCKET = "s3://bucket/runs"
 
@@ -147,6 +148,18 @@ def test_resuming_names_the_study_and_its_new_number_of_trials() -> None:
     assert job(text)["entrypoint"] == (
         "cifake-ray tune --resume small --trials 4 --storage s3://bucket/runs --address auto"
     )
+
+
+def test_the_users_own_network_is_mounted_beside_the_experiment(tmp_path: Path) -> None:
+    net = NET + "# <ü> 'quoted' {{ braces }}\n\n"
+    loaded = load_experiment(write_experiment(tmp_path / "mine", net))
+    config, _ = yaml.safe_load_all(render_rayjob(loaded, name="small", storage=BUCKET, asked=PodOptions()))
+    for name, text in config["data"].items():
+        (tmp_path / name).write_text(text)
+    assert config["data"]["my_net.py"] == net
+    assert load_experiment(tmp_path / "experiment.yaml").model.own_file.trusted
+    text = render_rayjob(loaded, name="small", storage=BUCKET, asked=PodOptions(), resume=True, trust=True)
+    assert "tune --resume small --trials 3 --trust --storage" in job(text)["entrypoint"]
 
 
 def test_a_cluster_has_gpu_workers_where_they_are_asked_for() -> None:

@@ -11,6 +11,7 @@ import cifake_ray
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, load_experiment
 from cifake_ray.jobs.package import EXPERIMENT_FILE, build_package
+from tests.own_net import write_experiment
 
 EXPERIMENT = Experiment.model_validate({"name": "small", "model": {"kind": "cnn"}})
 ROOT = Path(cifake_ray.__file__).parent
@@ -39,6 +40,19 @@ def test_the_package_is_the_program_its_experiments_and_the_experiment(checkout:
     assert package.files == len(files(package.folder))
     assert 100_000 < package.size < 2_000_000
     assert load_experiment(package.folder / EXPERIMENT_FILE) == EXPERIMENT
+
+
+@pytest.mark.usefixtures("checkout")
+def test_the_users_own_network_goes_up_beside_the_experiment_and_loads_there(tmp_path: Path) -> None:
+    loaded = load_experiment(write_experiment(tmp_path / "mine"))
+    folder = build_package(tmp_path / "up", loaded).folder
+    assert files(folder) - {f"cifake_ray/{name}" for name in files(folder / "cifake_ray")} == {
+        EXPERIMENT_FILE, "study/my_net.py"
+    }  # fmt: skip
+    there = load_experiment(folder / EXPERIMENT_FILE)
+    assert there.model == loaded.model.with_file(there.model.own_file)
+    assert there.model.own_file.content == loaded.model.own_file.content
+    assert there.model.own_file.trusted
 
 
 def test_git_data_results_environments_and_caches_never_go_up(checkout: Path, tmp_path: Path) -> None:

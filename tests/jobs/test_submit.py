@@ -73,7 +73,7 @@ def test_what_tune_refuses_is_refused_here() -> None:
 def test_the_job_runs_tune_with_the_data_named_again() -> None:
     command = shlex.split(submission("/shared/my runs", "/shared/cifake").entrypoint)
     assert command == [
-        *("exec", "python", "-m", "cifake_ray", "tune", "experiment.yaml", "--name", "small"),
+        *("exec", "python", "-m", "cifake_ray", "tune", "study/experiment.yaml", "--name", "small"),
         *("--data", "/shared/cifake", "--storage", "/shared/my runs"),
     ]
 
@@ -81,6 +81,8 @@ def test_the_job_runs_tune_with_the_data_named_again() -> None:
 def test_a_resumed_job_runs_tune_resume() -> None:
     command = shlex.split(Submission("small", "s3://bucket/runs", trials=9).entrypoint)
     assert command[4:] == ["tune", "--resume", "small", "--trials", "9", "--storage", "s3://bucket/runs"]
+    trusted = shlex.split(Submission("small", "/shared/runs", trust=True).entrypoint)
+    assert trusted[4:] == ["tune", "--resume", "small", "--trust", "--storage", "/shared/runs"]
 
 
 RUN = "/shared/runs/small/experiment.yaml"

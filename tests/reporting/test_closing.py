@@ -8,9 +8,11 @@ import pytest
 
 from cifake_ray.reporting.closing import closing_lines
 from cifake_ray.reporting.load import load
+from cifake_ray.reporting.sections.accuracy import build
 from cifake_ray.runs.records import Interval
 
 from .conftest import MakeRun, store_predictions, write_predictions
+from .test_by_group import with_generators
 
 
 def test_result_settings_path_and_next_commands_are_four_lines(
@@ -32,6 +34,16 @@ def test_result_settings_path_and_next_commands_are_four_lines(
         "  next: cifake-ray report runs/mine · cifake-ray predict runs/mine IMAGE... · "
         "cifake-ray evaluate runs/mine --robustness"
     )
+
+
+def test_what_was_left_out_of_training_has_a_line_of_its_own(make_run: MakeRun) -> None:
+    run = with_generators(make_run("mine"), {"adam": 8, "carl": 3}, leave_out={"generator": ["adam", "carl"]})
+    lines = closing_lines(load(run))
+    assert lines[1] == (
+        "  left out of training, judged rightly: generator adam 90.00 % [81.49, 94.85] of 80 images, "
+        "generator carl [54.81, 92.95] of 15 images"
+    )
+    assert len(lines) == 5
 
 
 def test_a_gain_has_its_sign_and_one_that_may_be_chance_is_called_so(make_run: MakeRun) -> None:
@@ -99,3 +111,18 @@ def test_the_generated_sample_is_named_in_the_result(make_run: MakeRun) -> None:
 def test_a_study_that_is_not_tested_says_so(make_run: MakeRun) -> None:
     run = make_run("half", parts="environment trials curves timeline")
     assert closing_lines(load(run))[0].startswith("half: not tested")
+
+
+def test_a_validation_auc_below_one_half_is_said_in_the_result_and_in_the_report(make_run: MakeRun) -> None:
+    study = load(make_run("turned"))
+    winner = study.outcome("tuned")
+    assert winner is not None
+    assert "BELOW 0.5" not in closing_lines(study)[0]
+    for seed, auc in zip(winner.seeds, (0.45, 0.47, 0.46), strict=True):
+        seed.val_auc = auc
+    assert "validation AUC 0.4600, BELOW 0.5 as with a logit of the wrong sign" in closing_lines(study)[0]
+    caveats = build([study]).caveats
+    assert caveats == ["turned: the validation AUC is 0.4600, below 0.5 as with a logit of the wrong sign."]
+    for seed in winner.seeds:
+        seed.val_auc = 0.9
+    assert not build([study]).caveats

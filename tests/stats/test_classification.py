@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, rankdata
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     balanced_accuracy_score,
     confusion_matrix,
     f1_score,
@@ -15,6 +16,7 @@ from sklearn.metrics import roc_curve as reference_curve
 from cifake_ray.stats.classification import (
     accuracy,
     auc,
+    average_precision,
     balanced_accuracy,
     confusion,
     constant_accuracy,
@@ -39,6 +41,7 @@ def test_scores_are_those_of_scikit_learn_with_fake_as_the_positive_class(decima
     assert balanced_accuracy(labels, p_fake) == pytest.approx(balanced_accuracy_score(fake, called))
     assert f1_fake(labels, p_fake) == pytest.approx(f1_score(fake, called))
     assert auc(labels, p_fake) == pytest.approx(roc_auc_score(fake, p_fake))
+    assert average_precision(labels, p_fake) == pytest.approx(average_precision_score(fake, p_fake))
     u = mannwhitneyu(p_fake[fake], p_fake[~fake]).statistic
     assert auc(labels, p_fake) == pytest.approx(u / (fake.sum() * (~fake).sum()))
     assert np.array_equal(confusion(labels, p_fake), confusion_matrix(labels, np.where(called, 0, 1)))
@@ -52,6 +55,13 @@ def test_roc_curve_is_that_of_scikit_learn(decimals: int) -> None:
     assert np.append(0, false) == pytest.approx(expected[0])
     assert np.append(0, true) == pytest.approx(expected[1])
     assert np.trapezoid(np.append(0, true), np.append(0, false)) == pytest.approx(auc(labels, p_fake))
+
+
+def test_ranks_of_ties_are_those_of_scipy() -> None:
+    labels, p_fake = drawn(1)
+    fake = labels == 0
+    wins = rankdata(p_fake)[fake].sum() - fake.sum() * (fake.sum() + 1) / 2
+    assert auc(labels, p_fake) == wins / (fake.sum() * (~fake).sum())  # to the last digit
 
 
 def test_constant_answer_reaches_the_share_of_the_larger_class() -> None:

@@ -40,7 +40,7 @@ def test_without_augmentation_rows_come_as_they_are(picture: Tensor) -> None:
     assert not changed(drawn(picture), picture).any()
 
 
-@pytest.mark.parametrize("name", ["flip", "crop", "blur", "noise", "jpeg", "cutout"])
+@pytest.mark.parametrize("name", ["flip", "crop", "screenshot", "resize", "blur", "noise", "jpeg", "cutout"])
 def test_the_same_seed_augments_alike_and_bytes_stay_bytes(picture: Tensor, name: str) -> None:
     first = drawn(picture, name)
     assert first.dtype == torch.uint8
@@ -49,7 +49,7 @@ def test_the_same_seed_augments_alike_and_bytes_stay_bytes(picture: Tensor, name
     assert not torch.equal(first, drawn(picture, name, seed=1))
 
 
-@pytest.mark.parametrize("name", ["flip", "noise", "jpeg", "cutout"])
+@pytest.mark.parametrize("name", ["flip", "screenshot", "resize", "noise", "jpeg", "cutout"])
 def test_half_of_the_images_stay_as_they_are(picture: Tensor, name: str) -> None:
     assert 0.3 < changed(drawn(picture, name), picture).float().mean() < 0.7
 
@@ -98,3 +98,37 @@ def test_cutout_greys_one_rectangle_no_larger_than_asked(picture: Tensor) -> Non
     rows, columns = grey.any(2).sum(1), grey.any(1).sum(1)
     assert rows.max() == columns.max() == 6
     assert torch.equal((batch != picture).any(3) & ~grey, torch.zeros_like(grey))
+
+
+def test_jpeg_comes_once_or_up_to_three_times_in_a_row(picture: Tensor) -> None:
+    once = drawn(picture, "jpeg", jpeg_quality=30)
+    assert torch.equal(once, drawn(picture, "jpeg", jpeg_quality=30, jpeg_rounds=1))
+    thrice = drawn(picture, "jpeg", jpeg_quality=30, jpeg_rounds=3)
+    assert torch.equal(changed(once, picture), changed(thrice, picture))  # the same half
+    lost = [(batch.float() - picture).square().mean((1, 2, 3)) for batch in (once, thrice)]
+    assert lost[1].mean() > 1.1 * lost[0].mean()
+
+
+def test_delivery_is_no_stronger_than_asked(picture: Tensor) -> None:
+    def loss(name: str, **strengths: float) -> float:
+        return float((drawn(picture, name, **strengths).float() - picture).square().mean((1, 2, 3)).max())
+
+    assert loss("resize", resize_scale=0.9) < loss("resize", resize_scale=0.5) < loss("resize", resize_scale=0.2)
+    assert loss("screenshot", screenshot_zoom=1.1) < loss("screenshot", screenshot_zoom=2.0)
+
+
+DELIVERY = {"augment": "screenshot+resize+blur+jpeg", "jpeg_rounds": 3, "jpeg_quality": 30, "resize_scale": 0.3}
+
+
+@pytest.mark.parametrize("side", [32, 50])
+def test_two_workers_deliver_each_image_as_one_worker_does(side: int) -> None:
+    images = torch.randint(0, 256, (12, side, side, 3), generator=torch.Generator().manual_seed(3)).to(torch.uint8)
+    training, rows = Training.model_validate(DELIVERY), torch.arange(12)
+
+    def batch(share: slice) -> Tensor:
+        return augment(images, rows[share], training, BatchRandom(12, torch.Generator().manual_seed(5), CPU, share))
+
+    whole = batch(slice(None))
+    for worker in range(2):
+        assert torch.equal(batch(slice(worker, None, 2)), whole[worker::2])
+    assert (whole != images).flatten(1).any(1).sum() >= 8

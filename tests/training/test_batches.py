@@ -140,3 +140,18 @@ def test_a_cut_by_slices_is_a_cut_by_index() -> None:
 def test_large_images_are_judged_in_smaller_batches() -> None:
     assert [rows_at_once(side) for side in (32, 64, 128, 1024, 5000)] == [1000, 1000, 250, 3, 1]
     assert ImageInputs(numbered(1, 200, 200), (), "crop", 128).at_once == 250
+
+
+def test_heads_train_on_views_and_copies_and_are_judged_by_views_alone() -> None:
+    def column(base: int, rows: int) -> tuple[torch.Tensor, ...]:
+        return ((base + torch.arange(rows))[:, None].half(),)
+
+    train = torch.tensor([5, 0, 3])  # of 6 rows; the others validate
+    places = torch.full((6,), -1).index_copy_(0, train, torch.arange(3))
+    inputs = FeatureInputs((column(0, 6), column(100, 6)), (column(200, 3), column(300, 3)), places)
+    assert [view.flatten().tolist() for view in inputs.views(torch.tensor([1, 4]))] == [[1, 4], [101, 104]]
+    drawn = inputs.draw(train.repeat(100), Training(), BatchRandom(300, generator(), CPU)).flatten()
+    seen = {int(row): sorted(set(drawn[at::3].tolist())) for at, row in enumerate(train)}
+    assert seen == {5: [5, 105, 200, 300], 0: [0, 100, 201, 301], 3: [3, 103, 202, 302]}
+    shares = [int((drawn // 100 == number).sum()) for number in range(4)]
+    assert all(50 < count < 100 for count in shares)

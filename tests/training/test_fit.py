@@ -14,7 +14,8 @@ from cifake_ray.experiment import Training
 from cifake_ray.models.families.cnn import Cnn, normalise_images
 from cifake_ray.training.batches import ImageInputs, TrainingSet
 from cifake_ray.training.checkpoint import BEST, LAST, load_checkpoint, unnamed
-from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, Fit, TrialFailed, evaluate, fit, predict_batch, sample_rows
+from cifake_ray.training.fit import Fit, TrialFailed, fit
+from cifake_ray.training.validation import CLEAN_TRAIN_IMAGES, evaluate, predict_batch, sample_rows
 
 ROWS = 96
 

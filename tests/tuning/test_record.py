@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cifake_ray.runs.columns import CURVE_COLUMNS
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Metric
+from cifake_ray.runs.columns import curve_columns
 from cifake_ray.tuning import record as record_module
 from cifake_ray.tuning.record import StudyRecord
 from cifake_ray.tuning.space import distributions
@@ -48,6 +50,7 @@ def test_the_tables_have_the_documented_columns_and_a_row_a_trial_and_epoch(reco
     ]  # fmt: skip
     assert list(curves.columns) == [
         "trial_id", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
+        "val_balanced_accuracy", "val_auc",
     ]  # fmt: skip
     assert trials["trial_id"].tolist() == [0, 1, 2, 3, 4]
     assert trials["status"].tolist() == ["completed", "stopped", "failed", "interrupted", "running"]
@@ -112,6 +115,43 @@ def test_a_loss_is_minimised(open_record: OpenRecord) -> None:
     best = record.best()
     assert best is not None
     assert best.trial_id == 1
+
+
+@pytest.mark.parametrize("metric", [Metric.VAL_AUC, Metric.VAL_WORST_GROUP, Metric.VAL_DEGRADED])
+def test_a_later_metric_has_columns_of_its_own_and_chooses(open_record: OpenRecord, metric: Metric) -> None:
+    record = open_record(experiment_of(search={"metric": metric}))
+    for value in (0.8, 0.9, 0.7):
+        number = ask(record)
+        record.add_epoch(number, epoch_result(1, 1 - value, **{metric: value, f"best_{metric}": value}))
+        record.finish(number, "completed")
+    tables(record)
+    trials, curves = pd.read_csv(record.run.trials_file), pd.read_csv(record.run.curves_file)
+    assert trials[metric].tolist() == curves[metric].tolist() == [0.8, 0.9, 0.7]
+    assert record.study.best_trial.number == 1
+    best = open_record(record.experiment).best()
+    assert best is not None
+    assert (best.trial_id, best.value(metric)) == (1, 0.9)
+
+
+def test_epochs_that_version_0_1_reported_have_empty_cells_for_later_figures(open_record: OpenRecord) -> None:
+    record = open_record()
+    number = ask(record)
+    record.add_epoch(number, epoch_result(1, 0.8))
+    record.add_epoch(number, epoch_result(2, 0.9, val_auc=0.95, val_balanced_accuracy=0.85))
+    tables(open_record())
+    curves = pd.read_csv(record.run.curves_file)
+    assert curves["val_auc"].isna().tolist() == [True, False]
+    assert curves["val_balanced_accuracy"].iloc[1] == 0.85
+
+
+def test_a_study_is_not_resumed_by_a_metric_that_it_did_not_measure(open_record: OpenRecord) -> None:
+    record = open_record()
+    number = ask(record)
+    record.add_epoch(number, epoch_result(1, 0.8))
+    record.finish(number, "completed")
+    changed = record.experiment.search.model_copy(update={"metric": Metric.VAL_DEGRADED})
+    with pytest.raises(InputError, match=r"search.metric is val_degraded, which trial 0 was not measured by; set the"):
+        open_record(record.experiment.model_copy(update={"search": changed}))
 
 
 def test_the_best_trial_is_the_earlier_of_equals_and_never_a_failed_one(open_record: OpenRecord) -> None:
@@ -231,7 +271,7 @@ def test_tables_are_rewritten_now_and_then_and_at_the_end(
     assert len(record.run.curves_file.read_text().splitlines()) == 3
     record.flush(force=True)
     assert len(record.run.curves_file.read_text().splitlines()) == 4
-    assert record.run.curves_file.read_text().splitlines()[0] == ",".join(CURVE_COLUMNS)
+    assert record.run.curves_file.read_text().splitlines()[0] == ",".join(curve_columns(Metric.VAL_ACCURACY))
 
 
 def test_timeline_tells_when_each_trial_was_worked_on_also_after_a_kill(

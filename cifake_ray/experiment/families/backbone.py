@@ -23,6 +23,7 @@ def _one_or_several(value: Any) -> Any:
     return tuple(map(int, sizes)) if len(sizes) > 1 else int(sizes[0])
 
 
+Copies = Annotated[int, Field(ge=0, le=8)]
 Sizes = Annotated[int | tuple[int, ...], BeforeValidator(_one_or_several)]
 
 
@@ -82,9 +83,12 @@ class PretrainedModel(BackboneSettings, ModelSettings):
     `trainable: none`: frozen, and its features are cached. `last-stage`, `all`: fine-tuned on images, from the start of
     the deepest stage used or from the first, at `backbone_lr_factor` times the head's learning rate.
     `views`: a frozen network's head trains on one of them an image and step; all are averaged to judge an image.
+    `copies`: so many further passes over augmented copies of the train pictures, of which training draws too; each copy
+    is drawn once, as `training.augment` says, and seen under one of the views.
     """
 
     views: ViewList = ("identity",)
+    copies: Copies = 0
     trainable: Literal["none", "last-stage", "all"] = "none"
     backbone_lr_factor: float = Field(0.1, gt=0, le=1)
     head_width: int = Field(256, ge=1, le=8192)
@@ -93,6 +97,10 @@ class PretrainedModel(BackboneSettings, ModelSettings):
     @property
     def label(self) -> str:
         return self.network if self.takes_features else f"{self.network}, fine-tuned"
+
+    @property
+    def copy_looks(self) -> tuple[str, ...]:
+        return looks_of_copies(self.looks, self.copies)
 
     @property
     def takes_features(self) -> bool:
@@ -108,7 +116,7 @@ class PretrainedModel(BackboneSettings, ModelSettings):
 
     @property
     def input_keys(self) -> tuple[str, ...]:
-        own = ("weights", "image_size", "fit", "stages", "pool", "views")
+        own = ("weights", "image_size", "fit", "stages", "pool", "views", "copies")
         return own if self.takes_features else super().input_keys
 
     def reads(self, look: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:
@@ -116,8 +124,15 @@ class PretrainedModel(BackboneSettings, ModelSettings):
 
     def check_lists(self) -> None:
         super().check_lists()
+        if self.copies and not self.takes_features:
+            raise ValueError("copies: of the pictures of a frozen network; set it to 0, and augment as you like")
         if len(self.sizes) > 1 and not self.takes_features:
             raise ValueError("image_size: several sizes are for a frozen network; name one, or set trainable to none")
+
+
+def looks_of_copies(looks: Sequence[str], copies: int) -> tuple[str, ...]:
+    """One look for each copy, the looks in turn: of identity and flip `copy1/flip`, `copy2/identity`, `copy3/flip`."""
+    return tuple(f"copy{number}/{looks[number % len(looks)]}" for number in range(1, copies + 1))
 
 
 def joined_sizes(backbones: Sequence[BackboneSettings]) -> tuple[int, ...]:

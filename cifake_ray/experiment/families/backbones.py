@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cifake_ray.experiment.families.backbone import BackboneSettings, joined_sizes
+from cifake_ray.experiment.families.backbone import BackboneSettings, Copies, joined_sizes, looks_of_copies
 from cifake_ray.experiment.families.base import ModelSettings, PassKey
 from cifake_ray.experiment.families.timm import TimmBackbone
 from cifake_ray.experiment.families.torchvision import TorchvisionBackbone
@@ -26,14 +26,15 @@ def with_kind(tree: Any) -> Any:
 class BackbonesModel(ModelSettings):
     """Several frozen backbones, and a dense head on the features of all, one backbone after the other.
 
-    `fit` and `views` are those of all backbones. The square that a picture is brought to has the largest `image_size`
-    of all; smaller inputs are made from the square. Keys of a backbone are searched by their path, such as
-    `backbones.0.image_size`.
+    `fit`, `views` and `copies` are those of all backbones. The square that a picture is brought to has the largest
+    `image_size` of all; smaller inputs are made from the square. Keys of a backbone are searched by their path, such
+    as `backbones.0.image_size`.
     """
 
     kind: Literal["several-backbones"] = KIND
     backbones: Annotated[tuple[Backbone, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=8)]
     views: ViewList = ("identity",)
+    copies: Copies = 0
     head_width: int = Field(256, ge=1, le=8192)
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -44,6 +45,10 @@ class BackbonesModel(ModelSettings):
     @property
     def label(self) -> str:
         return " + ".join(backbone.network for backbone in self.backbones)
+
+    @property
+    def copy_looks(self) -> tuple[str, ...]:
+        return looks_of_copies(self.looks, self.copies)
 
     @property
     def takes_features(self) -> bool:
@@ -68,7 +73,7 @@ class BackbonesModel(ModelSettings):
     @property
     def input_keys(self) -> tuple[str, ...]:
         own = ("weights", "image_size", "stages", "pool")
-        return ("fit", "views", *(f"{path}{key}" for path, _ in self.backbones_by_path for key in own))
+        return ("fit", "views", "copies", *(f"{path}{key}" for path, _ in self.backbones_by_path for key in own))
 
     def reads(self, look: str) -> tuple[tuple[PassKey, tuple[str, ...]], ...]:
         side = self.largest_size

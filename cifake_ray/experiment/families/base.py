@@ -1,7 +1,8 @@
 """Properties of the settings of every family, so that no other module compares kinds of models."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from cifake_ray.experiment.own_file import OwnFile
 from cifake_ray.experiment.values import Strict
 from cifake_ray.fits import TILES, Fit
 
@@ -59,6 +60,11 @@ class ModelSettings(Strict):
         return tuple(f"tile{number}/{view}" for number in range(TILES) for view in views)
 
     @property
+    def copy_looks(self) -> tuple[str, ...]:
+        """The looks of augmented copies, which training draws from beside `looks`: `copy1/flip`, one for each copy."""
+        return ()
+
+    @property
     def takes_features(self) -> bool:
         """Whether the network that is trained takes cached features instead of images."""
         return False
@@ -72,6 +78,25 @@ class ModelSettings(Strict):
     def weights_label(self) -> str:
         """The name of the pretrained weights in tables."""
         return "+".join(self.weight_names) or "none"
+
+    @property
+    def own_file_path(self) -> str:
+        """Path, as given, of the user's Python file that defines the network; empty for networks of this package."""
+        return ""
+
+    @property
+    def own_file_sha256(self) -> str | None:
+        """SHA-256 (hex) that the settings note of that file."""
+        return None
+
+    @property
+    def own_file(self) -> OwnFile | None:
+        """The user's Python file; None before `with_file`, and for networks of this package."""
+        return None
+
+    def with_file(self, file: OwnFile) -> Self:  # noqa: ARG002
+        """These settings with the file that `own_file_path` names."""
+        return self
 
     @property
     def backbones_by_path(self) -> "tuple[tuple[str, BackboneSettings], ...]":

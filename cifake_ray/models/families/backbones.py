@@ -4,6 +4,7 @@ What a library's networks are, and where their weights come from, says its `Sour
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from cifake_ray.models.families.searched import (
 from cifake_ray.models.families.source import B, Source
 from cifake_ray.models.head import Head
 from cifake_ray.models.passes import FeatureSpec, joined_passes
+from cifake_ray.models.views import copy_of
 from cifake_ray.models.weight_files import Weights, known_file
 from cifake_ray.runs.records import BackboneNote
 
@@ -65,7 +67,8 @@ class BackbonesFamily(Family[Any]):
             return []
         check_count(experiment)
         sizes, looks = asked_sizes(experiment), asked_looks(experiment)
-        return joined_passes(
+        recipe = experiment.training.copy_recipe()
+        found = joined_passes(
             self.sources[backbone.kind].spec(weights, PassKey(backbone.network, name, size, look, fit, side), columns)
             for path, backbone in experiment.model.backbones_by_path
             for columns in [asked_columns(experiment, path)]
@@ -73,6 +76,7 @@ class BackbonesFamily(Family[Any]):
             for size, side in sizes[path]
             for fit, look in looks
         )
+        return [replace(spec, recipe=recipe) if copy_of(spec.view)[0] else spec for spec in found]
 
     def passes_of(self, model: Any, weights: Sequence[Weights], look: str) -> list[FeatureSpec]:
         """One pass for each backbone and image size."""

@@ -31,6 +31,9 @@ class Family(ABC, Generic[S]):
     def prepare(self, model: S) -> Prepare:
         """The function from a batch of inputs (uint8 images or float16 features) to the network's input."""
 
+    def check(self, model: S) -> None:
+        """Try the network once, before the first trial. Raises InputError when it cannot be used."""
+
     def start(self, model: S) -> nn.Module:
         """The network before its first step. Raises InputError as `weights` does."""
         return self.build(model, () if model.takes_features else self.weights(model))

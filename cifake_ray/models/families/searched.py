@@ -43,13 +43,19 @@ def asked_sizes(experiment: Experiment) -> dict[str, list[tuple[int, int]]]:
 
 
 def asked_looks(experiment: Experiment) -> list[tuple[Fit, str]]:
-    """Every fit that a trial may request, with each look at the squares of that fit."""
-    views = _asked_views(experiment)
-    return [
-        (fit, look)
-        for fit in experiment.model_values("fit")
-        for look in experiment.model.model_copy(update={"fit": fit, "views": views}).looks
-    ]
+    """Every fit that a trial may request, with each look at the squares of that fit, then those at augmented copies."""
+    model, fits = experiment.model, experiment.model_values("fit")
+    views, copies = _asked_views(experiment), _asked_copies(experiment)
+    looks = [(fit, look) for fit in fits for look in model.model_copy(update={"fit": fit, "views": views}).looks]
+    for fit, chosen in itertools.product(fits, experiment.model_values("views")):
+        of_trial = model.model_copy(update={"fit": fit, "views": _split(chosen), "copies": copies})
+        looks += [(fit, look) for look in of_trial.copy_looks]
+    return list(dict.fromkeys(looks))
+
+
+def _asked_copies(experiment: Experiment) -> int:
+    """The most augmented copies that a trial may take."""
+    return max(map(int, experiment.model_values("copies")))
 
 
 def _asked_views(experiment: Experiment) -> tuple[str, ...]:
@@ -74,11 +80,12 @@ def check_count(experiment: Experiment) -> None:
     paths = [path for path, _ in experiment.model.backbones_by_path]
     sizes = {path: len({size for several in _size_choices(experiment, path) for size in several}) for path in paths}
     weights = {path: len(asked_names(experiment, path)) for path in paths}
-    if sum(sizes[path] * weights[path] for path in paths) * len(views) * len(fits) > MOST_PASSES:
+    looks = len(views) + _asked_copies(experiment)
+    if sum(sizes[path] * weights[path] for path in paths) * looks * len(fits) > MOST_PASSES:
         path = max(paths, key=lambda one: sizes[one])
         others = " and those of the other backbones" if len(paths) > 1 else ""
         raise InputError(
-            f"search_space.{path}image_size: {sizes[path]} sizes x {weights[path]} weights x {len(views)} views x "
-            f"{len(fits)} fits{others} are as many passes over all images (at most {MOST_PASSES})",
+            f"search_space.{path}image_size: {sizes[path]} sizes x {weights[path]} weights x {looks} views and copies "
+            f"x {len(fits)} fits{others} are as many passes over all images (at most {MOST_PASSES})",
             "give `choices`, or a `step` such as 32",
         )

@@ -20,6 +20,7 @@ from cifake_ray.reporting.sections import (
     environment,
     errors,
     evaluations,
+    generators,
     head,
     hyperparameters,
     importance,
@@ -51,6 +52,7 @@ OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     accuracy.build,
     bias.build,
     spectrum.build,
+    generators.build,
     cost.build,
     figures_here,
     reading.build,
@@ -86,7 +88,7 @@ OF_STUDY: list[BuildOne] = [  # of each study: page
     commands.repetition,
 ]
 CLOSING: list[Build] = [missing.build]  # after the limits: page and Markdown
-TERMINAL: list[Build] = [accuracy.build, bias.build, reading.build]
+TERMINAL: list[Build] = [accuracy.build, bias.build, generators.build, reading.build]
 
 
 def document(studies: Sequence[Study], parts: Sequence[StudyPart] | None = None) -> Document:

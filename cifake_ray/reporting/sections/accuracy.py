@@ -26,6 +26,7 @@ from cifake_ray.reporting.formatting import (
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.section import Cell, Section, Small, Table
 from cifake_ray.reporting.style import BLUE, CARD, INK, MUTED, VERMILLION, legend_above, new_figure, percent_axis
+from cifake_ray.reporting.winners import validation_auc
 
 # Columns in the order in which a narrow terminal does without them.
 _LEAST_FIRST = ("core-s", "train %", "gap", "balanced %", "model", "verdict", "constant %", "AUC", "val %", "role")
@@ -51,7 +52,17 @@ def build(studies: Sequence[Study]) -> Section:
         page_title="Comparison",
         anchor="comparison",
         data={"comparison.csv": frame},
+        caveats=[caveat for study in studies if (caveat := _turned(study))],
     )
+
+
+def _turned(study: Study) -> str:
+    """A model that orders validation images worse than chance; "" for others."""
+    winner = study.outcome("tuned")
+    found = validation_auc(winner) if winner else math.nan
+    if not found < 0.5:
+        return ""
+    return f"{study.name}: the validation AUC is {decimal(found)}, below 0.5 as with a logit of the wrong sign."
 
 
 def role_words(row: Row) -> str:

@@ -9,7 +9,7 @@ from cifake_ray.reporting.comparison import baseline_rows, comparison_table, mai
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.formatting import Row, known, whole
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.marks import metric_label, scale_of
+from cifake_ray.reporting.marks import best_until, good_end
 from cifake_ray.reporting.section import Section, Table, figures_alone
 from cifake_ray.reporting.sections.accuracy import role_words
 from cifake_ray.reporting.style import MANY, MUTED, VERMILLION, legend_above, new_figure, robust_limits
@@ -55,8 +55,8 @@ def cost(study: Study) -> Figure | None:
     ended = study.timeline.groupby("trial_id")["end"].max()
     order = ended.reindex(trials["trial_id"].to_numpy(float)).to_numpy(float)
     trials = trials.iloc[np.argsort(order, kind="stable")]  # an end that is not noted (NaN) comes last
-    values = trials[metric].to_numpy(float) * scale_of(metric)
-    best = np.minimum.accumulate(values) if metric == "val_loss" else np.maximum.accumulate(values)
+    values = trials[metric].to_numpy(float) * metric.scale
+    best = best_until(metric, values)
     spent = trials["cpu_seconds"].cumsum().to_numpy(float)
     figure, axes = new_figure(3.0)
     panel = axes[0, 0]
@@ -65,8 +65,8 @@ def cost(study: Study) -> Figure | None:
     )
     panel.step(spent, best, where="post", color=VERMILLION, label="best so far")
     panel.set_xlim(0, spent[-1] * 1.02)
-    robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
-    panel.set(xlabel="core-seconds of all trials until its end", ylabel=metric_label(metric))
+    robust_limits(panel, values.tolist(), keep=good_end(metric))
+    panel.set(xlabel="core-seconds of all trials until its end", ylabel=metric.axis)
     legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure
 

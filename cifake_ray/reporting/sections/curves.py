@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from cifake_ray.experiment import Metric
 from cifake_ray.reporting.comparison import model_curve
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import ROLES, Study
-from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of
+from cifake_ray.reporting.marks import best_until, draw_statuses, good_end, scale_of
 from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import (
     BLUE,
@@ -26,6 +27,7 @@ from cifake_ray.reporting.style import (
     robust_limits,
     whole_ticks,
 )
+from cifake_ray.runs.columns import CURVE_COLUMNS
 
 _ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
 _ROLE_MARKERS = {"tuned": "o", "baseline": "s"}  # and solid or dashed: distinct without colour
@@ -79,30 +81,40 @@ def _draw_role(axes: Axes, role: str, curve: pd.DataFrame, quantity: str) -> Non
 
 @study_figure(
     "trial-curves",
-    "Every trial: validation accuracy and loss by epoch; grey ones were stopped before the last; dots mark ends.",
+    "Every trial: the figures of validation by epoch; grey ones were stopped before the last; dots mark ends.",
 )
 def trial_curves(study: Study) -> Figure | None:
-    """Validation accuracy and loss of every trial by epoch: stopped grey, the best in front; None for one trial."""
+    """Validation accuracy and loss of every trial by epoch, and the metric: stopped grey, the best in front.
+
+    None for one trial.
+    """
     curves = study.curves
     if curves["trial_id"].nunique() < 2:
         return None
     status = curves["trial_id"].map(study.trials.set_index("trial_id")["status"].astype(str).to_dict())
     best = study.trial("tuned").get("trial_id")
     ran_through = (status == "completed").to_numpy()
-    figure, axes = new_figure(5.4, rows=2, sharex=True)
-    for panel, metric in zip(axes[:, 0], ("val_accuracy", "val_loss"), strict=True):
+    shown = [*_other_metric(study), Metric.VAL_ACCURACY, Metric.VAL_LOSS]
+    figure, axes = new_figure(2.7 * len(shown), rows=len(shown), sharex=True)
+    for panel, metric in zip(axes[:, 0], shown, strict=True):
         _draw_lines(panel, curves[~ran_through], metric, MUTED, "not completed", 0.45)
         _draw_lines(panel, curves[ran_through], metric, BLUE, "completed", 0.55)
         _draw_best(panel, curves[curves["trial_id"] == best], metric, f"best: trial {best}")
         panel.autoscale_view()
-        shown = (curves[metric] * scale_of(metric)).tolist()
-        robust_limits(panel, shown, keep="high" if metric == "val_accuracy" else "low")
+        robust_limits(panel, (curves[metric] * metric.scale).tolist(), keep=good_end(metric))
         whole_ticks(panel)
-    axes[0, 0].set_ylabel("validation " + _ACCURACY)
-    axes[1, 0].set(ylabel="validation loss (nats)", xlabel="epoch")
+        panel.set_ylabel(metric.axis)
+    axes[-1, 0].set_xlabel("epoch")
     legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     figure.subplots_adjust(hspace=0.1)
     return figure
+
+
+def _other_metric(study: Study) -> list[Metric]:
+    """The metric of the study, if the curves hold it and it is neither accuracy nor loss, which are drawn anyway."""
+    metric = study.experiment.search.metric
+    known = metric in CURVE_COLUMNS or study.curves[metric].isna().all()
+    return [] if known else [metric]
 
 
 def _draw_lines(axes: Axes, curves: pd.DataFrame, metric: str, colour: str, label: str, alpha: float) -> None:
@@ -148,7 +160,7 @@ def best_so_far(study: Study) -> Figure | None:
     if len(trials) < 2:
         return None
     values = trials[metric].to_numpy(float) * scale_of(metric)
-    best = np.minimum.accumulate(values) if metric == "val_loss" else np.maximum.accumulate(values)
+    best = best_until(metric, values)
     numbers = trials["trial_id"].to_numpy(float)
     figure, axes = new_figure(3.0)
     panel = axes[0, 0]
@@ -156,8 +168,8 @@ def best_so_far(study: Study) -> Figure | None:
     panel.step(numbers, best, where="post", color=VERMILLION, label="best so far")
     if (own := baseline_level(study)) is not None:
         panel.axhline(own * scale_of(metric), color=GREEN, linestyle=(0, (4, 2)), linewidth=1.3, label="baseline")
-    robust_limits(panel, values.tolist(), keep="low" if metric == "val_loss" else "high")
-    panel.set(xlabel="trial, in the order of proposal", ylabel=metric_label(metric))
+    robust_limits(panel, values.tolist(), keep=good_end(metric))
+    panel.set(xlabel="trial, in the order of proposal", ylabel=metric.axis)
     whole_ticks(panel)
     legend_above(figure, panel.get_legend_handles_labels()[0])
     return figure

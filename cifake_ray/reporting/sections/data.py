@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from cifake_ray.data.taken import shown
 from cifake_ray.data.transform import Transform
-from cifake_ray.reporting.formatting import whole
+from cifake_ray.reporting.formatting import groups_text, whole
 from cifake_ray.reporting.load import Study, cards_of
 from cifake_ray.reporting.section import Listing, Section, Table
 from cifake_ray.runs.records import DataNote
@@ -57,6 +57,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Train part", _counted(data.train)),
         ("Split", f"{whole(data.split.get('train'))} train, {whole(data.split.get('validation'))} validation"),
         *_given(data),
+        *_groups(study),
         ("Test part", _counted(data.test) + _drawn(data)),
         ("Test images that are also in train", whole(data.duplicates_in_test)),
         ("Files skipped", whole(len(data.skipped))),
@@ -76,6 +77,17 @@ def _seen(study: Study) -> str:
         return "; ".join(transform.words for transform in transforms)
     held = f"whole picture of {first.side} x {first.side} pixels"
     return held if model.fit == "resize" else f"{held}, of it the {Transform(model.fit, model.largest_size).words}"
+
+
+def _groups(study: Study) -> list[tuple[str, str]]:
+    """Groups that did not train, or that validated alone, and the degradations by which the study chose."""
+    data = study.records.environment.data
+    facts = {
+        "Left out of training": groups_text(study.experiment.data.leave_out),
+        "Validated by generators that did not train": ", ".join(data.unseen),
+        "Degradations of val_degraded": ", ".join(data.degraded),
+    }
+    return [(name, value) for name, value in facts.items() if value]
 
 
 def _given(data: DataNote) -> list[tuple[str, str]]:

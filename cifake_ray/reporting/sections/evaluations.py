@@ -24,7 +24,7 @@ def build(studies: Sequence[Study]) -> Section:
 
 def build_degraded(studies: Sequence[Study]) -> Section | None:
     """A row for each degradation, a column for each study and set of images."""
-    measured = {f"{study.name} on {_set_name(noted)}": noted.robustness
+    measured = {f"{study.name} on {set_name(noted)}": noted.robustness
                 for study in studies for noted in study.records.evaluations}  # fmt: skip
     rows = degraded(measured, of_subjects=False)
     return Section("Other images, degraded", tables=(Table(rows),), method=DEGRADED_METHOD) if rows else None
@@ -34,7 +34,7 @@ def _row(study: str, noted: Evaluation) -> dict[str, str]:
     found = noted.at_threshold
     return {
         "Study": study,
-        "Images": _set_name(noted),
+        "Images": set_name(noted),
         "Number": whole(found.images),
         "Accuracy %": accuracy_cell(found.accuracy),
         "AUC": decimal(found.auc),
@@ -43,7 +43,7 @@ def _row(study: str, noted: Evaluation) -> dict[str, str]:
     }
 
 
-def _set_name(noted: Evaluation) -> str:
+def set_name(noted: Evaluation) -> str:
     return (noted.data or "?").rstrip("/").rpartition("/")[2]
 
 

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from cifake_ray.experiment import CategoricalDimension, Dimension
+from cifake_ray.experiment import CategoricalDimension, Dimension, Metric
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of, status_legend
+from cifake_ray.reporting.marks import draw_statuses, good_end, status_legend
 from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import GREEN, MANY, VERMILLION, log_axis, new_figure, robust_limits
 
@@ -39,19 +39,17 @@ def hyperparameters(study: Study) -> Figure | None:
         _draw_dimension(panel, study, trials, name, metric)
     for panel in axes.flat[len(study.dimensions) :]:
         panel.set_visible(False)
-    robust_limits(
-        axes[0, 0], (trials[metric] * scale_of(metric)).tolist(), keep="low" if metric == "val_loss" else "high"
-    )
+    robust_limits(axes[0, 0], (trials[metric] * metric.scale).tolist(), keep=good_end(metric))
     for panel in axes[:, 0]:
-        panel.set_ylabel(metric_label(metric))
+        panel.set_ylabel(metric.axis)
     status_legend(figure, trials["status"])
     return figure
 
 
-def _draw_dimension(axes: Axes, study: Study, trials: pd.DataFrame, name: str, metric: str) -> None:
+def _draw_dimension(axes: Axes, study: Study, trials: pd.DataFrame, name: str, metric: Metric) -> None:
     dimension = study.experiment.search_space[name]
     x = _positions(trials[name], dimension)
-    y = trials[metric].to_numpy(float) * scale_of(metric)
+    y = trials[metric].to_numpy(float) * metric.scale
     draw_statuses(axes, x, y, trials["status"], many=len(trials) > MANY)
     numbers = trials["trial_id"].to_numpy()
     best = study.trial("tuned").get("trial_id", -1)

@@ -43,7 +43,7 @@ def importances(study: Study) -> dict[str, float]:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    replica = optuna.create_study(direction="maximize" if metric == "val_accuracy" else "minimize")
+    replica = optuna.create_study(direction="maximize" if metric.mode == "max" else "minimize")
     space = {name: _distribution(study.experiment.search_space[name]) for name in names}
     replica.add_trials(
         [

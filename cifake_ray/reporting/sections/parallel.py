@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.figures import study_figure
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.marks import metric_label, scale_of
 from cifake_ray.reporting.section import figures_alone
 from cifake_ray.reporting.style import BLUE, INK, MANY, MUTED, VERMILLION, legend_above, new_figure
 
@@ -31,9 +30,9 @@ def parallel_coordinates(study: Study) -> Figure | None:
     if len(trials) < 2 or not names:
         return None
     space = [study.experiment.search_space[name] for name in names]
-    values = trials[metric].to_numpy(float) * scale_of(metric)
+    values = trials[metric].to_numpy(float) * metric.scale
     low, high = float(np.percentile(values, 5)), float(values.max())
-    if metric == "val_loss":
+    if metric.mode == "min":
         low, high = float(values.min()), float(np.percentile(values, 95))
     last = np.clip((values - low) / ((high - low) or 1), -0.02, 1.02)
     columns = [_height(trials[name], dimension) for name, dimension in zip(names, space, strict=True)]
@@ -41,7 +40,7 @@ def parallel_coordinates(study: Study) -> Figure | None:
     figure, axes = new_figure(3.4)
     _draw_configurations(axes[0, 0], heights)
     labels = [*map(_ends, space), (f"{low:.4g}", f"{high:.4g}")]
-    _draw_axes(axes[0, 0], [*names, metric_label(metric).replace("validation ", "validation\n")], labels, space)
+    _draw_axes(axes[0, 0], [*names, metric.axis.replace("validation ", "validation\n")], labels, space)
     legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     figure.subplots_adjust(left=0.09, right=0.9, bottom=0.6 / 3.4, top=figure.subplotpars.top - 0.16 / 3.4)
     return figure

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from cifake_ray.experiment import Metric
 from cifake_ray.reporting.figures import study_figure
-from cifake_ray.reporting.formatting import NOTHING, known, percent, rows_of
+from cifake_ray.reporting.formatting import NOTHING, known, rows_of
 from cifake_ray.reporting.load import Study
-from cifake_ray.reporting.marks import draw_statuses, metric_label, scale_of, status_legend
+from cifake_ray.reporting.marks import draw_statuses, good_end, status_legend
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.trials import trial_rows
 from cifake_ray.reporting.style import GREEN, MANY, PURPLE, VERMILLION, log_axis, new_figure, robust_limits
@@ -46,8 +47,8 @@ def _text_rows(front: pd.DataFrame) -> list[dict[str, str]]:
 def _front_cell(name: str, value: Any) -> str:
     if not known(value):
         return NOTHING
-    if name == "val_accuracy":
-        return percent(value)
+    if name in set(Metric):
+        return Metric(name).shown(value).removesuffix(" %")
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -61,8 +62,8 @@ def pareto_front(study: Study) -> pd.DataFrame:
     if trials.empty:
         return trials
     second = str(study.experiment.search.second_objective)
-    ordered = trials.sort_values([second, metric, "trial_id"], ascending=[True, metric == "val_loss", True])
-    gain = ordered[metric] if metric == "val_accuracy" else -ordered[metric]
+    ordered = trials.sort_values([second, metric, "trial_id"], ascending=[True, metric.mode == "min", True])
+    gain = ordered[metric].map(metric.score)
     before = gain.cummax().shift(fill_value=-math.inf)
     return ordered[gain > before].reset_index(drop=True)
 
@@ -90,18 +91,12 @@ def front_sentence(study: Study) -> str:
     front, search = pareto_front(study), study.experiment.search
     if front.empty:
         return ""
-    found = (
-        f"{len(front)} of {len(measured_trials(study))} trials are not beaten in both {metric_name(search.metric)} and "
-    )
+    found = f"{len(front)} of {len(measured_trials(study))} trials are not beaten in both {search.metric.label} and "
     return (
         f"{found}{_AXES[str(search.second_objective)]}. The winner is the one with the best {search.metric}; the "
         "others were trained once and not tested, so their order is within the noise of one training. Early stopping "
         f"looks at {search.metric} alone: a stopped trial stands with what it had reached."
     )
-
-
-def metric_name(metric: str) -> str:
-    return "validation accuracy" if metric == "val_accuracy" else "validation loss"
 
 
 @study_figure(
@@ -113,7 +108,7 @@ def pareto(study: Study) -> Figure | None:
     front, trials, search = pareto_front(study), measured_trials(study), study.experiment.search
     if front.empty:
         return None
-    second, scale = str(search.second_objective), scale_of(search.metric)
+    second, scale = str(search.second_objective), search.metric.scale
     figure, axes = new_figure(3.2)
     panel = axes[0, 0]
     x, y = trials[second].to_numpy(float), trials[search.metric].to_numpy(float) * scale
@@ -124,13 +119,13 @@ def pareto(study: Study) -> Figure | None:
     panel.plot(costs, reached, linestyle="", marker="o", markersize=7.5, markerfacecolor="none", color=PURPLE, zorder=4)
     _mark(panel, trials, second, search.metric, study.trial("tuned").get("trial_id", -1), "*", 10, VERMILLION)
     _mark(panel, trials, second, search.metric, 0, "D", 5, GREEN)
-    robust_limits(panel, y.tolist(), keep="low" if search.metric == "val_loss" else "high")
+    robust_limits(panel, y.tolist(), keep=good_end(search.metric))
     if x.min() > 0 and end / x.min() > _LOG_RANGE:
         panel.set_xlim(x.min() / 1.2, end * 1.2)
         log_axis(panel, float(x.min()) / 1.2, end * 1.2, label=_short)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     panel.tick_params(axis="x", labelsize=8)
-    panel.set(xlabel=_AXES[second], ylabel=metric_label(search.metric))
+    panel.set(xlabel=_AXES[second], ylabel=search.metric.axis)
     status_legend(figure, trials["status"])
     return figure
 
@@ -144,8 +139,8 @@ def _short(value: float) -> str:
 
 
 def _mark(
-    axes: Axes, trials: pd.DataFrame, second: str, metric: str, trial: Any, marker: str, size: float, colour: str
+    axes: Axes, trials: pd.DataFrame, second: str, metric: Metric, trial: Any, marker: str, size: float, colour: str
 ) -> None:
     chosen = trials[trials["trial_id"] == trial]
-    x, y = chosen[second].to_numpy(float), chosen[metric].to_numpy(float) * scale_of(metric)
+    x, y = chosen[second].to_numpy(float), chosen[metric].to_numpy(float) * metric.scale
     axes.plot(x, y, linestyle="", marker=marker, markersize=size, color=colour, zorder=5)

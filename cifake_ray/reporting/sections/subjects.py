@@ -1,4 +1,4 @@
-"""Accuracy by subject of the images, and on subjects that were left out of training."""
+"""Accuracy by subject of the images, and on groups that were left out of training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,15 +13,15 @@ from cifake_ray.reporting.sections.robustness import degraded
 from cifake_ray.reporting.style import legend_above
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP, wilson
 
-_METHOD = "Test images as they are, of subjects that no training image shows, and of the other subjects."
+_METHOD = "Test images as they are, of groups of which no image trained, and of the other groups."
 
 
 def build(studies: Sequence[Study]) -> Section:
-    """A row for the subjects left out of training and one for the others, a column for each study that did so."""
+    """A row for the groups left out of training and one for the others, a column for each study that did so."""
     rows = degraded({study.name: study.records.robustness for study in studies}, of_subjects=True)
     if not rows:
         return Section(figures=(subjects,))
-    return Section("Subjects left out of training", tables=(Table(rows),), figures=(subjects,), method=_METHOD)
+    return Section("Groups left out of training", tables=(Table(rows),), figures=(subjects,), method=_METHOD)
 
 
 @overview_figure(
@@ -45,7 +45,7 @@ def subjects(studies: Sequence[Study]) -> Figure | None:
     figure, panel = rows_panel(_marked(names, [accuracies for _, _, accuracies in found]),
                                [short_name(study) for _, study, _ in found])  # fmt: skip
     for rank, (number, study, accuracies) in enumerate(found):
-        left_out = study.experiment.data.leave_out
+        left_out = study.experiment.data.leave_out.get("subject", ())
         for row, name in enumerate(names):
             accuracy, images = accuracies.get(name, (0.0, 0))
             at = row + study_offset(rank, len(found))

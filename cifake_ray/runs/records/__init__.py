@@ -24,11 +24,13 @@ from cifake_ray.runs.records.environment import (
     WeightsNote,
 )
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
+from cifake_ray.runs.records.leave_one_out import LeaveOneOut, OverGroups, WithoutGroup
 from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
-from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.scores import ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
 # By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
+# leave-one-out.json is no file of a run, but what `tune --leave-one-out --json` prints.
 RECORDS: dict[str, type[Record]] = {
     "environment.json": Environment,
     "winners.json": Winners,
@@ -38,6 +40,7 @@ RECORDS: dict[str, type[Record]] = {
     "explain.json": Explanations,
     "model.json": ModelNote,
     "threshold.json": Threshold,
+    "leave-one-out.json": LeaveOneOut,
 }
 
 __all__ = [
@@ -57,12 +60,15 @@ __all__ = [
     "Explained",
     "Explanations",
     "FeatureCost",
+    "GroupRow",
     "GroupScore",
     "Interval",
+    "LeaveOneOut",
     "LeftOut",
     "Mean",
     "ModelNote",
     "Node",
+    "OverGroups",
     "Property",
     "PropertyByClass",
     "PropertyScore",
@@ -82,4 +88,5 @@ __all__ = [
     "WeightsNote",
     "Winner",
     "Winners",
+    "WithoutGroup",
 ]

@@ -48,7 +48,8 @@ class DataNote(Record):
     set's card; `groups`: columns that sort the images; `transforms`: names of what makes squares of the pictures;
     `bias`: of pictures of the user's own, as delivered; `neutral`: name of the encoding that all were brought to, and
     `neutral_bias` then; `spectrum`: of the sample of native sizes. `is_cifake`, `subjects`: what version 0.1 wrote
-    instead.
+    instead. `left_out`: groups that neither train nor validate, by column; `unseen`: generators that validate and of
+    which no picture trains; `degraded`: the degradations behind val_degraded.
     """
 
     source: str = ""
@@ -77,6 +78,9 @@ class DataNote(Record):
     neutral: str = ""
     neutral_bias: Bias | None = None
     spectrum: Spectrum | None = None
+    left_out: dict[str, list[str]] = {}
+    unseen: list[str] = []
+    degraded: list[str] = []
 
 
 class Node(Record):

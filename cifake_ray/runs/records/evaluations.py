@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cifake_ray.runs.records.base import Record
 from cifake_ray.runs.records.environment import LeftOut, Skipped, TakenNote
-from cifake_ray.runs.records.scores import ClassScores, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.scores import ClassScores, GroupRow, RobustnessRow, Scores, Threshold
 
 
 class Robustness(Record):
@@ -39,7 +39,8 @@ class Evaluation(Record):
     """evaluations/NAME.json: the best model on other labelled images, as they are and (`robustness`) degraded.
 
     `run`: address or folder of the run at the time; `constant_accuracy`: the larger class's share; `only_answer`: the
-    label that the model gives to every image, None when the model gives both.
+    label that the model gives to every image, None when the model gives both. `groups`: the images by a group column,
+    without copies of train images.
     """
 
     schema_version: int = Field(0, alias="schema")
@@ -64,6 +65,7 @@ class Evaluation(Record):
     domain: DomainCounts = DomainCounts()
     threshold: Threshold = Threshold()
     at_threshold: ClassScores = ClassScores()
+    groups: list[GroupRow] = []
     robustness: Robustness = Robustness()
 
 

@@ -5,6 +5,9 @@ import math
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
+from cifake_ray.stats import intervals as stats
+from cifake_ray.stats.groups import GroupScores
+from cifake_ray.stats.intervals import FEWEST_IN_GROUP
 
 
 class Interval(Record):
@@ -47,6 +50,41 @@ class ClassScores(Record):
     auc: float | None = None
     recognised_fake: float | None = Field(None, alias="recognised_FAKE")
     recognised_real: float | None = Field(None, alias="recognised_REAL")
+
+
+class GroupRow(Record):
+    """Images of one group (`value` of a group column), beside all images of the other class.
+
+    `label`: their class, "" of both. `right`: share that is judged rightly. The others are not set for fewer than 20
+    images, and without images of the other class.
+    """
+
+    column: str = ""
+    value: str = ""
+    label: str = ""
+    images: int = 0
+    right: Interval = Interval()
+    balanced_accuracy: Interval = Interval()
+    auc: float | None = None
+    average_precision: float | None = None
+
+    @classmethod
+    def of(cls, column: str, value: str, label: str, scores: GroupScores) -> "GroupRow":
+        """The scores of a group as they are recorded."""
+        row = cls(column=column, value=value, label=label, images=scores.images, right=_interval(scores.right))
+        if scores.balanced is None:
+            return row
+        precision, balanced = scores.average_precision, _interval(scores.balanced)
+        return row.updated(cls(balanced_accuracy=balanced, auc=scores.auc, average_precision=precision))
+
+    @property
+    def large(self) -> bool:
+        """Whether the group has images enough for a value beside its interval."""
+        return self.images >= FEWEST_IN_GROUP
+
+
+def _interval(found: stats.Interval) -> Interval:
+    return Interval(value=found.value, low=found.low, high=found.high)
 
 
 class _Degradation(Record):

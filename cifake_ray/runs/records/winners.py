@@ -13,7 +13,7 @@ from cifake_ray.runs.records.scores import Scores
 
 
 class Epoch(Record):
-    """One epoch of a learning curve; seconds of wall time."""
+    """One epoch of a learning curve; seconds of wall time. NaN: not measured, or by a version that did not."""
 
     epoch: int
     train_loss: float = math.nan
@@ -22,11 +22,15 @@ class Epoch(Record):
     val_accuracy: float = math.nan
     learning_rate: float = math.nan
     seconds: float = math.nan
+    val_balanced_accuracy: float = math.nan
+    val_auc: float = math.nan
+    val_worst_group: float = math.nan
+    val_degraded: float = math.nan
 
 
 class Seed(Record):
     """One retraining. `folder`: its checkpoints under the run, until it is tested; `test_dedup`: the test part without
-    images that equal a train image."""
+    images that equal a train image. Figures of validation are of the best epoch."""
 
     seed: int = 0
     folder: str = ""
@@ -34,6 +38,10 @@ class Seed(Record):
     train_accuracy: float = math.nan
     val_accuracy: float = math.nan
     val_loss: float = math.nan
+    val_balanced_accuracy: float = math.nan
+    val_auc: float = math.nan
+    val_worst_group: float = math.nan
+    val_degraded: float = math.nan
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     curve: list[Epoch] = []

@@ -14,13 +14,13 @@ from cifake_ray.features import distinct_passes, missing_features
 from cifake_ray.machine import available_memory, forget_peak_memory, peak_memory
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
-from cifake_ray.models.weight_files import Weights
 from cifake_ray.storage.cache import free_bytes
 from cifake_ray.tuning.disk import disk_use, largest_squares, searched_models
 from cifake_ray.tuning.estimate.simulation import replay, replay_retraining
 from cifake_ray.tuning.estimate.timing import Pace, time_decoding, time_extraction, time_training
 from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
+from cifake_ray.tuning.squares import degraded_copies
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
 
 RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
@@ -92,20 +92,22 @@ def plan_study(experiment: Experiment) -> Plan:
     train, validation = len(inputs.split.train), len(inputs.split.validation)
     forget_peak_memory()  # that of decoding
     paces = [_time_batch(experiment, size, inputs) for size in calibrated_batches(experiment)]
-    epoch_of = epoch_model(paces, train, validation, max(experiment.resources.workers_per_trial, 1))
+    degraded = degraded_copies(experiment) * validation
+    judged = validation + degraded
+    epoch_of = epoch_model(paces, train, judged, max(experiment.resources.workers_per_trial, 1))
     sizes = drawn_batches(experiment)
     expected = fmean(map(epoch_of, sizes))
     full, stopped = replay(experiment, places, [epoch_of(size) for size in sizes])
     retrained = replay_retraining(experiment, places, expected)
-    extraction, test = _extraction(inputs)
+    extraction, test = _extraction(inputs, degraded)
     trial, shared = _memory(experiment, inputs.images)
-    disk = disk_use(experiment, inputs.images, inputs.specs)
+    disk = disk_use(experiment, inputs.images, inputs.specs, validation)
     budget = experiment.search.time_budget_s
     return Plan(
         experiment=experiment.name,
         train_images=train,
         validation_images=validation,
-        timings=tuple(Timing(p.batch_size, p.epoch(train, validation), p.batch_size / p.step) for p in paces),
+        timings=tuple(Timing(p.batch_size, p.epoch(train, judged), p.batch_size / p.step) for p in paces),
         seconds_per_epoch=expected,
         trials=experiment.search.trials,
         epochs=experiment.training.epochs,
@@ -188,17 +190,21 @@ def trials_within(experiment: Experiment, seconds: float) -> int:
 # --- the rest ----------------------------------------------------------------------------------------------------
 
 
-def _extraction(inputs: StudyInputs) -> tuple[float, float]:
-    """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner."""
+def _extraction(inputs: StudyInputs, degraded: int = 0) -> tuple[float, float]:
+    """Seconds of extracting what the cache lacks: for all trials, and of the test images for the winner.
+
+    degraded: number of degraded validation pictures, which are counted whether the cache has them or not.
+    """
     if not inputs.specs:
         return 0.0, 0.0
     images, first = inputs.images, inputs.specs[0]
-    specs = distinct_passes(images.train, inputs.specs)
+    distinct = distinct_passes(images.train, inputs.specs)
+    specs, copies = ([spec for spec in distinct if spec.copied == copied] for copied in (False, True))
     tested = [s for s in specs if (s.image_size, s.fit, s.side) == (first.image_size, first.fit, first.side)]
-    paces: dict[tuple[Weights, int], float] = {}  # looks at a picture take equally long
+    paces: dict[tuple[Any, ...], float] = {}  # looks at a picture take equally long
 
     def pace(spec: FeatureSpec) -> float:
-        key = (spec.weights, spec.image_size)
+        key = (spec.weights, spec.image_size, spec.recipe)
         if key not in paces:
             paces[key] = time_extraction(spec, images.train, _device())
         return paces[key]
@@ -208,7 +214,9 @@ def _extraction(inputs: StudyInputs) -> tuple[float, float]:
         decoding = time_decoding(asked, images.train) if lacking else 0.0
         return len(part) * _together(sum(map(pace, lacking)), decoding)
 
-    return seconds(images.train, specs), seconds(images.test, tested)
+    copying = seconds(inputs.pictures_of(copies[0]), copies) if copies else 0.0
+    judging = _together(degraded * sum(map(pace, specs)), 0.0)
+    return seconds(images.train, specs) + copying + judging, seconds(images.test, tested)
 
 
 def _device() -> str:

@@ -20,7 +20,8 @@ from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.registry import family_of
 from cifake_ray.training.batches import EVALUATION_BATCH, FeatureInputs, ImageInputs, Inputs, TrainingSet, rows_at_once
 from cifake_ray.training.extract import batch_images, extract_shard
-from cifake_ray.training.fit import CLEAN_TRAIN_IMAGES, Fit, evaluate, train_epoch
+from cifake_ray.training.fit import Fit, train_epoch
+from cifake_ray.training.validation import CLEAN_TRAIN_IMAGES, evaluate
 
 _STEP_SECONDS = 1.5  # of training that are timed for one batch size; 2 steps before them warm up
 _STEPS = 4  # that are timed at least

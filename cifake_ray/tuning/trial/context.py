@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cifake_ray.data import Split
 from cifake_ray.data.transform import Transform
 from cifake_ray.experiment import Experiment, PassKey
@@ -18,12 +20,27 @@ OUT_OF_MEMORY_REASON = "out of memory: its node ended the process; lower batch_s
 
 
 @dataclass(frozen=True)
+class DegradedInputs:
+    """The validation pictures, degraded in `copies` ways one after another: squares by transform, or features by pass.
+
+    `side`: as `Part.side` of the pictures.
+    """
+
+    side: int | None
+    squares: dict[Transform, Path]
+    features: dict[PassKey, FeatureSet]
+    copies: int
+
+
+@dataclass(frozen=True)
 class TrialContext:
     """What every trial of a study reads: paths and row numbers, so that the context is small to send.
 
     `features`: the train part's feature set of every pass; empty for models that take images.
     `squares`: its pictures of any size as squares, for every transform that models which take images request.
     `home`: the node whose cache holds all this, from which others copy what they need; None: every process can read it.
+    `generators`: of the validation pictures, int64 [n], and `degraded`: these pictures degraded, where the metric needs
+    them.
     """
 
     experiment: Experiment
@@ -33,6 +50,8 @@ class TrialContext:
     features: Mapping[PassKey, FeatureSet]
     home: CacheOrigin | None = None
     squares: Mapping[Transform, Path] = field(default_factory=dict)
+    generators: np.ndarray | None = None
+    degraded: DegradedInputs | None = None
 
 
 Loop = Callable[[TrialContext, Mapping[str, Any], Report], None]

@@ -1,7 +1,7 @@
 """What runs in a trial's process: one configuration, trained from its data to its last epoch."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,10 @@ import torch
 from cifake_ray.data import open_images
 from cifake_ray.data.pixels import ArrayPixels, Pixels
 from cifake_ray.data.squares import open_squares
-from cifake_ray.experiment import Experiment, Model, value_at
+from cifake_ray.data.transform import model_transform
+from cifake_ray.errors import InputError
+from cifake_ray.experiment import Experiment, Model, PassKey, value_at
+from cifake_ray.features import FeatureSet
 from cifake_ray.models.registry import family_of
 from cifake_ray.runs.faults import check_folder, storage_fault
 from cifake_ray.runs.run import Run
@@ -82,7 +85,7 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return f"out of memory; lower batch_size or max_concurrent ({text[:120]})"
-    return f"{type(error).__name__}: {text[:200]}"
+    return text[:300] if isinstance(error, InputError) else f"{type(error).__name__}: {text[:200]}"
 
 
 def _prepare(context: TrialContext, experiment: Experiment, folder: Path) -> Fit:
@@ -135,11 +138,19 @@ class _Inputs:
 @lru_cache(maxsize=1)  # a reused actor keeps the last one
 def _training_set(source: _Inputs, device: str) -> TrainingSet:
     context, model = source.context, source.model
-    inputs: Inputs = _features(context, model, device) if model.takes_features else _images(context, model, device)
+    inputs: Inputs = _with_copies(context, model, device) if model.takes_features else _images(context, model, device)
     labels = torch.from_numpy(array_here(context.images, "train_labels", context.home).astype(np.float32)).to(device)
     where = inputs.images.device if isinstance(inputs, ImageInputs) else device
     train, validation = (torch.from_numpy(rows).to(where) for rows in (context.split.train, context.split.validation))
-    return TrainingSet(inputs, labels, train, validation, family_of(model).prepare(model))
+    return TrainingSet(
+        inputs,
+        labels,
+        train,
+        validation,
+        family_of(model).prepare(model),
+        context.generators,
+        _degraded(context, model, device),
+    )
 
 
 def _images(context: TrialContext, model: Model, device: str) -> ImageInputs:
@@ -157,16 +168,56 @@ def _images(context: TrialContext, model: Model, device: str) -> ImageInputs:
     return ImageInputs(images, model.looks, model.fit, model.largest_size, valid, target)
 
 
-def _features(context: TrialContext, model: Model, device: str) -> FeatureInputs:
-    columns = (_columns(context, model, look) for look in model.looks)
-    return FeatureInputs(tuple(tuple(column.to(device) for column in look) for look in columns))
+def _features(
+    context: TrialContext, model: Model, device: str, of: Mapping[PassKey, FeatureSet], rows: slice = slice(None)
+) -> FeatureInputs:
+    """The features of these rows that the head takes under each look; of: the feature set of every pass."""
+    return FeatureInputs(_looks(context, model.looks, model, device, of, rows))
 
 
-def _columns(context: TrialContext, model: Model, look: str) -> list[torch.Tensor]:
+def _with_copies(context: TrialContext, model: Model, device: str) -> FeatureInputs:
+    """The features of the train part under each look, and those of augmented copies of the pictures that train."""
+    inputs = _features(context, model, device, context.features)
+    if not model.copy_looks:
+        return inputs
+    train = torch.from_numpy(context.split.train)
+    places = torch.full((len(inputs.columns[0][0]),), -1).index_copy_(0, train, torch.arange(len(train)))
+    copies = _looks(context, model.copy_looks, model, device, context.features)
+    return replace(inputs, copies=copies, places=places.to(device))
+
+
+def _looks(
+    context: TrialContext, looks: Sequence[str], model: Model, device: str, of: Mapping[PassKey, FeatureSet],
+    rows: slice = slice(None),
+) -> tuple[tuple[torch.Tensor, ...], ...]:  # fmt: skip
+    columns = (_columns(context, model, look, of) for look in looks)
+    return tuple(tuple(column[rows].to(device) for column in look) for look in columns)
+
+
+def _columns(
+    context: TrialContext, model: Model, look: str, of: Mapping[PassKey, FeatureSet]
+) -> list[torch.Tensor]:  # fmt: skip
     """float16 [n, d] each, memory-mapped from this node's cache: the columns of one look that the head takes."""
     found: list[np.ndarray] = []
     for key, columns in model.reads(look):
-        features = context.features[key]
-        here = {name: entry_here(features.entries[name], context.home) for name in columns}
-        found += replace(features, entries=here).columns(columns)
+        here = {name: entry_here(of[key].entries[name], context.home) for name in columns}
+        found += replace(of[key], entries=here).columns(columns)
     return list(map(torch.from_numpy, found))
+
+
+def _degraded(context: TrialContext, model: Model, device: str) -> tuple[Inputs, ...]:
+    """The validation pictures under one degradation after another; () where the study does not choose by them."""
+    degraded = context.degraded
+    if degraded is None:
+        return ()
+    count = len(context.split.validation)
+    copies = [slice(start, start + count) for start in range(0, degraded.copies * count, count)]
+    if model.takes_features:
+        return tuple(_features(context, model, device, degraded.features, rows) for rows in copies)
+    path = degraded.squares[model_transform(model, degraded.side)]
+    array = torch.from_numpy(open_squares(entry_here(path, context.home)).array)
+    images = placed(array, torch.device(device), context.experiment.resources.gpus_per_trial)
+    target = None if images.device.type == torch.device(device).type else torch.device(device)
+    return tuple(
+        ImageInputs(images[rows], model.looks, model.fit, model.largest_size, None, target) for rows in copies
+    )  # fmt: skip

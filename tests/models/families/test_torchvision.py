@@ -13,9 +13,10 @@ from cifake_ray.models.weight_files import Weights
 from cifake_ray.models.weights import inspect_weights
 
 
-def experiment(space: dict[str, Any] | None = None, **model: Any) -> Experiment:
+def experiment(space: dict[str, Any] | None = None, training: dict[str, Any] | None = None, **model: Any) -> Experiment:
     defaults = {"kind": "resnet50", "weights": "random", "image_size": 64, "stages": ["stem"]}
-    return Experiment.model_validate({"name": "t", "model": {**defaults, **model}, "search_space": space or {}})
+    tree = {"name": "t", "model": {**defaults, **model}, "search_space": space or {}, "training": training or {}}
+    return Experiment.model_validate(tree)
 
 
 def passes(experiment: Experiment) -> list[FeatureSpec]:
@@ -116,3 +117,23 @@ def test_fine_tuning_needs_no_features_but_weights() -> None:
     tuned = experiment(trainable="last-stage")
     assert passes(tuned) == []
     assert [found.name for found in family_of(tuned.model).searched_weights(tuned)] == ["random"]
+
+
+def test_copies_are_further_passes_for_each_size_with_what_they_follow_from() -> None:
+    space = {"copies": {"type": "int", "low": 0, "high": 3}, "views": choices("identity", "identity+flip")}
+    training = {"augment": ["jpeg"], "seed": 4, "lr": 0.5}
+    asked = experiment(space, training, image_size=[64, 32], copies=1)
+    specs = passes(asked)
+    assert [spec.view for spec in specs if spec.image_size == 64] == [
+        *("identity", "flip", "copy1/identity", "copy2/identity", "copy3/identity", "copy1/flip", "copy3/flip"),
+    ]
+    assert {spec.recipe for spec in specs if spec.copied} == {asked.training.copy_recipe()}
+    assert not any(spec.recipe for spec in specs if not spec.view.startswith("copy"))
+    for params in ({"copies": 3, "views": "identity+flip"}, {"copies": 2, "views": "identity"}):
+        model = asked.with_params(params).model
+        keys = {key for look in (*model.looks, *model.copy_looks) for key, _ in model.reads(look)}
+        assert keys <= {spec.key for spec in specs}
+    views = "+".join(["identity", *(f"left{n}" for n in range(1, 9)), *(f"up{n}" for n in range(1, 7))])
+    many = experiment({"views": choices(views)}, training, image_size=[64, 32], copies=3, views=views)
+    with pytest.raises(InputError, match="2 sizes x 1 weights x 18 views and copies x 1 fits are as many passes"):
+        passes(many)

@@ -60,7 +60,7 @@ def test_timeline_has_as_many_rows_as_trials_ran_at_once(make_run: MakeRun) -> N
 def test_left_out_subject_is_hollow(make_run: MakeRun) -> None:
     run = make_run()
     text = (run / "experiment.yaml").read_text()
-    (run / "experiment.yaml").write_text(text.replace("leave_out: []", "leave_out: [bird]"))
+    (run / "experiment.yaml").write_text(text.replace("leave_out: {}", "leave_out: [bird]"))
     figure = subjects([load(run)])
     assert figure is not None
     hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "#fefefe"]

@@ -1,9 +1,11 @@
 """Degraded test images: what each degradation does, and that it is the same every time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from cifake_ray.evaluation.corruptions import Corruption, blur, corruptions, jpeg, noise, rescale
+from cifake_ray.data.corruptions import Corruption, blur, corruptions, jpeg, light_corruptions, noise, rescale
 
 CORRUPTIONS = corruptions(32)
 
@@ -53,6 +55,13 @@ def test_tiles_are_degraded_as_images_are_and_scaling_follows_their_size() -> No
         assert np.array_equal(corruption(tiles), corruption(tiles.reshape(10, 32, 32, 3)).reshape(tiles.shape))
     scaled = [corruption.name for corruption in corruptions(128) if corruption.kind == "rescaling"]
     assert scaled == ["down to 96 px and up", "down to 64 px and up"]
+
+
+def test_the_light_set_is_one_of_each_kind_of_delivery() -> None:
+    found = [(one.kind, one.strength) for one in light_corruptions(224)]
+    assert found == [("JPEG", 75), ("blur", 0.6), ("rescaling", 168)]
+    reference = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
+    assert "JPEG at quality 75, a blur of 0.6 px, down to three quarters of the side and up again" in reference
 
 
 def test_noise_has_the_deviation_asked_for_and_differs_between_images() -> None:

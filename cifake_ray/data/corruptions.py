@@ -100,3 +100,12 @@ def corruptions(side: int) -> tuple[Corruption, ...]:
         *map(_noise, (0.02, 0.05, 0.10)),
         *(_rescale(max(side * size // _SIDE, 1)) for size in (24, 16)),
     )
+
+
+def light_corruptions(side: int) -> tuple[Corruption, ...]:
+    """The degradations behind `search.metric: val_degraded`, of squares of so many pixels: what delivery does lightly.
+
+    JPEG at quality 75, a blur of 0.6 pixels, down to three quarters of the side and up again. No noise, which delivery
+    does not add. docs/reference.md names the same three.
+    """
+    return _jpeg(75), _blur(0.6), _rescale(max(side * 3 // 4, 1))
