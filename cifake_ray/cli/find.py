@@ -76,11 +76,14 @@ def is_run(what: str, storage: str) -> bool:
 
 
 def load_new(
-    resume: str | None, experiment: str | None, *, name: str | None, data: str | None, trials: int | None, **others: Any
-) -> Any:
+    resume: str | None, experiment: str | None, *, name: str | None, data: str | None, trials: int | None,
+    warm_start: list[str] | None, **others: Any,
+) -> Any:  # fmt: skip
     """The experiment of a new study, or None with `resume`. Raises InputError for options of both."""
     if resume is None:
         return load_named(experiment, data=data, trials=trials, **others)
+    if warm_start:
+        raise InputError("--resume: a study is warm-started once, when it begins", "leave out --warm-start")
     if any(option not in (None, []) for option in (experiment, name, *others.values())):
         raise InputError(
             "--resume: the run has its own experiment", "give --storage, --data, --trials and --address only"

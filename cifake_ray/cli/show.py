@@ -245,6 +245,7 @@ def plan_lines(plan: Any) -> list[str]:
         f"  disk                {_gib(plan.cache_bytes)} in the cache folder (pictures {_gib(plan.pictures_bytes)}, "
         f"arrays {_gib(plan.squares_bytes)}, features {_gib(plan.features_bytes)}); {_gib(plan.disk_free_bytes)} free",
     ]
+    lines += [f"  {line}" for line in plan.taken.lines]
     if plan.budget_s is not None:
         verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"
         lines.append(f"  time budget         {duration(plan.budget_s)}: {verdict}")

@@ -19,6 +19,7 @@ from cifake_ray.cli.app import (
     SetOption,
     StorageOption,
     TrialsOption,
+    WarmStartOption,
     app,
 )
 from cifake_ray.cli.find import is_run, load_named, load_new, shipped_experiments
@@ -63,6 +64,7 @@ def tune(
     set_: SetOption = None,
     address: AddressOption = None,
     resume: ResumeOption = None,
+    warm_start: WarmStartOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Tune a model: run the trials of an experiment, retrain the winner and the baseline, test both.
@@ -71,11 +73,14 @@ def tune(
     """
     from cifake_ray.tuning.request import StudyRequest, check_new_study, resumed_request, run_study
 
-    loaded = load_new(resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [])
+    loaded = load_new(
+        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], warm_start=warm_start
+    )
     if resume is not None:
         request = resumed_request(storage, resume, trials, address, data)
     else:
-        request = StudyRequest(loaded, storage, name or loaded.name, address=address)
+        parents = _parents(warm_start, storage, loaded)
+        request = StudyRequest(loaded, storage, name or loaded.name, address=address, parents=parents)
         check_new_study(request)
     if dry_run:
         _print_plan(request)
@@ -110,6 +115,15 @@ def train(
     request = StudyRequest(loaded, storage, name or f"{loaded.name}-train", address=address)
     check_new_study(request, searching=False)
     _score(run_study(request))
+
+
+def _parents(places: list[str] | None, storage: str, experiment: Any) -> tuple[Any, ...]:
+    """The studies that `--warm-start` names."""
+    if not places:
+        return ()
+    from cifake_ray.tuning.warm_start.parents import read_parents
+
+    return read_parents(places, storage, experiment)
 
 
 def _print_plan(request: Any) -> None:
@@ -174,11 +188,13 @@ def plan(
     data: DataOption = None,
     trials: TrialsOption = None,
     set_: SetOption = None,
+    warm_start: WarmStartOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would cost on this machine: time a few training steps and compute from them. Runs no trial."""
     from cifake_ray.tuning.estimate.plan import plan_study
 
     loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [])
-    planned = plan_study(loaded)
+    planned = plan_study(loaded, _parents(warm_start, storage, loaded))
     print(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(plan_lines(planned)))

@@ -22,7 +22,7 @@ from cifake_ray.experiment.model import MODEL_KINDS, Model
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import SAMPLES, Data, Neutral, Resources, Search
-from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
+from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension, fitted
 from cifake_ray.experiment.training import Augmentations, Training
 from cifake_ray.experiment.values import TILES, WINDOWED, Fit, Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
@@ -58,6 +58,7 @@ __all__ = [
     "check_study",
     "configurations_of",
     "count_configurations",
+    "fitted",
     "is_active",
     "is_whole",
     "join_plus",

@@ -21,7 +21,17 @@ def repeat_command(study: Study) -> str:
     workers = study.experiment.resources.workers_per_trial
     if not study.dimensions and workers:
         words += ["--workers", str(workers)]
+    for note in study.records.environment.warm_start:
+        words += ["--warm-start", _beside(study, note.run)]
     return shlex.join([*words, "--data", _source(study)])
+
+
+def _beside(study: Study, run: str) -> str:
+    """Another run, as it lies beside the study: named by its folder where it is there."""
+    if study.path.parent.name == PUBLISHED:
+        return f"{PUBLISHED}/{run}"
+    folder = study.path.parent / run
+    return str(folder) if folder.is_dir() else run
 
 
 def winner_command(study: Study, role: Role = "tuned") -> str:

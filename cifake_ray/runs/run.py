@@ -162,6 +162,11 @@ class Run:
         return self.path / "study.journal"
 
     @property
+    def warm_start_file(self) -> Path:
+        """What the study knew of other studies before its first trial."""
+        return self.path / "warm_start.json"
+
+    @property
     def trials_file(self) -> Path:
         return self.path / "trials.csv"
 

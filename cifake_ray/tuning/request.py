@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cifake_ray.address import check_address
 from cifake_ray.console import say, warn
@@ -26,6 +27,10 @@ from cifake_ray.tuning.monitor.phases import say_opening, say_phase
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, split_lines, warnings_of
 
+if TYPE_CHECKING:
+    from cifake_ray.tuning.warm_start.parents import Parent
+    from cifake_ray.tuning.warm_start.transfer import Transfer
+
 ResultsFault = Callable[[Run], str | None]
 
 
@@ -33,7 +38,8 @@ ResultsFault = Callable[[Run], str | None]
 class StudyRequest:
     """What to run: a new study of this name, or (`resume`) the experiment of the run of this name.
 
-    `data`: where the images of a resumed run are now, if its experiment does not say.
+    `data`: where the images of a resumed run are now, if its experiment does not say. `parents`: studies that a new one
+    begins from.
     """
 
     experiment: Experiment
@@ -42,6 +48,7 @@ class StudyRequest:
     resume: bool = False
     address: str | None = None
     data: str | None = None
+    parents: "tuple[Parent, ...]" = ()
 
 
 def resumed_request(
@@ -110,6 +117,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
     _say_counts(inputs)
+    taken = _take_over(request, inputs) if request.parents else None
     if run is not None and _nothing_left(run, experiment, results_fault):
         say("nothing left to do; --trials N extends the study")
         return run
@@ -120,7 +128,17 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     with ray_session(request.address, experiment) as own:
         from cifake_ray.tuning.study import conduct
 
-        return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+        return conduct(experiment, inputs, request.storage, request.name, taken, resume=request.resume, own=own)
+
+
+def _take_over(request: StudyRequest, inputs: StudyInputs) -> "Transfer":
+    """What the study knows of its parents, said in a line each."""
+    from cifake_ray.tuning.warm_start.transfer import transfer
+
+    taken = transfer(request.parents, request.experiment, inputs.images.fingerprints)
+    for line in taken.lines:
+        say(line)
+    return taken
 
 
 def _check_resumable(run: Run, experiment: Experiment) -> None:

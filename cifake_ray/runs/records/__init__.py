@@ -26,11 +26,13 @@ from cifake_ray.runs.records.environment import (
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
 from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.warm_start import KnownTrial, WarmNote, WarmStart
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
 # By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
 RECORDS: dict[str, type[Record]] = {
     "environment.json": Environment,
+    "warm_start.json": WarmStart,
     "winners.json": Winners,
     "test.json": Winners,
     "robustness.json": Robustness,
@@ -59,6 +61,7 @@ __all__ = [
     "FeatureCost",
     "GroupScore",
     "Interval",
+    "KnownTrial",
     "LeftOut",
     "Mean",
     "ModelNote",
@@ -79,6 +82,8 @@ __all__ = [
     "TestDrawn",
     "Threshold",
     "TransformNote",
+    "WarmNote",
+    "WarmStart",
     "WeightsNote",
     "Winner",
     "Winners",

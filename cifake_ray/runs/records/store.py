@@ -13,6 +13,7 @@ from cifake_ray.runs.records import (
     Explanations,
     Record,
     Robustness,
+    WarmStart,
     Winners,
 )
 from cifake_ray.runs.resume import resume_command
@@ -60,6 +61,11 @@ def write_record(file: Path, record: Record) -> None:
 def read_environment(run: Run) -> Environment:
     """environment.json. Raises InputError as `read_record` does, like every function below."""
     return read_record(run, run.environment_file, Environment)
+
+
+def read_warm_start(run: Run) -> WarmStart:
+    """warm_start.json; empty of a study that began from nothing."""
+    return read_record(run, run.warm_start_file, WarmStart)
 
 
 def read_winners(run: Run) -> Winners:
