@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cifake_ray.data.transform import Transform, noted_transform
+from cifake_ray.detector.blend import Blend
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.errors import InputError
@@ -72,7 +73,7 @@ def save_detector(detector: Detector, folder: Path, note: ModelNote | None = Non
     note: `describe_detector`, extended by facts of the training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
+    save_checkpoint(folder / WEIGHTS_FILE, detector.tensors, {})
     noted = note or describe_detector(detector)
     noted.sha256 = _sha256(folder / WEIGHTS_FILE)
     write_record(folder / NOTE_FILE, noted)
@@ -87,8 +88,20 @@ def load_detector(run: Run) -> Detector:
         raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
+    if not note.members:
+        return _noted(note, stored[0], file)
+    members = []
+    for at, member in enumerate(note.members):
+        begin = f"{at}."
+        own = {name.removeprefix(begin): one for name, one in stored[0].items() if name.startswith(begin)}
+        members.append((_noted(member.note, own, file), member.weight))
+    return Blend(members)
+
+
+def _noted(note: ModelNote, tensors: dict[str, Tensor], file: Path) -> Detector:
+    """The detector of these tensors, as its note says."""
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(note.model, transform, stored[0], note.backbone, file)
+    return _build(note.model, transform, tensors, note.backbone, file)
 
 
 def _sha256(file: Path) -> str:
@@ -99,5 +112,8 @@ def _sha256(file: Path) -> str:
 
 def parameter_counts(detector: Detector) -> tuple[int, int]:
     """Number of parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
-    trained, held = (count_parameters(detector.network, trained=trained) for trained in (True, False))
-    return trained, held + family_of(detector.model).frozen_parameters(detector.model)
+    trained = total = 0
+    for member, _ in detector.members:
+        trained += count_parameters(member.network, trained=True)
+        total += count_parameters(member.network) + family_of(member.model).frozen_parameters(member.model)
+    return trained, total

@@ -43,6 +43,16 @@ class Detector(nn.Module):
         return next(self.network.parameters(), torch.empty(0)).device
 
     @property
+    def members(self) -> "list[tuple[Detector, float]]":
+        """The detectors whose logits are averaged, with their weights, which sum to 1: of a blend several."""
+        return [(self, 1.0)]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that are stored, by name: those that were trained."""
+        return self.network.state_dict()
+
+    @property
     def weights_label(self) -> str:
         """The name of the pretrained weights in tables."""
         return "+".join(weights.name for weights in self.weights) or "none"

@@ -60,6 +60,16 @@ class Study:
         return self.stored.without_duplicates() if self.stored else None
 
     @property
+    def is_blend(self) -> bool:
+        """Whether this is a blend of studies' models: nothing was searched or trained."""
+        return not self.records.blend.empty
+
+    @property
+    def model_label(self) -> str:
+        """The name of the model in tables."""
+        return f"blend: {self.records.blend.words}" if self.is_blend else self.experiment.model.label
+
+    @property
     def dimensions(self) -> list[str]:
         """The searched names, in the experiment's order."""
         return list(self.experiment.search_space)
@@ -209,6 +219,8 @@ def state_of(study: Study) -> str:
     A killed study reads `running` until it is resumed: only its writer can mark its trials as interrupted.
     """
     counts = study.counts()
+    if study.is_blend:
+        return "tested" if study.tested("tuned") else "unfinished"
     if study.trials.empty:
         return "empty"
     if counts["running"]:
@@ -226,15 +238,15 @@ def _summary(run: Run) -> dict[str, Any]:
         study = _read(run.path)
     except InputError as error:
         return {"name": run.name, "trials": 0, "state": f"damaged: {error}"}
-    best = study.trial("tuned")
+    best = {"val_accuracy": study.records.blend.val_accuracy} if study.is_blend else study.trial("tuned")
     return {
         "name": study.name,
-        "model": study.experiment.model.label,
+        "model": study.model_label,
         "data": study.records.environment.data.source or study.experiment.data.source,
         "trials": study.finished(),
         **study.counts(),
         "best_val_accuracy": best.get("val_accuracy", math.nan),
         "state": state_of(study),
-        "total": study.experiment.search.trials,
+        "total": None if study.is_blend else study.experiment.search.trials,
         "created": study.records.environment.created,
     }

@@ -15,7 +15,7 @@ from cifake_ray.runs.run import Run
 
 FOLDER = "studies"  # below the report's folder
 _TEXTS = ("experiment.yaml", "environment.json", "trials.csv", "curves.csv", "timeline.csv", "test.json",
-          "robustness.json")  # fmt: skip
+          "robustness.json", "blend.json")  # fmt: skip
 _MODEL = ("best/model.json", "best/model.safetensors", "best/threshold.json")
 _LARGEST_MODEL = 2_000_000  # bytes; a larger one is left where it is
 

@@ -206,6 +206,11 @@ class Run:
         return self.path / "test.json"
 
     @property
+    def blend_file(self) -> Path:
+        """Of a blend: its members and their weights; a study has none."""
+        return self.path / "blend.json"
+
+    @property
     def predictions_file(self) -> Path:
         return self.path / "test_predictions.npz"
 

@@ -60,6 +60,8 @@ def resumed_request(
     """
     run = open_run(storage, name)
     experiment = run.experiment()
+    if run.blend_file.exists():
+        raise InputError(f"{run.where}: a blend, which has no trials", "resume one of the studies that it averages")
     if trials is not None:
         if trials < experiment.search.trials:
             raise InputError(

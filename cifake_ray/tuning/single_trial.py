@@ -24,6 +24,8 @@ def best_of_run(path: Path, *, data: str | None, seed: int | None, settings: lis
     """
     run = Run(path)
     experiment = run.experiment()
+    if run.blend_file.exists():
+        raise InputError(f"{path}: a blend, which is not trained", "train one of the studies that it averages")
     winner = read_retrained(run).of_role("tuned")
     if winner is None:
         raise InputError(

@@ -12,6 +12,7 @@ from cifake_ray.runs.records.bias import (
     Spectrum,
     Spread,
 )
+from cifake_ray.runs.records.blend import BlendMember, BlendNote
 from cifake_ray.runs.records.environment import (
     DataNote,
     Environment,
@@ -24,13 +25,14 @@ from cifake_ray.runs.records.environment import (
     WeightsNote,
 )
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
-from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
+from cifake_ray.runs.records.model import BackboneNote, Domain, MemberNote, ModelNote, Property, TransformNote
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.warm_start import KnownTrial, WarmNote, WarmStart
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
 # By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
 RECORDS: dict[str, type[Record]] = {
+    "blend.json": BlendNote,
     "environment.json": Environment,
     "warm_start.json": WarmStart,
     "winners.json": Winners,
@@ -49,6 +51,8 @@ __all__ = [
     "WARNED",
     "BackboneNote",
     "Bias",
+    "BlendMember",
+    "BlendNote",
     "ClassScores",
     "DataNote",
     "Domain",
@@ -64,6 +68,7 @@ __all__ = [
     "KnownTrial",
     "LeftOut",
     "Mean",
+    "MemberNote",
     "ModelNote",
     "Node",
     "Property",

@@ -53,7 +53,11 @@ class TransformNote(Record):
 
 
 class ModelNote(Record):
-    """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed."""
+    """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed.
+
+    `members`: of a blend, heaviest first; `model` and `transform` are then those of the first. The tensors of member n
+    are named with the prefix `n.`, from 0.
+    """
 
     schema_version: int = Field(0, alias="schema")
     model: Model
@@ -69,6 +73,7 @@ class ModelNote(Record):
     val_accuracy: float = math.nan
     data_fingerprint: str | None = None
     domain: Domain | None = None
+    members: list["MemberNote"] = []
 
     @field_serializer("model")
     def _with_defaults(self, model: Strict) -> dict[str, Any]:
@@ -78,3 +83,11 @@ class ModelNote(Record):
         """
         unknown = {"fit"} - model.model_fields_set
         return model.model_dump(mode="json", exclude=unknown)
+
+
+class MemberNote(Record):
+    """A model in a blend: the run that it is of, its weight, and its own best/model.json."""
+
+    run: str
+    weight: float
+    note: ModelNote

@@ -8,6 +8,7 @@ from typing import TypeVar
 from cifake_ray.errors import InputError
 from cifake_ray.runs.files import write_json
 from cifake_ray.runs.records import (
+    BlendNote,
     Environment,
     Evaluation,
     Explanations,
@@ -34,6 +35,7 @@ class Records:
     robustness: Robustness
     evaluations: tuple[Evaluation, ...]
     explanations: Explanations
+    blend: BlendNote
 
 
 def read_record(run: Run, file: Path, kind: type[R]) -> R:
@@ -68,6 +70,11 @@ def read_warm_start(run: Run) -> WarmStart:
     return read_record(run, run.warm_start_file, WarmStart)
 
 
+def read_blend(run: Run) -> BlendNote:
+    """blend.json; empty of a study."""
+    return read_record(run, run.blend_file, BlendNote)
+
+
 def read_winners(run: Run) -> Winners:
     """winners.json: retrained, waiting for the test; empty again once the test is done."""
     return read_record(run, run.winners_file, Winners)
@@ -91,4 +98,5 @@ def read_records(run: Run) -> Records:
         robustness=read_record(run, run.robustness_file, Robustness),
         evaluations=tuple(read_record(run, file, Evaluation) for file in sorted(run.evaluations.glob("*.json"))),
         explanations=read_record(run, run.explanations_file, Explanations),
+        blend=read_blend(run),
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifake_ray.console import counted
-from cifake_ray.experiment import Data, Experiment, Scalar, fitted, is_active, join_plus, parents_first
+from cifake_ray.data.splits import differing_split
+from cifake_ray.experiment import Experiment, Scalar, fitted, is_active, join_plus, parents_first
 from cifake_ray.runs.records import SCHEMA, KnownTrial, WarmNote, WarmStart
 from cifake_ray.tuning.objectives import told_values
 from cifake_ray.tuning.record import TrialRow
@@ -21,8 +22,6 @@ from cifake_ray.tuning.warm_start.parents import Parent
 PROPOSED = 5  # configurations of a study whose trials cannot be known
 _UNLEARNING = ("random", "grid", "qmc")  # samplers that propose without regard to earlier trials
 CMAES_LEAST = 10  # trials, a tenth of which, rounded down, CMA-ES begins from
-_IN_FINGERPRINT = {"source", "labels", "parts", "card"}  # keys of `data` whose effect a fingerprint shows
-_TRAINING_ROOM = {"store_side"}  # of `data`: for training alone
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def obstacle(parent: Parent, experiment: Experiment, fingerprints: frozenset[str
         return f"another kind of model ({theirs.model.kind})"
     if fingerprints is not None and not parent.fingerprints & fingerprints:
         return "other images" if parent.fingerprints else "its images are not recorded"
-    if different := _different(_split(theirs.data), _split(experiment.data)):
+    if different := differing_split(theirs.data, experiment.data):
         return f"another split (data.{', data.'.join(different)})"
     if (epochs := theirs.training.epochs) != experiment.training.epochs:
         return f"{counted(epochs, 'epoch')} instead of {experiment.training.epochs}"
@@ -103,10 +102,6 @@ def _least(experiment: Experiment) -> int:
     return CMAES_LEAST if experiment.search.sampler == "cmaes" else 1
 
 
-def _split(data: Data) -> dict[str, Any]:
-    return data.model_dump(mode="json", exclude=_IN_FINGERPRINT | _TRAINING_ROOM)
-
-
 def _different(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
     return [key for key in {**left, **right} if left.get(key) != right.get(key)]
 
@@ -118,7 +113,7 @@ def _known(parent: Parent, experiment: Experiment) -> tuple[list[KnownTrial], di
     for row in parent.rows:
         theirs = parent.experiment.with_params(row.params)
         params, wrong = _fit(theirs, experiment)
-        wrong = wrong or _differing_settings(theirs, experiment.with_params(params))
+        wrong = wrong or [key for key in _differing(theirs, experiment.with_params(params)) if key not in params]
         values = told_values(experiment.search, row.best)
         if values is None or not all(map(math.isfinite, values)):
             wrong = wrong or [str(experiment.search.second_objective)]
@@ -157,7 +152,7 @@ def _setting(experiment: Experiment, name: str) -> Any:
     return join_plus(getattr(section, name, None))
 
 
-def _differing_settings(theirs: Experiment, ours: Experiment) -> list[str]:
+def _differing(theirs: Experiment, ours: Experiment) -> list[str]:
     """The keys of model and training in which two resolved trials differ, the seed aside."""
     model = _different(theirs.model.model_dump(mode="json"), ours.model.model_dump(mode="json"))
     seedless = (one.training.model_dump(mode="json", exclude={"seed"}) for one in (theirs, ours))

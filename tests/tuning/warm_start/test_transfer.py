@@ -48,11 +48,11 @@ def test_values_are_expressed_in_this_studys_distributions() -> None:
     space = {
         "lr": {"type": "float", "low": 1e-4, "high": 1e-1},  # wider, no log scale
         "batch_size": {"type": "int", "low": 16, "high": 128, "step": 16},  # was categorical
-        "head_width": {"type": "categorical", "choices": [48.0, 64.0]},  # was a range
+        "head_width": {"type": "categorical", "choices": [48, 64]},  # was a range
     }
     found = taken(parent_of(row(0), row(1, batch_size=64, head_width=48)), experiment_of(space))
     assert [trial.params for trial in found.start.known] == [
-        {"lr": 1e-3, "batch_size": 32, "head_width": 64.0}, {"lr": 1e-3, "batch_size": 64, "head_width": 48.0}
+        {"lr": 1e-3, "batch_size": 32, "head_width": 64}, {"lr": 1e-3, "batch_size": 64, "head_width": 48}
     ]  # fmt: skip
     assert [type(trial.params["batch_size"]) for trial in found.start.known] == [int, int]
 
@@ -97,9 +97,9 @@ def test_a_new_dimension_takes_the_value_that_the_other_study_had() -> None:
     found = taken(parent_of(row(0)), experiment_of(wider))
     assert found.start.known[0].params == BASE | {"dropout": 0.0}
     bounded = wider | {"dropout": {"type": "float", "low": 0.1, "high": 0.5}}
-    without = taken(parent_of(row(0)), experiment_of(bounded, model={"dropout": 0.2}))
+    without = taken(parent_of(row(0, lr=2e-3)), experiment_of(bounded, model={"dropout": 0.2}))
     assert without.start.known == []
-    assert without.start.proposals == [BASE | {"dropout": 0.2}]
+    assert without.start.proposals == [BASE | {"lr": 2e-3, "dropout": 0.2}]
     assert "0 of its 1 trial lie in this study's space (dropout 1)" in without.lines[0]
 
 
