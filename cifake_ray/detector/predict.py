@@ -4,7 +4,7 @@ import math
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,22 +15,30 @@ from cifake_ray.data.transform import Transform, noted_transform
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
 from cifake_ray.detector.note import read_model_note
+from cifake_ray.detector.verdict import ALPHA, VERDICTS, Rule, check_rule, outside_of
 from cifake_ray.errors import InputError
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
+
+if TYPE_CHECKING:
+    from cifake_ray.detector.module import Detector
 
 _BATCH = 256  # pictures in memory at once, of which the squares take _BATCH_BYTES at most
 _BATCH_BYTES = 1 << 26
 
 
-def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """For each file in order: `file`, `label`, `p_fake`, `domain`, `score`, `reason`, `remarks`; or `file`, `error`.
+def predict_files(run: Run, files: Sequence[str], alpha: float = ALPHA, prior: float = 0.5) -> Iterator[dict[str, Any]]:
+    """For each file in order: its answer, or `file` and `error`.
 
-    label: FAKE where p_fake, of the uncalibrated model, is above 0.5. domain: `inside`, `outside` (a picture unlike
-    the validation images: the answer means nothing) or `unknown`. remarks: what was converted. Raises InputError when
-    the run has no usable model.
+    verdict: `fake`, `real` or `unsure` at `alpha` (`detector.verdict`); probability: calibrated p(FAKE) where a share
+    `prior` of the pictures is FAKE; reasons: of the verdict. Of a run without a decision verdict and probability are
+    None, and `calibrated` is `uncalibrated`. label: FAKE where p_fake, of the uncalibrated model, is above 0.5. domain:
+    `inside`, `outside` (a picture unlike the validation images: its answer means nothing) or `unknown`. remarks: what
+    was converted. Raises InputError when the run has no usable model, or for a wrong alpha or prior.
     """
+    check_rule(alpha, prior)
     note = read_model_note(run)
+    rule = None if note.decision is None else Rule(note.decision, alpha, prior)
     card = recorded_card(read_environment(run).data.as_json())
     trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
     detector, transform = None, noted_transform(note.transform)
@@ -43,16 +51,16 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
 
             use_all_cores()
             detector = load_detector(run)
-        answers: Iterator[tuple[float, Judged]] = iter(())
+        answers: Iterator[dict[str, Any]] = iter(())
         if detector is not None and good:
             pixels = np.stack([picture.squares.pixels for picture in good])
             judged = judge_domain(note.domain, pixels, [picture.size for picture in good])
-            answers = zip(detector.p_fake(pixels).tolist(), judged, strict=True)
+            answers = _answers(run, rule, detector, pixels, judged)
         for file, one in zip(some, read, strict=True):
             if isinstance(one, str):
                 yield {"file": file, "error": one}
                 continue
-            yield {"file": file, **_answer(*next(answers)), "remarks": [*one.conversions, *trained_on]}
+            yield {"file": file, **next(answers), "remarks": [*one.conversions, *trained_on]}
 
 
 def _in_batches(files: Sequence[str], transform: Transform) -> Iterator[Sequence[str]]:
@@ -60,10 +68,39 @@ def _in_batches(files: Sequence[str], transform: Transform) -> Iterator[Sequence
     return (files[at : at + size] for at in range(0, len(files), size))
 
 
-def _answer(p_fake: float, judged: Judged) -> dict[str, Any]:
-    label = "FAKE" if p_fake > DECISION else "REAL"
-    domain = {"domain": judged.domain, "score": judged.score, "reason": judged.reason}
-    return {"label": label, "p_fake": round(p_fake, 6), **domain}
+def _answers(
+    run: Run, rule: Rule | None, detector: "Detector", pixels: np.ndarray, judged: Sequence[Judged]
+) -> Iterator[dict[str, Any]]:
+    """The answer to each picture, from its squares and its place in the domain."""
+    from cifake_ray.detector.module import uncalibrated
+
+    logits = detector.logits(pixels)
+    decided: Iterator[dict[str, Any]] = iter([_without_decision(run) for _ in judged])
+    if rule is not None:
+        decided = _decided(rule, logits, judged)
+    for p_fake, one, found in zip(uncalibrated(logits).tolist(), judged, decided, strict=True):
+        label = "FAKE" if p_fake > DECISION else "REAL"
+        domain = {"domain": one.domain, "score": one.score, "reason": one.reason}
+        yield {**found, "label": label, "p_fake": round(p_fake, 6), **domain}
+
+
+def _decided(rule: Rule, logits: np.ndarray, judged: Sequence[Judged]) -> Iterator[dict[str, Any]]:
+    codes, stated = rule.verdicts(logits, outside_of(judged)).tolist(), rule.probabilities(logits).tolist()
+    for code, p_fake, logit, one in zip(codes, stated, logits.tolist(), judged, strict=True):
+        yield {
+            "verdict": VERDICTS[code],
+            "probability": round(p_fake, 6),
+            "calibrated": rule.decision.calibrated_on,
+            "alpha": rule.alpha,
+            "prior": rule.prior,
+            "reasons": rule.reasons(logit, one),
+        }
+
+
+def _without_decision(run: Run) -> dict[str, Any]:
+    cure = f"`cifake-ray evaluate {run.where} --calibrate` gives the model a verdict"
+    empty = dict.fromkeys(("verdict", "probability"))
+    return {**empty, "calibrated": "uncalibrated", "alpha": None, "prior": None, "reasons": [f"uncalibrated: {cure}"]}
 
 
 def _read(file: str, transform: Transform) -> Picture | str:

@@ -11,6 +11,7 @@ from cifake_ray.reporting.section import Document, Section, StudyPart
 from cifake_ray.reporting.sections import (
     accuracy,
     bias,
+    calibration,
     caveats,
     certainty,
     commands,
@@ -35,6 +36,7 @@ from cifake_ray.reporting.sections import (
     subjects,
     timeline,
     trials,
+    verdicts,
 )
 
 Data = TypeVar("Data")
@@ -61,6 +63,8 @@ OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     data.build,
     robustness.build,
     probabilities.build,
+    calibration.build,
+    verdicts.build,
     subjects.build,
     evaluations.build,
     evaluations.build_degraded,

@@ -12,6 +12,14 @@ from cifake_ray.runs.records.bias import (
     Spectrum,
     Spread,
 )
+from cifake_ray.runs.records.decision import (
+    ClassLogits,
+    ClassVerdicts,
+    Decision,
+    VerdictRow,
+    Verdicts,
+    VerdictSet,
+)
 from cifake_ray.runs.records.environment import (
     DataNote,
     Environment,
@@ -23,8 +31,16 @@ from cifake_ray.runs.records.environment import (
     TestDrawn,
     WeightsNote,
 )
-from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
-from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
+from cifake_ray.runs.records.evaluations import (
+    DomainCounts,
+    Evaluation,
+    Explained,
+    Explanations,
+    Probabilities,
+    Recalibration,
+    Robustness,
+)
+from cifake_ray.runs.records.model import BackboneNote, Calibrated, Domain, ModelNote, Property, TransformNote
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
@@ -38,6 +54,7 @@ RECORDS: dict[str, type[Record]] = {
     "explain.json": Explanations,
     "model.json": ModelNote,
     "threshold.json": Threshold,
+    "verdicts.json": Verdicts,
 }
 
 __all__ = [
@@ -47,8 +64,12 @@ __all__ = [
     "WARNED",
     "BackboneNote",
     "Bias",
+    "Calibrated",
+    "ClassLogits",
     "ClassScores",
+    "ClassVerdicts",
     "DataNote",
+    "Decision",
     "Domain",
     "DomainCounts",
     "Environment",
@@ -63,9 +84,11 @@ __all__ = [
     "Mean",
     "ModelNote",
     "Node",
+    "Probabilities",
     "Property",
     "PropertyByClass",
     "PropertyScore",
+    "Recalibration",
     "Record",
     "Robustness",
     "RobustnessRow",
@@ -79,6 +102,9 @@ __all__ = [
     "TestDrawn",
     "Threshold",
     "TransformNote",
+    "VerdictRow",
+    "VerdictSet",
+    "Verdicts",
     "WeightsNote",
     "Winner",
     "Winners",

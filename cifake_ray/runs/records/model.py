@@ -7,6 +7,7 @@ from pydantic import Field, field_serializer
 
 from cifake_ray.experiment import Fit, Model, Neutral, Strict
 from cifake_ray.runs.records.base import Record
+from cifake_ray.runs.records.decision import Decision
 
 
 class BackboneNote(Record):
@@ -53,7 +54,10 @@ class TransformNote(Record):
 
 
 class ModelNote(Record):
-    """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed."""
+    """best/model.json. `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed.
+
+    `domain`, `decision`: None where the model was not described, not calibrated.
+    """
 
     schema_version: int = Field(0, alias="schema")
     model: Model
@@ -69,6 +73,7 @@ class ModelNote(Record):
     val_accuracy: float = math.nan
     data_fingerprint: str | None = None
     domain: Domain | None = None
+    decision: Decision | None = None
 
     @field_serializer("model")
     def _with_defaults(self, model: Strict) -> dict[str, Any]:
@@ -78,3 +83,11 @@ class ModelNote(Record):
         """
         unknown = {"fit"} - model.model_fields_set
         return model.model_dump(mode="json", exclude=unknown)
+
+
+class Calibrated(Record):
+    """What a report reads of best/model.json, which holds more: whatever the kind of model, this loads."""
+
+    seed: int | None = None
+    domain: Domain | None = None
+    decision: Decision | None = None
