@@ -19,7 +19,7 @@ from benchmarks.pairs import HEADER, ROOT, RUNS, machine
 
 RESULTS = ROOT / "benchmarks" / "results.md"
 COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "extraction", "native_extraction", "bookkeeping",
-               "reports", "start", "memory", "table", "gpu")  # fmt: skip
+               "reports", "start", "memory", "table", "verdicts", "gpu")  # fmt: skip
 
 
 def rows_of(name: str, runs: int) -> Iterator[str]:
@@ -28,7 +28,7 @@ def rows_of(name: str, runs: int) -> Iterator[str]:
         sys.executable,
         "-m",
         f"benchmarks.{name}",
-        *([] if name in ("memory", "table") else ["--runs", str(runs)]),
+        *([] if name in ("memory", "table", "verdicts") else ["--runs", str(runs)]),
     ]
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"CIFAKE_RAY_CACHE": cache}

@@ -59,6 +59,9 @@ WarmStartOption = Annotated[
 ResumeOption = Annotated[str | None, typer.Option(metavar="STUDY", help="Resume or extend this study.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")]
 WideOption = Annotated[bool, typer.Option("--wide", help="Every column; the table may be wider than 80 characters.")]
+AlphaOption = Annotated[
+    float, typer.Option(help="Share of the pictures of a class for which a verdict may be the other class.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORAGE = "results/runs"
 

@@ -15,7 +15,7 @@ from cifake_ray.errors import InputError
 class Blend(Detector):
     """The members with their weights, which sum to 1; the first is the heaviest.
 
-    `model` and `transform` are those of the first member: its squares say whether a picture is like those of validation.
+    `model` and `transform` are those of the first member, whose squares say whether a picture is like validation's.
     Squares can be judged where all members have one transform; elsewhere each member is called with its own squares.
     """
 
@@ -41,7 +41,7 @@ class Blend(Detector):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         self._check_one_transform()
-        return np.asarray(sum(share * member.logits(images) for member, share in self.members))
+        return self.logits_of_members([images] * len(self.shares))
 
     def logits_of_part(self, part: Part, progress: Any = None, rows: np.ndarray | None = None) -> np.ndarray:
         total = len(self.shares)

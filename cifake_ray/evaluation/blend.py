@@ -1,9 +1,11 @@
 """A blend: the best models of several studies, their logits averaged with weights that the validation part chooses."""
 
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +189,7 @@ def _write(
     )  # fmt: skip
     create_run(run.storage, run.name, _as_run(first, run.name, images))
     with run.update():
-        write_record(run.environment_file, _environment([one.run for one in candidates]))
+        write_record(run.environment_file, _environment([one.run for one in candidates], images))
         save_detector(blend, run.best, model)
         write_record(run.blend_file, note)
         verdicts = verdicts_on_test(first, images, blend.transform, decision, domain, logits)
@@ -233,14 +235,14 @@ def _winner(blend: Blend, note: BlendNote, labels: np.ndarray, duplicate: np.nda
 
 
 def _as_run(first: Experiment, name: str, images: ImageSet) -> Experiment:
-    """experiment.yaml of a blend: the data of its members, and the model of the heaviest, of which nothing is searched."""
+    """experiment.yaml of a blend: the data of its members and the model of the heaviest; nothing is searched."""
     data = first.data.model_copy(update={"source": absolute_source(images.source)})
     return first.model_copy(
         update={"name": name, "data": data, "search_space": {}, "search": Search(trials=1, metric=first.search.metric)}
     )
 
 
-def _environment(runs: Sequence[Run]) -> Environment:
+def _environment(runs: Sequence[Run], images: ImageSet) -> Environment:
     """environment.json of a blend: the images of its members, and their pretrained weights."""
     noted = [read_environment(run) for run in runs]
     weights: dict[str, WeightsNote] = {one.sha256: one for each in noted for one in each.weights or []}
@@ -248,9 +250,10 @@ def _environment(runs: Sequence[Run]) -> Environment:
         schema_version=SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        versions={"cifake_ray": __version__},
+        versions={"python": platform.python_version(), "cifake_ray": __version__}
+        | {name: version(name) for name in ("torch", "numpy")},
         git_commit=git_commit(),
-        data=noted[0].data,
+        data=noted[0].data.model_copy(update={"source": images.source}),
         weights=list(weights.values()) or None,
         seeds={"split": noted[0].seeds.get("split", 0)},
     )

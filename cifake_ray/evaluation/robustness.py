@@ -9,13 +9,17 @@ from cifake_ray.data import Part, of_subjects
 from cifake_ray.data.stratify import choose_stratified
 from cifake_ray.data.streaming import stream_squares
 from cifake_ray.detector.decision import NOTE, scores
+from cifake_ray.detector.domain import judge_domain
 from cifake_ray.detector.load import load_detector
-from cifake_ray.detector.module import Detector, use_all_cores
+from cifake_ray.detector.module import Detector, uncalibrated, use_all_cores
+from cifake_ray.detector.note import read_model_note
+from cifake_ray.detector.verdict import ALPHA, outside_of
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.corruptions import corruptions
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
-from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
+from cifake_ray.evaluation.verdicts import verdict_rows
+from cifake_ray.runs.records import SCHEMA, Domain, Evaluation, ModelNote, Robustness, RobustnessRow
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
@@ -42,7 +46,7 @@ def measure_robustness(run: Run, source: str | None = None, limit: int | None = 
             copies_looked_for=found.own is not None,
             weights=detector.weights_label,
             left_out=list(left_out),
-            rows=_measure(detector, part, left_out),
+            rows=_measure(detector, part, left_out, read_model_note(run)),
         )
         if source is None or found.other is None:
             write_record(run.robustness_file, result)
@@ -60,11 +64,14 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
     return part.take(fresh[choose_stratified(table.labels, table.groups, limit or len(fresh))])
 
 
-def _measure(detector: Detector, part: Part, left_out: Sequence[str]) -> list[RobustnessRow]:
-    predicted = _predictions(detector, part)
-    rows = [_row(kind, part.labels, p_fake) for kind, p_fake in predicted]
+def _measure(detector: Detector, part: Part, left_out: Sequence[str], note: ModelNote) -> list[RobustnessRow]:
+    predicted = _predictions(detector, part, note.domain)
+    rows = [_row(kind, part.labels, uncalibrated(logits)) for kind, logits, _ in predicted]
+    if note.decision is not None:
+        for row, (_, logits, outside) in zip(rows, predicted, strict=True):
+            row.verdicts = verdict_rows(note.decision, part.labels, logits, outside, (ALPHA,))
     if left_out and "subject" in part.table.groups:  # pictures from elsewhere have no subjects
-        rows += _by_subject(part, predicted[0][1], left_out)
+        rows += _by_subject(part, uncalibrated(predicted[0][1]), left_out)
     return rows
 
 
@@ -80,15 +87,36 @@ def _row(kind: Kind, labels: np.ndarray, p_fake: np.ndarray) -> RobustnessRow:
     return RobustnessRow(kind=name, strength=strength, name=shown, **dict(scores(labels, p_fake)))
 
 
-def _predictions(detector: Detector, part: Part) -> list[tuple[Kind, np.ndarray]]:
-    """The answers to the pictures as they are and degraded. Each is decoded once, and only a batch is in memory."""
-    degradations = corruptions(detector.transform.side)
+Predictions = list[tuple[Kind, np.ndarray, np.ndarray]]
+
+
+def _predictions(detector: Detector, part: Part, domain: Domain | None) -> Predictions:
+    """Logits of the pictures as they are and degraded, and which of these squares are outside the domain.
+
+    Each member of a blend judges the pictures in its own squares; those of the first are compared with the domain.
+    """
+    (member, share), *others = detector.members
+    found = [(kind, share * logits, outside) for kind, logits, outside in _judge(member, part, domain)]
+    for member, share in others:
+        for (_, logits, _), (_, more, _) in zip(found, _judge(member, part, None), strict=True):
+            logits += share * more
+    return found
+
+
+def _judge(detector: Detector, part: Part, domain: Domain | None) -> Predictions:
+    """As `_predictions`, of one detector.
+
+    Each picture is decoded once, and only a batch is in memory.
+    """
+    degradations, sizes = corruptions(detector.transform.side), part.table.sizes
     kinds: list[Kind] = [("clean", None, "as they are"), *((one.kind, one.strength, one.name) for one in degradations)]
-    found = [np.empty(len(part), np.float32) for _ in kinds]
+    found = [(kind, np.empty(len(part)), np.zeros(len(part), bool)) for kind in kinds]
     with progress("degraded test images") as update:
         update(done := 0, total := len(kinds) * len(part))
         for rows, squares in stream_squares(part, detector.transform):
-            for p_fake, degrade in zip(found, (None, *degradations), strict=True):
-                p_fake[rows] = detector.p_fake(degrade(squares, rows.start) if degrade else squares)
+            for (_, logits, outside), degrade in zip(found, (None, *degradations), strict=True):
+                seen = degrade(squares, rows.start) if degrade else squares
+                logits[rows] = detector.logits(seen)
+                outside[rows] = outside_of(judge_domain(domain, seen, sizes[rows].tolist()))
                 update(done := done + len(squares), total)
-    return list(zip(kinds, found, strict=True))
+    return found

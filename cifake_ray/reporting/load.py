@@ -15,7 +15,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
-from cifake_ray.reporting.verify import verified_test
+from cifake_ray.reporting.verify import verified_test, verify_verdicts
 from cifake_ray.runs.columns import FINISHED, STATUSES
 from cifake_ray.runs.names import list_runs
 from cifake_ray.runs.records import Mean, Winner
@@ -149,6 +149,7 @@ def load(run_path: Path | str) -> Study:
     if study.stored is None or not file.exists() or not study.records.test.winners:
         return study
     verified = verified_test(study.records.test, study.stored, str(file))
+    verify_verdicts(study.records.verdicts, study.records.calibrated, study.stored, str(Run(study.path).verdicts_file))
     return replace(study, records=replace(study.records, test=verified))
 
 

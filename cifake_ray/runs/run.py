@@ -215,6 +215,16 @@ class Run:
         return self.path / "test_predictions.npz"
 
     @property
+    def validation_file(self) -> Path:
+        """Each retraining's logits of the validation pictures."""
+        return self.path / "val_predictions.npz"
+
+    @property
+    def verdicts_file(self) -> Path:
+        """What the verdict rule of the best model gave on the test part."""
+        return self.path / "verdicts.json"
+
+    @property
     def robustness_file(self) -> Path:
         """How the best model does on degraded test images."""
         return self.path / "robustness.json"

@@ -73,7 +73,7 @@ def test_a_saved_blend_predicts_as_before_and_is_one_file(tmp_path: Path) -> Non
     assert noted["members"][2]["note"]["backbone"]["weights"] == "random"
 
 
-def test_backbones_that_were_used_are_not_stored(tmp_path: Path) -> None:
+def test_backbones_that_were_used_are_not_stored() -> None:
     blend = three()
     before = set(blend.tensors)
     blend.logits(IMAGES)

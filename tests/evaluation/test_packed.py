@@ -166,12 +166,12 @@ def test_degraded_images_and_explanations_are_drawn(runs: Made, name: str) -> No
 def test_no_more_than_a_batch_is_decoded_at_once(runs: Made, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     detector, part = load_detector(runs["crop"]), load_images(source).train
-    judge: Callable[[np.ndarray], np.ndarray] = detector.p_fake
+    judge: Callable[[np.ndarray], np.ndarray] = detector.logits
 
     def counted(images: np.ndarray) -> np.ndarray:
         taken.append(len(images))
         return judge(images)
 
-    monkeypatch.setattr(detector, "p_fake", counted)
+    monkeypatch.setattr(detector, "logits", counted)
     assert len(detector.p_fake_of_part(part)) == len(part) == sum(taken)
     assert max(taken) <= 16

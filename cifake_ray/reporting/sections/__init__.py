@@ -12,6 +12,7 @@ from cifake_ray.reporting.sections import (
     accuracy,
     bias,
     blend,
+    calibration,
     caveats,
     certainty,
     commands,
@@ -36,6 +37,7 @@ from cifake_ray.reporting.sections import (
     subjects,
     timeline,
     trials,
+    verdicts,
 )
 
 Data = TypeVar("Data")
@@ -63,6 +65,8 @@ OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     data.build,
     robustness.build,
     probabilities.build,
+    calibration.build,
+    verdicts.build,
     subjects.build,
     evaluations.build,
     evaluations.build_degraded,

@@ -13,6 +13,14 @@ from cifake_ray.runs.records.bias import (
     Spread,
 )
 from cifake_ray.runs.records.blend import BlendMember, BlendNote
+from cifake_ray.runs.records.decision import (
+    ClassLogits,
+    ClassVerdicts,
+    Decision,
+    VerdictRow,
+    Verdicts,
+    VerdictSet,
+)
 from cifake_ray.runs.records.environment import (
     DataNote,
     Environment,
@@ -24,8 +32,24 @@ from cifake_ray.runs.records.environment import (
     TestDrawn,
     WeightsNote,
 )
-from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
-from cifake_ray.runs.records.model import BackboneNote, Domain, MemberNote, ModelNote, Property, TransformNote
+from cifake_ray.runs.records.evaluations import (
+    DomainCounts,
+    Evaluation,
+    Explained,
+    Explanations,
+    Probabilities,
+    Recalibration,
+    Robustness,
+)
+from cifake_ray.runs.records.model import (
+    BackboneNote,
+    Calibrated,
+    Domain,
+    MemberNote,
+    ModelNote,
+    Property,
+    TransformNote,
+)
 from cifake_ray.runs.records.scores import ClassScores, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.warm_start import KnownTrial, WarmNote, WarmStart
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
@@ -42,6 +66,7 @@ RECORDS: dict[str, type[Record]] = {
     "explain.json": Explanations,
     "model.json": ModelNote,
     "threshold.json": Threshold,
+    "verdicts.json": Verdicts,
 }
 
 __all__ = [
@@ -53,8 +78,12 @@ __all__ = [
     "Bias",
     "BlendMember",
     "BlendNote",
+    "Calibrated",
+    "ClassLogits",
     "ClassScores",
+    "ClassVerdicts",
     "DataNote",
+    "Decision",
     "Domain",
     "DomainCounts",
     "Environment",
@@ -71,9 +100,11 @@ __all__ = [
     "MemberNote",
     "ModelNote",
     "Node",
+    "Probabilities",
     "Property",
     "PropertyByClass",
     "PropertyScore",
+    "Recalibration",
     "Record",
     "Robustness",
     "RobustnessRow",
@@ -87,6 +118,9 @@ __all__ = [
     "TestDrawn",
     "Threshold",
     "TransformNote",
+    "VerdictRow",
+    "VerdictSet",
+    "Verdicts",
     "WarmNote",
     "WarmStart",
     "WeightsNote",

@@ -7,6 +7,7 @@ from pydantic import Field, field_serializer
 
 from cifake_ray.experiment import Fit, Model, Neutral, Strict
 from cifake_ray.runs.records.base import Record
+from cifake_ray.runs.records.decision import Decision
 
 
 class BackboneNote(Record):
@@ -57,6 +58,7 @@ class ModelNote(Record):
 
     `members`: of a blend, heaviest first; `model` and `transform` are then those of the first. The tensors of member n
     are named with the prefix `n.`, from 0.
+    `domain`, `decision`: None where the model was not described, not calibrated.
     """
 
     schema_version: int = Field(0, alias="schema")
@@ -74,6 +76,12 @@ class ModelNote(Record):
     data_fingerprint: str | None = None
     domain: Domain | None = None
     members: list["MemberNote"] = []
+    decision: Decision | None = None
+
+    @property
+    def judging(self) -> "list[ModelNote]":
+        """The notes of the models that judge a picture: the members of a blend, else this one."""
+        return [member.note for member in self.members] or [self]
 
     @field_serializer("model")
     def _with_defaults(self, model: Strict) -> dict[str, Any]:
@@ -91,3 +99,11 @@ class MemberNote(Record):
     run: str
     weight: float
     note: ModelNote
+
+
+class Calibrated(Record):
+    """What a report reads of best/model.json, which holds more: whatever the kind of model, this loads."""
+
+    seed: int | None = None
+    domain: Domain | None = None
+    decision: Decision | None = None

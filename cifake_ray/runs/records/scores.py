@@ -5,6 +5,7 @@ import math
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
+from cifake_ray.runs.records.decision import VerdictRow
 
 
 class Interval(Record):
@@ -56,4 +57,9 @@ class _Degradation(Record):
 
 
 class RobustnessRow(ClassScores, _Degradation):
-    """Scores on test images of one kind: `clean`, degraded in one way, of subjects that were `left out`, or `seen`."""
+    """Scores on test images of one kind: `clean`, degraded in one way, of subjects that were `left out`, or `seen`.
+
+    verdicts: by the rule in best/; none of a model without one.
+    """
+
+    verdicts: list[VerdictRow] = []

@@ -9,11 +9,13 @@ from cifake_ray.errors import InputError
 from cifake_ray.runs.files import write_json
 from cifake_ray.runs.records import (
     BlendNote,
+    Calibrated,
     Environment,
     Evaluation,
     Explanations,
     Record,
     Robustness,
+    Verdicts,
     WarmStart,
     Winners,
 )
@@ -27,7 +29,8 @@ R = TypeVar("R", bound=Record)
 class Records:
     """The records of one run, each of them empty before its file is written.
 
-    test: before the test, what winners.json holds; evaluations: by the names of their files.
+    test: before the test, what winners.json holds; evaluations: by the names of their files; calibrated: of model.json,
+    what concerns the calibration of the model in best/.
     """
 
     environment: Environment
@@ -36,6 +39,8 @@ class Records:
     evaluations: tuple[Evaluation, ...]
     explanations: Explanations
     blend: BlendNote
+    calibrated: Calibrated
+    verdicts: Verdicts
 
 
 def read_record(run: Run, file: Path, kind: type[R]) -> R:
@@ -91,7 +96,7 @@ def read_retrained(run: Run) -> Winners:
 
 
 def read_records(run: Run) -> Records:
-    """What the run's JSON files hold, those of the model aside."""
+    """What the run's JSON files hold, without the settings of the model."""
     return Records(
         environment=read_environment(run),
         test=read_retrained(run),
@@ -99,4 +104,6 @@ def read_records(run: Run) -> Records:
         evaluations=tuple(read_record(run, file, Evaluation) for file in sorted(run.evaluations.glob("*.json"))),
         explanations=read_record(run, run.explanations_file, Explanations),
         blend=read_blend(run),
+        calibrated=read_record(run, run.best / "model.json", Calibrated),
+        verdicts=read_record(run, run.verdicts_file, Verdicts),
     )
