@@ -26,7 +26,7 @@ HALVES = {
     "first": ["airplane", "automobile", "bird", "cat", "deer"],
     "second": ["dog", "frog", "horse", "ship", "truck"],
 }
-IMAGES, EPOCHS, POINTS, REPEATED, SEEDS, NEAREST = 16_000, 3, 128, 4, 5, 4
+IMAGES, EPOCHS, POINTS, REPEATED, SEEDS, NEAREST = 8_000, 3, 128, 4, 5, 4
 TRIALS = 30  # of a replayed study
 # The values of the course's report (Adam, batch 32, its learning rate unchanged) and a space around them.
 SPACE = {

@@ -83,7 +83,10 @@ TESTED_BY = {
     "runs/test_claim.py": ["storage/conditional_writes"],
     "runs/test_records.py": [
         f"runs/records/{name}"
-        for name in ("base", "bias", "decision", "environment", "evaluations", "model", "scores", "store", "winners")
+        for name in (
+            *("base", "bias", "blend", "decision", "environment", "evaluations", "model", "scores", "store"),
+            *("warm_start", "winners"),
+        )
     ],
     "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
     "training/test_fit.py": ["training/checkpoint"],

@@ -1,7 +1,7 @@
 """Several trained detectors as one: the mean of their logits, with weights."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class Blend(Detector):
 
     @property
     def members(self) -> list[tuple[Detector, float]]:
-        return list(zip(self.network, self.shares, strict=True))  # type: ignore[arg-type]
+        return list(zip(cast("Iterator[Detector]", self.network.children()), self.shares, strict=True))
 
     @property
     def tensors(self) -> dict[str, Tensor]:

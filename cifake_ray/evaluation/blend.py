@@ -51,10 +51,10 @@ METHOD = (
     "the logits of each study's best/ on the validation part, which also chose their epochs and configurations."
 )
 ONLY_SEED = 0  # the seed under which the one model of a blend stands in test.json and predictions
-_FIGURES: dict[Metric, Callable[[np.ndarray, np.ndarray], float]] = {
-    Metric.VAL_ACCURACY: accuracy,
-    Metric.VAL_BALANCED_ACCURACY: balanced_accuracy,
-    Metric.VAL_AUC: auc,
+_FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {  # by `search.metric`, those that need logits alone
+    "val_accuracy": accuracy,
+    "val_balanced_accuracy": balanced_accuracy,
+    "val_auc": auc,
 }
 
 
