@@ -43,7 +43,7 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
     seen = [_centre_squares(member, test, chosen) for member, _ in detector.members]
-    pixels, maps = seen[0], class_activation_maps(detector, seen, p_fake[chosen] > 0.5)
+    pixels, maps = seen[0], class_activation_maps(detector, seen[0], p_fake[chosen] > 0.5, *seen[1:])
     groups = {column: (test.table.group_values(column), codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()

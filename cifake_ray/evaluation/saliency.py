@@ -1,7 +1,6 @@
 """Where in an image a detector's answer comes from: class activation maps by gradients, in plain torch."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -29,15 +28,18 @@ def method_of(detector: Detector) -> str:
     return ". ".join([*methods, *([_BLENDED] if len(detector.members) > 1 else [])])
 
 
-def class_activation_maps(detector: Detector, seen: Sequence[np.ndarray], fake: np.ndarray) -> np.ndarray:
-    """Images as each member sees them, uint8 [n, s, s, 3], and the answers, bool [n] (True: FAKE) -> float32 [n, h, w].
+def class_activation_maps(
+    detector: Detector, images: np.ndarray, fake: np.ndarray, *others: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Images as the network sees them, uint8 [n, s, s, 3], and the answers, bool [n] (True: FAKE) -> float32 [n, h, w].
 
-    1 is the position that speaks most for the answer; a map without any such position is 0 everywhere.
+    others: the same images as further members of a blend see them. 1 is the position that speaks most for the answer; a
+    map without any such position is 0 everywhere.
     """
     if not len(fake):
         return np.zeros((0, 1, 1), np.float32)
-    maps = [share * _relevance(member, images, fake)
-            for (member, share), images in zip(detector.members, seen, strict=True)]  # fmt: skip
+    maps = [share * _relevance(member, seen, fake)
+            for (member, share), seen in zip(detector.members, (images, *others), strict=True)]  # fmt: skip
     finest = max((found.shape[-2:] for found in maps), key=math.prod)
     relevance = torch.stack([_enlarged(found, finest) for found in maps]).sum(0)
     strongest = relevance.amax((1, 2), keepdim=True)
