@@ -20,8 +20,8 @@ from benchmarks.pairs import HEADER, ROOT, RUNS, machine
 RESULTS = ROOT / "benchmarks" / "results.md"
 COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "decoding_native", "native_accuracy",
                "extraction", "native_extraction", "bookkeeping", "reports", "start", "memory", "memory_native", "table",
-               "gpu")  # fmt: skip
-WITHOUT_RUNS = ("memory", "memory_native", "native_accuracy", "table")  # nothing is repeated there, or more often
+               "verdicts", "gpu")  # fmt: skip
+WITHOUT_RUNS = ("memory", "memory_native", "native_accuracy", "table", "verdicts")  # nothing repeated, or more often
 
 
 def rows_of(name: str, runs: int) -> Iterator[str]:

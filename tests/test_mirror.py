@@ -95,8 +95,11 @@ TESTED_BY = {
     ],
     "runs/test_claim.py": ["storage/conditional_writes"],
     "runs/test_records.py": [
-        *(f"runs/records/{name}" for name in ("base", "bias", "environment", "evaluations", "leave_one_out")),
-        *(f"runs/records/{name}" for name in ("model", "scores", "store", "winners")),
+        f"runs/records/{name}"
+        for name in (
+            *("base", "bias", "blend", "decision", "environment", "evaluations", "leave_one_out", "model", "scores"),
+            *("store", "warm_start", "winners"),
+        )
     ],
     "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
     "training/test_fit.py": ["training/checkpoint"],

@@ -104,11 +104,14 @@ def load_new(
     data: str | None,
     trials: int | None,
     trust: bool,
+    warm_start: list[str] | None,
     **others: Any,
 ) -> Any:
     """The experiment of a new study, or None with `resume`. Raises InputError for options of both."""
     if resume is None:
         return load_named(experiment, data=data, trials=trials, trust=trust, **others)
+    if warm_start:
+        raise InputError("--resume: a study is warm-started once, when it begins", "leave out --warm-start")
     if any(option not in (None, []) for option in (experiment, name, *others.values())):
         raise InputError(
             "--resume: the run has its own experiment", "give --storage, --data, --trials, --address and --trust only"

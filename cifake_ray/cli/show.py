@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cifake_ray.cli.verdicts import verdict_lines
 from cifake_ray.console import counted, duration, percent, printable
 from cifake_ray.errors import InputError
 
@@ -145,6 +146,8 @@ def print_evaluation(result: "Evaluation") -> None:
     copies = f"{result.duplicates_removed or 0:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
     print(f"  {copies if result.copies_looked_for else looked}")
+    for line in verdict_lines(result):
+        print(f"  {line}")
 
 
 def _score_lines(result: "Evaluation") -> Iterator[str]:
@@ -185,25 +188,6 @@ def _domain_lines(domain: "DomainCounts", images: int) -> list[str]:
     said = f"{domain.outside:,} of {images:,} are outside what the model knows"
     most = f", and its answer to them means nothing; most often: {domain.reason}" if domain.outside else ""
     return [said + most]
-
-
-def print_prediction(result: dict[str, Any]) -> None:
-    """Print one picture's line: label, probability, name, remarks."""
-    name = printable(result["file"])
-    if "error" in result:
-        print(f"error  {name}: {printable(result['error'])}")
-        return
-    remarks = list(result["remarks"])
-    if result["domain"] == "outside":
-        remarks.insert(0, f"the answer means nothing, the picture is unlike those of validation: {result['reason']}")
-    elif result["reason"]:
-        remarks.insert(0, f"domain unknown: {result['reason']}")
-    note = f"  ({'; '.join(remarks)})" if remarks else ""
-    print(f"{result['label']}  p(FAKE) {_probability(result['p_fake'])}  {name}{note}")
-
-
-def _probability(value: float) -> str:
-    return "> 0.999" if value > 0.999 else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def trained_on(run: Any) -> str:
@@ -267,6 +251,7 @@ def plan_lines(plan: Any) -> list[str]:
         f"  disk                {_gib(plan.cache_bytes)} in the cache folder (pictures {_gib(plan.pictures_bytes)}, "
         f"arrays {_gib(plan.squares_bytes)}, features {_gib(plan.features_bytes)}); {_gib(plan.disk_free_bytes)} free",
     ]
+    lines += [f"  {line}" for line in plan.taken.lines]
     if plan.budget_s is not None:
         verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"
         lines.append(f"  time budget         {duration(plan.budget_s)}: {verdict}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cifake_ray.data.transform import Transform, note_of, noted_transform
+from cifake_ray.detector.blend import Blend
 from cifake_ray.detector.module import Detector
 from cifake_ray.detector.note import NOTE_FILE, WEIGHTS_FILE, damaged, read_model_note
 from cifake_ray.errors import InputError
@@ -83,7 +84,7 @@ def save_detector(detector: Detector, folder: Path, note: ModelNote | None = Non
     note: `describe_detector`, extended by facts of the training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(folder / WEIGHTS_FILE, detector.network.state_dict(), {})
+    save_checkpoint(folder / WEIGHTS_FILE, detector.tensors, {})
     noted = note or describe_detector(detector)
     noted.sha256 = _sha256(folder / WEIGHTS_FILE)
     write_record(folder / NOTE_FILE, noted)
@@ -101,8 +102,20 @@ def load_detector(run: Run) -> Detector:
         raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
+    if not note.members:
+        return _noted(run, note, stored[0], file)
+    members = []
+    for at, member in enumerate(note.members):
+        begin = f"{at}."
+        own = {name.removeprefix(begin): one for name, one in stored[0].items() if name.startswith(begin)}
+        members.append((_noted(run, member.note, own, file), member.weight))
+    return Blend(members)
+
+
+def _noted(run: Run, note: ModelNote, tensors: dict[str, Tensor], file: Path) -> Detector:
+    """The detector of these tensors, as its note says."""
     transform = dataclasses.replace(noted_transform(note.transform), neutral=None)  # which the pictures of a part have
-    return _build(run_model(run, note.model), transform, note.transform.neutral, stored[0], note.pretrained, file)
+    return _build(run_model(run, note.model), transform, note.transform.neutral, tensors, note.pretrained, file)
 
 
 def _sha256(file: Path) -> str:
@@ -113,5 +126,8 @@ def _sha256(file: Path) -> str:
 
 def parameter_counts(detector: Detector) -> tuple[int, int]:
     """Number of parameters trained, and in the whole detector (with the frozen backbone up to its last stage used)."""
-    trained, held = (count_parameters(detector.network, trained=trained) for trained in (True, False))
-    return trained, held + family_of(detector.model).frozen_parameters(detector.model)
+    trained = total = 0
+    for member, _ in detector.members:
+        trained += count_parameters(member.network, trained=True)
+        total += count_parameters(member.network) + family_of(member.model).frozen_parameters(member.model)
+    return trained, total

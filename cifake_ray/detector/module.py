@@ -1,5 +1,7 @@
 """A trained detector as one module: images in, the logit of FAKE out."""
 
+import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import tee
 from typing import Any
@@ -14,6 +16,7 @@ from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.experiment import Model, Neutral
 from cifake_ray.features import ensure_features
+from cifake_ray.features.places import entries_of
 from cifake_ray.machine import cores
 from cifake_ray.models.backbone import FrozenBackbone
 from cifake_ray.models.passes import FeatureSpec
@@ -51,6 +54,16 @@ class Detector(nn.Module):
         return next(self.network.parameters(), torch.empty(0)).device
 
     @property
+    def members(self) -> "list[tuple[Detector, float]]":
+        """The detectors whose logits are averaged, with their weights, which sum to 1: of a blend several."""
+        return [(self, 1.0)]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that are stored, by name: those that were trained."""
+        return self.network.state_dict()
+
+    @property
     def weights_label(self) -> str:
         """The name of the pretrained weights in tables."""
         return "+".join(weights.name for weights in self.weights) or "none"
@@ -79,48 +92,62 @@ class Detector(nn.Module):
         """
         return self._logits(images).float()
 
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Squares as `forward` takes -> float64 [n]: the logit of FAKE. Raises WorkError for NaN."""
+        return self.logits_in_order([images])
+
     @torch.inference_mode()
+    def logits_in_order(self, arrays: Iterable[np.ndarray]) -> np.ndarray:
+        """`logits` of the squares in these arrays, one after another, to the last digit as of one array of all."""
+        return _checked([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(arrays)])
+
+    def logits_of_members(self, seen: Sequence[np.ndarray]) -> np.ndarray:
+        """`logits` of the same pictures, averaged over the members: squares as each member takes them."""
+        judged = zip(self.members, seen, strict=True)
+        return np.asarray(sum(share * member.logits(images) for (member, share), images in judged))
+
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """Squares as `forward` takes -> float32 [n]: probability of FAKE, uncalibrated. Raises WorkError for NaN."""
-        return self.p_fake_in_order([images])
+        return uncalibrated(self.logits(images))
 
     @torch.inference_mode()
-    def p_fake_in_order(self, arrays: Iterable[np.ndarray]) -> np.ndarray:
-        """`p_fake` of the squares in these arrays, one after another, to the last digit as of one array of all."""
-        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(arrays)])
+    def logits_of_part(self, part: Part, progress: Any = None, rows: np.ndarray | None = None) -> np.ndarray:
+        """`logits` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
 
-    @torch.inference_mode()
-    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
-        """`p_fake` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
-
-        `progress`: pictures done and in all.
+        rows: int64 [m], the positions of the pictures in question; None for all. `progress`: pictures done and in all.
         """
         if not self.model.takes_features or (part.side is not None and not is_held_for(part, self.transform)):
-            return self._p_fake_streamed(part, progress)
+            return self._streamed(part if rows is None else part.take(rows), progress)
         bound = part.under(self.transform)
         specs = self._specs()
+        if rows is not None and not all(_is_cached(bound, spec) for of_look in specs for spec in of_look):
+            bound, rows = _apart(bound, rows), None
         each = iter(ensure_features(bound, [spec for of_look in specs for spec in of_look], progress=progress))
         found = [[next(each) for _ in of_look] for of_look in specs]
         inputs = FeatureInputs(tuple(
             tuple(torch.from_numpy(array) for one in of_look for array in one.columns(one.spec.taken))
             for of_look in found
         ))  # fmt: skip
-        batches = torch.arange(len(part)).split(EVALUATION_BATCH)
-        return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
+        chosen = torch.arange(len(bound)) if rows is None else torch.from_numpy(rows)
+        return _checked([self._mean_logits(inputs, some) for some in chosen.split(EVALUATION_BATCH)])
+
+    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
+        """`p_fake` of a part's pictures, as `logits_of_part` judges them."""
+        return uncalibrated(self.logits_of_part(part, progress))
 
     def centre_squares(self, images: Tensor) -> Tensor:
         """The squares that the network sees at the first look, uint8 [n, s, s, 3]; images: as of `forward`."""
         seen = squares_within(images, self.model.fit, self.model.largest_size)
         return seen[:, 0] if seen.ndim == 5 else seen
 
-    def _p_fake_streamed(self, part: Part, progress: Any) -> np.ndarray:
-        p_fake, done = np.empty(len(part), np.float32), 0
+    def _streamed(self, part: Part, progress: Any) -> np.ndarray:
+        logits, done = np.empty(len(part)), 0
         for rows, squares in stream_squares(part, self.transform):
-            p_fake[rows] = self.p_fake(squares)
+            logits[rows] = self.logits(squares)
             done += len(squares)
             if progress:
                 progress(done, len(part))
-        return p_fake
+        return logits
 
     def _in_batches(self, arrays: Iterable[np.ndarray]) -> Iterator[tuple[Inputs, Tensor]]:
         """Inputs of the network for one batch of images after another, each with all of its rows: int64 [n]."""
@@ -197,11 +224,29 @@ def _chunks(arrays: Iterable[np.ndarray], size_of: Callable[[int], int]) -> Iter
         yield left
 
 
-def _probabilities(logits: list[Tensor]) -> np.ndarray:
-    p_fake: np.ndarray = torch.sigmoid(torch.cat(logits)).float().numpy(force=True)
-    if not np.isfinite(p_fake).all():
-        raise WorkError("the model computes NaN for some images: its weights are damaged, or its training diverged")
+def uncalibrated(logits: np.ndarray) -> np.ndarray:
+    """The probability that the network itself states, float32 [n]; logits: float64 [n]."""
+    p_fake: np.ndarray = torch.sigmoid(torch.from_numpy(logits)).float().numpy()
     return p_fake
+
+
+def _checked(logits: list[Tensor]) -> np.ndarray:
+    """The batches joined; an infinite logit is a sure answer, NaN is none."""
+    found: np.ndarray = torch.cat(logits).numpy(force=True)
+    if np.isnan(found).any():
+        raise WorkError("the model computes NaN for some images: its weights are damaged, or its training diverged")
+    return found
+
+
+def _is_cached(part: Part, spec: FeatureSpec) -> bool:
+    """Whether the cache has features of all the part's pictures; `ensure_features` checks whether these are whole."""
+    return all(path.exists() for path in entries_of(part, spec).values())
+
+
+def _apart(part: Part, rows: np.ndarray) -> Part:
+    """The pictures at these rows as a part whose fingerprint names the rows: its features have a key of their own."""
+    chosen = hashlib.sha256(rows.tobytes()).hexdigest()[:16]
+    return dataclasses.replace(part.take(rows), fingerprint=f"{part.fingerprint}-{chosen}")
 
 
 def use_all_cores() -> None:

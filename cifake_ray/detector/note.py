@@ -57,6 +57,8 @@ def _check_transform(written: Any, file: Path) -> None:
 
 def damaged(run: Run, what: str) -> InputError:
     """The error of a damaged model: what is wrong, and how to restore the model."""
+    if run.blend_file.exists():
+        return InputError(what, "copy the run again, or make the blend again under another --name")
     if is_published(run):
         return InputError(what, "copy the published run again")
     return InputError(what, f"restore it with `{resume_command(run.name, run.storage)}`")
@@ -69,6 +71,8 @@ def is_published(run: Run) -> bool:
 
 def _no_model(run: Run) -> InputError:
     run.experiment()  # raises for a folder that is no run
+    if run.blend_file.exists():
+        return InputError(f"{run.best}: the models of this blend are not there", "copy the whole run, or blend again")
     if is_published(run):
         return InputError(
             f"{run.where}: the weights of this model were not published",

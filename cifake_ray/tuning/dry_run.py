@@ -36,6 +36,10 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     check_network(experiment)
     lines = [] if request.resume else _rehearse_images(experiment)
     lines += _rehearse_weights(experiment)
+    if request.parents:
+        from cifake_ray.tuning.warm_start.transfer import transfer
+
+        lines += transfer(request.parents, experiment, None).lines
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines

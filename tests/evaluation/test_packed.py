@@ -17,6 +17,7 @@ from cifake_ray.data.transform import RESIZED, SQUEEZED, Transform, to_squares
 from cifake_ray.detector.load import load_detector, save_detector
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError
+from cifake_ray.evaluation.blend import blend_runs
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.own_images import images_to_score
@@ -25,7 +26,7 @@ from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.names import create_run
-from cifake_ray.runs.records.store import read_tested
+from cifake_ray.runs.records.store import read_blend, read_tested
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, note_winners
 from cifake_ray.tuning.squares import hold_squares
@@ -33,6 +34,7 @@ from cifake_ray.tuning.trial.context import TrialContext
 from cifake_ray.tuning.trial.loop import run_trial
 
 from ..native import write_native
+from .test_blend import erring, labels_of, put_logits
 
 Made = dict[str, Run]
 
@@ -205,12 +207,35 @@ def test_degraded_images_and_explanations_are_drawn(runs: Made, name: str) -> No
 def test_no_more_than_a_batch_is_decoded_at_once(runs: Made, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     detector, part = load_detector(runs["crop"]), load_images(source).train
-    judge: Callable[[np.ndarray], np.ndarray] = detector.p_fake
+    judge: Callable[[np.ndarray], np.ndarray] = detector.logits
 
     def counted(images: np.ndarray) -> np.ndarray:
         taken.append(len(images))
         return judge(images)
 
-    monkeypatch.setattr(detector, "p_fake", counted)
+    monkeypatch.setattr(detector, "logits", counted)
     assert len(detector.p_fake_of_part(part)) == len(part) == sum(taken)
     assert max(taken) <= 16
+
+
+def test_a_blend_of_models_that_see_other_squares_judges_each_picture_in_both(runs: Made, tmp_path: Path) -> None:
+    """A centred crop of 32 native pixels, and the whole picture at 32 pixels."""
+    members = [Run(shutil.copytree(runs[fit].path, tmp_path / fit)) for fit in ("crop", "resize")]
+    labels = labels_of(members[0])
+    half = len(labels) // 2
+    put_logits(members[0], erring(labels, slice(0, half // 2)))
+    put_logits(members[1], erring(labels, slice(half, half + half // 2), 6.0))
+    mix = blend_runs(members, tmp_path, "mix")
+    test, shares = run_images(mix, mix.experiment()).test, [member.weight for member in read_blend(mix).members]
+    each = [load_detector(run).logits_of_part(test) for run in members]
+    expected = sum(share * logits for share, logits in zip(shares, each, strict=True))
+    np.testing.assert_allclose(load_detector(mix).logits_of_part(test), expected, rtol=1e-6)
+    files = sorted(Path(mix.experiment().data.source, "test", "FAKE").iterdir())[:3]
+    found = {one["file"]: one["p_fake"] for one in predict_files(mix, list(map(str, files)))}
+    alone = [{one["file"]: one["p_fake"] for one in predict_files(run, list(found))} for run in members]
+    for file, p_fake in found.items():
+        logits = [np.log(one[file] / (1 - one[file])) for one in alone]
+        assert p_fake == pytest.approx(1 / (1 + np.exp(-np.dot(shares, logits))), abs=1e-3)
+    panel = measure_robustness(mix)
+    assert panel.rows[0].accuracy.value == pytest.approx(float(((expected > 0) == (test.labels == 0)).mean()))
+    assert explain_run(mix).method.count("Of a blend") == 1
