@@ -71,8 +71,7 @@ def evaluate(
     set_: DataSetOption = None,
     limit: Annotated[int | None, typer.Option(help="With --robustness: only so many test images.", min=20)] = None,
     explain: Annotated[
-        bool,
-        typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM."),
+        bool, typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM.")
     ] = False,
     by: Annotated[
         str | None, typer.Option("--by", metavar="COLUMN", help="Also score each group, as --by generator.")
@@ -126,9 +125,7 @@ def evaluate(
     print_evaluation(result)
 
 
-def _check_calibration(
-    data: str | None, calibrate_on: str | None, *, other: bool, calibrate: bool, keep: bool
-) -> None:  # fmt: skip
+def _check_calibration(data: str | None, calibrate_on: str | None, *, other: bool, calibrate: bool, keep: bool) -> None:
     """Raise InputError for options that do not go together. other: --robustness or --explain is given."""
     if calibrate and (calibrate_on is not None or other):
         raise InputError("--calibrate fits verdicts on the run's own validation images", "give no other option with it")

@@ -101,11 +101,11 @@ class Rule:
         return probability(logits, self.decision.a, self.decision.b, self.prior)
 
     def reasons(self, logit: float, judged: Judged) -> list[str]:
-        """Why the verdict on one picture is what it is, the decisive reason first."""
+        """Why the verdict on one picture is what it is; outside the domain the logit says nothing, and is no reason."""
+        if judged.domain == "outside":
+            return [f"unlike the pictures that the model was calibrated on: {judged.reason}"]
         no_fake, no_real = self.excluded(np.array([logit]))[0].tolist()
-        found = [f"unlike the pictures that the model was calibrated on: {judged.reason}"]
-        found = found if judged.domain == "outside" else []
-        found += _by_logit(self, no_fake=no_fake, no_real=no_real)
+        found = _by_logit(self, no_fake=no_fake, no_real=no_real)
         return found + ([f"domain unknown: {judged.reason}"] if judged.domain == "unknown" and judged.reason else [])
 
     def lacking(self) -> list[str]:

@@ -49,8 +49,7 @@ def _finite(scores: np.ndarray) -> np.ndarray:
     """The scores, an infinite one as large as the largest finite one."""
     known = scores[np.isfinite(scores)]
     most = float(np.abs(known).max()) if len(known) else 1.0
-    clipped: np.ndarray = np.clip(scores, -most, most)
-    return clipped
+    return np.asarray(np.clip(scores, -most, most))
 
 
 def _newton(scores: np.ndarray, targets: np.ndarray, b: float) -> tuple[float, float]:

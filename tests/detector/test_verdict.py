@@ -106,17 +106,18 @@ def test_too_few_pictures_of_a_class_forbid_the_other_verdict_and_are_counted() 
     assert words(Rule(rule.decision, 0.05), 30.0) == ["fake"]
 
 
-def test_outside_the_domain_is_unsure_with_its_reason_first() -> None:
+def test_outside_the_domain_is_unsure_and_the_domain_is_the_reason() -> None:
     labels, logits = drawn(2000)
     rule = Rule(decide(labels, logits))
     judged = Judged("outside", 9.0, "512 x 600 px; the model knows images of 32 px")
     assert words(rule, 30.0) == ["fake"]
     assert words(rule, 30.0, outside=True) == ["unsure"]
-    first, second = rule.reasons(30.0, judged)
-    assert first == (
+    assert rule.reasons(30.0, judged) == [
         "unlike the pictures that the model was calibrated on: 512 x 600 px; the model knows images of 32 px"
-    )
-    assert second == "REAL is not plausible: fewer than 10 of 1,000 REAL calibration pictures look as fake to the model"
+    ]
+    assert rule.reasons(30.0, INSIDE) == [
+        "REAL is not plausible: fewer than 10 of 1,000 REAL calibration pictures look as fake to the model"
+    ]
     unknown = Judged("unknown", reason="the model has 3 validation images")
     assert rule.reasons(0.0, unknown)[-1] == "domain unknown: the model has 3 validation images"
     assert outside_of([judged, INSIDE, unknown]).tolist() == [True, False, False]

@@ -50,10 +50,10 @@ def test_a_held_set_is_degraded_and_judged_in_the_batches_of_one_array(monkeypat
     images = np.random.default_rng(2).integers(0, 256, (150, 32, 32, 3), dtype=np.uint8)
     names = np.array([f"{number}" for number in range(150)])
     table = make_table("test", np.zeros(150, np.uint8), names, facts_of(images))
-    found = dict(_predictions(detector, Part(table, ArrayPixels(images), "")))
+    found = {kind: logits for kind, logits, _ in _predictions(detector, Part(table, ArrayPixels(images), ""), None)}
     for one in corruptions(32)[-3:]:
         degraded = np.concatenate([one(images[:100]), one(images[100:], 100)])
-        np.testing.assert_array_equal(found[one.kind, one.strength, one.name], detector.p_fake(degraded))
+        np.testing.assert_array_equal(found[one.kind, one.strength, one.name], detector.logits(degraded))
 
 
 def test_a_limit_takes_a_part_of_the_images(copy_of: CopyOf) -> None:

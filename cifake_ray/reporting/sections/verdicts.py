@@ -181,7 +181,9 @@ def _uncalibrated(studies: Sequence[Study]) -> list[str]:
 @overview_figure(
     "risk-coverage",
     "Verdicts of the stored rule: how many images get one, and how many of these are wrong, for alpha from 0.1 % to "
-    "10 % along each line; the large mark is alpha 1 %. Lines of the images that validation resembles are whole.",
+    "10 % along each line; the large mark is alpha 1 %. Lines of the images that validation resembles are whole. A "
+    "line turns back where alpha allows more errors than the model makes: then neither label is plausible between the "
+    "classes.",
     title="Risk and coverage of the verdicts",
 )
 def risk_coverage(studies: Sequence[Study]) -> Figure | None:

@@ -53,23 +53,23 @@ def test_each_set_has_its_risk_coverage_and_shares(study: Study) -> None:
     row = next(row for row in rows_of(1) if row.alpha == 0.01)
     given = row.fake.images + row.real.images - row.fake.unsure - row.real.unsure
     wrong = row.fake.real + row.real.fake
-    assert str(first["Given %"]).startswith(f"{100 * given / 4000:.2f} [")
-    assert str(first["Wrong %"]).startswith(f"{100 * wrong / given:.2f} [")
-    shares = [f"{100 * count / 2000:.2f}" for count in (row.real.real, row.real.unsure, row.real.fake)]
+    assert str(first["Given %"]).startswith(f"{100 * (given / 4000):.2f} [")
+    assert str(first["Wrong %"]).startswith(f"{100 * (wrong / given):.2f} [")
+    shares = [f"{100 * (count / 2000):.2f}" for count in (row.real.real, row.real.unsure, row.real.fake)]
     assert first["REAL: real / unsure / fake %"] == " / ".join(shares)
     assert first["Number"] == "4,000"
 
 
-def test_what_alpha_gave_stands_beside_its_interval_for_images_drawn_as_validation_alone(study: Study) -> None:
+def test_what_alpha_gave_has_its_interval_for_images_drawn_as_validation_alone(study: Study) -> None:
     table = verdicts.build([study]).tables[1]
     assert "also chose epoch and configuration" in table.above
     fake, real = table.rows
     row = next(row for row in rows_of(1) if row.alpha == 0.01)
     assert [one["Class"] for one in (fake, real)] == ["FAKE", "REAL"]
-    assert real["Expected %"] == f"{100 * 20 / 2001:.2f}"
-    assert real["Excluded %"] == f"{100 * row.real.excluded / 2000:.2f}"
+    assert real["Expected %"] == f"{100 * (20 / 2001):.2f}"
+    assert real["Excluded %"] == f"{100 * (row.real.excluded / 2000):.2f}"
     low, high = excluded_interval(20, 2000, 2000)
-    assert real["By chance %"] == f"[{100 * low / 2000:.2f}, {100 * high / 2000:.2f}]"
+    assert real["By chance %"] == f"[{100 * (low / 2000):.2f}, {100 * (high / 2000):.2f}]"
     assert real["Within"] == "yes"
 
 
