@@ -86,7 +86,7 @@ def save_detector(detector: Detector, folder: Path, note: ModelNote | None = Non
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(folder / WEIGHTS_FILE, detector.tensors, {})
     noted = note or describe_detector(detector)
-    noted.sha256 = _sha256(folder / WEIGHTS_FILE)
+    noted.sha256 = file_sha256(folder / WEIGHTS_FILE)
     write_record(folder / NOTE_FILE, noted)
 
 
@@ -98,7 +98,7 @@ def load_detector(run: Run) -> Detector:
     note = read_model_note(run)
     file = run.best / WEIGHTS_FILE
     stored = load_checkpoint(file)
-    if stored is None or note.sha256 not in (None, _sha256(file)):  # version 0.1 recorded none
+    if stored is None or note.sha256 not in (None, file_sha256(file)):  # version 0.1 recorded none
         raise damaged(run, f"{file} is damaged")
     if not all(tensor.isfinite().all() for tensor in stored[0].values()):
         raise damaged(run, f"{file} holds values that are no numbers")
@@ -118,7 +118,7 @@ def _noted(run: Run, note: ModelNote, tensors: dict[str, Tensor], file: Path) ->
     return _build(run_model(run, note.model), transform, note.transform.neutral, tensors, note.pretrained, file)
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -16,9 +16,9 @@ from cifake_ray.data import ImageSet, absolute_source, run_images
 from cifake_ray.data.sources.locate import noted_fingerprints
 from cifake_ray.data.splits import differing_split
 from cifake_ray.detector.blend import Blend
-from cifake_ray.detector.load import load_detector, parameter_counts, save_detector
+from cifake_ray.detector.load import file_sha256, load_detector, parameter_counts, save_detector
 from cifake_ray.detector.module import Detector, uncalibrated, use_all_cores
-from cifake_ray.detector.note import read_model_note
+from cifake_ray.detector.note import WEIGHTS_FILE, read_model_note
 from cifake_ray.detector.verdict import decide
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.evaluation.calibration import domain_of, held_out_rows, validation_of, verdicts_on_test
@@ -207,7 +207,7 @@ def _member(candidate: _Candidate, chosen: int, weight: float, labels: np.ndarra
         run=candidate.run.name,
         model=candidate.note.model.label,
         seed=candidate.note.seed,
-        sha256=candidate.note.sha256,
+        sha256=file_sha256(candidate.run.best / WEIGHTS_FILE),  # version 0.1 noted none
         chosen=chosen,
         weight=weight,
         val_accuracy=accuracy(labels, uncalibrated(candidate.logits)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ROUNDS = 50  # a weight is a multiple of 1/50 or coarser; the best rounds of tried blends were below 20
+ROUNDS = 50  # so that a weight may be as small as 0.02
 Score = Callable[[np.ndarray], tuple[float, ...]]  # from averaged logits, float64 [n]; larger is better
 
 

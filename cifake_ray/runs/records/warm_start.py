@@ -26,8 +26,8 @@ class WarmNote(Record):
     """What was taken of one run, in environment.json. `trials`: those with a result.
 
     `known`: trials that the sampler knows, or (then `reason` says why not) `proposed`: configurations that were the
-    first proposals. `dropped`: trials that were not taken; `outside`: by key, values that this study cannot have, for
-    which a trial was dropped, or which a proposal has from the baseline.
+    first proposals. `dropped`: trials with a value that this study cannot have; `thinned`: trials left out because a GP
+    of more is slow; `outside`: by key, values that dropped a trial, or for which a proposal has this study's own.
     """
 
     run: str = ""
@@ -35,6 +35,7 @@ class WarmNote(Record):
     known: int = 0
     proposed: int = 0
     dropped: int = 0
+    thinned: int = 0
     outside: dict[str, int] = {}
     reason: str = ""
 

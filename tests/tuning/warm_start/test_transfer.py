@@ -41,7 +41,9 @@ def test_a_trial_that_would_be_the_same_training_is_known() -> None:
     ]
     assert found.start.proposals == []
     assert found.lines == ("warm start from old: tpe knows 2 of its 2 trials",)
-    assert found.notes[0].as_json() == {"run": "old", "trials": 2, "known": 2, "dropped": 0, "outside": {}}
+    assert found.notes[0].as_json() == {
+        "run": "old", "trials": 2, "known": 2, "dropped": 0, "thinned": 0, "outside": {}
+    }  # fmt: skip
 
 
 def test_values_are_expressed_in_this_studys_distributions() -> None:
@@ -195,3 +197,14 @@ def test_proposals_of_several_studies_are_not_repeated_nor_the_baseline() -> Non
     nothing = transfer([parent_of(row(1, 0.8))], own, IMAGES)
     assert nothing.start.proposals == []
     assert "nothing, as its best configurations are proposed already (3 epochs instead of 4)" in nothing.lines[0]
+
+
+def test_a_gp_knows_at_most_500_trials_evenly_over_their_ranks() -> None:
+    space = {"lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True}}
+    rows = [TrialRow(n, {"lr": 1e-3 + n * 1e-6}, "completed", best=row(n, n / 2000).best, curve=row(n, n / 2000).curve)
+            for n in range(1000)]  # fmt: skip
+    own = experiment_of(space)
+    few = taken(Parent("old", own, IMAGES, tuple(rows)), experiment_of(space, search={"sampler": "gp"}))
+    assert [trial.values[0] for trial in few.start.known] == pytest.approx([n / 2000 for n in range(999, 0, -2)])
+    assert "gp knows 500 of its 1,000 trials; 500 left out evenly over the ranks" in few.lines[0]
+    assert len(taken(Parent("old", own, IMAGES, tuple(rows)), own).start.known) == 1000
