@@ -62,9 +62,9 @@ class Setting(NamedTuple):
 
 def write_natives(folder: Path, count: int, parts: tuple[str, ...] = ("train",), side: int = LARGE) -> None:
     """Photograph-like pictures in two classes: scenes of 40 blocks with grain, 60 to 100 KB of JPEG each at 512 px."""
-    generator = np.random.default_rng(0)
-    grain = generator.integers(-6, 7, (side + 64, side + 64, 3))
     for part in parts:
+        generator = np.random.default_rng([*part.encode()])
+        grain = generator.integers(-6, 7, (side + 64, side + 64, 3))
         for number in range(count):
             file = folder / part / ("FAKE", "REAL")[number % 2] / f"{number:05}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
