@@ -5,8 +5,9 @@ import pytest
 
 from cifake_ray.data import Part
 from cifake_ray.data.datasets.cifake import CARD
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.data.transform import Transform
 from cifake_ray.detector.domain import Judged, describe_domain, properties
 from cifake_ray.detector.verdict import Rule, decide

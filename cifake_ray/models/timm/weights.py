@@ -93,13 +93,11 @@ def find_timm(name: str, spec: str) -> TimmWeights | None:
 def load_timm(weights: TimmWeights, image_size: int) -> Any:
     """The whole network with its weights. Raises InputError when the file changed, is damaged, or does not fit."""
     if weights.path is None:
-        made: nn.Module = random_network(weights.network, image_size)
-        return made
+        return random_network(weights.network, image_size)
     tensors = load_tensors(weights)
     if weights.sha256 == _LITE0.sha256:
         tensors = in_order(tensors, tensor_names(weights.network), str(weights.path))
-    loaded: nn.Module = loaded_network(weights.network, image_size, tensors, str(weights.path))
-    return loaded
+    return loaded_network(weights.network, image_size, tensors, str(weights.path))
 
 
 def in_order(tensors: Mapping[str, Tensor], names: Mapping[str, tuple[int, ...]], where: str) -> dict[str, Tensor]:
