@@ -14,9 +14,10 @@ from cifake_ray.detector.decision import NOTE, scores
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
 from cifake_ray.errors import InputError
+from cifake_ray.evaluation.delivery import p_fake_on_tiers
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
-from cifake_ray.runs.records import SCHEMA, Evaluation, Robustness, RobustnessRow
+from cifake_ray.runs.records import SCHEMA, TIER, Evaluation, Robustness, RobustnessRow
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
@@ -63,6 +64,7 @@ def _fresh(part: Part, copies: np.ndarray, limit: int | None) -> Part:
 
 def _measure(detector: Detector, part: Part, left_out: Mapping[str, Sequence[str]]) -> list[RobustnessRow]:
     predicted = _predictions(detector, part)
+    predicted += [((TIER, tier.quality, tier.words), p_fake) for tier, p_fake in p_fake_on_tiers(detector, part)]
     rows = [_row(kind, part.labels, p_fake) for kind, p_fake in predicted]
     return [*rows, *_left_out_apart(part, predicted[0][1], left_out)]
 

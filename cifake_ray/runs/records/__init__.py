@@ -26,7 +26,7 @@ from cifake_ray.runs.records.environment import (
 from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
 from cifake_ray.runs.records.leave_one_out import LeaveOneOut, OverGroups, WithoutGroup
 from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
-from cifake_ray.runs.records.scores import ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.scores import TIER, ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
 # By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
@@ -47,6 +47,7 @@ __all__ = [
     "NAMED",
     "RECORDS",
     "SCHEMA",
+    "TIER",
     "WARNED",
     "BackboneNote",
     "Bias",
