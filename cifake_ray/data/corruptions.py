@@ -93,10 +93,14 @@ def _rescale(size: int) -> Corruption:
 
 
 def corruptions(side: int) -> tuple[Corruption, ...]:
-    """Every degradation of squares of so many pixels: down to three quarters and to half of the size, and up again."""
+    """Every degradation of squares of so many pixels.
+
+    Blur and rescaling (down to three quarters and to half of the size, and up again) are of the same part of the
+    square whatever its size; JPEG quality and noise of each value have no size.
+    """
     return (
         *map(_jpeg, (90, 75, 60, 40)),
-        *map(_blur, (0.4, 0.6, 1.0)),
+        *(_blur(sigma * side / _SIDE) for sigma in (0.4, 0.6, 1.0)),
         *map(_noise, (0.02, 0.05, 0.10)),
         *(_rescale(max(side * size // _SIDE, 1)) for size in (24, 16)),
     )

@@ -1,6 +1,9 @@
 """Squares of a whole part, batch by batch, so that judging never holds all pictures in memory."""
 
+import io
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 from PIL import Image
@@ -51,7 +54,10 @@ def seen_conversions(part: Part, transform: Transform) -> dict[str, int]:
 
 
 def _squares(image: np.ndarray, transform: Transform) -> np.ndarray:
-    return to_squares(Image.fromarray(image), transform).pixels
+    picture = Image.fromarray(image)
+    if transform.neutral is not None:
+        picture = Image.open(io.BytesIO(transform.neutral.encoded(picture, sha256(image.tobytes()).digest())))
+    return to_squares(picture, replace(transform, neutral=None)).pixels
 
 
 def _decoded(pixels: EncodedPixels, transform: Transform) -> Iterator[tuple[slice, np.ndarray]]:

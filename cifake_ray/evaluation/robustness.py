@@ -17,10 +17,11 @@ from cifake_ray.detector.module import Detector, uncalibrated, use_all_cores
 from cifake_ray.detector.note import read_model_note
 from cifake_ray.detector.verdict import ALPHA, outside_of
 from cifake_ray.errors import InputError
+from cifake_ray.evaluation.delivery import judge_on_tiers
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.evaluation.verdicts import verdict_rows
-from cifake_ray.runs.records import SCHEMA, Domain, Evaluation, ModelNote, Robustness, RobustnessRow
+from cifake_ray.runs.records import SCHEMA, TIER, Domain, Evaluation, ModelNote, Robustness, RobustnessRow
 from cifake_ray.runs.records.store import write_record
 from cifake_ray.runs.run import Run
 
@@ -135,7 +136,11 @@ def _judge(detector: Detector, part: Part, domain: Domain | None) -> Predictions
     with progress("degraded test images") as update:
         each = _in_groups if part.side is None else _in_order
         found = each(detector, part, len(kinds), degraded, update)
-    return list(zip(kinds, found, outside, strict=True))
+    tiers = judge_on_tiers(detector, part, domain)
+    return [
+        *zip(kinds, found, outside, strict=True),
+        *(((TIER, tier.quality, tier.words), logits, unlike) for tier, logits, unlike in tiers),
+    ]
 
 
 def _in_groups(

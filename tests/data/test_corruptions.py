@@ -33,6 +33,11 @@ def test_the_panel_holds_the_degradations_that_it_promises() -> None:
     found = {kind: [c.strength for c in CORRUPTIONS if c.kind == kind] for kind in ("JPEG", "blur", "rescaling")}
     assert found == {"JPEG": [90, 75, 60, 40], "blur": [0.4, 0.6, 1.0], "rescaling": [24, 16]}
     assert len({corruption.name for corruption in CORRUPTIONS}) == len(CORRUPTIONS)
+    larger = [corruption.name for corruption in corruptions(224) if corruption.kind in ("blur", "rescaling")]
+    assert larger == [
+        *("blur, sigma 2.8 px", "blur, sigma 4.2 px", "blur, sigma 7 px"),
+        *("down to 168 px and up", "down to 112 px and up"),
+    ]
 
 
 def test_stronger_degradations_are_further_from_the_image() -> None:

@@ -16,6 +16,7 @@ from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.data.table import make_table
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector
+from cifake_ray.evaluation.delivery import TIERS
 from cifake_ray.evaluation.evaluate import note_evaluation
 from cifake_ray.evaluation.robustness import _left_out_apart, _predictions, measure_robustness
 from cifake_ray.experiment.families.torchvision import BackboneModel
@@ -32,7 +33,9 @@ CopyOf = Callable[..., Run]
 def test_every_degradation_is_scored_and_the_report_reads_it(copy_of: CopyOf) -> None:
     run = copy_of("cnn", scored=True)
     result = measure_robustness(run)
-    assert [row.name for row in result.rows] == ["as they are", *(c.name for c in corruptions(32))]
+    assert [row.name for row in result.rows] == [
+        *("as they are", *(c.name for c in corruptions(32)), *(tier.words for tier in TIERS))
+    ]
     assert {row.images for row in result.rows} == {50}
     assert load(run.path).records.robustness == result
     assert json.loads(run.robustness_file.read_text()) == result.as_json()

@@ -1,6 +1,6 @@
 """How the winners judge test images that were compressed, blurred, made noisy or scaled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -10,7 +10,7 @@ from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import rows_panel, short_name, study_dot, study_handle, study_offset, study_span
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.style import MUTED, legend_above
-from cifake_ray.runs.records import Interval, Robustness, RobustnessRow
+from cifake_ray.runs.records import TIER, Interval, Robustness, RobustnessRow
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows
@@ -18,7 +18,8 @@ METHOD = (
     "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
     "accuracy) on test images without duplicates, called FAKE above probability 0.5 unless marked. Columns on other "
     "numbers of images are other images. JPEG and scaling by Pillow, blur by a sampled Gaussian, noise on the scale "
-    "0 to 1."
+    "0 to 1. Delivery tiers (web, hard) are made of whole pictures, both classes alike: larger ones are reduced, none "
+    "is enlarged, and all are saved as JPEG, 4:2:0, before the model's own transform."
 )
 
 
@@ -28,7 +29,7 @@ def build(studies: Sequence[Study]) -> Section:
     return Section(
         "Degraded test images" if rows else "",
         tables=(Table(rows),) if rows else (),
-        figures=(robustness,),
+        figures=(robustness, delivery),
         method=METHOD if rows else "",
         remarks=_unmeasured(studies),
         caveats=(_weakness(studies),),
@@ -107,10 +108,25 @@ def _weakness(studies: Sequence[Study]) -> str:
 def robustness(studies: Sequence[Study]) -> Figure | None:
     """Accuracy on test images as they are and degraded, with 95 % intervals."""
     panels = [(number, study) for number, study in enumerate(studies) if study.records.robustness.rows]
-    if not panels:
-        return None
-    rows_of = {study.name: [row for row in study.records.robustness.rows if row.kind not in _SUBJECTS]
-               for _, study in panels}  # fmt: skip
+    return _rows_figure(panels, lambda row: row.kind not in (TIER, *_SUBJECTS)) if panels else None
+
+
+@overview_figure(
+    "delivery",
+    "Accuracy on test images as they are and as handed on, with 95 % intervals: a picture with a longer side above the "
+    "tier's is reduced to it, none is enlarged, and every picture is saved as JPEG.",
+    title="Delivery tiers",
+)
+def delivery(studies: Sequence[Study]) -> Figure | None:
+    """Accuracy on test images clean and in the delivery tiers; None where no study has measured these."""
+    panels = [(number, study) for number, study in enumerate(studies)
+              if any(row.kind == TIER for row in study.records.robustness.rows)]  # fmt: skip
+    return _rows_figure(panels, lambda row: row.kind in ("clean", TIER)) if panels else None
+
+
+def _rows_figure(panels: Sequence[tuple[int, Study]], wanted: Callable[[RobustnessRow], bool]) -> Figure:
+    """A band for each row that is wanted, with the accuracy and interval of studies, by their number in the report."""
+    rows_of = {study.name: [row for row in study.records.robustness.rows if wanted(row)] for _, study in panels}
     names = list(dict.fromkeys(row.name for rows in rows_of.values() for row in rows))
     labels = _counted_names([study for _, study in panels])
     figure, panel = rows_panel(names, labels, left=1.55)

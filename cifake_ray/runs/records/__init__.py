@@ -51,7 +51,7 @@ from cifake_ray.runs.records.model import (
     Property,
     TransformNote,
 )
-from cifake_ray.runs.records.scores import ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.scores import TIER, ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
 from cifake_ray.runs.records.warm_start import KnownTrial, WarmNote, WarmStart
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
@@ -76,6 +76,7 @@ __all__ = [
     "NAMED",
     "RECORDS",
     "SCHEMA",
+    "TIER",
     "WARNED",
     "BackboneNote",
     "Bias",

@@ -94,8 +94,12 @@ class _Degradation(Record):
     name: str = ""
 
 
+TIER = "delivery"  # kind of a row
+
+
 class RobustnessRow(ClassScores, _Degradation):
-    """Scores on test images of one kind: `clean`, degraded in one way, of subjects that were `left out`, or `seen`.
+    """Scores on test images of one kind: `clean`, degraded in one way, as handed on in a tier (`delivery`), of subjects
+    that were `left out`, or `seen`.
 
     verdicts: by the rule in best/; none of a model without one.
     """

@@ -20,9 +20,10 @@ from cifake_ray.reporting.sections.cost import cost
 from cifake_ray.reporting.sections.curves import baseline_level, best_so_far, learning_curves
 from cifake_ray.reporting.sections.hyperparameters import hyperparameters
 from cifake_ray.reporting.sections.probabilities import roc
-from cifake_ray.reporting.sections.robustness import degraded, robustness
+from cifake_ray.reporting.sections.robustness import build as degraded_section
+from cifake_ray.reporting.sections.robustness import degraded, delivery, robustness
 from cifake_ray.reporting.sections.subjects import subjects
-from cifake_ray.runs.records import Interval, Robustness, RobustnessRow
+from cifake_ray.runs.records import TIER, Interval, Robustness, RobustnessRow
 
 from ..conftest import MakeRun, robustness_of
 
@@ -307,6 +308,24 @@ def test_other_numbers_of_degraded_images_are_in_the_legend(make_run: MakeRun) -
         figure = robustness(chosen)
         assert figure is not None
         assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+
+
+def test_delivery_tiers_have_a_figure_of_their_own_and_stay_out_of_the_other(make_run: MakeRun) -> None:
+    noted = robustness_of({"as they are": 0.9, "blur": 0.6, "web": 0.8, "hard": 0.7})
+    for row in noted["rows"][2:]:
+        row["kind"] = TIER
+    plain, measured = load(make_run("plain")), load(make_run("measured"))
+    plain = replace(plain, records=replace(plain.records, robustness=Robustness.parse(robustness_of({"blur": 0.6}))))
+    measured = replace(measured, records=replace(measured.records, robustness=Robustness.parse(noted)))
+    for figure, names in (
+        (delivery([plain, measured]), ["as they are", "web", "hard"]),
+        (robustness([plain, measured]), ["blur", "as they are"]),
+    ):
+        assert figure is not None
+        assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == names
+    assert delivery([plain]) is None
+    (caveat,) = degraded_section([measured]).caveats
+    assert "falls from 90.0 to 60.0 % (blur)" in caveat
 
 
 def test_claims_are_in_the_legend_only_where_there_are_any(make_run: MakeRun) -> None:
