@@ -11,6 +11,7 @@ from PIL import Image
 
 from cifake_ray.data import load_images
 from cifake_ray.experiment import parse_yaml, validate_experiment
+from cifake_ray.experiment.families.timm import PACKAGED, TimmBackbone
 from tests.e2e.conftest import ROOT, Command
 
 README = (ROOT / "README.md").read_text()
@@ -98,6 +99,9 @@ def test_the_demo_ends_with_the_table_and_the_path_of_the_page(
     page = Path(printed.split("report: ")[-1].strip())
     assert page.is_file()
     assert page.is_relative_to(tmp_path)
+    if not TimmBackbone(name="tf_efficientnet_lite0", stages=("stem",), weights=PACKAGED).missing_extra:
+        assert "demo-efficientnet" in printed
+        assert "imagenet-package" in printed
     for words in ("demo-cnn", "demo-resnet50", "random", "say nothing about CIFAKE", "next: cifake-ray report"):
         assert words in printed
 
