@@ -55,6 +55,8 @@ def test_larger_pictures_are_reduced_to_the_tier_and_smaller_ones_keep_their_siz
         picture = Image.open(tmp_path / "native" / "test" / label / name).convert("RGB")
         assert picture.size == tuple(part.table.sizes[row])
         if (scale := tier.size / max(picture.size)) < 1:
-            picture = picture.resize((round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
+            picture = picture.resize(
+                (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS
+            )
         expected = to_squares(saved(picture, tier.quality), transform).pixels
         assert np.abs(square.astype(int) - expected).mean() < 2  # two decoders of JPEG
