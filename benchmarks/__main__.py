@@ -18,8 +18,10 @@ from datetime import UTC, datetime
 from benchmarks.pairs import HEADER, ROOT, RUNS, machine
 
 RESULTS = ROOT / "benchmarks" / "results.md"
-COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "extraction", "native_extraction", "bookkeeping",
-               "reports", "start", "memory", "table", "gpu")  # fmt: skip
+COMPARISONS = ("trials", "studies", "frozen", "fit_loop", "decoding", "decoding_native", "native_accuracy",
+               "extraction", "native_extraction", "bookkeeping", "reports", "start", "memory", "memory_native", "table",
+               "verdicts", "gpu")  # fmt: skip
+WITHOUT_RUNS = ("memory", "memory_native", "native_accuracy", "table", "verdicts")  # nothing repeated, or more often
 
 
 def rows_of(name: str, runs: int) -> Iterator[str]:
@@ -28,7 +30,7 @@ def rows_of(name: str, runs: int) -> Iterator[str]:
         sys.executable,
         "-m",
         f"benchmarks.{name}",
-        *([] if name in ("memory", "table") else ["--runs", str(runs)]),
+        *([] if name in WITHOUT_RUNS else ["--runs", str(runs)]),
     ]
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"CIFAKE_RAY_CACHE": cache}

@@ -29,7 +29,7 @@ def first_epoch() -> float:
         journal = Path(storage) / "cnn" / "study.journal"
         began = time.perf_counter()
         tune = subprocess.Popen(
-            [*COMMAND, "tune", "cnn", *SMALL, "--storage", storage],
+            [*COMMAND, "tune", "cnn", "--data", "sample", *SMALL, "--storage", storage],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.pairs import HEADER, Row
 from cifake_ray.data.build import chosen_card
-from cifake_ray.data.decoding.decode import Member
+from cifake_ray.data.decoding.items import Member
+from cifake_ray.data.facts import DIGEST, Facts
 from cifake_ray.data.images import Part
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import EncodedPixels
@@ -30,7 +31,7 @@ from cifake_ray.data.sources.layouts import by_layout
 from cifake_ray.data.sources.parts import chosen_parts
 from cifake_ray.data.sources.reading import PLAIN
 from cifake_ray.data.splits import copies_among, split_train
-from cifake_ray.data.table import DIGEST, Facts, fingerprint_v2, joined, make_table, unpacked
+from cifake_ray.data.table import fingerprint_v2, joined, make_table, unpacked
 from cifake_ray.data.taken import taken_of
 
 ROWS = 1_000_000

@@ -15,7 +15,7 @@ TESTED_BY = {
     "data/audit/test_bias.py": ["data/audit/bias_text", "data/audit/properties"],
     "data/datasets/test_sample_native.py": ["data/audit/spectrum"],
     "data/datasets/test_fetch.py": ["data/datasets/card"],
-    "data/decoding/test_decode.py": ["data/decoding/workers"],
+    "data/decoding/test_decode.py": ["data/decoding/batches", "data/decoding/workers"],
     "data/sources/test_find.py": ["data/sources/folders"],
     "data/sources/test_layouts.py": [
         *(f"data/sources/{name}" for name in ("columns", "manifest", "parts", "reading")),
@@ -23,6 +23,8 @@ TESTED_BY = {
     ],
     "data/test_images.py": ["data/build"],
     "data/test_splits.py": ["data/datasets/cifake", "data/datasets/generic", "data/pixels"],
+    "data/test_table.py": ["data/facts"],
+    "data/test_transform.py": ["fits"],
     "cli/test_show.py": ["cli/show_groups"],
     "e2e/test_leave_one_out.py": ["cli/leave_one_out"],
     "e2e/test_jobs.py": ["cli/cluster", "jobs/probe", "jobs/probe_nodes"],
@@ -93,8 +95,11 @@ TESTED_BY = {
     ],
     "runs/test_claim.py": ["storage/conditional_writes"],
     "runs/test_records.py": [
-        *(f"runs/records/{name}" for name in ("base", "bias", "environment", "evaluations", "leave_one_out")),
-        *(f"runs/records/{name}" for name in ("model", "scores", "store", "winners")),
+        f"runs/records/{name}"
+        for name in (
+            *("base", "bias", "blend", "decision", "environment", "evaluations", "leave_one_out", "model", "scores"),
+            *("store", "warm_start", "winners"),
+        )
     ],
     "runs/test_run.py": [f"runs/{name}" for name in ("columns", "commit", "names", "resume")],
     "training/test_fit.py": ["training/checkpoint"],

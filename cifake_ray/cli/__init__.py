@@ -41,7 +41,7 @@ def main() -> None:
 def command_line() -> Any:
     """The program with all its commands."""
     # isort: off
-    from cifake_ray.cli import study, cluster, read, data, render, machine  # noqa: F401 (their order is that of --help)
+    from cifake_ray.cli import study, blend, cluster, read, data, render, machine  # noqa: F401 (their order is that of --help)
 
     # isort: on
     from cifake_ray.cli.app import app

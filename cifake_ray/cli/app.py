@@ -48,12 +48,23 @@ SeedOption = Annotated[
     typer.Option(help="Seed of training (training.seed); the split into train and validation stays the same.", min=0),
 ]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to run on; by default a local one is started.")]
+WarmStartOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--warm-start", metavar="RUN",
+        help="Begin with what this earlier study found: its trials are known to the sampler where these are trainings "
+        "of the new study too, else its five best are tried first. Repeatable.",
+    ),
+]  # fmt: skip
 ResumeOption = Annotated[str | None, typer.Option(metavar="STUDY", help="Resume or extend this study.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would run, run nothing.")]
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Run the Python file in a run (`kind: python`) although it is not one of yours.")
 ]
 WideOption = Annotated[bool, typer.Option("--wide", help="Every column; the table may be wider than 80 characters.")]
+AlphaOption = Annotated[
+    float, typer.Option(help="Share of the pictures of a class for which a verdict may be the other class.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORAGE = "results/runs"
 

@@ -22,6 +22,7 @@ from cifake_ray.cli.app import (
     StorageOption,
     TrialsOption,
     TrustOption,
+    WarmStartOption,
     WideOption,
     app,
 )
@@ -50,6 +51,7 @@ def submit(
     set_: SetOption = None,
     address: ClusterOption = None,
     resume: ResumeOption = None,
+    warm_start: WarmStartOption = None,
     dry_run: DryRunOption = False,
     follow: Annotated[bool, typer.Option("--follow", help="Print the job's log until it ends.")] = False,
     trust: TrustOption = False,
@@ -66,14 +68,22 @@ def submit(
     from cifake_ray.tuning.ray_cluster.capacity import Capacity
 
     loaded = load_new(
-        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust
+        resume,
+        experiment,
+        name=name,
+        data=data,
+        trials=trials,
+        seed=seed,
+        settings=set_ or [],
+        trust=trust,
+        warm_start=warm_start,
     )
     place = storage.rstrip("/") or "/"
     if loaded is None:
         above, _, study = str(resume).rstrip("/").rpartition("/")
         submission = Submission(study, above or place, trials=trials, data=data, trust=trust)
     else:
-        submission = Submission(name or loaded.name, place, loaded)
+        submission = Submission(name or loaded.name, place, loaded, parents=tuple(warm_start or ()))
         Capacity(loaded)
     check_submission(submission)
     cluster = connect(address)

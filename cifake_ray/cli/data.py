@@ -115,6 +115,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"contradicting labels {found['label_conflicts']['pairs']:,} pairs of equal pixels"
     yield from _examples(found["label_conflicts"]["examples"])
     for label, kinds in found["encoding"].items():
+        if not any(kinds.values()):  # of a class without files
+            continue
         tallies = (", ".join(f"{count:,} {name}" for name, count in kind.items()) for kind in kinds.values())
         yield f"{f'files {label}':20} {'; '.join(tallies)}"
     for label, tables in found["jpeg"].items():

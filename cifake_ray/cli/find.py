@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from cifake_ray.console import shortened
 from cifake_ray.errors import InputError
 
 _SCHEMA_LINE = "# yaml-language-server: $schema="  # how editors find a YAML file's schema
@@ -42,10 +43,15 @@ def find_experiment(name: str) -> Path:
     path = Path(name)
     shipped = {experiment_name(file): file for file in shipped_experiments()}
     found = shipped.get(name) or shipped.get(path.stem if path.suffix == ".yaml" and path.name == name else "")
-    if found is not None and not path.is_file():
-        return found
-    if path.suffix or len(path.parts) > 1 or path.exists():
-        return path
+    try:
+        if found is not None and not path.is_file():
+            return found
+        if path.suffix or len(path.parts) > 1 or path.exists():
+            return path
+    except OSError as error:  # a name too long for any file
+        raise InputError(
+            f"{shortened(name, 80)}: cannot be read ({error.strerror})", f"there are {', '.join(shipped)}"
+        ) from error
     close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
     meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(shipped)}"
     raise InputError(f"{name}: no file, and no experiment that ships with the program", meant)
@@ -57,8 +63,10 @@ def experiment_name(file: Path) -> str:
 
 
 def experiment_text(file: Path) -> str:
-    """Text of a shipped file without the first line, whose schema lies beside the file alone."""
-    lines = file.read_text().splitlines(keepends=True)
+    """Text of an experiment's file without the first line, whose schema lies beside the file alone."""
+    from cifake_ray.experiment.file import read_text
+
+    lines = read_text(file).splitlines(keepends=True)
     return "".join(lines[1:] if lines and lines[0].startswith(_SCHEMA_LINE) else lines)
 
 
@@ -73,8 +81,9 @@ def is_run(what: str, storage: str) -> bool:
     """Whether `what` is a run, or a name most like a run's; a shipped experiment precedes a run of the same name."""
     from cifake_ray.runs.names import list_runs
     from cifake_ray.runs.run import run_at
-    from cifake_ray.storage.mirror import is_remote
+    from cifake_ray.storage.mirror import check_place, is_remote
 
+    check_place(what, "EXPERIMENT or RUN")
     if is_remote(what) or (Path(what) / "experiment.yaml").is_file():
         return True
     shipped = {experiment_name(file) for file in shipped_experiments()}
@@ -95,11 +104,14 @@ def load_new(
     data: str | None,
     trials: int | None,
     trust: bool,
+    warm_start: list[str] | None,
     **others: Any,
 ) -> Any:
     """The experiment of a new study, or None with `resume`. Raises InputError for options of both."""
     if resume is None:
         return load_named(experiment, data=data, trials=trials, trust=trust, **others)
+    if warm_start:
+        raise InputError("--resume: a study is warm-started once, when it begins", "leave out --warm-start")
     if any(option not in (None, []) for option in (experiment, name, *others.values())):
         raise InputError(
             "--resume: the run has its own experiment", "give --storage, --data, --trials, --address and --trust only"

@@ -16,13 +16,14 @@ from cifake_ray.cli.app import (
     app,
 )
 from cifake_ray.cli.find import load_named
-from cifake_ray.cli.show import print_rows
+from cifake_ray.cli.show import from_left, print_rows
 from cifake_ray.errors import InputError, WorkError, nearest
 
 cache_app = typer.Typer(
     help="List or empty the cache of images, arrays of squares, feature sets and weights.", no_args_is_help=True
 )
 app.add_typer(cache_app, name="cache")
+_SOURCE_WIDTH = 24  # characters of a source in a table on a terminal
 
 
 @app.command(epilog="Example: cifake-ray doctor --data ~/cifake")
@@ -74,15 +75,16 @@ def cache_ls(as_json: JsonOption = False) -> None:
         return
     rows = summarise_cache()
     shown = [
-        row | {"source": _short_source(row["source"]), "MB": f"{row['MB']:,.1f}", "used": _ago(row.pop("days_unused"))}
+        row
+        | {
+            "source": from_left(str(row["source"]), _SOURCE_WIDTH),
+            "MB": f"{row['MB']:,.1f}",
+            "used": _ago(row.pop("days_unused")),
+        }
         for row in rows
     ]
     print_rows(shown, as_json=False)
     print(f"{cache_root()}: {sum(row['MB'] for row in rows):,.1f} MB; `cifake-ray cache clear --unused` frees space")
-
-
-def _short_source(source: str, longest: int = 24) -> str:
-    return source if len(source) <= longest else f"…{source[1 - longest :]}"
 
 
 def _ago(days: float) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from cifake_ray.cli.app import (
     DEFAULT_STORAGE,
+    AlphaOption,
     DataOption,
     DataSetOption,
     JsonOption,
@@ -22,14 +23,15 @@ from cifake_ray.cli.app import (
 )
 from cifake_ray.cli.find import experiment_about, experiment_text, find_experiment, shipped_experiments
 from cifake_ray.cli.show import (
+    backbone_of,
     print_comparison,
     print_evaluation,
-    print_prediction,
     print_robustness,
     print_rows,
     run_row,
     trained_on,
 )
+from cifake_ray.cli.verdicts import print_calibration, print_prediction
 from cifake_ray.errors import InputError, WorkError
 
 
@@ -69,42 +71,78 @@ def evaluate(
     set_: DataSetOption = None,
     limit: Annotated[int | None, typer.Option(help="With --robustness: only so many test images.", min=20)] = None,
     explain: Annotated[
-        bool,
-        typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM."),
+        bool, typer.Option("--explain", help="Draw the largest errors among the test images, with Grad-CAM.")
     ] = False,
     by: Annotated[
         str | None, typer.Option("--by", metavar="COLUMN", help="Also score each group, as --by generator.")
     ] = None,
     trust: TrustOption = False,
+    alpha: AlphaOption = 0.01,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit verdicts on the run's own validation images, into best/, instead.")
+    ] = False,
+    calibrate_on: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="With --data: fit verdicts on these labelled images, and compare."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="With --calibrate-on: best/ gets these verdicts too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a run's best model on the test part of its own images, or of other labelled ones.
 
-    Results of --data, --robustness and --explain are written into the run, and `report` shows them.
+    Results of --data, --robustness, --explain and --calibrate are written into the run, and `report` shows them.
     """
     from cifake_ray.data import check_images_here
     from cifake_ray.data.sources.reading import reading_from
-    from cifake_ray.evaluation.evaluate import evaluate_run
     from cifake_ray.runs.names import find_run
 
-    if set_ and (data is None or robustness or explain):
+    if set_ and (data is None or robustness or explain or calibrate):
         raise InputError(
             "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
         )
-    if by is not None and (robustness or explain):
-        raise InputError("--by scores groups of images as they are", "call evaluate without --robustness and --explain")
+    if by is not None and (robustness or explain or calibrate):
+        raise InputError(
+            "--by scores groups of images as they are", "call evaluate without --robustness, --explain and --calibrate"
+        )
+    _check_calibration(data, calibrate_on, other=robustness or explain, calibrate=calibrate, keep=keep)
     found = find_run(run, storage).trusting(trust)
     if data is None:
-        check_images_here(found, found.experiment())  # refused at once: the imports below load torch
+        check_images_here(found, found.experiment())  # refused at once: what follows loads torch
+    if calibrate:
+        _calibrate(found, data, alpha, as_json=as_json)
+        return
     if robustness or explain:
         _look_closer(found, data, robustness=robustness, explain=explain, limit=limit, as_json=as_json)
         return
 
-    result = evaluate_run(found, data, reading_from(set_) if set_ else None, by)
+    from cifake_ray.evaluation.evaluate import evaluate_run
+
+    reading = reading_from(set_) if set_ else None
+    result = evaluate_run(found, data, reading, by, alpha=alpha, calibrate_on=calibrate_on, keep=keep)
     if as_json:
         print(json.dumps(result.as_json(), indent=1))
         return
     print_evaluation(result)
+
+
+def _check_calibration(data: str | None, calibrate_on: str | None, *, other: bool, calibrate: bool, keep: bool) -> None:
+    """Raise InputError for options that do not go together. other: --robustness or --explain is given."""
+    if calibrate and (calibrate_on is not None or other):
+        raise InputError("--calibrate fits verdicts on the run's own validation images", "give no other option with it")
+    if calibrate_on is not None and (data is None or other):
+        raise InputError("--calibrate-on is judged on the images of --data", "add --data SOURCE, and nothing else")
+    if keep and calibrate_on is None:
+        raise InputError("--keep puts what --calibrate-on fits into best/", "add --calibrate-on SOURCE")
+
+
+def _calibrate(run: Any, data: str | None, alpha: float, *, as_json: bool) -> None:
+    from cifake_ray.evaluation.calibration import calibrate_run
+
+    decision, verdicts = calibrate_run(run, data, alpha)
+    if as_json:
+        print(json.dumps({"decision": decision.as_json(), "verdicts": verdicts.as_json()}, indent=1))
+        return
+    print_calibration(decision, verdicts, alpha)
 
 
 def _look_closer(
@@ -131,12 +169,17 @@ def predict(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
     storage: StorageOption = DEFAULT_STORAGE,
     trust: TrustOption = False,
+    alpha: AlphaOption = 0.01,
+    prior: Annotated[
+        float, typer.Option(help="Share of FAKE among such pictures: for the probability, not for verdicts.")
+    ] = 0.5,
     as_json: JsonOption = False,
 ) -> None:
-    """Call each picture FAKE or REAL, with the probability of FAKE; say where the answer means nothing.
+    """Say of each picture `fake`, `real` or `unsure`, with the probability of FAKE and the reasons.
 
-    A picture unlike the images that the model was validated on is marked as outside. A file that cannot be judged has a
-    line with the reason, and the exit code is 1, or 2 when no file could be judged.
+    A picture is `unsure` where both labels are plausible or none, and where it is unlike the images that the model was
+    validated on. A file that cannot be judged has a line with the reason, and the exit code is 1, or 2 when no file
+    could be judged.
     """
     from cifake_ray.detector.predict import predict_files
     from cifake_ray.runs.names import find_run
@@ -144,14 +187,14 @@ def predict(
     judged = failed = 0
     entries = []
     found = find_run(run, storage).trusting(trust)
-    for result in predict_files(found, images):
+    for result in predict_files(found, images, alpha, prior):
         judged, failed = judged + ("error" not in result), failed + ("error" in result)
         entries += [result] if as_json else []
         if not as_json:
             print_prediction(result)
     if as_json:
         print(json.dumps(entries, indent=1))
-    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}"
+    about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}{backbone_of(found)}"
     print(f"{about}; {failed:,} not" if failed else about, file=sys.stderr)
     if failed:
         raise typer.Exit(1 if judged else 2)
@@ -194,7 +237,7 @@ def runs(
 
     rows = json.loads(summarise_runs(storage).to_json(orient="records"))
     if not rows and not as_json:
-        print(f"no runs in {storage}")
+        print(f"no runs in {storage if '://' in storage else Path(storage).absolute()}")
         return
     print_rows(rows if as_json else [run_row(row, wide=wide) for row in rows], as_json)
 

@@ -10,25 +10,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cifake_ray.cli.verdicts import verdict_lines
 from cifake_ray.console import counted, duration, percent, printable
 from cifake_ray.errors import InputError
 
 if TYPE_CHECKING:
     from cifake_ray.runs.records import DomainCounts, Evaluation, Interval, Robustness
 
-_DATA_WIDTH = 40  # characters of a data path in a table
+_DATA_WIDTH = 40  # characters of a data path in a table on a terminal
+_SHA256 = 64  # digits
+_WIDEST = 10_000  # characters of a line of a table in a file: as wide as its cells
 _DAYS_S = 2 * 86400  # an age above this is counted in days
 
 
 def print_comparison(runs: list[Path]) -> None:
     """Print the comparison of these runs with its notes; tables in a narrow terminal get fewer columns."""
-    from rich.console import Console
-
     from cifake_ray.reporting.load import load_all
     from cifake_ray.reporting.sections import for_terminal
     from cifake_ray.reporting.writers.terminal import sentences, tables
 
-    width = Console().width if Console().is_terminal else None
+    width = _terminal_width()
     for section in for_terminal(load_all(runs)):
         for columns, rows in tables(section, width):
             print_table(columns, rows)
@@ -78,8 +79,11 @@ def run_row(run: dict[str, Any], *, wide: bool) -> dict[str, Any]:
 
 
 def from_left(text: str, width: int) -> str:
-    """The text's end after an ellipsis where the text is longer than `width`: the end of a path says most."""
-    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
+    """The text's end after an ellipsis where the text is longer than `width`: the end of a path says most.
+
+    Whole where the output is no terminal: a file has room.
+    """
+    return text if len(text) <= width or not sys.stdout.isatty() else f"…{text[len(text) - width + 1 :]}"
 
 
 def _whole(value: Any) -> str:
@@ -108,8 +112,12 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console() if Console().is_terminal else Console(width=1000)
-    console.print(table)
+    Console(width=_terminal_width() or _WIDEST).print(table)
+
+
+def _terminal_width() -> int | None:
+    """Characters of a line of the terminal; None where the output is a file or pipe, whatever the environment says."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _cell(value: Any) -> str:
@@ -138,6 +146,8 @@ def print_evaluation(result: "Evaluation") -> None:
     copies = f"{result.duplicates_removed or 0:,} images equal a training image"
     looked = "copies of training images were not looked for: the study's images are not here"
     print(f"  {copies if result.copies_looked_for else looked}")
+    for line in verdict_lines(result):
+        print(f"  {line}")
 
 
 def _score_lines(result: "Evaluation") -> Iterator[str]:
@@ -180,25 +190,6 @@ def _domain_lines(domain: "DomainCounts", images: int) -> list[str]:
     return [said + most]
 
 
-def print_prediction(result: dict[str, Any]) -> None:
-    """Print one picture's line: label, probability, name, remarks."""
-    name = printable(result["file"])
-    if "error" in result:
-        print(f"error  {name}: {printable(result['error'])}")
-        return
-    remarks = list(result["remarks"])
-    if result["domain"] == "outside":
-        remarks.insert(0, f"the answer means nothing, the picture is unlike those of validation: {result['reason']}")
-    elif result["reason"]:
-        remarks.insert(0, f"domain unknown: {result['reason']}")
-    note = f"  ({'; '.join(remarks)})" if remarks else ""
-    print(f"{result['label']}  p(FAKE) {_probability(result['p_fake'])}  {name}{note}")
-
-
-def _probability(value: float) -> str:
-    return "> 0.999" if value > 0.999 else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def trained_on(run: Any) -> str:
     """Source and size of the images that the run's model was trained on."""
     from cifake_ray.data.datasets import recorded_card
@@ -213,6 +204,17 @@ def trained_on(run: Any) -> str:
     source = recorded_card(data.as_json()).title or Path(data.source).name
     pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
     return f"{source} at {pixels} px"
+
+
+def backbone_of(run: Any) -> str:
+    """`; backbone weights imagenet-v1 (SHA-256 …)` of a run whose model has a pretrained part; else ""."""
+    from cifake_ray.detector.note import read_model_note
+
+    note = read_model_note(run).backbone
+    if note is None:
+        return ""
+    digest = f" (SHA-256 {note.sha256[:12]}…)" if len(note.sha256) == _SHA256 else ""  # random weights have no file
+    return f"; backbone weights {note.weights}{digest}"
 
 
 def print_robustness(result: "Robustness") -> None:
@@ -249,6 +251,7 @@ def plan_lines(plan: Any) -> list[str]:
         f"  disk                {_gib(plan.cache_bytes)} in the cache folder (pictures {_gib(plan.pictures_bytes)}, "
         f"arrays {_gib(plan.squares_bytes)}, features {_gib(plan.features_bytes)}); {_gib(plan.disk_free_bytes)} free",
     ]
+    lines += [f"  {line}" for line in plan.taken.lines]
     if plan.budget_s is not None:
         verdict = "fits" if plan.fits else f"ends the study after about {plan.trials_in_budget} trials"
         lines.append(f"  time budget         {duration(plan.budget_s)}: {verdict}")

@@ -21,6 +21,7 @@ from cifake_ray.cli.app import (
     StorageOption,
     TrialsOption,
     TrustOption,
+    WarmStartOption,
     app,
 )
 from cifake_ray.cli.find import is_run, load_named, load_new, shipped_experiments
@@ -81,6 +82,7 @@ def tune(
     set_: SetOption = None,
     address: AddressOption = None,
     resume: ResumeOption = None,
+    warm_start: WarmStartOption = None,
     dry_run: DryRunOption = False,
     trust: TrustOption = False,
     leave_one_out: Annotated[
@@ -101,9 +103,12 @@ def tune(
 
     if as_json and leave_one_out is None:
         raise InputError("--json prints the table of --leave-one-out", "add it, or read the run's test.json")
+    if warm_start and leave_one_out is not None:
+        raise InputError("--warm-start begins one study", "leave out --leave-one-out or --warm-start")
     loaded = load_new(
-        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust
-    )
+        resume, experiment, name=name, data=data, trials=trials, seed=seed, settings=set_ or [], trust=trust,
+        warm_start=warm_start,
+    )  # fmt: skip
     if leave_one_out is not None:
         from cifake_ray.cli.leave_one_out import tune_without_each
 
@@ -113,7 +118,8 @@ def tune(
     if resume is not None:
         request = resumed_request(storage, resume, trials, address, data, trust=trust)
     else:
-        request = StudyRequest(loaded, storage, name or loaded.name, address=address)
+        parents = _parents(warm_start, storage, loaded)
+        request = StudyRequest(loaded, storage, name or loaded.name, address=address, parents=parents)
         check_new_study(request)
     if dry_run:
         print_plan(request)
@@ -149,6 +155,15 @@ def train(
     request = StudyRequest(loaded, storage, name or f"{loaded.name}-train", address=address)
     check_new_study(request, searching=False)
     _score(run_study(request))
+
+
+def _parents(places: list[str] | None, storage: str, experiment: Any) -> tuple[Any, ...]:
+    """The studies that `--warm-start` names."""
+    if not places:
+        return ()
+    from cifake_ray.tuning.warm_start.parents import read_parents
+
+    return read_parents(places, storage, experiment)
 
 
 def print_plan(request: Any) -> None:
@@ -214,11 +229,13 @@ def plan(
     trials: TrialsOption = None,
     set_: SetOption = None,
     trust: TrustOption = False,
+    warm_start: WarmStartOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a study would cost on this machine: time a few training steps and compute from them. Runs no trial."""
     from cifake_ray.tuning.estimate.plan import plan_study
 
     loaded = load_named(experiment, data=data, trials=trials, seed=None, settings=set_ or [], trust=trust)
-    planned = plan_study(loaded)
+    planned = plan_study(loaded, _parents(warm_start, storage, loaded))
     print(json.dumps(planned.as_dict(), indent=1) if as_json else "\n".join(plan_lines(planned)))

@@ -1,8 +1,8 @@
-"""Build a cache entry from a source: decode pictures, skip unreadable ones, refuse a source that is no data set."""
+"""Build a cache entry from a source: decode pictures, skip unreadable ones, keep arrays, table and notes."""
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,35 +12,24 @@ import numpy as np
 from cifake_ray.console import Progress
 from cifake_ray.data.datasets import CARDS, card_of_content, generic, sample, sample_native
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.cells import Cell
-from cifake_ray.data.decoding.decode import Item, Refused, item_bytes
+from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.decoding.workers import decode_all
+from cifake_ray.data.facts import Facts, facts_of
 from cifake_ray.data.labels import PARTS, VALIDATION
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.packing import common_side, likely_side, pack
+from cifake_ray.data.refusals import Beyond, check_classes, check_pictures_fit, check_readable, skipped_notes
 from cifake_ray.data.sources.find import SAMPLE, SAMPLE_NATIVE, Encoded, Source
 from cifake_ray.data.sources.left_out import left_for
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.stratify import choose_fraction, copies_of, pooled, strata_of
-from cifake_ray.data.table import (
-    TRAIN_PARTS,
-    Facts,
-    ImageTable,
-    content_digest,
-    facts_of,
-    fingerprint_v2,
-    joined,
-    make_table,
-    unpacked,
-)
+from cifake_ray.data.table import TRAIN_PARTS, ImageTable, content_digest, fingerprint_v2, joined, make_table, unpacked
 from cifake_ray.errors import InputError
-from cifake_ray.runs.columns import LABELS
 from cifake_ray.storage.cache import (
     Entry,
     Staged,
     array_digest,
     cache_root,
-    check_room,
     locked,
     read_entry,
     write_entry,
@@ -51,13 +40,10 @@ TABLE = "table"  # name of the array that holds the image table
 ENCODED = "encoded"  # name of the array that holds encoded pictures of any size, one after another
 KIND = "images"  # the cache's folder of decoded sets
 UNSCORED = "parts that are not scored"
-_SHOWN = 3  # unreadable files that a refusal names
-MAX_UNREADABLE = 0.01  # share of images that may be left out before the set counts as damaged
 _FORMAT = 1  # of the cache entry and of decoding: raise the number when either changes
 
 Arrays = dict[str, "np.ndarray | Staged"]
 EntryContents = tuple[Arrays, dict[str, Any]]  # arrays and notes of a cache entry
-Beyond = Callable[[Mapping[str, int], bool], int]  # pictures of each part, whether held decoded -> bytes to be written
 Check = Callable[[Mapping[str, Encoded]], None]  # raises InputError for parts that are of no use
 HELD = ("images", "places", "labels")  # arrays of a part: squares, or places of encoded pictures; labels
 
@@ -169,18 +155,18 @@ def decode_source(
     unused = [f"{part} part" for part in contents.parts if part not in encoded]
     left = [*contents.left, *left_for(UNSCORED, unused)]
     for part, of_part in () if one_class else encoded.items():
-        _check_classes(source, part, of_part.labels, "image")
+        check_classes(source, part, of_part.labels, "image")
     if check is not None:
         check(encoded)
     neutral = found.reading.neutral
     check_pictures_fit(encoded, beyond)
-    decoded = decode_parts(encoded, progress, neutral, found.reading.held)
+    decoded = decode_parts(encoded, progress, neutral, found.reading.held, packed=found.reading.packed)
     skipped = skipped_notes(encoded, decoded.skipped)
     try:
-        _check_readable(source, skipped, len(decoded.facts.formats))
+        check_readable(source, skipped, len(decoded.facts.formats))
         arrays, table = joined_parts(encoded, decoded)
         for part in () if one_class else encoded:
-            _check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
+            check_classes(source, part, as_array(arrays[f"{part}_labels"]), "readable image")
         card = sample_native.CARD if found.kind == SAMPLE_NATIVE else chosen_card(found.reading, table)
     except InputError:
         decoded.discard()
@@ -190,21 +176,6 @@ def decode_source(
     noted |= {"left": [one.as_note() for one in left], "said": list(contents.said)}
     noted |= {"neutral": neutral.name} if neutral else {}
     return _packed(arrays, table, card), noted
-
-
-def check_pictures_fit(encoded: Mapping[str, Encoded], beyond: Beyond | None = None) -> None:
-    """Raise InputError when the disk of the cache has no room for these pictures and the bytes of `beyond`."""
-    items = [item for part in encoded.values() for item in part.items]
-    side = likely_side(items)
-    pictures = _encoded_bytes(items) if side is None else len(items) * side * side * 3
-    counts = {part: len(of_part.items) for part, of_part in encoded.items()}
-    check_room(pictures + (beyond(counts, side is not None) if beyond else 0), "the pictures and what is made of them")
-
-
-def _encoded_bytes(items: Sequence[Item]) -> int:
-    """Bytes of the encoded pictures; of those in tables at most the bytes of the tables' files."""
-    tables = {item.file for item in items if isinstance(item, Cell)}
-    return sum(map(item_bytes, items)) + sum(Path(file).stat().st_size for file in tables)
 
 
 def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
@@ -226,7 +197,7 @@ def for_study(contents: EntryContents, reading: Reading) -> EntryContents:
         whole = as_array(arrays[f"train_{kind}"])
         arrays |= {f"train_{kind}": whole[~drawn], f"test_{kind}": whole[drawn]}
     for part in PARTS:
-        _check_classes(notes["source"], part, as_array(arrays[f"{part}_labels"]), "image")
+        check_classes(notes["source"], part, as_array(arrays[f"{part}_labels"]), "image")
     kept, test = rows.take(np.flatnonzero(~drawn)), rows.take(np.flatnonzero(drawn))
     arrays[TABLE] = joined([kept, test.with_part("test")]).packed()
     return arrays, {**notes, "test_drawn": {"fraction": reading.test_fraction, "seed": reading.split_seed}}
@@ -298,15 +269,18 @@ def decode_parts(
     progress: Progress | None,
     neutral: NeutralEncoding | None = None,
     held: int | None = None,
+    *,
+    packed: bool = False,
 ) -> Pictures:
     """All pictures, decoded: small pictures of one size as squares, others packed as encoded files.
 
-    `neutral`: encoding applied to each picture first; facts and digests are of the pictures as delivered.
+    `neutral`: encoding applied to each picture first; facts and digests are of the pictures as delivered. `held`,
+    `packed`: as in `Reading`.
     The headers of a sample of pictures choose between squares and packed files. Where the sizes of all pictures choose
     otherwise, the pictures are decoded a second time.
     """
     items = [item for part in encoded.values() for item in part.items]
-    if held is not None:
+    if held is not None or packed:
         return _decoded(items, held, progress, neutral)
     found = _decoded(items, likely_side(items), progress, neutral)
     if (side := common_side(found.facts.sizes)) != found.side:
@@ -325,55 +299,6 @@ def _decoded(
     found = packed.findings
     skipped, converted = dict(sorted(found.skipped.items())), dict(sorted(found.converted.items()))
     return Pictures(None, {"places": packed.places}, {ENCODED: packed.staged}, found.facts, skipped, converted)
-
-
-def skipped_notes(encoded: Mapping[str, Encoded], skipped: Mapping[int, str]) -> list[dict[str, str]]:
-    """The skipped pictures, as {"name", "reason"}."""
-    places = [place for part, of_part in encoded.items() for place in places_of(part, of_part.labels, of_part.names)]
-    return [{"name": places[position], "reason": reason} for position, reason in skipped.items()]
-
-
-def places_of(part: str, labels: np.ndarray, names: np.ndarray) -> Iterable[str]:
-    """`train/FAKE/0001.jpg` for each image of a part."""
-    return (f"{part}/{LABELS[label]}/{name}" for label, name in zip(labels.tolist(), names.tolist(), strict=True))
-
-
-def _check_classes(source: str, part: str, labels: np.ndarray, what: str) -> None:
-    for label, name in enumerate(LABELS):
-        if not (labels == label).any():
-            raise InputError(
-                f"{source}: no {what} labelled {name} in {part}", "a detector needs both FAKE and REAL images"
-            )
-
-
-def _check_readable(source: str, skipped: list[dict[str, str]], total: int) -> None:
-    if len(skipped) == total:
-        raise InputError(
-            f"{source}: no readable image among {total:,} ({_shown(skipped)})", "mend them or fetch them again"
-        )
-    if len(skipped) > MAX_UNREADABLE * total:
-        raise InputError(
-            f"{source}: {len(skipped):,} of {total:,} files cannot be read as images, more than 1 % "
-            f"({_shown(skipped)})",
-            "mend or remove them",
-        )
-
-
-def check_refused(source: str, encoded: Mapping[str, Encoded]) -> None:
-    """Raise InputError, as decoding would, when too many files are refused without being opened."""
-    skipped = [
-        {"name": place, "reason": item.reason}
-        for part, of_part in encoded.items()
-        for place, item in zip(places_of(part, of_part.labels, of_part.names), of_part.items, strict=True)
-        if isinstance(item, Refused)
-    ]
-    _check_readable(source, skipped, sum(len(of_part.items) for of_part in encoded.values()))
-
-
-def _shown(skipped: Sequence[Mapping[str, str]]) -> str:
-    """The first three skipped pictures with their reasons."""
-    more = f"; and {len(skipped) - _SHOWN:,} more" if len(skipped) > _SHOWN else ""
-    return "; ".join(f"{one['name']}: {one['reason']}" for one in skipped[:_SHOWN]) + more
 
 
 def joined_parts(encoded: Mapping[str, Encoded], decoded: Pictures) -> tuple[Arrays, ImageTable]:

@@ -1,5 +1,6 @@
 """Labelled images to evaluate a detector on, such as images of another generator or the test part of CIFAKE."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from cifake_ray.data.labels import ALL, VALIDATION
 from cifake_ray.data.sources.find import Encoded, Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
+from cifake_ray.data.table import unpacked
 from cifake_ray.data.taken import Taken, taken_of
 from cifake_ray.experiment import SAMPLES
+from cifake_ray.storage.cache import Entry
 
 _SUBSET = "labelled 3"  # name of this subset among the cache entries of a source
 _CHOICE = ("test", VALIDATION, ALL, "train")
@@ -51,18 +54,24 @@ class Labelled:
         return "; ".join([f"{self.source}: {chosen[self.part]}, {counts(self.images.labels)}", *remarks(self)])
 
 
-def load_labelled(source: str, *, progress: Progress | None = None, reading: Reading = PLAIN) -> Labelled:
+def load_labelled(
+    source: str, *, progress: Progress | None = None, reading: Reading = PLAIN, native: bool = False
+) -> Labelled:
     """The images of `source` to evaluate on, cached: the test part, else a validation part, else all.
 
     `source`: any source of `load_images`, or a folder or zip file with folders that name a class at any depth
     (`REAL/…`, `FAKE/…`, `car/0_real/…`, `ai/…`), or parquet files of one part. Among small pictures of one size, a few
     of another size are resized (Lanczos, antialiased, the shape not kept); `converted` counts the resized pictures.
+    `native`: these keep their size, for a model that sees each picture at its own scale.
 
     The images may be of one class. Raises InputError: missing source, no image, folder names that contradict each
     other, more than 1 % unreadable.
     """
     found = find_source(source, needed=(), reading=reading.without_test())
     entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
+    if native and _has_strays(entry):
+        found = find_source(source, needed=(), reading=dataclasses.replace(reading.without_test(), packed=True))
+        entry = cached(entry_path(found, _SUBSET), lambda: _contents(source, found, progress))
     notes = entry.meta
     part, *_ = notes["fingerprints"]
     card = recorded_card({"generated": notes["kind"] in SAMPLES, **notes})
@@ -78,6 +87,12 @@ def load_labelled(source: str, *, progress: Progress | None = None, reading: Rea
         left=_left(found, left_from(notes.get("left", []))),
         said=tuple(notes.get("said", ())),
     )
+
+
+def _has_strays(entry: Entry) -> bool:
+    """Whether pictures of another size were resized to the side in which the others are held."""
+    sides = {array.shape[1] for name, array in entry.arrays.items() if name.endswith("_images")}
+    return any(bool((unpacked(entry.arrays[TABLE]).sizes != side).any()) for side in sides)
 
 
 def _left(found: Source, noted: tuple[Left, ...]) -> tuple[Left, ...]:

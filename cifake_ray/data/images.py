@@ -1,6 +1,7 @@
 """The image set: decoded once, cached as arrays, memory-mapped, in canonical order (part, label, name)."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from cifake_ray.data.build import (
     KIND,
     TABLE,
     Arrays,
-    Beyond,
     Check,
     EntryContents,
     cached,
@@ -28,9 +28,10 @@ from cifake_ray.data.build import (
 )
 from cifake_ray.data.datasets import generic, recorded_card
 from cifake_ray.data.datasets.card import Card
-from cifake_ray.data.decoding.decode import UnreadableError, read_item
+from cifake_ray.data.decoding.items import UnreadableError, read_item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels, Pixels
+from cifake_ray.data.refusals import Beyond
 from cifake_ray.data.sources.find import Source, find_source
 from cifake_ray.data.sources.left_out import Left, left_from
 from cifake_ray.data.sources.reading import PLAIN, Reading
@@ -83,8 +84,9 @@ class Part:
         return self.table.labels
 
     def take(self, rows: np.ndarray) -> "Part":
-        """A copy of the pictures at these positions, int64 [m]; the fingerprint is extended by their number."""
-        return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{len(rows)}", self.card)
+        """A copy of the pictures at these positions, int64 [m]; the fingerprint is extended by a digest of these."""
+        chosen = hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:32]
+        return Part(self.table.take(rows), self.pixels.take(rows), f"{self.fingerprint}-{chosen}", self.card)
 
     def __len__(self) -> int:
         return len(self.table)

@@ -9,8 +9,8 @@ import numpy as np
 
 from cifake_ray.console import Progress
 from cifake_ray.data.decoding.cells import Cell
-from cifake_ray.data.decoding.decode import Item, picture_size_of, read_item
-from cifake_ray.data.decoding.decode import UnreadableError as _Unreadable
+from cifake_ray.data.decoding.decode import picture_size_of
+from cifake_ray.data.decoding.items import Item, UnreadableError, read_item
 from cifake_ray.data.decoding.workers import Findings, pack_all
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.storage.cache import Staged, writing
@@ -58,7 +58,7 @@ def likely_side(items: Sequence[Item]) -> int | None:
 def _size_of(item: Item) -> tuple[int, int] | None:
     try:
         return picture_size_of(read_item(item))
-    except _Unreadable:
+    except UnreadableError:
         return None
 
 

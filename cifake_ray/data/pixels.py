@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from cifake_ray.data.decoding.decode import Span, decode_batch
+from cifake_ray.data.decoding.batches import decode_batch
+from cifake_ray.data.decoding.items import Span
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 

@@ -10,6 +10,8 @@ from cifake_ray.data.stratify import Indices, choose_fraction, copies_of, pooled
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Data
 
+_SHOWN_BY_FINGERPRINT = {"source", "labels", "parts", "card"}  # keys of `data`; `store_side` is for training alone
+
 
 @dataclass(frozen=True)
 class Split:
@@ -117,3 +119,12 @@ def train_duplicates(images: ImageSet) -> np.ndarray:
 def copies_among(part: Part, others: Part) -> np.ndarray:
     """Which images of `part` have exactly the pixels of some image of `others`: bool [n]."""
     return np.isin(part.table.digests, others.table.digests)
+
+
+def differing_split(one: Data, other: Data) -> list[str]:
+    """The keys of `data` by which two studies of images with the same fingerprint may train and validate on others."""
+    left, right = (
+        data.model_dump(mode="json", by_alias=True, exclude=_SHOWN_BY_FINGERPRINT | {"store_side"})
+        for data in (one, other)
+    )
+    return [key for key in left if left[key] != right[key]]

@@ -1,34 +1,43 @@
 """The named transform: how a picture of any size becomes the squares that a model sees. NumPy and Pillow alone."""
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple, cast, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 import numpy as np
 from PIL import Image
 
 from cifake_ray.data.neutral import NeutralEncoding, neutral_encoding
-from cifake_ray.experiment import TILES, Fit, ModelSettings
-from cifake_ray.runs.records import TransformNote
+from cifake_ray.data.resampling import resize
+from cifake_ray.fits import TILES, Fit
+
+if TYPE_CHECKING:
+    from cifake_ray.experiment import ModelSettings, Neutral
+    from cifake_ray.runs.records import TransformNote
 
 SQUEEZED = "squeezed to a square"
 RESIZED = "resized from another size (Lanczos)"
-REDUCED = "resized from another size (Hamming)"
+HAMMING = "resized from another size (Hamming)"
+BILINEAR = "resized from another size (bilinear)"
 ENLARGED = "enlarged, being smaller than the square"
 _STRIP = 16  # how many times its width a picture is long at most when it is enlarged
 REPEATED = "repeated, being smaller than the square"
-_NAME = re.compile(rf"(?P<fit>{'|'.join(get_args(Fit))})-(?P<side>\d+)(?P<reduced>-reduced)?(-room(?P<room>\d+))?")
+_NAME = re.compile(
+    rf"(?P<fit>{'|'.join(get_args(Fit))})-(?P<side>\d+)(?P<reduced>-reduced)?(?P<bilinear>-bilinear)?"
+    r"(-room(?P<room>\d+))?"
+)
 
 
 @dataclass(frozen=True)
 class Transform:
     """From a picture to squares of `side` pixels.
 
-    `fit`: `resize` takes the whole picture (Lanczos, antialiased, the shape not kept); `crop` the centred square of
-    native pixels; `tiles` the centred square and the four corners. `crop` and `tiles` enlarge a smaller picture until
-    the picture covers the square; `repeat` is `crop` that repeats a smaller picture side by side instead.
-    `reduced`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that still covers the square, and pictures of
-    all formats are resized from there by Hamming's kernel, which takes half as long as Lanczos'.
+    `fit`: `resize` takes the whole picture (antialiased, the shape not kept); `crop` the centred square of native
+    pixels; `tiles` the centred square and the four corners. `crop` and `tiles` enlarge a smaller picture until the
+    picture covers the square; `repeat` is `crop` that repeats a smaller picture side by side instead.
+    `reduced`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that still covers the square.
+    `bilinear`: whole pictures are resized as in `resampling.py`. Without it Pillow resizes them by Lanczos' kernel, as
+    all sets held in one small size, or by Hamming's after a reduced scale, as runs of November 2026.
     `room`: hold up to `room` native pixels a side, for the augmentation `window`; 0 holds the square alone.
     `neutral`: encoding applied to each picture first; None where the pictures need none or have been encoded already.
     """
@@ -36,15 +45,16 @@ class Transform:
     fit: Fit = "resize"
     side: int = 32
     reduced: bool = False
+    bilinear: bool = False
     room: int = 0
     neutral: NeutralEncoding | None = None
 
     @property
     def name(self) -> str:
-        """`crop-224`, `resize-224-reduced`, `crop-128-room256`: part of the key of everything made by the transform."""
+        """`crop-224`, `resize-224-reduced-bilinear`, `crop-128-room256`: part of the key of everything made so."""
         room = f"-room{self.room}" if self.room else ""
         encoding = f"-{self.neutral.name}" if self.neutral else ""
-        return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{room}{encoding}"
+        return f"{self.fit}-{self.side}{'-reduced' * self.reduced}{'-bilinear' * self.bilinear}{room}{encoding}"
 
     @classmethod
     def named(cls, name: str) -> "Transform":
@@ -52,7 +62,18 @@ class Transform:
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"{name}: no transform")
-        return cls(cast("Fit", found["fit"]), int(found["side"]), bool(found["reduced"]), int(found["room"] or 0))
+        fit, side, room = cast("Fit", found["fit"]), int(found["side"]), int(found["room"] or 0)
+        return cls(fit, side, bool(found["reduced"]), bool(found["bilinear"]), room)
+
+    @property
+    def resizing(self) -> str:
+        """The conversion of a whole picture of another size."""
+        return BILINEAR if self.bilinear else HAMMING if self.reduced else RESIZED
+
+    @property
+    def native(self) -> bool:
+        """Whether pictures are seen at their own scale; else as squares of one small size, in which a set is held."""
+        return self.fit != "resize" or self.reduced
 
     @property
     def words(self) -> str:
@@ -86,7 +107,7 @@ class Squares(NamedTuple):
     conversions: tuple[str, ...] = ()
 
 
-def model_transform(model: ModelSettings, side: int | None) -> Transform:
+def model_transform(model: "ModelSettings", side: int | None) -> Transform:
     """The transform of a model trained on pictures that all have this side, or (None) many sizes.
 
     Pictures of one small size are held as delivered; the device then applies the model's `fit` and `image_size`.
@@ -98,22 +119,33 @@ def model_transform(model: ModelSettings, side: int | None) -> Transform:
 
 def native_transform(fit: Fit, side: int) -> Transform:
     """The transform of pictures of many sizes: a whole picture is decoded at the scale that covers the square."""
-    return Transform(fit, side, reduced=fit == "resize")
+    return Transform(fit, side, reduced=fit == "resize", bilinear=fit == "resize")
 
 
-def noted_transform(note: TransformNote) -> Transform:
-    """The transform of a trained model by model.json, with the neutral encoding that the model needs."""
+def note_of(transform: Transform, neutral: "Neutral | None") -> "TransformNote":
+    """The note of a trained model's transform for model.json; neutral: encoding of the pictures it was trained on."""
+    from cifake_ray.runs.records import TransformNote
+
+    return TransformNote(
+        name=transform.name, fit=transform.fit, side=transform.side, reduced=transform.reduced, neutral=neutral
+    )
+
+
+def noted_transform(note: "TransformNote") -> Transform:
+    """The transform of a trained model by model.json, with the neutral encoding that the model needs.
+
+    Raises ValueError for a name that this version does not know. A note without a name is of an earlier version.
+    """
     neutral = neutral_encoding(note.neutral, 0)
-    return Transform(note.fit, note.side, note.reduced, neutral=neutral.middle() if neutral else None)
+    found = Transform.named(note.name) if note.name else Transform(note.fit, note.side, note.reduced)
+    return replace(found, neutral=neutral.middle() if neutral else None)
 
 
 def to_squares(picture: Image.Image | np.ndarray, transform: Transform) -> Squares:
     """The squares of a picture in RGB, or of its pixels, uint8 [h, w, 3]."""
     side = transform.side
     if transform.fit == "resize":
-        if isinstance(picture, np.ndarray) and picture.shape[:2] == (side, side):
-            return Squares(picture, (side, side, 0, 0))  # a Pillow image of it and back takes longer than the decoding
-        return _resized(_image(picture), transform)
+        return _resized(picture, transform)
     pixels, conversions = _covering(picture, transform)
     height, width = pixels.shape[:2]
     top, left = (height - side) // 2, (width - side) // 2
@@ -135,8 +167,7 @@ def conversions_under(transform: Transform, sizes: np.ndarray) -> dict[str, int]
     """How many pictures of these sizes, int [n, 2] in pixels, the transform resizes, squeezes, enlarges or repeats."""
     width, height, side = sizes[:, 0], sizes[:, 1], transform.side
     if transform.fit == "resize":
-        resized = REDUCED if transform.reduced else RESIZED
-        found = {resized: (width != side) | (height != side), SQUEEZED: width != height}
+        found = {transform.resizing: (width != side) | (height != side), SQUEEZED: width != height}
     else:
         found = {REPEATED if transform.fit == "repeat" else ENLARGED: np.minimum(width, height) < side}
     return {what: count for what, which in found.items() if (count := int(np.count_nonzero(which)))}
@@ -146,17 +177,19 @@ def _image(picture: Image.Image | np.ndarray) -> Image.Image:
     return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
 
 
-def _resized(picture: Image.Image, transform: Transform) -> Squares:
-    """The whole picture as one square. Pillow widens its kernels when shrinking."""
-    conversions: tuple[str, ...] = ()
+def _resized(picture: Image.Image | np.ndarray, transform: Transform) -> Squares:
+    """The whole picture as one square. Every kernel is widened when shrinking."""
     side = transform.side
-    if picture.size != (side, side):
-        resized, kernel = RESIZED, Image.Resampling.LANCZOS
-        if transform.reduced:
-            resized, kernel = REDUCED, Image.Resampling.HAMMING
-        conversions = (resized,) if picture.width == picture.height else (resized, SQUEEZED)
-        picture = picture.resize((side, side), kernel)
-    return Squares(np.asarray(picture), (side, side, 0, 0), conversions)
+    valid = (side, side, 0, 0)
+    height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
+    if (width, height) == (side, side):
+        return Squares(np.asarray(picture), valid)
+    if transform.bilinear:
+        pixels = resize(np.asarray(picture), side)
+    else:
+        kernel = Image.Resampling.HAMMING if transform.reduced else Image.Resampling.LANCZOS
+        pixels = np.asarray(_image(picture).resize((side, side), kernel))
+    return Squares(pixels, valid, (transform.resizing, *(() if width == height else (SQUEEZED,))))
 
 
 def _covering(picture: Image.Image | np.ndarray, transform: Transform) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -1,6 +1,9 @@
 """A trained detector as one module: images in, the logit of FAKE out."""
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,9 @@ from cifake_ray.data import Part
 from cifake_ray.data.streaming import is_held_for, stream_squares
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
-from cifake_ray.experiment import Model
+from cifake_ray.experiment import Model, Neutral
 from cifake_ray.features import ensure_features
+from cifake_ray.features.places import entries_of
 from cifake_ray.machine import cores
 from cifake_ray.models.backbone import FrozenBackbone
 from cifake_ray.models.passes import FeatureSpec
@@ -26,21 +30,38 @@ from cifake_ray.training.extract import batch_images, extract_shard
 class Detector(nn.Module):
     """A network, the frozen backbones before it if there are any, and the preparation of inputs from images.
 
-    `transform`: from a picture to the squares that the detector takes. `detector.to(device)` chooses the device.
+    `transform`: from a picture to the squares that the detector takes. `neutral`: encoding of the pictures that the
+    network was trained on, which the pictures of a part have already. `detector.to(device)` chooses the device.
     No process-wide state is set; `use_all_cores` is for commands.
     """
 
     def __init__(
-        self, model: Model, network: nn.Module, weights: Sequence[Weights] = (), transform: Transform | None = None
+        self,
+        model: Model,
+        network: nn.Module,
+        weights: Sequence[Weights] = (),
+        transform: Transform | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
         super().__init__()
         self.model, self.weights, self.transform = model, tuple(weights), transform or Transform()
+        self.neutral = neutral
         self.network = network
         self.eval()
 
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters(), torch.empty(0)).device
+
+    @property
+    def members(self) -> "list[tuple[Detector, float]]":
+        """The detectors whose logits are averaged, with their weights, which sum to 1: of a blend several."""
+        return [(self, 1.0)]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that are stored, by name: those that were trained."""
+        return self.network.state_dict()
 
     @property
     def weights_label(self) -> str:
@@ -71,65 +92,84 @@ class Detector(nn.Module):
         """
         return self._logits(images).float()
 
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Squares as `forward` takes -> float64 [n]: the logit of FAKE. Raises WorkError for NaN."""
+        return self.logits_in_order([images])
+
     @torch.inference_mode()
+    def logits_in_order(self, arrays: Iterable[np.ndarray]) -> np.ndarray:
+        """`logits` of the squares in these arrays, one after another, to the last digit as of one array of all."""
+        return _checked([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(arrays)])
+
+    def logits_of_members(self, seen: Sequence[np.ndarray]) -> np.ndarray:
+        """`logits` of the same pictures, averaged over the members: squares as each member takes them."""
+        judged = zip(self.members, seen, strict=True)
+        return np.asarray(sum(share * member.logits(images) for (member, share), images in judged))
+
     def p_fake(self, images: np.ndarray) -> np.ndarray:
         """Squares as `forward` takes -> float32 [n]: probability of FAKE, uncalibrated. Raises WorkError for NaN."""
-        return _probabilities([self._mean_logits(inputs, rows) for inputs, rows in self._in_batches(images)])
+        return uncalibrated(self.logits(images))
 
     @torch.inference_mode()
-    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
-        """`p_fake` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
+    def logits_of_part(self, part: Part, progress: Any = None, rows: np.ndarray | None = None) -> np.ndarray:
+        """`logits` of a part's pictures, decoded batch by batch; frozen features come from the feature cache.
 
-        `progress`: pictures done and in all.
+        rows: int64 [m], the positions of the pictures in question; None for all. `progress`: pictures done and in all.
         """
         if not self.model.takes_features or (part.side is not None and not is_held_for(part, self.transform)):
-            return self._p_fake_streamed(part, progress)
+            return self._streamed(part if rows is None else part.take(rows), progress)
         bound = part.under(self.transform)
         specs = self._specs()
+        if rows is not None and not all(_is_cached(bound, spec) for of_look in specs for spec in of_look):
+            bound, rows = _apart(bound, rows), None
         each = iter(ensure_features(bound, [spec for of_look in specs for spec in of_look], progress=progress))
         found = [[next(each) for _ in of_look] for of_look in specs]
         inputs = FeatureInputs(tuple(
             tuple(torch.from_numpy(array) for one in of_look for array in one.columns(one.spec.taken))
             for of_look in found
         ))  # fmt: skip
-        batches = torch.arange(len(part)).split(EVALUATION_BATCH)
-        return _probabilities([self._mean_logits(inputs, rows) for rows in batches])
+        chosen = torch.arange(len(bound)) if rows is None else torch.from_numpy(rows)
+        return _checked([self._mean_logits(inputs, some) for some in chosen.split(EVALUATION_BATCH)])
+
+    def p_fake_of_part(self, part: Part, progress: Any = None) -> np.ndarray:
+        """`p_fake` of a part's pictures, as `logits_of_part` judges them."""
+        return uncalibrated(self.logits_of_part(part, progress))
 
     def centre_squares(self, images: Tensor) -> Tensor:
         """The squares that the network sees at the first look, uint8 [n, s, s, 3]; images: as of `forward`."""
         seen = squares_within(images, self.model.fit, self.model.largest_size)
         return seen[:, 0] if seen.ndim == 5 else seen
 
-    def _p_fake_streamed(self, part: Part, progress: Any) -> np.ndarray:
-        p_fake, done = np.empty(len(part), np.float32), 0
+    def _streamed(self, part: Part, progress: Any) -> np.ndarray:
+        logits, done = np.empty(len(part)), 0
         for rows, squares in stream_squares(part, self.transform):
-            p_fake[rows] = self.p_fake(squares)
+            logits[rows] = self.logits(squares)
             done += len(squares)
             if progress:
                 progress(done, len(part))
-        return p_fake
+        return logits
 
-    def _in_batches(self, images: np.ndarray) -> Iterator[tuple[Inputs, Tensor]]:
+    def _in_batches(self, arrays: Iterable[np.ndarray]) -> Iterator[tuple[Inputs, Tensor]]:
         """Inputs of the network for one batch of images after another, each with all of its rows: int64 [n]."""
-        inputs: Iterator[Inputs]
-        size = EVALUATION_BATCH if self.model.takes_features else rows_at_once(images.shape[-2])
-        if self.model.takes_features:
-            streams = [self._columns(images, spec) for of_view in self._specs() for spec in of_view]
-            inputs = (self._joined(columns) for columns in zip(*streams, strict=True))
-        else:
-            inputs = (self._inputs(torch.from_numpy(np.array(some))) for some in _chunks(images, size))
-        counts = (len(some) for some in _chunks(images, size))
-        return ((found, torch.arange(count, device=self.device)) for found, count in zip(inputs, counts, strict=True))
+        if not self.model.takes_features:
+            for some in _chunks(arrays, rows_at_once):
+                yield self._inputs(torch.from_numpy(np.array(some))), torch.arange(len(some), device=self.device)
+            return
+        specs = [spec for of_view in self._specs() for spec in of_view]
+        streams = [self._columns(each, spec) for spec, each in zip(specs, tee(arrays, len(specs)), strict=True)]
+        for columns in zip(*streams, strict=True):
+            yield self._joined(columns), torch.arange(len(columns[0][0]), device=self.device)
 
-    def _columns(self, images: np.ndarray, spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
+    def _columns(self, arrays: Iterable[np.ndarray], spec: FeatureSpec) -> Iterator[list[np.ndarray]]:
         """Features of one batch of EVALUATION_BATCH images after another, float16 [n, d] a column.
 
         Features are extracted in whole batches of the backbone, because the last digits depend on the batch size. The
         batch size differs between passes.
         """
         whole = batch_images(spec.image_size, self.device.type)
+        size = whole * max(EVALUATION_BATCH // whole, 1)
         kept: list[np.ndarray] = []
-        for some in _chunks(images, whole * max(EVALUATION_BATCH // whole, 1)):
+        for some in _chunks(arrays, lambda _: size):
             shard = self._extract(some, spec)
             kept = [np.concatenate(pair) for pair in zip(kept, shard, strict=True)] if kept else shard
             while len(kept[0]) >= EVALUATION_BATCH:
@@ -171,15 +211,42 @@ class Detector(nn.Module):
         return -torch.stack(views).double().mean(0)
 
 
-def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (images[start : start + size] for start in range(0, len(images), size))
+def _chunks(arrays: Iterable[np.ndarray], size_of: Callable[[int], int]) -> Iterator[np.ndarray]:
+    """The images of all arrays, so many at a time; `size_of`: how many of images of this side. Views where possible."""
+    left: np.ndarray | None = None
+    for array in arrays:
+        images = array if left is None or not len(left) else np.concatenate([left, array])
+        size = size_of(images.shape[-2])
+        whole = len(images) - len(images) % size
+        yield from (images[start : start + size] for start in range(0, whole, size))
+        left = images[whole:]
+    if left is not None and len(left):
+        yield left
 
 
-def _probabilities(logits: list[Tensor]) -> np.ndarray:
-    p_fake: np.ndarray = torch.sigmoid(torch.cat(logits)).float().numpy(force=True)
-    if not np.isfinite(p_fake).all():
-        raise WorkError("the model computes NaN for some images: its weights are damaged, or its training diverged")
+def uncalibrated(logits: np.ndarray) -> np.ndarray:
+    """The probability that the network itself states, float32 [n]; logits: float64 [n]."""
+    p_fake: np.ndarray = torch.sigmoid(torch.from_numpy(logits)).float().numpy()
     return p_fake
+
+
+def _checked(logits: list[Tensor]) -> np.ndarray:
+    """The batches joined; an infinite logit is a sure answer, NaN is none."""
+    found: np.ndarray = torch.cat(logits).numpy(force=True)
+    if np.isnan(found).any():
+        raise WorkError("the model computes NaN for some images: its weights are damaged, or its training diverged")
+    return found
+
+
+def _is_cached(part: Part, spec: FeatureSpec) -> bool:
+    """Whether the cache has features of all the part's pictures; `ensure_features` checks whether these are whole."""
+    return all(path.exists() for path in entries_of(part, spec).values())
+
+
+def _apart(part: Part, rows: np.ndarray) -> Part:
+    """The pictures at these rows as a part whose fingerprint names the rows: its features have a key of their own."""
+    chosen = hashlib.sha256(rows.tobytes()).hexdigest()[:16]
+    return dataclasses.replace(part.take(rows), fingerprint=f"{part.fingerprint}-{chosen}")
 
 
 def use_all_cores() -> None:

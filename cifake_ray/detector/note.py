@@ -1,9 +1,12 @@
 """Read and check model.json without torch; and the errors of a run without a usable model."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import filelock
 
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 from cifake_ray.runs.columns import LABELS, POSITIVE
 from cifake_ray.runs.records import SCHEMA, ModelNote
@@ -22,7 +25,9 @@ def read_model_note(run: Run) -> ModelNote:
     if not file.is_file() or not (run.best / WEIGHTS_FILE).is_file():
         raise _no_model(run)
     try:
-        note = ModelNote.parse(json.loads(file.read_text()))
+        written = json.loads(file.read_text())
+        _check_transform(written, file)
+        note = ModelNote.parse(written)
     except (OSError, ValueError) as error:
         raise damaged(run, f"{file} cannot be read") from error
     if note.schema_version != SCHEMA:
@@ -35,8 +40,25 @@ def read_model_note(run: Run) -> ModelNote:
     return note
 
 
+def _check_transform(written: Any, file: Path) -> None:
+    """Raise InputError for a transform that this version does not know, whatever else the note holds."""
+    noted = written.get("transform") if isinstance(written, dict) else None
+    name = noted.get("name") if isinstance(noted, dict) else None
+    if not isinstance(name, str) or not name:
+        return
+    try:
+        Transform.named(name)
+    except ValueError as error:
+        raise InputError(
+            f"{file}: the model sees pictures under the transform {name}, which this version does not have",
+            "update cifake-ray",
+        ) from error
+
+
 def damaged(run: Run, what: str) -> InputError:
     """The error of a damaged model: what is wrong, and how to restore the model."""
+    if run.blend_file.exists():
+        return InputError(what, "copy the run again, or make the blend again under another --name")
     if is_published(run):
         return InputError(what, "copy the published run again")
     return InputError(what, f"restore it with `{resume_command(run.name, run.storage)}`")
@@ -49,6 +71,8 @@ def is_published(run: Run) -> bool:
 
 def _no_model(run: Run) -> InputError:
     run.experiment()  # raises for a folder that is no run
+    if run.blend_file.exists():
+        return InputError(f"{run.best}: the models of this blend are not there", "copy the whole run, or blend again")
     if is_published(run):
         return InputError(
             f"{run.where}: the weights of this model were not published",

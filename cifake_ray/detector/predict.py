@@ -10,11 +10,13 @@ import numpy as np
 
 from cifake_ray.data import load_image_file
 from cifake_ray.data.datasets import recorded_card
-from cifake_ray.data.decoding.decode import MAX_SOURCE_BYTES, Picture
+from cifake_ray.data.decoding.decode import Picture
+from cifake_ray.data.decoding.items import MAX_SOURCE_BYTES
 from cifake_ray.data.transform import Transform, noted_transform
 from cifake_ray.detector.decision import DECISION
 from cifake_ray.detector.domain import Judged, judge_domain
 from cifake_ray.detector.note import read_model_note
+from cifake_ray.detector.verdict import ALPHA, VERDICTS, Rule, check_rule, outside_of
 from cifake_ray.errors import InputError
 from cifake_ray.runs.records.store import read_environment
 from cifake_ray.runs.run import Run
@@ -23,19 +25,23 @@ _BATCH = 256  # pictures in memory at once, of which the squares take _BATCH_BYT
 _BATCH_BYTES = 1 << 26
 
 
-def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """For each file in order: `file`, `label`, `p_fake`, `domain`, `score`, `reason`, `remarks`; or `file`, `error`.
+def predict_files(run: Run, files: Sequence[str], alpha: float = ALPHA, prior: float = 0.5) -> Iterator[dict[str, Any]]:
+    """For each file in order: its answer, or `file` and `error`.
 
-    label: FAKE where p_fake, of the uncalibrated model, is above 0.5. domain: `inside`, `outside` (a picture unlike
-    the validation images: the answer means nothing) or `unknown`. remarks: what was converted. Raises InputError when
-    the run has no usable model.
+    verdict: `fake`, `real` or `unsure` at `alpha` (`detector.verdict`); probability: calibrated p(FAKE) where a share
+    `prior` of the pictures is FAKE; reasons: of the verdict. Of a run without a decision verdict and probability are
+    None, and `calibrated` is `uncalibrated`. label: FAKE where p_fake, of the uncalibrated model, is above 0.5. domain:
+    `inside`, `outside` (a picture unlike the validation images: its answer means nothing) or `unknown`. remarks: what
+    was converted. Raises InputError when the run has no usable model, or for a wrong alpha or prior.
     """
+    check_rule(alpha, prior)
     note = read_model_note(run)
+    rule = None if note.decision is None else Rule(note.decision, alpha, prior)
     card = recorded_card(read_environment(run).data.as_json())
     trained_on = [f"the detector was trained on the {card.note}"] if card.note else []
-    detector, transform = None, noted_transform(note.transform)
-    for some in _in_batches(files, transform):
-        read = [_read(file, transform) for file in some]
+    detector, transforms = None, [noted_transform(member.transform) for member in note.judging]
+    for some in _in_batches(files, transforms):
+        read = [_read(file, transforms) for file in some]
         good = [one for one in read if not isinstance(one, str)]
         if good and detector is None:
             from cifake_ray.detector.load import load_detector  # imports torch: late, for files that are no pictures
@@ -43,41 +49,74 @@ def predict_files(run: Run, files: Sequence[str]) -> Iterator[dict[str, Any]]:
 
             use_all_cores()
             detector = load_detector(run)
-        answers: Iterator[tuple[float, Judged]] = iter(())
+        answers: Iterator[dict[str, Any]] = iter(())
         if detector is not None and good:
-            pixels = np.stack([picture.squares.pixels for picture in good])
-            judged = judge_domain(note.domain, pixels, [picture.size for picture in good])
-            answers = zip(detector.p_fake(pixels).tolist(), judged, strict=True)
+            seen = {transform: np.stack([pictures[transform].squares.pixels for pictures in good])
+                    for transform in good[0]}  # fmt: skip
+            sizes = [pictures[transforms[0]].size for pictures in good]
+            judged = judge_domain(note.domain, seen[transforms[0]], sizes)
+            logits = detector.logits_of_members([seen[transform] for transform in transforms])
+            answers = _answers(run, rule, logits, judged)
         for file, one in zip(some, read, strict=True):
             if isinstance(one, str):
                 yield {"file": file, "error": one}
                 continue
-            yield {"file": file, **_answer(*next(answers)), "remarks": [*one.conversions, *trained_on]}
+            conversions = dict.fromkeys(what for picture in one.values() for what in picture.conversions)
+            yield {"file": file, **next(answers), "remarks": [*conversions, *trained_on]}
 
 
-def _in_batches(files: Sequence[str], transform: Transform) -> Iterator[Sequence[str]]:
-    size = max(1, min(_BATCH, _BATCH_BYTES // math.prod(transform.shape)))
+def _in_batches(files: Sequence[str], transforms: Sequence[Transform]) -> Iterator[Sequence[str]]:
+    size = max(1, min(_BATCH, _BATCH_BYTES // sum(math.prod(transform.shape) for transform in {*transforms})))
     return (files[at : at + size] for at in range(0, len(files), size))
 
 
-def _answer(p_fake: float, judged: Judged) -> dict[str, Any]:
-    label = "FAKE" if p_fake > DECISION else "REAL"
-    domain = {"domain": judged.domain, "score": judged.score, "reason": judged.reason}
-    return {"label": label, "p_fake": round(p_fake, 6), **domain}
+def _answers(run: Run, rule: Rule | None, logits: np.ndarray, judged: Sequence[Judged]) -> Iterator[dict[str, Any]]:
+    """The answer to each picture, from its logit and its place in the domain."""
+    from cifake_ray.detector.module import uncalibrated
+
+    decided: Iterator[dict[str, Any]] = iter([_without_decision(run) for _ in judged])
+    if rule is not None:
+        decided = _decided(rule, logits, judged)
+    for p_fake, one, found in zip(uncalibrated(logits).tolist(), judged, decided, strict=True):
+        label = "FAKE" if p_fake > DECISION else "REAL"
+        domain = {"domain": one.domain, "score": one.score, "reason": one.reason}
+        yield {**found, "label": label, "p_fake": round(p_fake, 6), **domain}
 
 
-def _read(file: str, transform: Transform) -> Picture | str:
-    """The picture; or why the file cannot be judged."""
+def _decided(rule: Rule, logits: np.ndarray, judged: Sequence[Judged]) -> Iterator[dict[str, Any]]:
+    codes, stated = rule.verdicts(logits, outside_of(judged)).tolist(), rule.probabilities(logits).tolist()
+    for code, p_fake, logit, one in zip(codes, stated, logits.tolist(), judged, strict=True):
+        yield {
+            "verdict": VERDICTS[code],
+            "probability": round(p_fake, 6),
+            "calibrated": rule.decision.calibrated_on,
+            "alpha": rule.alpha,
+            "prior": rule.prior,
+            "reasons": rule.reasons(logit, one),
+        }
+
+
+def _without_decision(run: Run) -> dict[str, Any]:
+    cure = f"`cifake-ray evaluate {run.where} --calibrate` gives the model a verdict"
+    empty = dict.fromkeys(("verdict", "probability"))
+    return {**empty, "calibrated": "uncalibrated", "alpha": None, "prior": None, "reasons": [f"uncalibrated: {cure}"]}
+
+
+def _read(file: str, transforms: Sequence[Transform]) -> dict[Transform, Picture] | str:
+    """The picture under each transform; or why the file cannot be judged."""
     if refusal := _refusal(file):
         return refusal
     try:
-        picture = load_image_file(file, transform)
-        squares = picture.squares._replace(pixels=picture.squares.pixels.copy())  # a crop holds the whole picture
-        return picture._replace(squares=squares)
+        return {transform: _picture(file, transform) for transform in transforms}
     except InputError as error:
         return str(error).removeprefix(f"{file}: ")
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
+
+
+def _picture(file: str, transform: Transform) -> Picture:
+    picture = load_image_file(file, transform)
+    return picture._replace(squares=picture.squares._replace(pixels=picture.squares.pixels.copy()))  # not the whole
 
 
 def _refusal(file: str) -> str | None:

@@ -148,16 +148,20 @@ def _disk(storage: Path) -> Check:
 
 def _data(source: str, reading: Reading) -> Check:
     """The source as a study would read it, listed and not decoded: pictures of each part and class."""
-    from cifake_ray.data.build import check_refused
     from cifake_ray.data.images import counts
+    from cifake_ray.data.refusals import check_refused
+    from cifake_ray.data.sources.beside import OTHER_SETS
     from cifake_ray.data.sources.find import find_source
 
     try:
-        parts = find_source(source, reading=reading).read().parts
+        contents = find_source(source, reading=reading).read()
+        parts = contents.parts
         if parts:  # the sample has no files
             check_refused(source, parts)
     except InputError as error:
         return Check("data", "red", error.what, error.cure or "give another --data")
     told = [f"{part} {counts(encoded.labels)}" for part, encoded in parts.items()]
     drawn = [] if reading.test_fraction is None else [f"test: {100 * reading.test_fraction:.0f} % of train, drawn"]
-    return Check("data", "green", f"{source}: {', '.join([*told, *drawn])}" if told else source)
+    others = "".join(f"; not used: {left}" for left in contents.left if left.reason.startswith(OTHER_SETS))
+    found = f"{source}: {', '.join([*told, *drawn])}{others}" if told else source
+    return judged("data", found, "name the set that is meant as --data", amber=bool(others))

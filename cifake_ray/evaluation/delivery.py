@@ -15,7 +15,10 @@ from cifake_ray.data import Part
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.streaming import stream_squares
 from cifake_ray.data.transform import Transform
+from cifake_ray.detector.domain import judge_domain
 from cifake_ray.detector.module import Detector
+from cifake_ray.detector.verdict import outside_of
+from cifake_ray.runs.records import Domain
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,18 @@ class Tier:
 TIERS = (Tier("web", 768, 60), Tier("hard", 512, 40))  # beside `clean`: the pictures as they are
 
 
-def p_fake_on_tiers(detector: Detector, part: Part) -> Iterator[tuple[Tier, np.ndarray]]:
-    """Each tier, with the detector's answers to the pictures as delivered in it: float32 [n]."""
+def judge_on_tiers(
+    detector: Detector, part: Part, domain: Domain | None
+) -> Iterator[tuple[Tier, np.ndarray, np.ndarray]]:
+    """Each tier, with the detector's logits of the pictures as delivered in it, float64 [n], and which of these are
+    outside the domain, bool [n]."""
     for tier in TIERS:
-        found, done = np.empty(len(part), np.float32), 0
+        logits, outside, done = np.empty(len(part)), np.zeros(len(part), bool), 0
+        sizes = part.table.sizes
+        reduced = np.minimum(1, tier.size / sizes.max(axis=1, keepdims=True)) * sizes
         with progress(f"test images as delivered, {tier.name}") as update:
             for rows, squares in tier.squares(part, detector.transform):
-                found[rows] = detector.p_fake(squares)
+                logits[rows] = detector.logits(squares)
+                outside[rows] = outside_of(judge_domain(domain, squares, reduced[rows].round().astype(int).tolist()))
                 update(done := done + len(squares), len(part))
-        yield tier, found
+        yield tier, logits, outside

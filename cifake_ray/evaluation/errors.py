@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cifake_ray.data import ImageSet, run_images, train_duplicates
+from cifake_ray.data import ImageSet, Part, run_images, train_duplicates
 from cifake_ray.data.streaming import squares_of
 from cifake_ray.detector.load import load_detector
 from cifake_ray.detector.module import Detector, use_all_cores
-from cifake_ray.evaluation.saliency import METHODS, class_activation_maps
+from cifake_ray.evaluation.saliency import class_activation_maps, method_of
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.records import SCHEMA, Explained, Explanations
@@ -42,9 +42,8 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
     """As `explain_run`, by the run's writer. p_fake: float [n] of the test images."""
     test, fresh = images.test, ~train_duplicates(images)
     chosen = most_wrong(test.labels, p_fake, fresh)
-    squares = torch.from_numpy(squares_of(test, chosen, detector.transform))
-    pixels = detector.centre_squares(squares).numpy()
-    maps = class_activation_maps(detector, pixels, p_fake[chosen] > 0.5)
+    seen = [_centre_squares(member, test, chosen) for member, _ in detector.members]
+    pixels, maps = seen[0], class_activation_maps(detector, seen[0], p_fake[chosen] > 0.5, *seen[1:])
     groups = {column: (test.table.group_values(column), codes) for column, codes in test.table.groups.items()}
     run.remove(run.explanations.name)
     run.explanations.mkdir()
@@ -62,9 +61,15 @@ def explain(run: Run, detector: Detector, images: ImageSet, p_fake: np.ndarray) 
         _write_png(run.explanations / entry.image, large)
         _write_png(run.explanations / entry.overlay, overlay(large, maps[number]))
         entries.append(entry)
-    noted = Explanations(schema_version=SCHEMA, method=METHODS[detector.model.takes_features], images=entries)
+    noted = Explanations(schema_version=SCHEMA, method=method_of(detector), images=entries)
     write_record(run.explanations_file, noted)
     return noted
+
+
+def _centre_squares(detector: Detector, part: Part, rows: np.ndarray) -> np.ndarray:
+    """The squares that the detector sees at the first look, uint8 [n, s, s, 3]."""
+    squares = torch.from_numpy(squares_of(part, rows, detector.transform))
+    return np.asarray(detector.centre_squares(squares))
 
 
 def most_wrong(labels: np.ndarray, p_fake: np.ndarray, fresh: np.ndarray, count: int = SHOWN) -> np.ndarray:

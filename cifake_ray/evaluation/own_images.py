@@ -7,6 +7,7 @@ import numpy as np
 from cifake_ray.console import progress
 from cifake_ray.data import ImageSet, Labelled, Part, check_images_here, copies_among, load_labelled, run_images
 from cifake_ray.data.sources.reading import PLAIN, Reading, reading_of
+from cifake_ray.data.transform import Transform
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
@@ -29,8 +30,10 @@ class Scored:
         return copies_among(self.part, self.own.train)
 
 
-def images_to_score(run: Run, source: str | None, reading: Reading | None = None) -> Scored:
+def images_to_score(run: Run, source: str | None, transform: Transform, reading: Reading | None = None) -> Scored:
     """The test part of the run's own images, wherever these are now, or the held-out part of the set at `source`.
+
+    transform: of the model that judges.
 
     Raises InputError when the run's own images are wanted and are not here, or `source` cannot be read.
     """
@@ -41,7 +44,9 @@ def images_to_score(run: Run, source: str | None, reading: Reading | None = None
     if reading is None and (own_set := _as_own(run, experiment, source)) is not None:
         return Scored(own_set.test, own_set, None)
     with progress("decoding images") as update:
-        other = load_labelled(source, progress=update, reading=_as_trained(reading, experiment))
+        other = load_labelled(
+            source, progress=update, reading=_as_trained(reading, experiment), native=transform.native
+        )
     if _may_be_own(run, experiment, other):
         try:
             own = run_images(run, experiment, source)

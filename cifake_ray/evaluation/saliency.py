@@ -1,5 +1,6 @@
 """Where in an image a detector's answer comes from: class activation maps by gradients, in plain torch."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,43 @@ METHODS = {
 }
 
 
-def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarray) -> np.ndarray:
+_BLENDED = "Of a blend the maps of its members are summed, each with its weight, at the finest of their resolutions"
+
+
+def method_of(detector: Detector) -> str:
+    """How the maps of this detector are computed."""
+    methods = dict.fromkeys(METHODS[member.model.takes_features] for member, _ in detector.members)
+    return ". ".join([*methods, *([_BLENDED] if len(detector.members) > 1 else [])])
+
+
+def class_activation_maps(
+    detector: Detector, images: np.ndarray, fake: np.ndarray, *others: np.ndarray
+) -> np.ndarray:  # fmt: skip
     """Images as the network sees them, uint8 [n, s, s, 3], and the answers, bool [n] (True: FAKE) -> float32 [n, h, w].
 
-    1 is the position that speaks most for the answer; a map without any such position is 0 everywhere.
+    others: the same images as further members of a blend see them. 1 is the position that speaks most for the answer; a
+    map without any such position is 0 everywhere.
     """
-    if not len(images):
+    if not len(fake):
         return np.zeros((0, 1, 1), np.float32)
+    maps = [share * _relevance(member, seen, fake)
+            for (member, share), seen in zip(detector.members, (images, *others), strict=True)]  # fmt: skip
+    finest = max((found.shape[-2:] for found in maps), key=math.prod)
+    relevance = torch.stack([_enlarged(found, finest) for found in maps]).sum(0)
+    strongest = relevance.amax((1, 2), keepdim=True)
+    found: np.ndarray = (relevance / strongest.clamp_min(1e-12)).float().numpy()
+    return found
+
+
+def _enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The maps, float [n, h, w], at another resolution; unchanged at their own."""
+    if maps.shape[-2:] == size:
+        return maps
+    return nn.functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _relevance(detector: Detector, images: np.ndarray, fake: np.ndarray) -> Tensor:
+    """What speaks for the answer at each position, float [n, h, w], 0 or more, in the unit of the logit's gradient."""
     pixels = torch.from_numpy(np.array(images))
     sign = torch.where(torch.from_numpy(np.array(fake)), -1.0, 1.0)  # the logit is that of REAL
     detector.network.eval()
@@ -36,10 +67,7 @@ def class_activation_maps(detector: Detector, images: np.ndarray, fake: np.ndarr
         else:
             maps, gradients = _at_last_convolution(detector, pixels, sign)
             weighted = maps * gradients.mean((2, 3), keepdim=True)
-    relevance = weighted.sum(1).relu()
-    strongest = relevance.amax((1, 2), keepdim=True)
-    found: np.ndarray = (relevance / strongest.clamp_min(1e-12)).float().numpy()
-    return found
+    return weighted.sum(1).relu()
 
 
 def _at_last_convolution(detector: Detector, pixels: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """The final test: the test part, scored once for each retrained model; the median winner becomes `best/`."""
 
-import io
 import itertools
 import zipfile
 import zlib
@@ -9,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifake_ray.console import progress, warn
-from cifake_ray.data import ImageSet, run_images, study_split, train_duplicates
-from cifake_ray.data.streaming import stream_squares
-from cifake_ray.data.transform import RESIZED, Transform, model_transform
-from cifake_ray.detector.domain import describe_domain, properties
+from cifake_ray.data import ImageSet, run_images, train_duplicates
+from cifake_ray.data.transform import model_transform
 from cifake_ray.detector.load import (
     describe_detector,
     detector_from_checkpoint,
@@ -20,16 +17,19 @@ from cifake_ray.detector.load import (
     parameter_counts,
     save_detector,
 )
-from cifake_ray.detector.module import Detector, use_all_cores
+from cifake_ray.detector.module import Detector, uncalibrated, use_all_cores
+from cifake_ray.detector.verdict import decide
 from cifake_ray.errors import InputError
+from cifake_ray.evaluation.calibration import domain_of, held_out_rows, validation_of, verdicts_on_test
 from cifake_ray.evaluation.metrics import METHOD, score_seeds
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import POSITIVE
 from cifake_ray.runs.faults import storage_faults_interrupt
 from cifake_ray.runs.files import write_bytes
-from cifake_ray.runs.records import SCHEMA, Domain, Mean, Seed, Winner, Winners
+from cifake_ray.runs.predictions import ValidationLogits, packed, validation_fault, write_validation
+from cifake_ray.runs.records import SCHEMA, Mean, Seed, Verdicts, Winner, Winners
 from cifake_ray.runs.records.store import read_tested, read_winners, write_record
-from cifake_ray.runs.run import Run, Save
+from cifake_ray.runs.run import Run
 from cifake_ray.runs.trust import run_experiment
 from cifake_ray.stats.classification import accuracy
 from cifake_ray.training.checkpoint import BEST
@@ -37,14 +37,20 @@ from cifake_ray.training.checkpoint import BEST
 
 @dataclass(frozen=True)
 class _Scored:
-    """One role's detectors with their predictions on the test part, seed by seed."""
+    """One role's detectors, seed by seed, with their logits, float64, of the test part and of validation pictures."""
 
     detectors: list[Detector]
-    p_fake: list[np.ndarray]
+    logits: list[np.ndarray]
+    held_out: list[np.ndarray]
+
+    @property
+    def p_fake(self) -> list[np.ndarray]:
+        return [uncalibrated(logits) for logits in self.logits]
 
 
 def score_winners(run: Run) -> None:
-    """Score what `winners.json` lists on the test part; writes test.json, test_predictions.npz and best/.
+    """Score what `winners.json` lists on the test part; writes test.json, test_predictions.npz and best/, and beside
+    these val_predictions.npz and verdicts.json.
 
     Does nothing when there is nothing new to score. Raises InputError when images or weights are missing.
     """
@@ -54,26 +60,41 @@ def score_winners(run: Run) -> None:
     experiment = run_experiment(run)
     with storage_faults_interrupt(run), run.update() as save:
         images = run_images(run, experiment)
+        rows = held_out_rows(experiment, images)
         winners = read_winners(run).winners
-        duplicate = train_duplicates(images)
-        arrays = {"labels": images.test.labels, "names": images.test.table.names, "duplicate": duplicate}
-        for column, codes in images.test.table.groups.items():
-            counted = (codes + 1).astype(np.min_scalar_type(int(codes.max(initial=0)) + 1))
-            arrays[column] = counted  # 1, 2, … as version 0.1 counted subjects
-            if column != "subject":
-                arrays[f"{column}_values"] = np.array(images.test.table.group_values(column), dtype=np.str_)
+        arrays = test_columns(images)
+        validation, verdicts = validation_of(images.train.take(rows)), None
         for winner in winners:
-            scored = _score_role(run, experiment, winner, images)
-            _describe(winner, scored, images.test.labels, ~duplicate)
-            for seed, p_fake in zip(winner.seeds, scored.p_fake, strict=True):
+            scored = _score_role(run, experiment, winner, images, rows)
+            _describe(winner, scored, images.test.labels, ~arrays["duplicate"])
+            for seed, p_fake, logits in zip(winner.seeds, scored.p_fake, scored.logits, strict=True):
                 arrays[f"{winner.role}_{seed.seed}"] = p_fake
+                arrays[f"logit_{winner.role}_{seed.seed}"] = logits.astype(np.float32)
+            validation.logits[winner.role] = {
+                seed.seed: logits.astype(np.float32) for seed, logits in zip(winner.seeds, scored.held_out, strict=True)
+            }
             if winner.role == "tuned":
-                _keep_best(run, winner, scored, images)
-        _write(run, winners, arrays, int(duplicate.sum()), save)
+                verdicts = _keep_best(run, winner, scored, images, validation.labels)
+        write_tested(run, winners, arrays, validation, verdicts)
+        save()
+        run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
+        run.remove(run.winners.name)
+
+
+def test_columns(images: ImageSet) -> dict[str, np.ndarray]:
+    """The columns of test_predictions.npz before any prediction: labels, names, copies of train images, groups."""
+    table = images.test.table
+    arrays = {"labels": images.test.labels, "names": table.names, "duplicate": train_duplicates(images)}
+    for column, codes in table.groups.items():
+        counted = (codes + 1).astype(np.min_scalar_type(int(codes.max(initial=0)) + 1))
+        arrays[column] = counted  # 1, 2, … as version 0.1 counted subjects
+        if column != "subject":
+            arrays[f"{column}_values"] = np.array(table.group_values(column), dtype=np.str_)
+    return arrays
 
 
 def results_fault(run: Run) -> str | None:
-    """Why the results of a tested run cannot be used: its best model or its predictions are missing or damaged.
+    """Why the results of a tested run cannot be used: its best model or a prediction is missing or damaged.
 
     None when they can be used. The backbone's weights must be here, or they count as missing.
     """
@@ -90,7 +111,7 @@ def results_fault(run: Run) -> str | None:
         for seed in winner.seeds:
             if not _agree(arrays, f"{winner.role}_{seed.seed}", seed):
                 return f"{run.predictions_file}: not the predictions behind {run.test_file.name}"
-    return None
+    return validation_fault(run)
 
 
 def _agree(arrays: dict[str, np.ndarray], name: str, seed: Seed) -> bool:
@@ -101,16 +122,19 @@ def _agree(arrays: dict[str, np.ndarray], name: str, seed: Seed) -> bool:
     return abs(seed.test.accuracy.value - accuracy(labels, p_fake)) < 1e-9
 
 
-def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageSet) -> _Scored:
-    detectors, p_fake = [], []
+def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageSet, rows: np.ndarray) -> _Scored:
+    """rows: of the train part, those that validate."""
+    scored = _Scored([], [], [])
     for seed in winner.seeds:
         resolved = experiment.with_params(winner.params, seed=seed.seed)
         transform = model_transform(resolved.model, images.side)
         detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved, transform)
         with progress("judging the test part") as update:
-            p_fake.append(detector.p_fake_of_part(images.test, update))
-        detectors.append(detector)
-    return _Scored(detectors, p_fake)
+            scored.logits.append(detector.logits_of_part(images.test, update))
+        with progress("judging the validation pictures") as update:
+            scored.held_out.append(detector.logits_of_part(images.train, update, rows))
+        scored.detectors.append(detector)
+    return scored
 
 
 def _describe(winner: Winner, scored: _Scored, labels: np.ndarray, fresh: np.ndarray) -> None:
@@ -132,17 +156,21 @@ def _describe(winner: Winner, scored: _Scored, labels: np.ndarray, fresh: np.nda
     )
 
 
-def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet) -> None:
-    """Make `best/` of the seed with the median validation accuracy (the lower one of an even number)."""
+def _keep_best(run: Run, winner: Winner, scored: _Scored, images: ImageSet, held_out: np.ndarray) -> Verdicts:
+    """Make `best/` of the seed with the median validation accuracy (the lower one of an even number).
+
+    held_out: labels of the validation pictures. Returns what the model's verdict rule gives on the test part.
+    """
     order = sorted(range(len(winner.seeds)), key=lambda index: winner.seeds[index].val_accuracy)
     index = order[(len(order) - 1) // 2]
-    seed, detector = winner.seeds[index], scored.detectors[index]
+    seed, detector, experiment = winner.seeds[index], scored.detectors[index], run.experiment()
     _set_aside(run)
-    note = describe_detector(detector)
-    note.transform = note.transform.model_copy(update={"neutral": run.experiment().data.neutral})
+    note, transform = describe_detector(detector), detector.transform
     note.study, note.seed, note.epoch, note.val_accuracy = run.name, seed.seed, seed.best_epoch, seed.val_accuracy
-    note.data_fingerprint, note.domain = images.fingerprint, _domain(run.experiment(), images, detector.transform)
+    domain, decision = domain_of(experiment, images, transform), decide(held_out, scored.held_out[index])
+    note.data_fingerprint, note.domain, note.decision = images.fingerprint, domain, decision
     save_detector(detector, run.best, note)
+    return verdicts_on_test(experiment, images, transform, decision, domain, scored.logits[index])
 
 
 def _set_aside(run: Run) -> None:
@@ -157,20 +185,15 @@ def _set_aside(run: Run) -> None:
         )
 
 
-def _domain(experiment: Experiment, images: ImageSet, transform: Transform) -> Domain:
-    """What the validation images are like, for `predict`; the size counts if all were delivered in one."""
-    validation = images.train.take(study_split(images.train, experiment.data).validation)
-    values = np.concatenate([properties(squares) for _, squares in stream_squares(validation, transform)])
-    (width, height), *others = np.unique(validation.table.sizes, axis=0).tolist()
-    same = not others and RESIZED not in images.converted  # sets of version 0.1 have the size that they were made to
-    return describe_domain(values, (width, height) if same else None)
-
-
-def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], duplicates: int, save: Save) -> None:
-    """Write predictions first, and test.json last, which marks the test as done; then remove the checkpoints."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    write_bytes(run.predictions_file, stream.getvalue())
+def write_tested(
+    run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], validation: ValidationLogits,
+    verdicts: Verdicts | None,
+) -> None:  # fmt: skip
+    """Write predictions first, and test.json last, which marks the test as done."""
+    write_bytes(run.predictions_file, packed(arrays))
+    digest = write_validation(run, validation)
+    if verdicts is not None:
+        write_record(run.verdicts_file, verdicts)
     for winner in winners:
         winner.seeds = [seed.without("folder") for seed in winner.seeds]
     test = Winners(
@@ -178,10 +201,8 @@ def _write(run: Run, winners: list[Winner], arrays: dict[str, np.ndarray], dupli
         positive_class=POSITIVE,
         method=METHOD,
         test_images=len(arrays["labels"]),
-        duplicates_removed=duplicates,
+        duplicates_removed=int(arrays["duplicate"].sum()),
+        validation_sha256=digest,
         winners=winners,
     )
     write_record(run.test_file, test)
-    save()
-    run.remove(run.winners_file.name)  # before its checkpoints, which it would name in vain if we died in between
-    run.remove(run.winners.name)

@@ -24,20 +24,11 @@ from cifake_ray.experiment.own_file import OwnFile, read_own_file
 from cifake_ray.experiment.pairs import MOST_CONFIGURATIONS
 from cifake_ray.experiment.schema import Experiment
 from cifake_ray.experiment.search import GENERATOR, SAMPLES, Data, Neutral, Resources, Search
-from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension
+from cifake_ray.experiment.space import CategoricalDimension, Dimension, FloatDimension, IntDimension, fitted
 from cifake_ray.experiment.training import Augmentations, Training
-from cifake_ray.experiment.values import (
-    TILES,
-    WINDOWED,
-    FeatureNorm,
-    Fit,
-    Pool,
-    Scalar,
-    SecondObjective,
-    Strict,
-    join_plus,
-)
+from cifake_ray.experiment.values import FeatureNorm, Pool, Scalar, SecondObjective, Strict, join_plus
 from cifake_ray.experiment.yaml_text import parse_yaml
+from cifake_ray.fits import TILES, WINDOWED, Fit
 
 __all__ = [
     "GENERATOR",
@@ -73,6 +64,7 @@ __all__ = [
     "check_study",
     "configurations_of",
     "count_configurations",
+    "fitted",
     "is_active",
     "is_whole",
     "join_plus",

@@ -72,8 +72,8 @@ def _with_own_file(experiment: Experiment, path: Path) -> Experiment:
     return experiment.model_copy(update={"model": attached})
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The YAML mapping in an experiment's file. Raises InputError."""
+def read_text(path: Path) -> str:
+    """The text of an experiment's file. Raises InputError: missing, no regular file, not UTF-8."""
     try:
         if path.exists() and not path.is_file():
             raise InputError(
@@ -91,7 +91,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: cannot be read ({reason})", "`cifake-ray spaces` lists the experiments that ship with the program"
         ) from error
-    tree = parse_yaml(text, str(path))
+    return text
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The YAML mapping in an experiment's file. Raises InputError."""
+    tree = parse_yaml(read_text(path), str(path))
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else "a list" if isinstance(tree, list) else "one value"
         raise InputError(f"{path}: {found} at the top", "expected keys (name, model, training, …)")

@@ -8,7 +8,8 @@ from cifake_ray.experiment.model import Model
 from cifake_ray.experiment.search import GENERATOR, Data, Search
 from cifake_ray.experiment.space import CategoricalDimension
 from cifake_ray.experiment.training import STRENGTHS, Training
-from cifake_ray.experiment.values import WINDOWED, join_plus, split_plus
+from cifake_ray.experiment.values import join_plus, split_plus
+from cifake_ray.fits import WINDOWED
 
 MOST_CONFIGURATIONS = 100_000  # that are ever listed: a grid's, or those left of a finite space
 _MOST_SHOWN = 10**15

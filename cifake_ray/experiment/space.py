@@ -136,6 +136,19 @@ def _meaning(choice: Scalar) -> tuple[str, Any]:
         return "text", tuple(sorted(str(choice).split("+")))
 
 
+def fitted(dimension: Dimension, value: Scalar) -> Scalar | None:
+    """The value of the dimension that means the same as `value`; None for a value outside."""
+    if isinstance(dimension, CategoricalDimension):
+        return next((choice for choice in dimension.choices if _meaning(choice) == _meaning(value)), None)
+    low, high = dimension.bounds
+    if isinstance(value, bool | str) or not low <= value <= high:
+        return None
+    steps = (value - low) / dimension.step if dimension.step else 0.0
+    if not math.isclose(steps, round(steps), abs_tol=1e-9):
+        return None
+    return int(value) if isinstance(dimension, IntDimension) else float(value)
+
+
 def _check_baseline_inside(where: str, value: Any, dimension: Dimension) -> None:
     if isinstance(dimension, CategoricalDimension):
         if value not in dimension.choices:

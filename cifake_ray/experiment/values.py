@@ -7,9 +7,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Scalar = bool | int | float | str
 SecondObjective = Literal["parameters", "inference_ms"]  # trained parameters; milliseconds of one image on one thread
-Fit = Literal["resize", "crop", "tiles", "repeat"]
-WINDOWED = ("crop", "repeat")  # fits whose square may be drawn anew within the picture
-TILES = 5  # centre and four corners, as Krizhevsky, Sutskever and Hinton (2012) average them, without their mirrors
 _STEP = r"(flip|(left|right|up|down)[1-8])"
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_squares, read_item
+from cifake_ray.data.decoding.decode import decode_squares
+from cifake_ray.data.decoding.items import Item, UnreadableError, read_item
 from cifake_ray.data.transform import Squares, Transform
 from cifake_ray.errors import InputError
 

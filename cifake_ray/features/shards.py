@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from cifake_ray.data.decoding.decode import Item
+from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.pixels import EncodedPixels, Pixels
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError

@@ -31,6 +31,7 @@ class Submission:
     trials: int | None = None
     data: str | None = None  # where the images of a run that is resumed are now
     trust: bool = False  # of a run that is resumed: its Python file may be executed
+    parents: tuple[str, ...] = ()  # runs that a new study begins from: names in `storage`, or places there
 
     @property
     def run(self) -> str:
@@ -47,6 +48,7 @@ class Submission:
             what = ["--resume", self.study, *more]
         else:
             what = [EXPERIMENT_FILE, "--name", self.study, "--data", self.experiment.data.source]
+            what += [word for parent in self.parents for word in ("--warm-start", parent)]
         return f"exec {shlex.join(['python', '-m', 'cifake_ray', 'tune', *what, '--storage', self.storage])}"
 
 
@@ -55,7 +57,8 @@ def check_submission(submission: Submission) -> None:
     _check_place("--storage", submission.storage, "a folder that all nodes share, as /shared/runs, or s3://BUCKET/runs")
     if submission.experiment is not None:
         check_study(submission.experiment, submission.study)
-    for kind, files in (("--data", _data(submission)), ("weights", _weights(submission))):
+    places = {"--data": _data(submission), "weights": _weights(submission), "--warm-start": _parents(submission)}
+    for kind, files in places.items():
         for file in files:
             _check_place(kind, file, "the absolute path that it has on the nodes")
 
@@ -66,13 +69,18 @@ def _check_place(what: str, place: str, cure: str) -> None:
 
 
 def _files(submission: Submission) -> list[str]:
-    """Everything that the study names by a path: images, files of weights."""
-    return [*_data(submission), *_weights(submission)]
+    """Everything that the study names by a path: images, files of weights, runs that the study begins from."""
+    return [*_data(submission), *_weights(submission), *_parents(submission)]
 
 
 def _data(submission: Submission) -> list[str]:
     source = submission.data if submission.experiment is None else submission.experiment.data.source
     return [] if source in (None, *SAMPLES) else [str(source)]
+
+
+def _parents(submission: Submission) -> list[str]:
+    """Folders and addresses of runs; a name alone is looked up in the storage by the job."""
+    return [parent for parent in submission.parents if "/" in parent]
 
 
 def _weights(submission: Submission) -> list[str]:

@@ -1,4 +1,4 @@
-"""Backbone weights that have a name: their licence, where they are downloaded from, how their file is recognised."""
+"""Backbone weights that have a name: their licence, where they are downloaded from, how their file is identified."""
 
 from dataclasses import dataclass, field
 from typing import get_args

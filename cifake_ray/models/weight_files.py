@@ -123,9 +123,11 @@ def known_file(is_file: Callable[[str], bool]) -> Path | None:
 
 
 def find_path(spec: str) -> Path:
-    """The file itself, or the file of that name in CIFAKE_RAY_WEIGHTS."""
-    places = [Path(spec).expanduser(), Path(os.environ.get("CIFAKE_RAY_WEIGHTS") or ".") / spec]
-    for path in places:
+    """The file itself, or the file of that path or name in CIFAKE_RAY_WEIGHTS: a run may be read elsewhere."""
+    folder = Path(os.environ.get("CIFAKE_RAY_WEIGHTS") or ".")
+    for path in (Path(spec).expanduser(), folder / spec, folder / Path(spec).name):
         if path.is_file():
             return path.absolute()
-    raise InputError(f"weights {spec}: no such file", "a relative path is looked for here and in CIFAKE_RAY_WEIGHTS")
+    raise InputError(
+        f"weights {spec}: no such file", "give its path, or name the folder of such a file as CIFAKE_RAY_WEIGHTS"
+    )

@@ -36,7 +36,7 @@ RANDOM_NOTE = "random weights (untrained backbone)"
 
 
 def comparison_table(studies: Sequence[Study]) -> pd.DataFrame:
-    """A row a study (role tuned, or trained where nothing was searched), then baselines, then claims of others.
+    """A row a study (role tuned, trained where nothing was searched, or blend), then baselines, then claims of others.
 
     Columns: COLUMNS, then EXTRA_COLUMNS. Each kind of row by test accuracy, best first; a baseline that is the tuned
     model has no row of its own, and claims appear only beside studies on the data set that they are about.
@@ -129,7 +129,7 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
     weights = str((winner and winner.weights) or trial.get("weights") or study.experiment.model.weights_label)
     return {
         "study": study.name,
-        "model": study.experiment.model.label,
+        "model": study.model_label,
         "role": _role(study, role),
         "weights": weights,
         "epochs": winner.epochs if winner else trial.get("epochs"),
@@ -140,7 +140,7 @@ def _measured(study: Study, role: Role) -> dict[str, Any]:
         "source": f"measured, run {study.name}",
         "trial_id": winner.trial_id if winner else trial.get("trial_id"),
         "note": "; ".join(_notes(study, role, weights)),
-        **_counts(study, role, trial),
+        **({} if study.is_blend else _counts(study, role, trial)),
         **_costs(study, role, winner, trial),
         **_accuracies(study, role, winner, trial),
         **_test_scores(study.mean(role)),
@@ -153,6 +153,8 @@ def _role(study: Study, role: Role) -> str:
     """`unfinished` for the best trial so far of a search that has not ended."""
     if role == "baseline":
         return role
+    if study.is_blend:
+        return "blend"
     if _is_unfinished(study):
         return "unfinished"
     return "tuned" if study.dimensions else "trained"
@@ -217,6 +219,8 @@ def _accuracies(study: Study, role: Role, winner: Winner | None, trial: dict[str
     judged = answer_verdict(winner.answers if winner else [], study.mean(role).test_dedup.auc.value, constant)
     if judged is None and winner is None and _is_unfinished(study):
         judged = Verdict("not judged", f"the study is unfinished: {_progress(study)}")
+    elif judged is None and study.is_blend:
+        judged = Verdict("not judged", "a blend is not trained; its members are judged in their studies")
     elif judged is None:
         judged = verdict(train, val, train_images, val_images, _val_by_epoch(model_curve(study, role)))
     train_low, train_high = wilson(train, train_images)
@@ -271,7 +275,7 @@ def _val_by_epoch(curve: pd.DataFrame) -> list[float]:
 
 
 def _notes(study: Study, role: Role, weights: str) -> list[str]:
-    notes = []
+    notes = ["weights chosen on validation"] if study.is_blend else []
     winner, tuned, accuracy = study.outcome(role), study.outcome("tuned"), study.trial(role).get("val_accuracy")
     if "random" in weights.split("+"):
         notes.append(RANDOM_NOTE)

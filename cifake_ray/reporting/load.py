@@ -15,7 +15,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment import SAMPLES, Experiment
 from cifake_ray.reporting.predictions import Predictions, read_predictions
 from cifake_ray.reporting.run_tables import read_curves, read_timeline, read_trials
-from cifake_ray.reporting.verify import verified_test
+from cifake_ray.reporting.verify import verified_test, verify_verdicts
 from cifake_ray.runs.columns import FINISHED, STATUSES
 from cifake_ray.runs.names import list_runs
 from cifake_ray.runs.records import Mean, Winner
@@ -60,6 +60,16 @@ class Study:
     def predictions(self) -> Predictions | None:
         """`stored` without test images that equal a train image."""
         return self.stored.without_duplicates() if self.stored else None
+
+    @property
+    def is_blend(self) -> bool:
+        """Whether this is a blend of studies' models: nothing was searched or trained."""
+        return not self.records.blend.empty
+
+    @property
+    def model_label(self) -> str:
+        """The name of the model in tables."""
+        return f"blend: {self.records.blend.words}" if self.is_blend else self.experiment.model.label
 
     @property
     def dimensions(self) -> list[str]:
@@ -141,6 +151,7 @@ def load(run_path: Path | str) -> Study:
     if study.stored is None or not file.exists() or not study.records.test.winners:
         return study
     verified = verified_test(study.records.test, study.stored, str(file))
+    verify_verdicts(study.records.verdicts, study.records.calibrated, study.stored, str(Run(study.path).verdicts_file))
     return replace(study, records=replace(study.records, test=verified))
 
 
@@ -211,6 +222,8 @@ def state_of(study: Study) -> str:
     A killed study reads `running` until it is resumed: only its writer can mark its trials as interrupted.
     """
     counts = study.counts()
+    if study.is_blend:
+        return "tested" if study.tested("tuned") else "unfinished"
     if study.trials.empty:
         return "empty"
     if counts["running"]:
@@ -228,15 +241,15 @@ def _summary(run: Run) -> dict[str, Any]:
         study = _read(run.path)
     except InputError as error:
         return {"name": run.name, "trials": 0, "state": f"damaged: {error}"}
-    best = study.trial("tuned")
+    best = {"val_accuracy": study.records.blend.val_accuracy} if study.is_blend else study.trial("tuned")
     return {
         "name": study.name,
-        "model": study.experiment.model.label,
+        "model": study.model_label,
         "data": study.records.environment.data.source or study.experiment.data.source,
         "trials": study.finished(),
         **study.counts(),
         "best_val_accuracy": best.get("val_accuracy", math.nan),
         "state": state_of(study),
-        "total": study.experiment.search.trials,
+        "total": None if study.is_blend else study.experiment.search.trials,
         "created": study.records.environment.created,
     }

@@ -15,7 +15,7 @@ from cifake_ray.runs.run import Run
 
 FOLDER = "studies"  # below the report's folder
 _TEXTS = ("experiment.yaml", "environment.json", "trials.csv", "curves.csv", "timeline.csv", "test.json",
-          "robustness.json")  # fmt: skip
+          "robustness.json", "verdicts.json", "blend.json")  # fmt: skip
 _MODEL = ("best/model.json", "best/model.safetensors", "best/threshold.json")
 _LARGEST_MODEL = 2_000_000  # bytes; a larger one is left where it is
 
@@ -34,7 +34,8 @@ def publish(studies: Sequence[Study], out: Path) -> list[Path]:
                 written.append(_prepared(target / name))
                 write_text(written[-1], _without_folders(study, (run.path / name).read_text()))
         own = PurePath(study.experiment.model.own_file_path).name
-        for name in (run.predictions_file.name, *([own] if own else []), *_models(run)):
+        others = (run.predictions_file.name, run.validation_file.name, *([own] if own else []))
+        for name in (*others, *_models(run)):
             if (run.path / name).is_file():
                 written.append(_prepared(target / name))
                 write_bytes(written[-1], (run.path / name).read_bytes())
@@ -42,8 +43,9 @@ def publish(studies: Sequence[Study], out: Path) -> list[Path]:
 
 
 def _models(run: Run) -> tuple[str, ...]:
+    """The files of the model; of a large one model.json alone, from which probabilities and verdicts follow."""
     weights = run.path / _MODEL[1]
-    return _MODEL if weights.is_file() and weights.stat().st_size <= _LARGEST_MODEL else ()
+    return _MODEL if weights.is_file() and weights.stat().st_size <= _LARGEST_MODEL else _MODEL[:1]
 
 
 def _prepared(file: Path) -> Path:
@@ -56,6 +58,7 @@ def _without_folders(study: Study, text: str) -> str:
     records = study.records
     known = [records.environment.data.source, study.experiment.data.source, str(study.path), str(study.path.parent)]
     known += [records.robustness.data or "", *(evaluation.data or "" for evaluation in records.evaluations)]
+    known += [found.data for evaluation in records.evaluations if (found := evaluation.recalibration) is not None]
     for place in sorted({place for place in known if PurePath(place).is_absolute()}, key=len, reverse=True):
         text = text.replace(place, PurePath(place).name or "data")
     return text

@@ -12,21 +12,36 @@ PUBLISHED = "studies"  # folder of the copies beside a published report
 
 
 def repeat_command(study: Study) -> str:
-    """`tune`, or `train` where nothing was searched, on the run's own experiment.yaml and the same images.
+    """`tune`, or `train` where nothing was searched, on the run's own experiment.yaml and the same images; or `blend`.
 
     Beside a published report the file is named as it lies there, and a folder of images by a word: the title of its
     card, or DATA.
     """
+    if study.is_blend:
+        members = [_beside(study, member.run) for member in study.records.blend.members]
+        return shlex.join(["cifake-ray", "blend", *members, "--name", f"{study.path.name}-again"])
     words = ["cifake-ray", "tune" if study.dimensions else "train", _file(study), "--name", f"{study.path.name}-again"]
     workers = study.experiment.resources.workers_per_trial
     if not study.dimensions and workers:
         words += ["--workers", str(workers)]
+    for note in study.records.environment.warm_start:
+        words += ["--warm-start", _beside(study, note.run)]
     return shlex.join([*words, "--data", _source(study)])
+
+
+def _beside(study: Study, run: str) -> str:
+    """Another run, as it lies beside the study: named by its folder where it is there."""
+    if study.path.parent.name == PUBLISHED:
+        return f"{PUBLISHED}/{run}"
+    folder = study.path.parent / run
+    return str(folder) if folder.is_dir() else run
 
 
 def winner_command(study: Study, role: Role = "tuned") -> str:
     """The command that trains the retrained model of this role again, every setting named; "" before there is one."""
     winner = study.outcome(role)
+    if study.is_blend:
+        return repeat_command(study)
     if winner is None:
         return ""
     words = ["cifake-ray", "train", _file(study), "--name", f"{study.path.name}-{_NAMES[role]}"]

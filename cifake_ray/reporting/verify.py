@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from cifake_ray.detector.verdict import Rule
 from cifake_ray.errors import InputError
 from cifake_ray.reporting.predictions import Predictions
-from cifake_ray.runs.records import Interval, Mean, Scores, Seed, Winner, Winners
+from cifake_ray.runs.records import Calibrated, Interval, Mean, Scores, Seed, Verdicts, Winner, Winners
 from cifake_ray.stats.calibration import expected_calibration_error
 from cifake_ray.stats.classification import accuracy, auc, balanced_accuracy, f1_fake
 from cifake_ray.stats.intervals import wilson
@@ -19,6 +20,7 @@ METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "ece": expected_calibration_error,
 }
 _ROUNDING = 1e-6  # floats as JSON stores them, sums in another order
+_NEAR = 0.001  # of the images: `evaluate --calibrate` computes logits again, perhaps on a processor with other rounding
 
 
 def verified_test(test: Winners, stored: Predictions, file: str) -> Winners:
@@ -114,3 +116,23 @@ def _check_limits(where: str, limits: list[float]) -> None:
     """Raise InputError for limits that are no interval; a bootstrapped one need not enclose the value itself."""
     if not all(0 <= limit <= 1 for limit in limits) or limits != sorted(limits):
         raise InputError(f"{where}: {limits} is no interval", "remove test.json and `tune --resume` tests anew")
+
+
+def verify_verdicts(noted: Verdicts, calibrated: Calibrated, stored: Predictions, file: str) -> None:
+    """Raise InputError where verdicts.json counts other images as excluded than the decision and the stored logits do.
+
+    Runs of earlier versions store no logits, and are not checked.
+    """
+    decision, seed = calibrated.decision, calibrated.seed
+    if decision is None or seed is None or seed not in stored.stored_logits.get("tuned", {}):
+        return
+    fresh = stored.without_duplicates()
+    for alpha in {row.alpha for one in noted.sets for row in one.rows}:
+        excluded = Rule(decision, alpha).excluded(fresh.logits("tuned", seed))
+        for label, key in enumerate(("fake", "real")):
+            rows = [getattr(row, key) for one in noted.sets for row in one.rows if row.alpha == alpha]
+            where = f"{file}: at alpha {alpha:g}, {key.upper()}"
+            images = int((fresh.labels == label).sum())
+            _same(f"{where}.images", sum(row.images for row in rows), images)
+            found = int(excluded[fresh.labels == label, label].sum())
+            _same(f"{where}.excluded", sum(row.excluded for row in rows), found, max(1, _NEAR * images))

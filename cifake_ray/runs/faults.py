@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cifake_ray.console import counted
 from cifake_ray.errors import Interrupted, StorageError
 from cifake_ray.runs.resume import resume_command
 from cifake_ray.runs.run import Run
@@ -36,16 +37,17 @@ def check_folder(run: Run) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run.path))
 
 
-def interrupted_line(run: Run, done: str = "") -> str:
-    """The last line of an interrupted command: what was `done`, where the run is, how to resume."""
-    return f"interrupted{done}; everything is in {run.where}; resume with: {resume_command(run.name, run.storage)}"
+def interrupted_line(run: Run, done: int, trials: int) -> str:
+    """The last line of an interrupted command: how many of its trials are done, where the run is, how to resume."""
+    count = f"{done:,} of {counted(trials, 'trial')} done"
+    return f"interrupted with {count}; everything is in {run.where}; resume with: {_resume(run)}"
 
 
 def storage_interrupted(run: Run, fault: str) -> Interrupted:
     """The end of a study whose storage is full or gone: reason, and how to resume."""
     return Interrupted(
         f"interrupted, the storage cannot be written: {fault}; what was written is kept; make room there, or bring it "
-        f"back, and resume with: {resume_command(run.name, run.storage)}"
+        f"back, and resume with: {_resume(run)}"
     )
 
 
@@ -58,6 +60,10 @@ def storage_faults_interrupt(run: Run) -> Iterator[None]:
         if (fault := storage_fault(error, run)) is None:
             raise
         raise storage_interrupted(run, fault) from error
+
+
+def _resume(run: Run) -> str:
+    return resume_command(run.name, run.storage)
 
 
 def _place(run: Run, file: Path) -> str:

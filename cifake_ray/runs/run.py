@@ -168,6 +168,11 @@ class Run:
         return self.path / "study.journal"
 
     @property
+    def warm_start_file(self) -> Path:
+        """What the study knew of other studies before its first trial."""
+        return self.path / "warm_start.json"
+
+    @property
     def trials_file(self) -> Path:
         return self.path / "trials.csv"
 
@@ -207,8 +212,23 @@ class Run:
         return self.path / "test.json"
 
     @property
+    def blend_file(self) -> Path:
+        """Of a blend: its members and their weights; a study has none."""
+        return self.path / "blend.json"
+
+    @property
     def predictions_file(self) -> Path:
         return self.path / "test_predictions.npz"
+
+    @property
+    def validation_file(self) -> Path:
+        """Each retraining's logits of the validation pictures."""
+        return self.path / "val_predictions.npz"
+
+    @property
+    def verdicts_file(self) -> Path:
+        """What the verdict rule of the best model gave on the test part."""
+        return self.path / "verdicts.json"
 
     @property
     def robustness_file(self) -> Path:

@@ -63,7 +63,8 @@ def experiment_schema() -> JsonSchemaValue:
     """The JSON schema of experiment.yaml: a backbone's `stages` and the images may be left out or empty."""
     schema = schema_of(Experiment)
     definitions = schema["$defs"]
-    definitions["BackboneModel"].pop("required", None)
+    for name in ("BackboneModel", "TorchvisionBackbone"):
+        definitions[name].pop("required", None)
     source = definitions["Data"]["properties"]["source"]
     source["type"] = [source["type"], "null"]
     return schema

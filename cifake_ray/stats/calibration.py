@@ -32,3 +32,13 @@ def reliability(labels: np.ndarray, p_fake: np.ndarray, bins: int, fewest: int) 
         np.bincount(which, weights=values, minlength=bins)[kept] / counts[kept] for values in (p_fake, labels == 0)
     )
     return stated, found
+
+
+def log_loss(labels: np.ndarray, p_fake: np.ndarray) -> float:
+    """Mean negative logarithm (nats) of the probability that was stated for what an image is; labels: 0 FAKE, 1 REAL.
+
+    I. J. Good (1952), "Rational decisions", J. Royal Stat. Soc. B 14, 107-114. A probability of 0 counts as the least
+    one that float64 tells from 1.
+    """
+    stated = np.where(labels == 0, p_fake, 1 - np.asarray(p_fake, np.float64))
+    return float(-np.log(np.maximum(stated, np.finfo(np.float64).eps)).mean())

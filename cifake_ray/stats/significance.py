@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from scipy.stats import binom
-
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Two-sided mid-p of McNemar's test: twice the binomial tail, of its last term only half.
 
     Fagerland, Lydersen and Laake (2013), BMC Medical Research Methodology 13, 91.
     """
+    from scipy.stats import binom  # half a second to import
+
     fewer, discordant = min(only_first, only_second), only_first + only_second
     exact = min(1.0, 2 * float(binom.cdf(fewer, discordant, 0.5)))
     return exact - float(binom.pmf(fewer, discordant, 0.5)) if only_first != only_second else 1.0

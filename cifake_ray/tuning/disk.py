@@ -60,16 +60,22 @@ def check_disk(experiment: Experiment, images: ImageSet, specs: "list[FeatureSpe
 
     validation: pictures that validate, whose degraded copies are counted whether the cache has them or not.
     """
-    from cifake_ray.features import missing_features
-
-    lacking = [spec for spec in specs if missing_features(images.train, spec)]
-    features = _features(lacking, len(images.train) + len(images.test))
+    features = _features(_lacking(images.train, specs), len(images.train) + len(images.test))
     squares = 0
     if images.side is None:
         squares = sum(squares_bytes(len(images.train), one) for one in _transforms_of(experiment)
                       if read_entry(squares_path(images.train, one), verify=False) is None)  # fmt: skip
     degraded = sum(_degraded(experiment, images, specs, validation))
     check_room(squares + features + degraded, "the arrays and features of this study")
+
+
+def _lacking(part: Part, specs: "list[FeatureSpec]") -> "list[FeatureSpec]":
+    """The passes whose features the cache lacks. Without passes torch is not imported: Ray starts meanwhile."""
+    if not specs:
+        return []
+    from cifake_ray.features import missing_features
+
+    return [spec for spec in specs if missing_features(part, spec)]
 
 
 def largest_squares(experiment: Experiment, part: Part) -> int:

@@ -7,12 +7,13 @@ from cifake_ray.address import check_address
 from cifake_ray.data.audit.balance import unbalanced
 from cifake_ray.data.audit.bias import bias_of_source
 from cifake_ray.data.audit.bias_text import before_and_after, warning
-from cifake_ray.data.build import check_pictures_fit, check_refused
 from cifake_ray.data.datasets import CARDS, sample_native
-from cifake_ray.data.decoding.decode import Item, UnreadableError, decode_image, read_item
+from cifake_ray.data.decoding.decode import decode_image
+from cifake_ray.data.decoding.items import Item, UnreadableError, read_item
 from cifake_ray.data.groups import Columns, check_generators, check_groups, columns_of_source
 from cifake_ray.data.images import counts
 from cifake_ray.data.packing import likely_side
+from cifake_ray.data.refusals import check_pictures_fit, check_refused
 from cifake_ray.data.sources.find import SAMPLE_NATIVE, Contents, Encoded, find_source
 from cifake_ray.data.sources.reading import Reading, reading_of
 from cifake_ray.errors import InputError
@@ -35,6 +36,10 @@ def rehearse(request: StudyRequest) -> tuple[int, list[str]]:
     check_network(experiment)
     lines = [] if request.resume else _rehearse_images(experiment)
     lines += _rehearse_weights(experiment)
+    if request.parents:
+        from cifake_ray.tuning.warm_start.transfer import transfer
+
+        lines += transfer(request.parents, experiment, None).lines
     if request.address is not None:
         lines.append(f"not checked: the cluster at {request.address}; `cifake-ray doctor --address` does")
     return slots, lines

@@ -78,11 +78,11 @@ class StudyRecord:
                 continue
             whole = trial.state != TrialState.RUNNING or is_whole(experiment.search_space, trial.params)
             if whole:
-                self.rows[trial.number] = _row_of(trial)
+                self.rows[trial.number] = row_of(trial)
                 if not trial.state.is_finished() and has_ended(trial):
                     self._tell(self.rows[trial.number])  # killed in between
             elif trial.number == 0:
-                self.rows[0] = _row_of(self._complete_baseline(trial))
+                self.rows[0] = row_of(self._complete_baseline(trial))
             else:
                 self.discard(trial.number, "its proposal was cut short")
         self._flushed, self._flush_cost = 0.0, 0.0
@@ -209,8 +209,8 @@ class StudyRecord:
 _KEPT = ("total_seconds", "cpu_seconds", *get_args(SecondObjective))
 
 
-def _row_of(trial: FrozenTrial) -> TrialRow:
-    """A trial's row by the journal."""
+def row_of(trial: FrozenTrial) -> TrialRow:
+    """A trial's row by the journal of its study."""
     row = TrialRow(trial.number, dict(trial.params))
     if has_ended(trial):
         row.status = trial.user_attrs["status"]

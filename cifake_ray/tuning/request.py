@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cifake_ray.address import check_address
 from cifake_ray.console import say, warn
@@ -23,9 +24,13 @@ from cifake_ray.runs.run import Run, run_at
 from cifake_ray.runs.trust import run_experiment
 from cifake_ray.signals import resumable
 from cifake_ray.storage.mirror import check_writable
-from cifake_ray.tuning.monitor.phases import say_opening, say_phase
+from cifake_ray.tuning.monitor.phases import finished_trials, say_opening, say_phase
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs, small_parts, split_lines, warnings_of
+
+if TYPE_CHECKING:
+    from cifake_ray.tuning.warm_start.parents import Parent
+    from cifake_ray.tuning.warm_start.transfer import Transfer
 
 ResultsFault = Callable[[Run], str | None]
 
@@ -35,7 +40,7 @@ class StudyRequest:
     """What to run: a new study of this name, or (`resume`) the experiment of the run of this name.
 
     `data`: where the images of a resumed run are now, if its experiment does not say. `trust`: the Python file of a
-    run that is still to be read may be executed.
+    run that is still to be read may be executed. `parents`: studies that a new one begins from.
     """
 
     experiment: Experiment
@@ -45,6 +50,7 @@ class StudyRequest:
     address: str | None = None
     data: str | None = None
     trust: bool = False
+    parents: "tuple[Parent, ...]" = ()
 
 
 def resumed_request(
@@ -62,6 +68,8 @@ def resumed_request(
     before, images that cannot be found, or a Python file that may not be run or is another one.
     """
     run = open_run(storage, name).trusting(trust)
+    if run.blend_file.exists():
+        raise InputError(f"{run.where}: a blend, which has no trials", "resume one of the studies that it averages")
     noted, experiment = run.experiment().model.own_file_sha256, run_experiment(run)
     if experiment.model.own_file_sha256 != noted:
         raise InputError(f"{run.where}: the Python file is not the one that this study began with", "start a new one")
@@ -110,7 +118,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         Capacity(experiment)
     run = run_at(request.storage, request.name).trusting() if request.resume else None  # its file is in the request
     if run is not None:
-        resumable(interrupted_line(run))
+        resumable(interrupted_line(run, finished_trials(run), experiment.search.trials))
         say_opening(experiment, request.name, run)  # before optuna is imported
         _check_resumable(run, experiment)  # refused now, not after Ray is up
     else:
@@ -122,6 +130,7 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     say_phase(experiment, "images")
     inputs = gather_inputs(experiment, run, request.data)
     _say_counts(inputs)
+    taken = _take_over(request, inputs) if request.parents else None
     if run is not None and _nothing_left(run, experiment, results_fault):
         say("nothing left to do; --trials N extends the study")
         return run
@@ -132,7 +141,17 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
     with ray_session(request.address, experiment) as own:
         from cifake_ray.tuning.study import conduct
 
-        return conduct(experiment, inputs, request.storage, request.name, resume=request.resume, own=own)
+        return conduct(experiment, inputs, request.storage, request.name, taken, resume=request.resume, own=own)
+
+
+def _take_over(request: StudyRequest, inputs: StudyInputs) -> "Transfer":
+    """What the study knows of its parents, said in a line each."""
+    from cifake_ray.tuning.warm_start.transfer import transfer
+
+    taken = transfer(request.parents, request.experiment, inputs.images.fingerprints)
+    for line in taken.lines:
+        say(line)
+    return taken
 
 
 def _check_resumable(run: Run, experiment: Experiment) -> None:

@@ -23,6 +23,8 @@ def best_of_run(run: Run, *, data: str | None, seed: int | None, settings: list[
     Raises InputError when the run has no winner yet, its images cannot be found, or its Python file may not be run.
     """
     experiment = run.experiment()
+    if run.blend_file.exists():
+        raise InputError(f"{run.where}: a blend, which is not trained", "train one of the studies that it averages")
     winner = read_retrained(run).of_role("tuned")
     if winner is None:
         raise InputError(

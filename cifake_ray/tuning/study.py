@@ -25,8 +25,8 @@ from cifake_ray.signals import leave, resumable
 from cifake_ray.tuning.environment import describe_environment, gather_context
 from cifake_ray.tuning.monitor.assembly import study_callbacks
 from cifake_ray.tuning.monitor.callback import Callbacks, Outcome, StudyEnd
-from cifake_ray.tuning.monitor.phases import say_phase
-from cifake_ray.tuning.monitor.stopping import StopSignal, StudyStopped, catching_signals
+from cifake_ray.tuning.monitor.phases import finished_trials, say_phase
+from cifake_ray.tuning.monitor.stopping import StopSignal, StudyStopped, catching_signals, last_line
 from cifake_ray.tuning.monitor.tune_adapter import TuneAdapter
 from cifake_ray.tuning.ray_cluster.capacity import Slots
 from cifake_ray.tuning.ray_cluster.session import import_meanwhile, waiting_processes
@@ -46,17 +46,20 @@ from cifake_ray.tuning.search.scheduler import build_scheduler
 from cifake_ray.tuning.search.searcher import ChainedSearch, ListSearch, StudySearch
 from cifake_ray.tuning.study_inputs import StudyInputs
 from cifake_ray.tuning.trial.trainable import build_trainable
+from cifake_ray.tuning.warm_start.transfer import Transfer
 
 _SAVE_SECONDS = 3.0
 PROCESS_DEATHS = 3  # times that a trial is started again after its process died; then it is recorded as failed
 
 
 def conduct(
-    experiment: Experiment, inputs: StudyInputs, storage: Storage, name: str, *, resume: bool, own: bool
-) -> Run:
+    experiment: Experiment, inputs: StudyInputs, storage: Storage, name: str, taken: Transfer | None = None,
+    *, resume: bool, own: bool,
+) -> Run:  # fmt: skip
     """Run the study, or what is left of it, on the connected Ray; `own`: one that this process has started.
 
     The Python file of its model is in the experiment, and may be executed; so may the copy in the run that is returned.
+    `taken`: what a new study takes of earlier ones.
     Raises InputError before anything is written, WorkError when all trials fail, Interrupted after a signal.
     """
     with catching_signals() as stop:  # after Ray, which sets handlers
@@ -65,24 +68,26 @@ def conduct(
         if nodes is not None:
             nodes.check_all()
         run = (run_at(storage, name) if resume else create_run(storage, name, experiment)).trusting()
-        resumable(interrupted_line(run))
+        resumable(interrupted_line(run, finished_trials(run), experiment.search.trials))
         with storage_faults_interrupt(run), run.update() as save, waiting_processes() if own else nullcontext():
-            _run(experiment, run, inputs, stop, slots, nodes, save, own=own)
+            if taken is not None:
+                write_record(run.warm_start_file, taken.start)
+            _run(experiment, run, inputs, stop, slots, nodes, save, taken, own=own)
     return run
 
 
 def _run(
     experiment: Experiment, run: Run, inputs: StudyInputs, stop: StopSignal, slots: Slots,
-    nodes: SharedStorage | None, save: Save, *, own: bool,
+    nodes: SharedStorage | None, save: Save, taken: Transfer | None, *, own: bool,
 ) -> None:  # fmt: skip
     """Run the study as the run's only writer."""
     started = time.monotonic()
-    environment = _note_environment(experiment, run, inputs, slots)
+    environment = _note_environment(experiment, run, inputs, slots, taken)
     record = StudyRecord(run, experiment, save)
 
     def lost(what: str) -> None:
         _save_quickly(record)
-        leave(f"Ray's {what} is gone, so the study was {interrupted_line(run)}", 1)
+        leave(f"Ray's {what} is gone, so the study was {last_line(record)}", 1)
 
     watching = ExitStack()
     try:
@@ -97,7 +102,7 @@ def _run(
             study.retrain()
     except StudyStopped as stopped:
         environment.ended = stopped.reason
-        raise storage_interrupted(run, record.fault) if record.fault else _interrupted(run, record) from stopped
+        raise storage_interrupted(run, record.fault) if record.fault else Interrupted(last_line(record)) from stopped
     finally:
         watching.close()
         environment.seconds = round(environment.seconds + time.monotonic() - started, 1)
@@ -107,12 +112,16 @@ def _run(
     _remove_losers(run, record)
 
 
-def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slots: Slots) -> Environment:
+def _note_environment(
+    experiment: Experiment, run: Run, inputs: StudyInputs, slots: Slots, taken: Transfer | None
+) -> Environment:  # fmt: skip
     """Write experiment.yaml and environment.json; a resumed run keeps its history and must be about the same images.
 
     Raises InputError when the images or the weights are not those of the run.
     """
     environment = describe_environment(experiment, inputs, slots())
+    if taken is not None:
+        environment.warm_start = list(taken.notes)
     before = read_environment(run)
     if not before.empty:
         weights, noted = environment.weights, noted_fingerprints(run)
@@ -123,7 +132,8 @@ def _note_environment(experiment: Experiment, run: Run, inputs: StudyInputs, slo
         ):
             if not same:
                 raise InputError(f"{run.where}: the {what} are not those that this study began with", "start a new one")
-        kept = noted & {"created", "command", "features", "seconds", *(before.model_extra or ())}
+        lasting = {"created", "command", "features", "warm_start", "seconds", *(before.model_extra or ())}
+        kept = before.model_fields_set & lasting
         environment = environment.model_copy(update={key: getattr(before, key) for key in kept})
         environment.resumed = [*before.resumed, environment.versions]
     write_text(run.experiment_file, save_experiment(experiment))
@@ -243,12 +253,6 @@ def _fit(trainable: type[tune.Trainable], search: Searcher, scheduler: TrialSche
 def _import_scoring() -> None:
     """Import what scores the winners (1.2 s of a core), on a core that has no trial any more."""
     import_meanwhile("sklearn.metrics")
-
-
-def _interrupted(run: Run, record: StudyRecord) -> Interrupted:
-    return Interrupted(
-        interrupted_line(run, f" with {record.finished} of {record.experiment.search.trials} trials done")
-    )
 
 
 def _save_quickly(record: StudyRecord) -> None:

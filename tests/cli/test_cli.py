@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ def storage(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+PUBLISHED = Path(__file__).parents[2] / "results" / "studies" / "cnn"
 SHOWN = re.compile(r"decoding images: |\d/\d images|\S+ · |resuming |images: |starting: ")  # before a refusal
 
 
@@ -338,6 +340,29 @@ def test_a_run_without_a_model_cannot_predict_or_evaluate(call: Call, existing: 
     refused(call("train", existing), "the study has no winner yet", "tune --resume small")
 
 
+def test_a_published_study_is_evaluated_on_other_images(call: Call, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(PUBLISHED, tmp_path / PUBLISHED.name))
+    for label in ("FAKE", "REAL"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for seed in range(3):
+            pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / label / f"{seed}.png")
+    ended = call("evaluate", study, "--data", tmp_path / "mine")
+    assert (ended.code, "3 FAKE + 3 REAL" in ended.out) == (0, True), ended.err
+    assert "the study's images are not here" in ended.out  # that copies were not looked for
+
+
+def test_evaluating_without_the_images_is_refused_before_torch_is_loaded() -> None:
+    program = (
+        "import sys\nfrom cifake_ray.cli import command_line\n"
+        "try:\n    command_line()(sys.argv[1:], standalone_mode=False)\n"
+        "except Exception as error:\n    print(error, 'torch' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, "evaluate", str(PUBLISHED)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"this study's images \(.*\) are not here; give them as --data False$", said)
+
+
 def test_an_unknown_kind_of_cache_entry_is_refused(call: Call, tmp_path: Path) -> None:
     (tmp_path / "cache" / "images").mkdir(parents=True)
     refused(call("cache", "clear", "--kind", "nonsense"), "--kind nonsense: no such kind of entry; expected images")
@@ -427,6 +452,19 @@ def test_help_loads_neither_ray_nor_torch() -> None:
         "sys.exit(bool({'ray', 'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_studies_and_predictions_begin_without_heavy_libraries() -> None:
+    heavy = "{'ray', 'torch', 'scipy', 'sklearn', 'optuna', 'botocore', 'matplotlib'}"
+    program = (
+        "import sys\nimport cifake_ray.tuning.request, cifake_ray.detector.predict\n"
+        "from cifake_ray.experiment import Experiment\n"
+        "from cifake_ray.tuning.study_inputs import gather_inputs\n"
+        "gather_inputs(Experiment.model_validate({'name': 'x', 'model': {'kind': 'cnn'}, 'data': {'limit': 100}}))\n"
+        f"sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_version_is_printed(call: Call) -> None:
@@ -558,6 +596,15 @@ def test_every_name_that_spaces_lists_is_an_experiment_of_the_other_commands(cal
 def test_a_slip_in_a_name_is_told_from_a_missing_file(call: Call) -> None:
     refused(call("tune", "cmn", "--data", "sample"), "cmn: no file, and no experiment", "did you mean cnn?")
     refused(call("tune", "none.yaml", "--data", "sample"), "none.yaml: cannot be read (No such file")
+
+
+def test_what_cannot_be_an_experiments_file_is_refused_in_one_line(call: Call, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for command in (("tune", "--data", "sample"), ("train", "--data", "sample"), ("spaces",)):
+        refused(call(*command, "a" * 300), "(File name too long)")
+        refused(call(*command, tmp_path / "pipe.yaml"), "cannot be read (no regular file)")
+        refused(call(*command, tmp_path), "cannot be read (no regular file)")
+        refused(call(*command, "none.yaml"), "none.yaml: cannot be read (No such file")
 
 
 def test_no_study_begins_on_the_sample_by_oversight(call: Call) -> None:

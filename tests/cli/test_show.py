@@ -1,11 +1,17 @@
 """Tables and numbers of the terminal."""
 
+import json
+import re
+import sys
+from pathlib import Path
+
 import pytest
 
 from cifake_ray.cli.cluster import _job_row, _trial_row
-from cifake_ray.cli.show import from_left, print_rows, run_row
+from cifake_ray.cli.show import backbone_of, from_left, print_rows, run_row
 from cifake_ray.console import counted, percent
 from cifake_ray.jobs.watch import Job
+from cifake_ray.runs.run import Run
 
 RUN = {
     "name": "rn", "model": "resnet50", "data": "/a/very/long/way/to/the/pictures/of/somebody/cifake.parquet",
@@ -35,14 +41,26 @@ def test_a_damaged_run_keeps_its_row() -> None:
     assert [row["name"], row["best val."], row["age"]] == ["x", "", ""]
 
 
-def test_a_long_path_is_shortened_from_the_left() -> None:
+def test_a_long_path_is_shortened_from_the_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert from_left("/data/cifake", 20) == "/data/cifake"
     assert from_left("/a/long/way/cifake", 8) == "…/cifake"
 
 
+def test_a_table_in_a_file_is_as_wide_as_its_cells(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COLUMNS", "40"), ("FORCE_COLOR", "1"), ("TTY_COMPATIBLE", "1")):
+        monkeypatch.setenv(name, value)
+    print_rows([run_row(RUN, wide=True) | {"error": "a " * 2000}], as_json=False)
+    _, row = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).split("─ \n")
+    assert len(row.strip().splitlines()) == 1
+    assert str(RUN["data"]) in row
+
+
 def job(state: str) -> Job:
     progress = {
-        "phase": "3/3 retraining", "experiment": "cnn", "total": 40, "finished": 38, "metric": "val_accuracy",
+        "phase": "3/3 retraining 2/6", "experiment": "cnn", "total": 40, "finished": 38, "metric": "val_accuracy",
         "best": {"value": 0.9512, "trial_id": 3}, "seconds_left": 95.0,
         "trials": {"running": 1, "completed": 3, "stopped": 35, "failed": 0, "interrupted": 0},
     }  # fmt: skip
@@ -53,7 +71,7 @@ def test_a_running_job_shows_its_phase_and_the_time_left_within_80_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     row = _job_row(job("running"))
-    assert [row["state"], row["done"], row["best"], row["left"]] == ["3/3 retraining", "38/40", "95.12 %", "2 min"]
+    assert [row["state"], row["done"], row["best"], row["left"]] == ["3/3 retraining 2/6", "38/40", "95.12 %", "2 min"]
     print_rows([row], as_json=False)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
@@ -65,3 +83,17 @@ def test_stopped_by_hand_and_stopped_early_are_two_words() -> None:
     assert _trial_row(trial, "val_accuracy") == {
         "trial": 1, "status": "stopped early", "epochs": 2, "best": "81.00 %", "settings": "lr 0.0035", "error": "",
     }  # fmt: skip
+
+
+def test_the_backbones_weights_of_a_run_are_named_by_name_and_digest(tmp_path: Path) -> None:
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "model.safetensors").touch()
+    note = {"schema": 1, "model": {"kind": "resnet50"}, "labels": ["FAKE", "REAL"], "positive_class": "FAKE"}
+    for weights, digest, said in (
+        ("r50.pth", "0123456789abcdef" * 4, "; backbone weights r50.pth (SHA-256 0123456789ab…)"),
+        ("random", "random-seed-0", "; backbone weights random"),
+        ("", "", ""),
+    ):
+        backbone = {"weights": weights, "sha256": digest, "licence": "?"} if weights else None
+        (tmp_path / "best" / "model.json").write_text(json.dumps({**note, "backbone": backbone}))
+        assert backbone_of(Run(tmp_path)) == said

@@ -67,6 +67,21 @@ def test_pictures_of_other_sizes_are_resized_and_that_is_said(tmp_path: Path) ->
     assert np.array_equal(images[1], np.asarray(large.resize((32, 32), Image.Resampling.LANCZOS)))
 
 
+def test_strays_of_a_held_set_keep_their_size_for_a_native_model_alone(tmp_path: Path) -> None:
+    for number in range(19):
+        put(tmp_path / "o" / ("FAKE", "REAL")[number % 2] / f"{number:02}.png", encode(picture(number), "PNG"))
+    large = np.random.default_rng(5).integers(0, 256, (100, 120, 3), dtype=np.uint8)
+    put(tmp_path / "o" / "REAL" / "stray.png", encode(large, "PNG"))
+    held, native = (load_labelled(str(tmp_path / "o"), native=native).images for native in (False, True))
+    assert (held.side, native.side) == (32, None)
+    assert np.array_equal(native.under(Transform("crop", 96)).images[-1], large[2:98, 12:108])
+    assert held.table.digests.tolist() == native.table.digests.tolist()
+    (tmp_path / "o" / "REAL" / "stray.png").unlink()
+    alike = [load_labelled(str(tmp_path / "o"), native=native) for native in (False, True)]
+    assert alike[0].images.side == alike[1].images.side == 32
+    assert alike[0].path == alike[1].path
+
+
 def test_second_load_reads_the_cache(files: Files, write_folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     source = str(write_folder(files))
     first = load_labelled(source)

@@ -212,3 +212,10 @@ def test_an_entry_of_version_0_1_counts_where_the_pictures_are_a_known_data_set(
     labels = Reading(fake=("fake",), real=("real",))
     assert find_source(source, reading=labels).earlier == ""
     assert cache in path.parents
+
+
+def test_other_pictures_of_a_set_have_another_fingerprint() -> None:
+    part = load_images("sample", limit=40).train
+    chosen = [part.take(np.array(rows)).fingerprint for rows in ([0, 1], [0, 2], [1, 0], [0, 1])]
+    assert len({part.fingerprint, *chosen}) == 4
+    assert chosen[0] == chosen[3]

@@ -10,7 +10,8 @@ from PIL import Image
 
 from cifake_ray.data import load_images, load_labelled
 from cifake_ray.data.audit.encoding import read_headers
-from cifake_ray.data.decoding.decode import decode_image, neutralised, read_item
+from cifake_ray.data.decoding.decode import decode_image, neutralised
+from cifake_ray.data.decoding.items import read_item
 from cifake_ray.data.neutral import NeutralEncoding, neutral_encoding
 from cifake_ray.data.pixels import EncodedPixels
 from cifake_ray.data.sources.reading import Reading, reading_from

@@ -8,10 +8,11 @@ import pytest
 from cifake_ray.data import ImageSet, Part, split_train, study_split, train_duplicates
 from cifake_ray.data.datasets import cifake, generic
 from cifake_ray.data.datasets.card import Card
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.groups import generator_codes
 from cifake_ray.data.pixels import ArrayPixels
 from cifake_ray.data.stratify import choose_fraction, choose_stratified, copies_of, quotas
-from cifake_ray.data.table import facts_of, joined, make_table
+from cifake_ray.data.table import joined, make_table
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Data
 

@@ -4,15 +4,8 @@ import hashlib
 
 import numpy as np
 
-from cifake_ray.data.table import (
-    ImageTable,
-    content_digest,
-    facts_of,
-    joined,
-    make_table,
-    pixel_digest,
-    unpacked,
-)
+from cifake_ray.data.facts import facts_of, pixel_digest
+from cifake_ray.data.table import ImageTable, content_digest, joined, make_table, unpacked
 
 
 def table(part: str = "train", *, turned: bool = False) -> ImageTable:

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from cifake_ray.data import Part
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import EncodedPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.data.transform import Transform, model_transform
 from cifake_ray.detector.module import Detector
 from cifake_ray.experiment.families.torchvision import BackboneModel

@@ -50,6 +50,11 @@ class Shell:
             assert len(err.splitlines()) == 1, err
         return err if code else out
 
+    def python(self, code: str) -> str:
+        """What a Python program prints here."""
+        command, environment = [sys.executable, "-c", code], self.environment | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WAIT, check=True).stdout
+
     def submit(self, *arguments: str | Path) -> str:
         """Submit, and return the job's id."""
         found = re.search(r"^job (\S+) was submitted$", self("submit", *arguments), flags=re.MULTILINE)
@@ -178,6 +183,12 @@ def test_doctor_asks_every_node_by_a_job_and_as_a_driver_alike(shell: Shell) -> 
     assert lines[0] == lines[1]
     assert lines[0]["shared storage"][0] == "green"
     assert lines[0]["object store"][0] == "green"
+    probes = shell.python(
+        "from cifake_ray.jobs.client import connect\n"
+        "jobs = [job for job in connect(None).list_jobs() if (job.metadata or {}).get('cifake_ray_probe')]\n"
+        "print(*{f'{job.metadata[\"job_name\"]} {job.status.value}' for job in jobs}, sep=',')"
+    )
+    assert probes == "probe SUCCEEDED\n"  # not a failed job without a name on Ray's page
 
 
 def test_nothing_of_the_cluster_listens_beyond_this_machine(shell: Shell) -> None:

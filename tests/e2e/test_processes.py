@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -158,9 +159,10 @@ def test_a_study_whose_ray_is_gone_ends_with_its_own_line_and_resumes(part: str,
     error = finish(process, 60)
     assert process.returncode == 1, error
     name = "raylet" if part == "raylet" else "GCS"
-    assert error.splitlines()[-1] == (
-        f"cifake-ray: Ray's {name} is gone, so the study was interrupted; everything is in {tmp_path}/small; "
-        f"resume with: cifake-ray tune --resume small --storage {tmp_path}"
+    assert re.fullmatch(
+        rf"cifake-ray: Ray's {name} is gone, so the study was interrupted with \d of 6 trials done; everything is in "
+        rf"{tmp_path}/small; resume with: cifake-ray tune --resume small --storage {tmp_path}",
+        error.splitlines()[-1],
     )
     assert set(pd.read_csv(tmp_path / "small" / "trials.csv")["status"]) == {"interrupted"}
     assert gone(children, 30)

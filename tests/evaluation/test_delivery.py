@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from cifake_ray.data import Part, load_images
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.data.transform import Transform, to_squares
 from cifake_ray.evaluation.delivery import TIERS, Tier
 from cifake_ray.runs.columns import LABELS
@@ -55,8 +56,7 @@ def test_larger_pictures_are_reduced_to_the_tier_and_smaller_ones_keep_their_siz
         picture = Image.open(tmp_path / "native" / "test" / label / name).convert("RGB")
         assert picture.size == tuple(part.table.sizes[row])
         if (scale := tier.size / max(picture.size)) < 1:
-            picture = picture.resize(
-                (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS
-            )
+            size = tuple(round(length * scale) for length in picture.size)
+            picture = picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
         expected = to_squares(saved(picture, tier.quality), transform).pixels
         assert np.abs(square.astype(int) - expected).mean() < 2  # two decoders of JPEG

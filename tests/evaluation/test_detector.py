@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -19,7 +20,9 @@ from safetensors.torch import save_file
 from cifake_ray.data import load_images
 from cifake_ray.detector.load import describe_detector, load_detector, parameter_counts, save_detector
 from cifake_ray.detector.module import Detector
+from cifake_ray.detector.note import read_model_note
 from cifake_ray.detector.predict import predict_files
+from cifake_ray.detector.verdict import VERDICTS, Rule
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment.families.cnn import CnnModel
 from cifake_ray.experiment.families.torchvision import BackboneModel
@@ -33,6 +36,7 @@ from cifake_ray.training.extract import extract_shard
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 CopyOf = Callable[..., Run]
 WITNESS = Path(__file__).parent.parent / "runs" / "v0.1" / "finished"
+PUBLISHED = Path(__file__).parents[2] / "results" / "studies" / "cnn"
 
 
 def cnn_detector() -> Detector:
@@ -80,6 +84,16 @@ def trained(copy_of: CopyOf) -> Run:
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
+def test_images_in_slices_are_judged_as_images_in_one_array(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifake_ray.detector.module.EVALUATION_BATCH", 100)
+    monkeypatch.setattr("cifake_ray.detector.module.rows_at_once", lambda _: 100)
+    images = np.random.default_rng(1).integers(0, 256, (330, 32, 32, 3), dtype=np.uint8)
+    detector = DETECTORS[kind]()
+    sliced = detector.logits_in_order(images[start : start + 70] for start in range(0, 330, 70))
+    np.testing.assert_array_equal(sliced, detector.logits(images))
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
 def test_a_saved_detector_predicts_as_before(tmp_path: Path, kind: str) -> None:
     detector = DETECTORS[kind]()
     p_fake = detector.p_fake(IMAGES)
@@ -112,6 +126,28 @@ def test_cached_features_and_extraction_give_the_same_predictions(kind: str) -> 
     cached = detector.p_fake_of_part(images.test)
     np.testing.assert_allclose(detector.p_fake(images.test.images), cached, atol=1e-3)
     np.testing.assert_array_equal(detector.p_fake_of_part(images.test), cached)
+
+
+@pytest.mark.parametrize("kind", ["cnn", "resnet50"])
+def test_chosen_rows_have_the_logits_of_their_pictures_whatever_the_cache_holds(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, part = DETECTORS[kind](), load_images("sample", limit=200).train
+    taken: list[int] = []
+
+    def extract(pixels: np.ndarray, *arguments: Any, **options: Any) -> dict[str, np.ndarray]:
+        taken.append(len(pixels))
+        return extract_shard(pixels, *arguments, **options)
+
+    monkeypatch.setattr("cifake_ray.features.shards.extract_shard", extract)
+    for rows in (np.arange(5, 200, 7), np.arange(4, 200, 7)):  # equally many: each choice has features of its own
+        expected = detector.logits(np.array(part.images)[rows])
+        np.testing.assert_allclose(detector.logits_of_part(part, rows=rows), expected, atol=1e-2)
+    assert sum(taken) == (2 * 28 if kind == "resnet50" else 0)
+    whole = detector.logits_of_part(part)
+    extracted = sum(taken)
+    np.testing.assert_allclose(detector.logits_of_part(part, rows=rows), whole[rows], atol=1e-6)
+    assert sum(taken) == extracted
 
 
 def test_batches_of_unlike_sizes_take_no_more_images_at_once_and_answer_the_same(
@@ -201,6 +237,15 @@ def test_a_backbone_of_another_digest_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "best/model.json"
     file.write_text(file.read_text().replace("random-seed-0", "0123456789abcdef"))
     with pytest.raises(InputError, match=r"but the head was trained on 0123456789ab….*CIFAKE_RAY_WEIGHTS"):
+        load_detector(Run(tmp_path))
+
+
+def test_a_backbone_that_is_not_here_is_named_with_its_digest(tmp_path: Path) -> None:
+    save_detector(resnet_detector(), tmp_path / "best")
+    file = tmp_path / "best/model.json"
+    file.write_text(file.read_text().replace('"weights": "random"', '"weights": "gone.pth"'))
+    missing = r"needs its backbone's weights \(SHA-256 random-seed-…\): weights gone.pth: no such file"
+    with pytest.raises(InputError, match=missing):
         load_detector(Run(tmp_path))
 
 
@@ -336,12 +381,17 @@ def test_predict_takes_png_and_jpeg_and_says_what_was_converted(trained: Run, tm
     assert results[0]["p_fake"] == pytest.approx(exact, abs=1e-5)
     for result in results:
         assert result["label"] == ("FAKE" if result["p_fake"] > 0.5 else "REAL")
+        assert result["verdict"] == "unsure"  # 50 validation images of a class: too few for alpha 0.01
+        assert result["calibrated"] == "validation"
+        assert (result["alpha"], result["prior"]) == (0.01, 0.5)
         assert "the detector was trained on the synthetic sample; results say nothing about CIFAKE" in result["remarks"]
     own = [[remark for remark in result["remarks"] if "trained on" not in remark] for result in results]
     assert own[:2] == [[], []]
     assert "resized" in own[2][0]
     assert "grey" in own[3][0]
     assert (results[2]["domain"], results[2]["reason"]) == ("outside", "640 x 480 px; the model knows images of 32 px")
+    (reason,) = results[2]["reasons"]
+    assert reason.endswith("calibrated on: 640 x 480 px; the model knows images of 32 px")
     json.dumps(results, allow_nan=False)
 
 
@@ -390,3 +440,47 @@ def test_a_run_of_version_0_1_knows_no_domain(tmp_path: Path) -> None:
     Image.fromarray(IMAGES[0]).save(tmp_path / "small.png")
     (found,) = predicted(Run(WITNESS), tmp_path / "small.png")
     assert (found["domain"], found["score"], found["reason"]) == ("unknown", None, None)
+    assert (found["verdict"], found["probability"], found["calibrated"]) == (None, None, "uncalibrated")
+    assert found["reasons"] == [
+        f"uncalibrated: `cifake-ray evaluate {WITNESS} --calibrate` gives the model a verdict"
+    ]  # fmt: skip
+
+
+def test_the_verdict_and_the_probability_are_those_of_the_decision(trained: Run, tmp_path: Path) -> None:
+    test = load_images("sample").test
+    files = [tmp_path / f"{row}.png" for row in range(0, 250, 10)]
+    for row, file in zip(range(0, 250, 10), files, strict=True):
+        Image.fromarray(np.array(test.images[row])).save(file)
+    decision = read_model_note(trained).decision
+    assert decision is not None
+    logits = load_detector(trained).logits(np.array(test.images[:250:10]))
+    for alpha, prior in ((0.02, 0.5), (0.3, 0.1)):
+        found = list(predict_files(trained, list(map(str, files)), alpha, prior))
+        rule = Rule(decision, alpha, prior)
+        outside = np.array([one["domain"] == "outside" for one in found])
+        codes = rule.verdicts(logits, outside)
+        assert [one["verdict"] for one in found] == [VERDICTS[code] for code in codes]
+        assert [one["probability"] for one in found] == pytest.approx(rule.probabilities(logits).tolist(), abs=1e-4)
+        assert all(one["reasons"] for one in found)
+    assert {one["verdict"] for one in found} > {"unsure"}
+    (lacking,) = {
+        one["reasons"][1] for one in predict_files(trained, list(map(str, files))) if one["domain"] == "inside"
+    }
+    assert lacking == "no verdict fake: 50 REAL calibration pictures, 49 more are needed at alpha 0.01"
+
+
+def test_what_is_no_alpha_or_prior_is_refused(trained: Run) -> None:
+    for options in ({"alpha": 0.0}, {"prior": 1.0}):
+        with pytest.raises(InputError, match=f"--{next(iter(options))}"):
+            list(predict_files(trained, ["a.png"], **options))
+
+
+def test_a_photograph_is_unsure_for_a_model_of_32_pixels_and_the_reason_is_its_size() -> None:
+    """The portrait of Grace Hopper that matplotlib ships, and the published model on images of 32 px."""
+    portrait = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    (found,) = predict_files(Run(PUBLISHED), [portrait])
+    assert found["verdict"] == "unsure"
+    assert found["reasons"][0] == (
+        "unlike the pictures that the model was calibrated on: 512 x 600 px; the model knows images of 32 px"
+    )
+    assert 0 <= found["probability"] <= 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ from PIL import Image
 from cifake_ray.data import load_images, run_images, split_train
 from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.data.transform import RESIZED, SQUEEZED, Transform, to_squares
-from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.load import load_detector, save_detector
 from cifake_ray.detector.predict import predict_files
+from cifake_ray.errors import InputError
+from cifake_ray.evaluation.blend import blend_runs
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
+from cifake_ray.evaluation.own_images import images_to_score
 from cifake_ray.evaluation.robustness import measure_robustness
 from cifake_ray.evaluation.testing import score_winners
 from cifake_ray.experiment import Experiment
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.names import create_run
-from cifake_ray.runs.records.store import read_tested
+from cifake_ray.runs.records.store import read_blend, read_tested
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, note_winners
 from cifake_ray.tuning.squares import hold_squares
@@ -30,6 +34,7 @@ from cifake_ray.tuning.trial.context import TrialContext
 from cifake_ray.tuning.trial.loop import run_trial
 
 from ..native import write_native
+from .test_blend import erring, labels_of, put_logits
 
 Made = dict[str, Run]
 
@@ -96,10 +101,12 @@ def test_the_part_is_judged_as_each_file_is(runs: Made, source: str, fit: str) -
 
 def test_model_json_says_how_a_picture_is_seen(runs: Made) -> None:
     noted = {name: json.loads((run.best / "model.json").read_text()) for name, run in runs.items()}
-    assert noted["crop"]["transform"] == {"fit": "crop", "side": 32, "reduced": False, "neutral": None}
+    plain = {"side": 32, "reduced": False, "neutral": None}
+    assert noted["crop"]["transform"] == {"name": "crop-32", "fit": "crop", **plain}
     assert noted["crop"]["input"] == "RGB, centred crop of 32 x 32 native pixels, 0..255"
-    assert noted["resize"]["transform"] == {"fit": "resize", "side": 32, "reduced": True, "neutral": None}
-    assert noted["held"]["transform"] == {"fit": "resize", "side": 32, "reduced": False, "neutral": None}
+    resized = {"name": "resize-32-reduced-bilinear", "fit": "resize", **plain, "reduced": True}
+    assert noted["resize"]["transform"] == resized
+    assert noted["held"]["transform"] == {"name": "resize-32", "fit": "resize", **plain}
     assert noted["held"]["input"] == "RGB, 32 x 32 pixels, 0..255"
     names = [one["name"] for one in noted["tiles"]["domain"]["properties"]]
     assert "width" not in names
@@ -154,6 +161,40 @@ def test_a_model_of_native_crops_judges_small_images_as_their_files(runs: Made) 
     np.testing.assert_allclose(detector.p_fake_of_part(test), detector.p_fake(squares), atol=1e-6)
 
 
+def test_a_stray_among_small_pictures_reaches_a_native_model_at_its_scale(runs: Made, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    for number in range(20):
+        side = 90 if number == 19 else 32
+        file = tmp_path / "small" / ("FAKE", "REAL")[number % 2] / f"{number:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(file)
+    judged = images_to_score(runs["crop"], str(tmp_path / "small"), Transform("crop", 32)).part
+    names = [f"{tmp_path}/small/{LABELS[label]}/{name}"
+             for label, name in zip(judged.labels, judged.table.names, strict=True)]  # fmt: skip
+    answers = [answer["p_fake"] for answer in predict_files(runs["crop"], names)]
+    np.testing.assert_allclose(load_detector(runs["crop"]).p_fake_of_part(judged), answers, atol=1e-5)
+    assert images_to_score(runs["held"], str(tmp_path / "small"), Transform()).part.side == 32
+
+
+def test_a_transform_of_a_later_version_is_refused_in_one_line(runs: Made, tmp_path: Path) -> None:
+    best = tmp_path / "later" / "best"
+    shutil.copytree(runs["resize"].path, best.parent)
+    note = json.loads((best / "model.json").read_text())
+    note["transform"] |= {"name": "resize-32-reduced-spline", "fit": "spline"}
+    (best / "model.json").write_text(json.dumps(note))
+    for read in (load_detector, lambda run: list(predict_files(run, []))):
+        with pytest.raises(InputError, match=r"resize-32-reduced-spline, which this version .*; update cifake-ray"):
+            read(Run(best.parent))
+
+
+def test_a_detector_that_is_saved_again_keeps_its_encoding(runs: Made, tmp_path: Path) -> None:
+    for name in ("neutral", "crop"):
+        save_detector(load_detector(runs[name]), tmp_path / name)
+        noted = [json.loads((folder / "model.json").read_text()) for folder in (tmp_path / name, runs[name].best)]
+        assert noted[0]["transform"] == noted[1]["transform"]
+    assert noted[0]["transform"]["neutral"] is None
+
+
 @pytest.mark.parametrize("name", ["crop", "tiles", "held"])
 def test_degraded_images_and_explanations_are_drawn(runs: Made, name: str) -> None:
     measured = measure_robustness(runs[name])
@@ -166,12 +207,35 @@ def test_degraded_images_and_explanations_are_drawn(runs: Made, name: str) -> No
 def test_no_more_than_a_batch_is_decoded_at_once(runs: Made, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     detector, part = load_detector(runs["crop"]), load_images(source).train
-    judge: Callable[[np.ndarray], np.ndarray] = detector.p_fake
+    judge: Callable[[np.ndarray], np.ndarray] = detector.logits
 
     def counted(images: np.ndarray) -> np.ndarray:
         taken.append(len(images))
         return judge(images)
 
-    monkeypatch.setattr(detector, "p_fake", counted)
+    monkeypatch.setattr(detector, "logits", counted)
     assert len(detector.p_fake_of_part(part)) == len(part) == sum(taken)
     assert max(taken) <= 16
+
+
+def test_a_blend_of_models_that_see_other_squares_judges_each_picture_in_both(runs: Made, tmp_path: Path) -> None:
+    """A centred crop of 32 native pixels, and the whole picture at 32 pixels."""
+    members = [Run(shutil.copytree(runs[fit].path, tmp_path / fit)) for fit in ("crop", "resize")]
+    labels = labels_of(members[0])
+    half = len(labels) // 2
+    put_logits(members[0], erring(labels, slice(0, half // 2)))
+    put_logits(members[1], erring(labels, slice(half, half + half // 2), 6.0))
+    mix = blend_runs(members, tmp_path, "mix")
+    test, shares = run_images(mix, mix.experiment()).test, [member.weight for member in read_blend(mix).members]
+    each = [load_detector(run).logits_of_part(test) for run in members]
+    expected = sum(share * logits for share, logits in zip(shares, each, strict=True))
+    np.testing.assert_allclose(load_detector(mix).logits_of_part(test), expected, rtol=1e-6)
+    files = sorted(Path(mix.experiment().data.source, "test", "FAKE").iterdir())[:3]
+    found = {one["file"]: one["p_fake"] for one in predict_files(mix, list(map(str, files)))}
+    alone = [{one["file"]: one["p_fake"] for one in predict_files(run, list(found))} for run in members]
+    for file, p_fake in found.items():
+        logits = [np.log(one[file] / (1 - one[file])) for one in alone]
+        assert p_fake == pytest.approx(1 / (1 + np.exp(-np.dot(shares, logits))), abs=1e-3)
+    panel = measure_robustness(mix)
+    assert panel.rows[0].accuracy.value == pytest.approx(float(((expected > 0) == (test.labels == 0)).mean()))
+    assert explain_run(mix).method.count("Of a blend") == 1

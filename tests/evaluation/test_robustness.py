@@ -6,16 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cifake_ray.data import Part, load_images
 from cifake_ray.data.corruptions import corruptions
 from cifake_ray.data.datasets.cifake import CARD
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.module import Detector
 from cifake_ray.evaluation.delivery import TIERS
 from cifake_ray.evaluation.evaluate import note_evaluation
-from cifake_ray.evaluation.robustness import _left_out_apart, measure_robustness
+from cifake_ray.evaluation.robustness import _left_out_apart, _predictions, measure_robustness
+from cifake_ray.experiment.families.torchvision import BackboneModel
+from cifake_ray.models.registry import family_of
+from cifake_ray.models.weights import resolve_weights
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.report import write_report
 from cifake_ray.runs.records import Evaluation, Robustness
@@ -37,6 +43,20 @@ def test_every_degradation_is_scored_and_the_report_reads_it(copy_of: CopyOf) ->
     p_fake = load_detector(run).p_fake(np.array(images.images))
     expected = float(((p_fake > 0.5) == (images.labels == 0)).mean())
     assert result.rows[0].accuracy.value == pytest.approx(expected)
+
+
+def test_a_held_set_is_degraded_and_judged_in_the_batches_of_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifake_ray.data.streaming._ROWS", 100)
+    torch.manual_seed(0)
+    model = BackboneModel(weights="random", image_size=32, stages=("stem",), head_width=8)
+    detector = Detector(model, family_of(model).build(model), [resolve_weights("resnet50", "random", ["stem"])])
+    images = np.random.default_rng(2).integers(0, 256, (150, 32, 32, 3), dtype=np.uint8)
+    names = np.array([f"{number}" for number in range(150)])
+    table = make_table("test", np.zeros(150, np.uint8), names, facts_of(images))
+    found = {kind: logits for kind, logits, _ in _predictions(detector, Part(table, ArrayPixels(images), ""), None)}
+    for one in corruptions(32)[-3:]:
+        degraded = np.concatenate([one(images[:100]), one(images[100:], 100)])
+        np.testing.assert_array_equal(found[one.kind, one.strength, one.name], detector.logits(degraded))
 
 
 def test_a_limit_takes_a_part_of_the_images(copy_of: CopyOf) -> None:

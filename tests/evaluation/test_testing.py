@@ -1,5 +1,6 @@
 """The test part: touched once for each winner; what test.json, test_predictions.npz and best/ then hold."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -10,20 +11,23 @@ import numpy as np
 import pytest
 
 from cifake_ray.cli.show import print_evaluation
-from cifake_ray.data import load_images
+from cifake_ray.data import load_images, split_train
 from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.note import read_model_note
+from cifake_ray.detector.verdict import decide
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation import testing
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.metrics import score_seeds
-from cifake_ray.evaluation.testing import score_winners
+from cifake_ray.evaluation.testing import results_fault, score_winners
 from cifake_ray.experiment.families.cnn import CnnModel
 from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
 from cifake_ray.runs.files import write_bytes
-from cifake_ray.runs.records.store import write_record
+from cifake_ray.runs.predictions import read_validation
+from cifake_ray.runs.records.store import read_tested, write_record
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.retraining import Retraining, already_retrained
 
@@ -94,7 +98,7 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
     with np.load(scored.predictions_file, allow_pickle=False) as stored:
         arrays = dict(stored)
     roles = {f"{role}_{seed}" for role in ("tuned", "baseline") for seed in (1, 2, 3)}
-    assert set(arrays) == {"labels", "names", "duplicate", *roles}
+    assert set(arrays) == {"labels", "names", "duplicate", *roles, *(f"logit_{name}" for name in roles)}
     images = load_images("sample", limit=200)
     assert np.array_equal(arrays["labels"], images.test.labels)
     assert np.array_equal(arrays["names"], images.test.table.names)
@@ -102,6 +106,8 @@ def test_stored_predictions_give_the_stored_scores(scored: Run) -> None:
     for winner in test["winners"]:
         p_fake = [arrays[f"{winner['role']}_{seed}"] for seed in (1, 2, 3)]
         assert all(((p >= 0) & (p <= 1)).all() for p in p_fake)
+        logits = [arrays[f"logit_{winner['role']}_{seed}"].astype(np.float64) for seed in (1, 2, 3)]
+        assert [1 / (1 + np.exp(-of_seed)) for of_seed in logits] == [pytest.approx(p, rel=1e-6) for p in p_fake]
         each, mean = score_seeds(arrays["labels"], p_fake)
         assert [seed["test"] for seed in winner["seeds"]] == [scores.as_json() for scores in each]
         assert winner["mean"]["test"] == mean.as_json()
@@ -126,6 +132,37 @@ def test_best_predicts_as_the_winner_that_it_is(scored: Run) -> None:
     with np.load(scored.predictions_file) as stored:
         expected = stored[f"tuned_{note['seed']}"]
     np.testing.assert_allclose(load_detector(scored).p_fake(images.test.images), expected, atol=2e-3)
+
+
+def test_validation_logits_are_those_of_each_retraining_on_the_images_that_validated(scored: Run) -> None:
+    found, train = read_validation(scored), load_images("sample", limit=200).train
+    assert found is not None
+    assert read_tested(scored).validation_sha256 == hashlib.sha256(scored.validation_file.read_bytes()).hexdigest()
+    rows = split_train(train, 0.5, 0).validation
+    assert np.array_equal(found.labels, train.labels[rows])
+    assert np.array_equal(found.names, train.table.names[rows])
+    assert {role: sorted(seeds) for role, seeds in found.logits.items()} == {"tuned": [1, 2, 3], "baseline": [1, 2, 3]}
+    seed = json.loads((scored.best / "model.json").read_text())["seed"]
+    logits = load_detector(scored).logits(np.array(train.images)[rows])
+    np.testing.assert_allclose(found.logits["tuned"][seed], logits, atol=1e-2)
+    for winner in read_tested(scored).winners:
+        for each in winner.seeds:
+            right = (found.logits[winner.role][each.seed] > 0) == (found.labels == 0)
+            assert right.mean() == pytest.approx(each.val_accuracy, abs=0.02)
+
+
+def test_the_decision_in_best_follows_from_the_validation_logits(scored: Run) -> None:
+    note, found = read_model_note(scored), read_validation(scored)
+    assert found is not None
+    assert note.seed is not None
+    assert note.decision == decide(found.labels, found.logits["tuned"][note.seed])
+
+
+def test_validation_logits_that_are_damaged_are_a_fault_of_the_results(copy_of: CopyOf) -> None:
+    run = copy_of("cnn", scored=True)
+    assert results_fault(run) is None
+    run.validation_file.write_bytes(b"damaged")
+    assert "val_predictions.npz: damaged" in (results_fault(run) or "")
 
 
 @pytest.mark.parametrize(("accuracies", "chosen"), [([0.9, 0.7, 0.8], 3), ([0.7, 0.8, 0.9], 2), ([0.8, 0.8, 0.1], 1)])

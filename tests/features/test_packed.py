@@ -12,10 +12,10 @@ from cifake_ray.data.decoding.decode import decode_squares
 from cifake_ray.data.pixels import ArrayPixels, EncodedPixels
 from cifake_ray.data.transform import Transform, native_transform
 from cifake_ray.errors import InputError
-from cifake_ray.experiment.values import Fit
 from cifake_ray.features import decoding as decoding_module
 from cifake_ray.features import distinct_passes, ensure_features, missing_features, ray_shards
 from cifake_ray.features.extraction import shard_bounds
+from cifake_ray.fits import Fit
 from cifake_ray.models.passes import FeatureSpec
 from cifake_ray.models.weights import random_weights
 from cifake_ray.training.extract import extract_shard

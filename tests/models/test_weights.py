@@ -149,6 +149,12 @@ def test_what_cannot_be_found_is_said_in_one_line(folder: Path, spec: str, compl
         resolve_weights("resnet50", spec, ["stem"])
 
 
+def test_weights_that_were_moved_are_found_by_their_file_name(tmp_path: Path, folder: Path, save_weights: Any) -> None:
+    save_weights(folder / "mine.safetensors", "stem")
+    there = tmp_path / "gone" / "mine.safetensors"
+    assert resolve_weights("resnet50", str(there), ["stem"]).path == folder / "mine.safetensors"
+
+
 def test_weights_folder_that_does_not_exist_is_an_error(folder: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(InputError, match=r"CIFAKE_RAY_WEIGHTS=.*no such folder"):

@@ -125,6 +125,21 @@ def explain_in(run: Path) -> None:
     (folder / "explain.json").write_text(json.dumps({"schema": 1, "method": "Grad-CAM", "images": [entry]}))
 
 
+UNCLEAR = (
+    "goes? on with|is at it|do(es)? not tell|reckon|recogni[sz]e|a coin|called the test images|"
+    "best tested|gets most wrong|empty place"
+)
+
+
+def test_page_and_documents_have_none_of_the_words_that_newcomers_did_not_understand(report: Path) -> None:
+    root = Path(__file__).parents[2]
+    texts = {"page": Page((report / "report.html").read_text()).text}
+    for file in (report / "comparison.md", root / "README.md", root / "docs" / "reference.md"):
+        texts[file.name] = file.read_text()
+    found = {name: re.search(UNCLEAR, text, re.IGNORECASE) for name, text in texts.items()}
+    assert found == dict.fromkeys(texts)
+
+
 def test_pictures_of_errors_are_on_the_page_unless_images_are_not_wanted(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(trials=3)
     explain_in(run)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import log_loss as reference_loss
 
-from cifake_ray.stats.calibration import expected_calibration_error, reliability
+from cifake_ray.stats.calibration import expected_calibration_error, log_loss, reliability
 
 
 def test_ece_of_constructed_bins() -> None:
@@ -37,3 +38,10 @@ def test_reliability_is_the_calibration_curve_of_scikit_learn_without_small_bins
     assert mine[1] == pytest.approx(found)
     assert mine[1] == pytest.approx(mine[0], abs=0.03)  # honest probabilities lie on the diagonal
     assert len(reliability(labels[:50], np.append(p_fake[:49] / 10, 0.95), 10, 20)[0]) == 1
+
+
+def test_log_loss_is_that_of_scikit_learn_and_finite_for_a_sure_error() -> None:
+    rng = np.random.default_rng(0)
+    labels, p_fake = rng.integers(0, 2, 500).astype(np.uint8), rng.random(500)
+    assert log_loss(labels, p_fake) == pytest.approx(reference_loss(labels == 0, p_fake))
+    assert log_loss(np.array([0], np.uint8), np.array([0.0])) == pytest.approx(-np.log(np.finfo(float).eps))

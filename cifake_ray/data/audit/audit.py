@@ -21,7 +21,6 @@ from cifake_ray.data.build import (
     joined_parts,
     part_fingerprint,
     set_fingerprint,
-    skipped_notes,
     table_of_arrays,
 )
 from cifake_ray.data.datasets import sample
@@ -30,6 +29,7 @@ from cifake_ray.data.decoding.workers import thumbnails
 from cifake_ray.data.labels import PARTS, VALIDATION
 from cifake_ray.data.neutral import NeutralEncoding
 from cifake_ray.data.pixels import EncodedPixels
+from cifake_ray.data.refusals import skipped_notes
 from cifake_ray.data.sources.find import SAMPLE, Encoded, find_source
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.data.stratify import Indices, copies_of

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from cifake_ray.stats.intervals import wilson
+
 MOST = 0.6  # share of one class, from which on a study begins with a warning
 FEWEST = 100  # images of each class in validation and test, below which a study begins with a warning
 
@@ -27,8 +29,6 @@ def few_images(parts: Mapping[str, Mapping[str, int]]) -> str | None:
     small = {part: images for part, images in parts.items() if min(images.values()) < FEWEST}
     if not small:
         return None
-    from cifake_ray.stats.intervals import wilson  # importing scipy.stats is slow
-
     said = []
     for part, images in small.items():
         low, high = wilson(0.5, sum(images.values()))

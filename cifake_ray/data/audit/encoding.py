@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from cifake_ray.data.decoding.decode import Item, UnreadableError, neutralised, read_item
+from cifake_ray.data.decoding.decode import neutralised
+from cifake_ray.data.decoding.items import Item, UnreadableError, read_item
 from cifake_ray.data.decoding.workers import BATCH, Items, in_batches
 from cifake_ray.data.neutral import NeutralEncoding
 

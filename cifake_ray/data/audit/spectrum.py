@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cifake_ray.console import Progress
-from cifake_ray.data.decoding.decode import Item, native_pixels, read_item
+from cifake_ray.data.decoding.decode import native_pixels
+from cifake_ray.data.decoding.items import Item, read_item
 from cifake_ray.data.decoding.workers import in_batches
 from cifake_ray.data.images import ImageSet, Part
 from cifake_ray.data.pixels import EncodedPixels

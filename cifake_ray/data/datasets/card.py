@@ -85,7 +85,8 @@ class Card:
     content: `content_digest` of each part of the whole set. fingerprints: of the whole set, as version 0.1 recorded it.
     note: stands beside every result. claims: what the reference rows are, in a sentence. claim: the reference whose
     test accuracy is of the whole test part. generated: drawn by a program of this package. numbers: what the numbers in
-    a column `label` mean (0 FAKE, 1 REAL), for a user who names the card.
+    a column `label` mean (0 FAKE, 1 REAL), for a user who names the card. generators: what made the FAKE pictures,
+    where no group says so.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Card:
     note: str = ""
     generated: bool = False
     numbers: Mapping[int, int] = field(default_factory=dict)
+    generators: tuple[str, ...] = ()
     downloads: Mapping[str, Download] = field(default_factory=dict)
 
     def is_whole(self, content: Mapping[str, str]) -> bool:

@@ -107,5 +107,6 @@ CARD = Card(
     "training / validation accuracy; Adam, batch 32, 10 epochs) and the CIFAKE paper (92.98 % test; Bird and Lotfi "
     "2024, IEEE Access 12, arXiv 2303.14126; on all test images)",
     claim=_PAPER,
+    generators=("Stable Diffusion 1.4",),
     downloads={download.name: download for download in _DOWNLOADS},
 )

@@ -1,31 +1,25 @@
-"""Decode an encoded picture to squares of RGB, or report why not; and batches of pictures for decoding processes."""
+"""Decode an encoded picture to squares of RGB, or report why not."""
 
-import bz2
 import contextlib
 import io
 import os
 import re
-import struct
 import warnings
-import zlib
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
-from cifake_ray.data.decoding.cells import Cell, damaged_in, read_cell
+from cifake_ray.data.decoding.items import UnreadableError, read_item
+from cifake_ray.data.facts import pixel_digest
 from cifake_ray.data.neutral import NeutralEncoding
-from cifake_ray.data.table import pixel_digest
 from cifake_ray.data.transform import Squares, Transform, to_squares
 from cifake_ray.errors import InputError
 
 MAX_SOURCE_PIXELS = 1 << 27  # 134 megapixels, 400 MB as RGB: telephones make 50; more is likely a decompression bomb
-MAX_SOURCE_BYTES = 1 << 28
 # Named, because Pillow would otherwise also try formats that start other programs (EPS) or are no photographs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands in the file's first box
@@ -36,42 +30,7 @@ TURNED = "turned as its EXIF says"
 _MOST_16 = 65_535
 _BOX = 40  # bytes in which an ISO file names its brands
 NOTHING = Squares(np.zeros((0, 0, 3), np.uint8), (0, 0, 0, 0))  # of a picture that has no transform
-_METHODS = {0: "stored", 8: "deflate", 12: "bzip2"}  # APPNOTE 4.4.5
-_ZIP_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: signature, …, length of the name, of the extra field
 _DEEP = re.compile(r"^I|;16")  # modes and raw modes of more than 8 bits a channel
-
-
-class Member(NamedTuple):
-    """Place of a picture in a zip archive. `method`: as _METHODS; -1 encrypted; others cannot be read."""
-
-    archive: str
-    offset: int  # of its header, in bytes
-    stored: int  # bytes in the archive
-    method: int
-    crc: int
-
-
-class Span(NamedTuple):
-    """Place of an uncompressed picture in a file, such as a tar archive: position and length in bytes."""
-
-    file: str
-    offset: int
-    size: int
-
-
-class Refused(NamedTuple):
-    """A file that cannot be read, or must not be: a link to nothing, a pipe."""
-
-    reason: str
-
-
-Valid = tuple[int, int, int, int]  # as `Squares.valid`
-# An encoded picture, the path of one, or its place in an archive or table.
-Item = bytes | str | Member | Span | Cell | Refused
-
-
-class UnreadableError(Exception):
-    """Why a picture is left out, in a few words."""
 
 
 class Picture(NamedTuple):
@@ -87,108 +46,6 @@ class Picture(NamedTuple):
     def pixels(self) -> bytes:
         """Bytes of the picture's squares: uint8 [s, s, 3]."""
         return self.squares.pixels.tobytes()
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Decoded pictures in the order given, zeros for a skipped one. Joined, because 512 tuples pickle more slowly.
-
-    `pixels`: uint8 bytes [n, *shape of the transform]; without a transform the encoded pictures, joined, of `lengths`
-    bytes each. `digests`: bytes [n, 32]. `sizes`: (width, height) as delivered.
-    """
-
-    pixels: bytes
-    lengths: list[int]
-    digests: bytes
-    sizes: list[tuple[int, int]]
-    formats: list[str]
-    skipped: dict[int, str]  # position -> reason
-    converted: Counter[str]
-
-
-def decode_batch(items: Sequence[Item], transform: Transform, *, digest: bool = False) -> Batch:
-    """The squares of encoded pictures; `digest`: with that of each. Never raises for a bad picture."""
-    empty = np.zeros(transform.shape, np.uint8).tobytes()
-
-    def decoded(data: bytes) -> tuple[bytes, Picture]:
-        picture = decode_image(data, transform, digest=digest)
-        return picture.pixels, picture._replace(squares=NOTHING)  # a crop holds the whole picture in memory
-
-    return _batch(items, decoded, empty)
-
-
-def pack_batch(items: Sequence[Item], neutral: NeutralEncoding | None = None) -> Batch:
-    """The encoded pictures, as delivered or in the neutral encoding; and the facts of each in its own size.
-
-    Never raises for a bad picture.
-    """
-
-    def packed(data: bytes) -> tuple[bytes, Picture]:
-        return (data, decode_image(data, None)) if neutral is None else neutralised(data, neutral)
-
-    return _batch(items, packed, b"")
-
-
-class Place(NamedTuple):
-    """An encoded picture, and the row of its squares in a file."""
-
-    row: int
-    item: Item
-
-
-def square_batch(places: Sequence[Place], transform: Transform, file: str, start: int) -> list[Valid | None]:
-    """Write the squares of pictures into rows of `file`, whose first row begins at byte `start`.
-
-    Returns `Squares.valid` of each, None for a picture that cannot be read. Raises OSError when the disk is full.
-    """
-    valid: list[Valid | None] = []
-    handle = os.open(file, os.O_WRONLY)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for row, item in places:
-                try:
-                    squares = decode_image(read_item(item), transform, digest=False).squares
-                except UnreadableError:
-                    valid.append(None)
-                    continue
-                write_at(handle, squares.pixels, start + row * squares.pixels.nbytes)
-                valid.append(squares.valid)
-    finally:
-        os.close(handle)
-    return valid
-
-
-def write_at(handle: int, values: np.ndarray, at: int) -> None:
-    """Write an array at byte `at` of an open file, all of it. Raises OSError when the disk is full."""
-    left = np.ascontiguousarray(values).data.cast("B")
-    while left:
-        written = os.pwrite(handle, left, at)
-        left, at = left[written:], at + written
-
-
-def _batch(items: Sequence[Item], work: Callable[[bytes], tuple[bytes, Picture]], empty: bytes) -> Batch:
-    made: list[tuple[bytes, Picture]] = []
-    skipped: dict[int, str] = {}
-    left_out = Picture(NOTHING, bytes(32), (0, 0), "")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of what is counted here
-        for position, item in enumerate(items):
-            try:
-                made.append(work(read_item(item)))
-            except UnreadableError as error:
-                made.append((empty, left_out))
-                skipped[position] = str(error)
-    pictures = [picture for _, picture in made]
-    return Batch(
-        pixels=b"".join(data for data, _ in made),
-        lengths=[len(data) for data, _ in made],
-        digests=b"".join(picture.digest for picture in pictures),
-        sizes=[picture.size for picture in pictures],
-        formats=[picture.format for picture in pictures],
-        skipped=skipped,
-        converted=Counter(what for picture in pictures for what in picture.conversions),
-    )
 
 
 class Shown(NamedTuple):
@@ -295,78 +152,6 @@ def load_image_file(path: str | os.PathLike[str], transform: Transform) -> Pictu
     except UnreadableError as error:
         kinds = ", ".join(_FORMATS)
         raise InputError(f"{path}: {error}", f"expected one still picture ({kinds})") from error
-
-
-def item_bytes(item: Item) -> int:
-    """Bytes of the encoded picture, without reading the picture; 0 for an unreadable one and in a table."""
-    if isinstance(item, bytes):
-        return len(item)
-    if isinstance(item, Member):
-        return item.stored
-    if isinstance(item, Span):
-        return item.size
-    try:
-        return 0 if isinstance(item, Refused | Cell) else os.stat(item).st_size  # noqa: PTH116 (as in read_item)
-    except (OSError, ValueError):
-        return 0
-
-
-def read_item(item: Item) -> bytes:
-    """The encoded picture. Raises UnreadableError."""
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, Refused):
-        raise UnreadableError(item.reason)
-    if isinstance(item, Cell):
-        return _read_cell(item)
-    try:
-        if isinstance(item, Member):
-            return _read_member(item)
-        if isinstance(item, Span):
-            return _read_span(item)
-        with open(item, "rb", buffering=0) as file:  # noqa: PTH123 (a buffer and a Path cost 6 us, a decode 11)
-            size = os.fstat(file.fileno()).st_size  # read(n) allocates n bytes: 25 us for MAX_SOURCE_BYTES
-            return file.read(min(size, MAX_SOURCE_BYTES))
-    except zlib.error as error:
-        raise UnreadableError("damaged in the zip archive") from error
-    except (OSError, ValueError) as error:
-        raise UnreadableError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-
-
-def _read_member(member: Member) -> bytes:
-    """One member, by its offset. zipfile would read the archive's directory: 1 to 2 s in every decoding process."""
-    if member.method not in _METHODS:
-        known = ", ".join(_METHODS.values())
-        other = f"compressed by method {member.method} of zip (read are: {known}); pack the archive anew"
-        raise UnreadableError("encrypted" if member.method < 0 else other)
-    with Path(member.archive).open("rb") as file:
-        file.seek(member.offset)
-        header = file.read(_ZIP_HEADER.size)
-        if len(header) < _ZIP_HEADER.size or not header.startswith(b"PK\x03\x04"):
-            raise zlib.error("no member here")
-        *_, name_length, extra_length = _ZIP_HEADER.unpack(header)
-        file.seek(name_length + extra_length, os.SEEK_CUR)
-        data = file.read(member.stored)
-    if member.method == 8:
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_SOURCE_BYTES)
-    elif member.method == 12:
-        data = bz2.BZ2Decompressor().decompress(data, MAX_SOURCE_BYTES)
-    if zlib.crc32(data) != member.crc:
-        raise zlib.error("wrong checksum")
-    return data
-
-
-def _read_span(span: Span) -> bytes:
-    with open(span.file, "rb", buffering=0) as file:  # noqa: PTH123 (as in read_item)
-        file.seek(span.offset)
-        return file.read(min(span.size, MAX_SOURCE_BYTES))
-
-
-def _read_cell(cell: Cell) -> bytes:
-    try:
-        return read_cell(cell)
-    except Exception as error:  # Arrow raises OSError, ValueError, TypeError, NotImplementedError, …
-        raise UnreadableError(damaged_in(cell)) from error
 
 
 def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:

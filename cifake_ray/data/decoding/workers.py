@@ -24,19 +24,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cifake_ray.console import Progress
+from cifake_ray.data.decoding.batches import Batch, Place, Valid, decode_batch, pack_batch, square_batch
 from cifake_ray.data.decoding.cells import Cell, read_in_order
-from cifake_ray.data.decoding.decode import (
-    Batch,
-    Item,
-    Place,
-    Refused,
-    Valid,
-    decode_batch,
-    pack_batch,
-    square_batch,
-)
+from cifake_ray.data.decoding.items import Item, Refused
+from cifake_ray.data.facts import DIGEST, Facts
 from cifake_ray.data.neutral import NeutralEncoding
-from cifake_ray.data.table import DIGEST, Facts
 from cifake_ray.data.transform import Transform
 from cifake_ray.errors import WorkError
 from cifake_ray.machine import cores

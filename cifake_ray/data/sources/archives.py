@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from cifake_ray.data.decoding.decode import Item, Member, Refused, Span
+from cifake_ray.data.decoding.items import Item, Member, Refused, Span
 from cifake_ray.data.sources.folders import File, Folder, Steps, is_system
 from cifake_ray.errors import InputError
 

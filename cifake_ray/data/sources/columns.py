@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cifake_ray.console import printable
-from cifake_ray.data.decoding.decode import Item
+from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.labels import WORDS, label_of
 from cifake_ray.data.sources.folders import File
 from cifake_ray.data.sources.layouts import GENERATOR, Found

@@ -12,15 +12,16 @@ import numpy as np
 
 from cifake_ray.console import printable
 from cifake_ray.data.datasets import sample, sample_native
-from cifake_ray.data.decoding.decode import Item
+from cifake_ray.data.decoding.items import Item
 from cifake_ray.data.labels import PARTS
 from cifake_ray.data.sources.archives import Unpacked, check_whole, is_archive, tar_folders, unpack_tar, zip_folders
+from cifake_ray.data.sources.beside import left_beside, other_sets
 from cifake_ray.data.sources.columns import labelled
-from cifake_ray.data.sources.folders import File, Walk, files_beside
+from cifake_ray.data.sources.folders import File, Walk
 from cifake_ray.data.sources.layouts import Found, Listing, by_layout
 from cifake_ray.data.sources.left_out import Left, left_for
 from cifake_ray.data.sources.manifest import find_manifests, is_table, read_manifests
-from cifake_ray.data.sources.parquet import find_tables, read_rows
+from cifake_ray.data.sources.parquet import find_tables, read_rows, table_folders
 from cifake_ray.data.sources.parts import EXPECTED, chosen_parts
 from cifake_ray.data.sources.reading import PLAIN, Reading
 from cifake_ray.errors import InputError
@@ -31,6 +32,7 @@ from cifake_ray.storage.cache import cache_root, locked
 
 SAMPLE, SAMPLE_NATIVE = SAMPLES
 Stat = tuple[str, int, int]  # a file's name, size in bytes, time of change in ns
+_SHOWN = 4  # folders of tables that a line names
 _RULES = 2  # of reading a source: raise the number when the same files are read as other pictures, parts or labels
 
 
@@ -156,7 +158,9 @@ def _in_folder(request: _Request) -> Source:
         if len(archives) > 1:
             names = ", ".join(printable(file.name) for file in archives[:4])
             raise InputError(f"{request.source}: {len(archives)} archives ({names})", "give one of them")
-        return _archive_source(request, archives[0], files_beside(path, archives))  # as `data fetch` leaves it
+        return _archive_source(
+            request, archives[0], left_beside(path, archives, request.reading, archives[0].name)
+        )  # as `data fetch` leaves it
     if manifests := find_manifests(path, request.reading):
         return _manifest_source(request, manifests)
     return _table_source(request) or _folder_source(request)
@@ -201,7 +205,8 @@ def _archive_source(request: _Request, path: Path, beside: Sequence[Left] = ()) 
         plain = unpacked.path if unpacked is not None else path
         folders = zip_folders(source, path) if kind == "zip" else tar_folders(source, plain)
         listing = by_layout(source, path.name.partition(".")[0], folders, request.reading)
-        contents = request.contents(listing, beside)
+        inside = other_sets(None, listing.unused, request.reading, listing.root)
+        contents = request.contents(listing, (*inside, *beside))
         parts = {part: replace(encoded, held=unpacked) for part, encoded in contents.parts.items()}
         return replace(contents, parts=parts)
 
@@ -221,7 +226,8 @@ def _folder_source(request: _Request) -> Source:
     folders = Walk(request.source, request.reading).folders(request.path)
     listing = by_layout(request.source, request.path.resolve().name, folders, request.reading)
     found, unused = chosen_parts(request.source, listing, request.needed, request.reading)
-    contents = Contents(encoded_parts(found), (*listing.left, *unused), listing.said)
+    beside = other_sets(request.path, listing.unused, request.reading, listing.root)
+    contents = Contents(encoded_parts(found), (*beside, *listing.left, *unused), listing.said)
     stats = [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
     identity, earlier = request.identity(stats), request.earlier(stats)
     return Source("folder", identity, lambda: contents, contents.left, request.reading, earlier)
@@ -235,7 +241,8 @@ def _manifest_source(request: _Request, manifests: Sequence[Path]) -> Source:
     )
     if request.path.is_dir():
         listed = [Path(file.item) for files in found.values() for file in files if isinstance(file.item, str)]
-        left += files_beside(request.path, [*listed, *manifests])
+        taken = " and ".join(printable(file.name) for file in manifests)
+        left += left_beside(request.path, [*listed, *manifests], request.reading, taken)
     contents = Contents(encoded_parts(found), (*left, *unused))
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in manifests]
     stats += [(f"{key} {file.name}", file.size, file.changed) for key, files in found.items() for file in files]
@@ -259,13 +266,18 @@ def _table_source(request: _Request) -> Source | None:
     used = [(part, file) for part, files in parts.items() if part in taken for file in files]
     unused = [file.name for part, files in parts.items() if part not in taken for file in files]
     left = left_for("files of a part that is not used", unused)
-    left += files_beside(request.path, [file for files in parts.values() for file in files])
+    every = [file for files in parts.values() for file in files]
+    folders = table_folders(request.path, every, request.reading)
+    shown = ", ".join(map(printable, folders[:_SHOWN])) + (", …" if len(folders) > _SHOWN else "")
+    together = "its tables" if folders == ["."] else f"the tables in {shown}"
+    left += left_beside(request.path, every, request.reading, together)
+    said = (f"the tables in {len(folders)} folders are taken together: {shown}",) if len(folders) > 1 else ()
     stats = [(part, str(file.relative_to(request.path)), file.stat()) for part, file in used]
     identity = request.identity((f"{part} {name}", one.st_size, one.st_mtime_ns) for part, name, one in stats)
     earlier = request.earlier((name, one.st_size, one.st_mtime_ns) for _, name, one in stats)
 
     def read() -> Contents:
-        return request.contents(Listing(labelled(read_rows(used), request.reading)), left)
+        return request.contents(Listing(labelled(read_rows(used), request.reading), said=said), left)
 
     return Source("parquet", identity, read, tuple(left), request.reading, earlier)
 

@@ -5,13 +5,12 @@ Every file in a folder that names a class is a picture to be decoded, whatever i
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from cifake_ray.data.decoding.decode import Item, Refused
-from cifake_ray.data.sources.left_out import Left, left_for
+from cifake_ray.data.decoding.items import Item, Refused
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.errors import InputError
 
@@ -120,12 +119,3 @@ def _file(entry: os.DirEntry[str]) -> File:
 def is_system(name: str) -> bool:
     """Whether systems create files of this name: `.DS_Store`, `Thumbs.db`. Such files are counted, never refused."""
     return name.startswith(".") or name.lower() in _SYSTEM
-
-
-def files_beside(root: Path, used: Iterable[Path]) -> list[Left]:
-    """The files below `root` that are not among `used`, for sources that are no folders of classes."""
-    others = set(root.rglob("*")) - set(used)
-    names = {str(path.relative_to(root)): path for path in others if path.is_symlink() or not path.is_dir()}
-    system = {name for name, path in names.items() if any(map(is_system, path.relative_to(root).parts))}
-    beside = left_for("files beside the data set", names.keys() - system)
-    return [*beside, *left_for("files that systems leave", system)]

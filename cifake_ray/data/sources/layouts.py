@@ -30,13 +30,16 @@ PUBLISHED = "GenImage's layout: its val is the published test part, and is taken
 class Listing:
     """The files below a source. `left`: unused files, and why. `said`: conclusions from the layout.
 
-    `unnamed`: folders with files that name no class.
+    `unnamed`: folders with files that name no class. `unused`: names of unused files. `root`: the folder above the
+    parts that are taken; "" where the source itself is.
     """
 
     found: Found = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
     said: tuple[str, ...] = ()
     unnamed: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,9 @@ def _leave(listing: Listing, listed: Sequence[Folder], classes: Sequence[_Class]
     foreign = [folder for folder in listed if folder.steps not in labelled]
     names = ["/".join((*folder.steps, name)) for folder in foreign for name, *_ in folder.files]
     listing.unnamed = ["/".join(folder.steps) for folder in foreign if folder.files and folder.steps]
+    listing.unused = [*others, *names]
+    roots = {one.root for one in used}
+    listing.root = "/".join(next(iter(roots))) if len(roots) == 1 else ""
     listing.left += left_for("files of class folders outside train and test", others)
     listing.left += left_for("files in no folder that names a class", names)
     listing.left += left_for("files that systems leave", (name for folder in listed for name in folder.system))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cifake_ray.data.decoding.decode import Item, Refused
+from cifake_ray.data.decoding.items import Item, Refused
 from cifake_ray.data.labels import ALL
 from cifake_ray.data.sources.columns import GROUPS, LABEL, PART, PATH, Rows, Value, column_of
 from cifake_ray.data.sources.left_out import Left, left_for
@@ -33,7 +33,12 @@ def is_table(path: Path) -> bool:
 
 def find_manifests(root: Path, reading: Reading) -> list[Path]:
     """The manifests in a folder: tables by name (`manifest.csv`, `train.tsv`) with columns of paths and labels."""
-    return [file for file in sorted(root.iterdir()) if is_table(file) and _is_named(file, reading) and _lists(file)]
+    return [file for file in sorted(root.iterdir()) if is_manifest(file, reading)]
+
+
+def is_manifest(file: Path, reading: Reading) -> bool:
+    """Whether this is a manifest by its name and columns; a pipe, whose reading may never end, is none."""
+    return is_table(file) and _is_named(file, reading) and file.is_file() and _lists(file)
 
 
 def _is_named(file: Path, reading: Reading) -> bool:

@@ -20,6 +20,7 @@ from cifake_ray.errors import InputError
 # `train-00000-of-00002.parquet`, with the hash that older `datasets` appended, or with underscores.
 _SHARD = re.compile(r"^(.*?)[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_][0-9a-f]+)?\.(?:parquet|arrow)$", re.IGNORECASE)
 _DEPTHS = ("", "*/", "*/*/")
+TABLE_SUFFIXES = (".parquet", ".arrow")
 
 
 def find_tables(root: Path, reading: Reading) -> tuple[dict[str, list[Path]], list[Path]]:
@@ -28,12 +29,13 @@ def find_tables(root: Path, reading: Reading) -> tuple[dict[str, list[Path]], li
     The part follows from `data.parts`, the file's or a folder's name. Raises InputError: numbered files of which one
     is missing, a damaged file.
     """
-    patterns = [f"{depth}*.{suffix}" for suffix in ("parquet", "arrow") for depth in _DEPTHS]
+    patterns = [f"{depth}*{suffix}" for suffix in TABLE_SUFFIXES for depth in _DEPTHS]
     found = sorted(
         file for pattern in patterns for file in root.glob(pattern)
-        if not any(step.startswith(".") or step.startswith("cache-") for step in file.relative_to(root).parts)
+        if file.is_file()  # reading a pipe may never end
+        and not any(step.startswith(".") or step.startswith("cache-") for step in file.relative_to(root).parts)
     )  # fmt: skip
-    pictures = [file for file in found if column_of(IMAGE, _columns(file)) is not None]
+    pictures = [file for file in found if _has_images(file)]
     parts: dict[str, list[Path]] = {}
     for file in pictures:
         parts.setdefault(_part_of(file.relative_to(root), reading), []).append(file)
@@ -42,6 +44,24 @@ def find_tables(root: Path, reading: Reading) -> tuple[dict[str, list[Path]], li
             _check_shards(root, part, [file for file in files if file.parent == folder])
     order = [part for part in (*PARTS, VALIDATION, ALL) if part in parts]
     return {part: parts[part] for part in order}, [file for file in found if file not in set(pictures)]
+
+
+def has_pictures(file: Path) -> bool:
+    """Whether a file is a readable table with a column of images."""
+    try:
+        return file.is_file() and _has_images(file)
+    except InputError:
+        return False
+
+
+def _has_images(file: Path) -> bool:
+    return column_of(IMAGE, _columns(file)) is not None
+
+
+def table_folders(root: Path, files: Iterable[Path], reading: Reading) -> list[str]:
+    """The folders of these files below `root`, without folders that name a part; "." for the root itself."""
+    steps = (file.relative_to(root).parts[:-1] for file in files)
+    return sorted({"/".join(step for step in of_file if reading.part_in(step) is None) or "." for of_file in steps})
 
 
 def _part_of(path: Path, reading: Reading) -> str:

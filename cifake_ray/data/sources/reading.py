@@ -24,7 +24,8 @@ class Reading:
     """`fake`, `real`: patterns of class names. `parts`: name of a folder or file, part. `test_fraction` of the train
     part is drawn as the test part by `split_seed`. `card`: name of the card that knows the labels, or `auto`.
     `neutral`: encoding applied to the pictures; not in the `key`, because the source is read alike.
-    `held`: pixels a side to which pictures of any size are resized, as version 0.1 did; None keeps the sizes.
+    `held`: pixels a side to which pictures of any size are resized, as version 0.1 did; None keeps the sizes, unless
+    nearly all pictures are small squares of one size. `packed`: keep every size then too.
     """
 
     fake: tuple[str, ...] = ()
@@ -35,13 +36,14 @@ class Reading:
     card: str = AUTO
     neutral: NeutralEncoding | None = None
     held: int | None = None
+    packed: bool = False
 
     @property
     def key(self) -> str:
         """Part of a cache entry's key; empty where every value is the default."""
         seed = self.split_seed if self.test_fraction is not None else 0
         said = dataclasses.replace(self, split_seed=seed, neutral=None)
-        unsaid = {"neutral"} if self.held else {"neutral", "held"}
+        unsaid = {"neutral", *(name for name in ("held", "packed") if not getattr(self, name))}
         told = {name: value for name, value in dataclasses.asdict(said).items() if name not in unsaid}
         return "" if said == Reading() else json.dumps(told)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from cifake_ray.experiment.families.base import ModelSettings, PassKey
-from cifake_ray.experiment.values import FeatureNorm, Fit, NameList, Strict, ViewList, split_plus
+from cifake_ray.experiment.values import FeatureNorm, NameList, Strict, ViewList, split_plus
+from cifake_ray.fits import Fit
 
 
 def _one_or_several(value: Any) -> Any:

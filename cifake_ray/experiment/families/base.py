@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cifake_ray.experiment.own_file import OwnFile
-from cifake_ray.experiment.values import TILES, Fit, Strict
+from cifake_ray.experiment.values import Strict
+from cifake_ray.fits import TILES, Fit
 
 if TYPE_CHECKING:
     from cifake_ray.experiment.families.backbone import BackboneSettings

@@ -111,7 +111,8 @@ class BackbonesFamily(Family[Any]):
             try:
                 found.append(_as_recorded(source, one, note))
             except InputError as error:
-                missing.append(error)
+                what = f"this model needs its backbone's weights (SHA-256 {note.sha256[:12]}…): {error.what}"
+                missing.append(InputError(what, error.cure))
         if missing:  # every file is named at once
             cures = dict.fromkeys(error.cure for error in missing if error.cure)
             raise InputError("; ".join(error.what for error in missing), "; ".join(cures)) from missing[0]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cifake_ray.console import Progress
 from cifake_ray.errors import InputError
@@ -90,7 +90,7 @@ def find_timm(name: str, spec: str) -> TimmWeights | None:
     return None if path is None else _of_file(name, path, tagged)
 
 
-def load_timm(weights: TimmWeights, image_size: int) -> nn.Module:
+def load_timm(weights: TimmWeights, image_size: int) -> Any:
     """The whole network with its weights. Raises InputError when the file changed, is damaged, or does not fit."""
     if weights.path is None:
         return random_network(weights.network, image_size)

@@ -11,6 +11,8 @@ from cifake_ray.reporting.section import Document, Section, StudyPart
 from cifake_ray.reporting.sections import (
     accuracy,
     bias,
+    blend,
+    calibration,
     certainty,
     commands,
     cost,
@@ -36,6 +38,7 @@ from cifake_ray.reporting.sections import (
     subjects,
     timeline,
     trials,
+    verdicts,
 )
 
 Data = TypeVar("Data")
@@ -50,6 +53,7 @@ def figures_here(_: object) -> Section:
 
 OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     accuracy.build,
+    blend.build,
     bias.build,
     spectrum.build,
     generators.build,
@@ -63,6 +67,8 @@ OVERVIEW: list[Build] = [  # over all studies: page and Markdown
     data.build,
     robustness.build,
     probabilities.build,
+    calibration.build,
+    verdicts.build,
     subjects.build,
     evaluations.build,
     evaluations.build_degraded,
@@ -87,6 +93,17 @@ OF_STUDY: list[BuildOne] = [  # of each study: page
     environment.of_study,
     commands.repetition,
 ]
+OF_BLEND: list[BuildOne] = [  # of each blend, which searched and trained nothing
+    missing.of_study,
+    blend.of_study,
+    figures_here,
+    errors.matrix,
+    errors.largest,
+    data.of_study,
+    bias.of_study,
+    environment.of_study,
+    commands.repetition,
+]
 CLOSING: list[Build] = [missing.build]  # after the limits: page and Markdown
 TERMINAL: list[Build] = [accuracy.build, bias.build, generators.build, reading.build]
 
@@ -100,7 +117,7 @@ def document(studies: Sequence[Study], parts: Sequence[StudyPart] | None = None)
 
 def study_part(study: Study) -> StudyPart:
     """The sections of one study."""
-    return StudyPart(study.name, study.experiment.model.label, _built(OF_STUDY, study))
+    return StudyPart(study.name, study.model_label, _built(OF_BLEND if study.is_blend else OF_STUDY, study))
 
 
 def for_terminal(studies: Sequence[Study]) -> list[Section]:

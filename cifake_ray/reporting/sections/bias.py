@@ -25,7 +25,7 @@ def build(studies: Sequence[Study]) -> Section | None:
     found = {study.name: bias for study in studies if (bias := recorded_bias(study)) is not None}
     if not found:
         return None
-    tested = [row for row in rows_of(comparison_table(studies)) if row["role"] in ("tuned", "trained")]
+    tested = [row for row in rows_of(comparison_table(studies)) if row["role"] in ("tuned", "trained", "blend")]
     before = {study.name: study.records.environment.data.bias for study in studies if _neutral(study)}
     rows = [
         _cells(row, found[str(row["study"])]) | (_before(before.get(str(row["study"]))) if before else {})

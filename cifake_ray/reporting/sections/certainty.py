@@ -25,7 +25,8 @@ _NOISE_METHOD = (
 
 def build(studies: Sequence[Study]) -> Section | None:
     """A row for each study that is retrained."""
-    rows = [_row(found) for study in studies if known((found := certainty(study)).retrained)]
+    retrained = (certainty(study) for study in studies if not study.is_blend)
+    rows = [_row(found) for found in retrained if known(found.retrained)]
     return Section("How sure", tables=(Table(rows),), method=f"{_GAIN_METHOD} {_NOISE_METHOD}") if rows else None
 
 

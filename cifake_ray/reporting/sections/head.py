@@ -121,6 +121,8 @@ def _claim_sentences(card: Card, row: Row) -> list[str]:
 
 def _gain_sentence(study: Study) -> str:
     """What tuning gained, between models that were retrained alike; empty before that."""
+    if study.is_blend:
+        return f"{study.name}: a blend of models of other studies ({study.records.blend.words})."
     if not study.dimensions:
         return f"{study.name}: one configuration was trained, nothing was searched."
     winner = study.outcome("tuned")

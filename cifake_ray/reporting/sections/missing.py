@@ -21,6 +21,8 @@ def of_study(study: Study) -> Section | None:
 def missing(study: Study) -> list[str]:
     """Plain sentences on what a half-finished run does not have yet; empty for a complete one."""
     counts, found = study.counts(), []
+    if study.is_blend:
+        return [] if study.tested("tuned") else ["The blend was not tested; remove its folder and make it again."]
     if study.trials.empty:
         found.append("No trial has been recorded yet.")
     elif state_of(study) == "failed":

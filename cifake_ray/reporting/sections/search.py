@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cifake_ray.console import counted
 from cifake_ray.experiment import CategoricalDimension, Dimension
 from cifake_ray.reporting.formatting import setting
 from cifake_ray.reporting.load import Role, Study
@@ -13,7 +14,7 @@ def of_study(study: Study) -> Section:
     space = [_space_row(study, name, dimension) for name, dimension in study.experiment.search_space.items()]
     empty = () if space else ("Nothing: the search space is empty, only the baseline was trained.",)
     tables = (Table(space, look="space"),) if space else ()
-    return Section("What was searched", (_search_sentence(study), *empty), tables)
+    return Section("What was searched", (_search_sentence(study), *_warm_start(study), *empty), tables)
 
 
 def _search_sentence(study: Study) -> str:
@@ -26,6 +27,18 @@ def _search_sentence(study: Study) -> str:
         f"{search.sampler.upper()} proposed configurations for {search.metric}{second}; scheduler: {search.scheduler}. "
         f"Trials requested: {search.trials}; so far: {ended}. Trial 0 is the baseline."
     )
+
+
+def _warm_start(study: Study) -> list[str]:
+    """What the study took of earlier ones, none of whose trials is in its tables: a sentence each."""
+    found = []
+    for note in study.records.environment.warm_start:
+        if note.known:
+            found.append(f"Warm start: the sampler knew {counted(note.known, 'trial')} of {note.run}.")
+        elif note.proposed:
+            best = counted(note.proposed, "configuration")
+            found.append(f"Warm start: the best of {note.run}, {best}, were tried after the baseline ({note.reason}).")
+    return found
 
 
 def _space_row(study: Study, name: str, dimension: Dimension) -> dict[str, str | Cell]:

@@ -12,6 +12,15 @@ from cifake_ray.runs.records.bias import (
     Spectrum,
     Spread,
 )
+from cifake_ray.runs.records.blend import BlendMember, BlendNote
+from cifake_ray.runs.records.decision import (
+    ClassLogits,
+    ClassVerdicts,
+    Decision,
+    VerdictRow,
+    Verdicts,
+    VerdictSet,
+)
 from cifake_ray.runs.records.environment import (
     DataNote,
     Environment,
@@ -23,16 +32,35 @@ from cifake_ray.runs.records.environment import (
     TestDrawn,
     WeightsNote,
 )
-from cifake_ray.runs.records.evaluations import DomainCounts, Evaluation, Explained, Explanations, Robustness
+from cifake_ray.runs.records.evaluations import (
+    DomainCounts,
+    Evaluation,
+    Explained,
+    Explanations,
+    Probabilities,
+    Recalibration,
+    Robustness,
+)
 from cifake_ray.runs.records.leave_one_out import LeaveOneOut, OverGroups, WithoutGroup
-from cifake_ray.runs.records.model import BackboneNote, Domain, ModelNote, Property, TransformNote
+from cifake_ray.runs.records.model import (
+    BackboneNote,
+    Calibrated,
+    Domain,
+    MemberNote,
+    ModelNote,
+    Property,
+    TransformNote,
+)
 from cifake_ray.runs.records.scores import TIER, ClassScores, GroupRow, Interval, RobustnessRow, Scores, Threshold
+from cifake_ray.runs.records.warm_start import KnownTrial, WarmNote, WarmStart
 from cifake_ray.runs.records.winners import Epoch, Mean, Seed, Winner, Winners
 
 # By the name of the file; each evaluation has a name of its own, and test.json is a winners.json with every key.
 # leave-one-out.json is no file of a run, but what `tune --leave-one-out --json` prints.
 RECORDS: dict[str, type[Record]] = {
+    "blend.json": BlendNote,
     "environment.json": Environment,
+    "warm_start.json": WarmStart,
     "winners.json": Winners,
     "test.json": Winners,
     "robustness.json": Robustness,
@@ -41,6 +69,7 @@ RECORDS: dict[str, type[Record]] = {
     "model.json": ModelNote,
     "threshold.json": Threshold,
     "leave-one-out.json": LeaveOneOut,
+    "verdicts.json": Verdicts,
 }
 
 __all__ = [
@@ -51,8 +80,14 @@ __all__ = [
     "WARNED",
     "BackboneNote",
     "Bias",
+    "BlendMember",
+    "BlendNote",
+    "Calibrated",
+    "ClassLogits",
     "ClassScores",
+    "ClassVerdicts",
     "DataNote",
+    "Decision",
     "Domain",
     "DomainCounts",
     "Environment",
@@ -64,15 +99,19 @@ __all__ = [
     "GroupRow",
     "GroupScore",
     "Interval",
+    "KnownTrial",
     "LeaveOneOut",
     "LeftOut",
     "Mean",
+    "MemberNote",
     "ModelNote",
     "Node",
     "OverGroups",
+    "Probabilities",
     "Property",
     "PropertyByClass",
     "PropertyScore",
+    "Recalibration",
     "Record",
     "Robustness",
     "RobustnessRow",
@@ -86,6 +125,11 @@ __all__ = [
     "TestDrawn",
     "Threshold",
     "TransformNote",
+    "VerdictRow",
+    "VerdictSet",
+    "Verdicts",
+    "WarmNote",
+    "WarmStart",
     "WeightsNote",
     "Winner",
     "Winners",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
 from cifake_ray.runs.records.bias import Bias, Spectrum
+from cifake_ray.runs.records.warm_start import WarmNote
 
 
 class Skipped(Record):
@@ -113,7 +114,7 @@ class FeatureCost(Record):
 class Environment(Record):
     """environment.json. `created`: ISO 8601; `seconds`: wall time of the study, over all its resumptions.
 
-    `resumed`: versions at each resumption; `ended`: why the trials ended.
+    `warm_start`: what was taken of other runs; `resumed`: versions at each resumption; `ended`: why the trials ended.
     """
 
     schema_version: int = Field(0, alias="schema")
@@ -125,6 +126,7 @@ class Environment(Record):
     data: DataNote = DataNote()
     weights: list[WeightsNote] | None = None
     features: FeatureCost | None = None
+    warm_start: list[WarmNote] = []
     seeds: dict[str, int] = {}
     max_concurrent: int | None = None
     seconds: float = 0.0

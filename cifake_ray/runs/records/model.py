@@ -7,6 +7,7 @@ from pydantic import Field, field_serializer
 
 from cifake_ray.experiment import Fit, Model, Neutral, Strict
 from cifake_ray.runs.records.base import Record
+from cifake_ray.runs.records.decision import Decision
 
 
 class BackboneNote(Record):
@@ -49,9 +50,11 @@ class Domain(Record):
 class TransformNote(Record):
     """How a picture becomes the squares that the model takes; the defaults are those of version 0.1.
 
+    `name`: of the transform, which a version without that transform refuses; notes without a name are older.
     `neutral`: the encoding of the pictures that the model was trained on; others are brought to its middle quality.
     """
 
+    name: str = ""
     fit: Fit = "resize"
     side: int = 32
     reduced: bool = False
@@ -62,6 +65,9 @@ class ModelNote(Record):
     """best/model.json. `backbone`: of one pretrained network, `backbones`: of several.
 
     `sha256`: of model.safetensors, None in version 0.1; `epoch`: the best epoch of its seed.
+    `members`: of a blend, heaviest first; `model` and `transform` are then those of the first. The tensors of member n
+    are named with the prefix `n.`, from 0.
+    `domain`, `decision`: None where the model was not described, not calibrated.
     """
 
     schema_version: int = Field(0, alias="schema")
@@ -79,6 +85,13 @@ class ModelNote(Record):
     val_accuracy: float = math.nan
     data_fingerprint: str | None = None
     domain: Domain | None = None
+    members: list["MemberNote"] = []
+    decision: Decision | None = None
+
+    @property
+    def judging(self) -> "list[ModelNote]":
+        """The notes of the models that judge a picture: the members of a blend, else this one."""
+        return [member.note for member in self.members] or [self]
 
     @property
     def pretrained(self) -> list[BackboneNote]:
@@ -93,3 +106,19 @@ class ModelNote(Record):
         """
         unknown = {"fit", "feature_norm"} - model.model_fields_set
         return model.model_dump(mode="json", exclude=unknown)
+
+
+class MemberNote(Record):
+    """A model in a blend: the run that it is of, its weight, and its own best/model.json."""
+
+    run: str
+    weight: float
+    note: ModelNote
+
+
+class Calibrated(Record):
+    """What a report reads of best/model.json, which holds more: whatever the kind of model, this loads."""
+
+    seed: int | None = None
+    domain: Domain | None = None
+    decision: Decision | None = None

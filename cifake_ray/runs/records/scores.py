@@ -5,6 +5,7 @@ import math
 from pydantic import Field
 
 from cifake_ray.runs.records.base import Number, Record
+from cifake_ray.runs.records.decision import VerdictRow
 from cifake_ray.stats import intervals as stats
 from cifake_ray.stats.groups import GroupScores
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP
@@ -98,4 +99,9 @@ TIER = "delivery"  # kind of a row
 
 class RobustnessRow(ClassScores, _Degradation):
     """Scores on test images of one kind: `clean`, degraded in one way, as handed on in a tier (`delivery`), of subjects
-    that were `left out`, or `seen`."""
+    that were `left out`, or `seen`.
+
+    verdicts: by the rule in best/; none of a model without one.
+    """
+
+    verdicts: list[VerdictRow] = []

@@ -8,11 +8,15 @@ from typing import TypeVar
 from cifake_ray.errors import InputError
 from cifake_ray.runs.files import write_json
 from cifake_ray.runs.records import (
+    BlendNote,
+    Calibrated,
     Environment,
     Evaluation,
     Explanations,
     Record,
     Robustness,
+    Verdicts,
+    WarmStart,
     Winners,
 )
 from cifake_ray.runs.resume import resume_command
@@ -25,7 +29,8 @@ R = TypeVar("R", bound=Record)
 class Records:
     """The records of one run, each of them empty before its file is written.
 
-    test: before the test, what winners.json holds; evaluations: by the names of their files.
+    test: before the test, what winners.json holds; evaluations: by the names of their files; calibrated: of model.json,
+    what concerns the calibration of the model in best/.
     """
 
     environment: Environment
@@ -33,6 +38,9 @@ class Records:
     robustness: Robustness
     evaluations: tuple[Evaluation, ...]
     explanations: Explanations
+    blend: BlendNote
+    calibrated: Calibrated
+    verdicts: Verdicts
 
 
 def read_record(run: Run, file: Path, kind: type[R]) -> R:
@@ -62,6 +70,16 @@ def read_environment(run: Run) -> Environment:
     return read_record(run, run.environment_file, Environment)
 
 
+def read_warm_start(run: Run) -> WarmStart:
+    """warm_start.json; empty of a study that began from nothing."""
+    return read_record(run, run.warm_start_file, WarmStart)
+
+
+def read_blend(run: Run) -> BlendNote:
+    """blend.json; empty of a study."""
+    return read_record(run, run.blend_file, BlendNote)
+
+
 def read_winners(run: Run) -> Winners:
     """winners.json: retrained, waiting for the test; empty again once the test is done."""
     return read_record(run, run.winners_file, Winners)
@@ -78,11 +96,14 @@ def read_retrained(run: Run) -> Winners:
 
 
 def read_records(run: Run) -> Records:
-    """What the run's JSON files hold, those of the model aside."""
+    """What the run's JSON files hold, without the settings of the model."""
     return Records(
         environment=read_environment(run),
         test=read_retrained(run),
         robustness=read_record(run, run.robustness_file, Robustness),
         evaluations=tuple(read_record(run, file, Evaluation) for file in sorted(run.evaluations.glob("*.json"))),
         explanations=read_record(run, run.explanations_file, Explanations),
+        blend=read_blend(run),
+        calibrated=read_record(run, run.best / "model.json", Calibrated),
+        verdicts=read_record(run, run.verdicts_file, Verdicts),
     )

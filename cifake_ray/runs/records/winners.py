@@ -88,7 +88,7 @@ class Winners(Record):
     """winners.json: retrained, waiting for the test; and test.json, which has every key.
 
     `method`: how the intervals were computed; `duplicates_removed`: test images that equal a train image, which
-    `test_dedup` leaves out.
+    `test_dedup` leaves out; `validation_sha256`: of val_predictions.npz, None where none is stored.
     """
 
     schema_version: int = Field(0, alias="schema")
@@ -96,6 +96,7 @@ class Winners(Record):
     method: str = ""
     test_images: int | None = None
     duplicates_removed: int | None = None
+    validation_sha256: str | None = None
     winners: list[Winner] = []
 
     def of_role(self, role: str) -> Winner | None:

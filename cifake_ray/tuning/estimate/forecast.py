@@ -48,7 +48,8 @@ class State:
 class Forecast:
     """Seconds left. An ended epoch makes a new estimate; between epochs the last one counts down.
 
-    The first estimates, of a study whose first trial ends before its third epoch, count its start as work.
+    The first estimates, of a study whose first trial ends before its third epoch, count its start as work. A resumed
+    study has an estimate at once, by the pace that its record has.
     """
 
     work: Work
@@ -56,10 +57,17 @@ class Forecast:
     ends: list[float] = field(default_factory=list)  # when each epoch ended since the start or resume
     retrained: list[float] = field(default_factory=list)  # when each epoch of a retraining ended
     anchor: tuple[float, float] | None = None  # when, and how many seconds were left then
+    recorded: bool = False  # the anchor follows from the record of an earlier sitting
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
+
+    def resume(self, pace: float, state: State) -> None:
+        """Estimate by seconds of a mean epoch, all slots together, before an epoch ends in this sitting."""
+        if not self.ends:
+            self.recorded = True
+            self.anchor = (self.clock(), self._seconds(pace, state))
 
     def epoch(self, state: State) -> None:
         """Make a new estimate: an epoch ended just now, which led to this state."""
@@ -67,13 +75,16 @@ class Forecast:
         if state.retrained:
             self.retrained.append(now)
         steady = len(self.ends) >= _STEADY and now > self.ends[0]
-        if not steady and not (self._trial_ended(state) and now > self.began):
+        if not steady and (self.recorded or not (self._trial_ended(state) and now > self.began)):
             return
-        fresh = self._seconds_per_epoch(state, now) * (self.epochs_left(state) + self.work.test_epochs * _FORWARD)
-        fresh += _SCORING_S + self.work.test_s
-        before = self.left() if len(self.ends) > _STEADY else None
+        fresh = self._seconds(self._seconds_per_epoch(state, now), state)
+        before = self.left() if len(self.ends) > _STEADY or self.recorded else None
         smooth = fresh if before is None else before + _SMOOTHING * (fresh - before)
         self.anchor = (now, smooth)
+
+    def _seconds(self, pace: float, state: State) -> float:
+        epochs = self.epochs_left(state) + self.work.test_epochs * _FORWARD
+        return pace * epochs + _SCORING_S + self.work.test_s
 
     def _trial_ended(self, state: State) -> bool:
         return bool(state.ended or state.retrained or any(done >= self.work.epochs for done in state.running))

@@ -22,6 +22,8 @@ from cifake_ray.tuning.ray_cluster.capacity import Capacity, local_node
 from cifake_ray.tuning.space import distributions
 from cifake_ray.tuning.squares import degraded_copies
 from cifake_ray.tuning.study_inputs import StudyInputs, gather_inputs
+from cifake_ray.tuning.warm_start.parents import Parent
+from cifake_ray.tuning.warm_start.transfer import Transfer, transfer
 
 RAY_SECONDS = 18.0  # to start the program, open the images and start a Ray of its own; two cores
 _DRAWS = 64  # random configurations, of which the mean is expected
@@ -41,7 +43,8 @@ class Plan:
     """Seconds are wall time of this machine, bytes are bytes.
 
     `tuning_full_s`, `tuning_s`: all trials to their last epoch, and as the scheduler is expected to stop them, which
-    runs `epochs_share` of the epochs; `total_s` has the latter. `fits`: None without a time budget.
+    runs `epochs_share` of the epochs; `total_s` has the latter. `fits`: None without a time budget. `taken`: what the
+    study knows of earlier ones.
     """
 
     experiment: str
@@ -69,6 +72,7 @@ class Plan:
     budget_s: float | None
     fits: bool | None
     trials_in_budget: int
+    taken: Transfer
 
     @property
     def total_s(self) -> float:
@@ -79,10 +83,12 @@ class Plan:
         return self.total_s - self.tuning_s + self.tuning_full_s
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"total_s": self.total_s, "total_full_s": self.total_full_s}
+        figures = {name: value for name, value in asdict(self).items() if name != "taken"}
+        totals = {"total_s": self.total_s, "total_full_s": self.total_full_s}
+        return figures | totals | {"warm_start": [note.as_json() for note in self.taken.notes]}
 
 
-def plan_study(experiment: Experiment) -> Plan:
+def plan_study(experiment: Experiment, parents: Sequence[Parent] = ()) -> Plan:
     """Time a few steps of the experiment's own values and compute the study. Decodes the images; writes no run.
 
     Raises InputError as the study itself would, before it starts.
@@ -129,6 +135,7 @@ def plan_study(experiment: Experiment) -> Plan:
         budget_s=budget,
         fits=None if budget is None else stopped.seconds <= budget,
         trials_in_budget=trials_within(experiment, stopped.seconds),
+        taken=transfer(parents, experiment, inputs.images.fingerprints),
     )
 
 

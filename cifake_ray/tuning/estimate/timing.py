@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from cifake_ray.data import Part
-from cifake_ray.data.decoding.decode import decode_squares, read_item
+from cifake_ray.data.decoding.decode import decode_squares
+from cifake_ray.data.decoding.items import read_item
 from cifake_ray.data.pixels import EncodedPixels
 from cifake_ray.data.streaming import squares_of
 from cifake_ray.data.transform import model_transform

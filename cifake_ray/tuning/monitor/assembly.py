@@ -5,7 +5,7 @@ from cifake_ray.tuning.monitor.callback import Callbacks, StudyCallback
 from cifake_ray.tuning.monitor.display import display_of, study_work
 from cifake_ray.tuning.monitor.failures import ProcessFailures
 from cifake_ray.tuning.monitor.gauges import StudyGauges
-from cifake_ray.tuning.monitor.stopping import StopConditions, StopSignal, StorageCheck
+from cifake_ray.tuning.monitor.stopping import LastLine, StopConditions, StopSignal, StorageCheck
 from cifake_ray.tuning.monitor.waiting import StartPatience
 from cifake_ray.tuning.ray_cluster.capacity import Capacity
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
@@ -26,6 +26,7 @@ def study_callbacks(
         [
             display_of(record, work),
             StudyGauges(record, train),
+            LastLine(record),
             ProcessFailures(record),
             StartPatience(record, capacity),
             *storage,

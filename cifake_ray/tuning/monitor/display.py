@@ -41,6 +41,16 @@ def study_work(record: StudyRecord, test_share: float = 0.0, test_s: float = 0.0
     )
 
 
+def recorded_pace(record: StudyRecord) -> float | None:
+    """Seconds of a mean epoch of the search, all slots together, by when its trials ran; None before the first one."""
+    spans = sorted(span for row in record.rows.values() for span in row.spans)
+    epochs, seconds, until = sum(len(row.curve) for row in record.rows.values()), 0.0, 0.0
+    for start, end in spans:
+        seconds += max(end - max(start, until), 0.0)
+        until = max(until, end)
+    return seconds / epochs if epochs and seconds > 0 else None
+
+
 class Display(StudyCallback):
     """A live table on a terminal, else one line for each trial that ends. Everything goes to stderr."""
 
@@ -57,15 +67,25 @@ class Display(StudyCallback):
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self.last = 0.0
         self.said = time.monotonic()  # when the last plain line was printed
+        self.resumed = not record.with_status("running") and self._resume_forecast()
 
     def epoch_reported(self, trial: RunningTrial, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
         if trial.trial_id is None:
             self.retrained[trial.name] = epoch
+        self.forecast.epoch(self._state())
+
+    def _resume_forecast(self) -> bool:
+        """Estimate by the record's pace, where it has one and no epoch has ended since the resume."""
+        if (pace := recorded_pace(self.record)) is None:
+            return False
+        self.forecast.resume(pace, self._state())
+        return True
+
+    def _state(self) -> State:
         rows = list(self.record.rows.values())
         ended = [len(row.curve) for row in rows if row.status not in ("running", "interrupted")]
         running = [len(row.curve) for row in rows if row.status in ("running", "interrupted")]
-        state = State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.searching)
-        self.forecast.epoch(state)
+        return State(ended, running, sum(self.retrained.values()), self._retraining_cost(rows), self.searching)
 
     def _retraining_cost(self, rows: list[TrialRow]) -> float:
         """Seconds of an epoch of the best configuration and the baseline over those of all epochs of the search."""
@@ -90,6 +110,7 @@ class Display(StudyCallback):
         if retrainings:  # fewer than expected where the baseline won or some are trained
             self.retrainings = retrainings
             self.forecast.work = replace(self.forecast.work, retrainings=retrainings)
+            self._resume_forecast()
             self.update(force=True)  # the lines of the trials that have ended come before those of retrainings
 
     def step_ended(self) -> None:
@@ -111,6 +132,9 @@ class Display(StudyCallback):
             self.live.start()
             self.live.update(self.table(), refresh=True)
             return
+        if self.resumed:
+            self.resumed, self.said = False, now
+            say(f"resumed at {self.summary(elapsed=False)}")
         for row in list(self.record.rows.values()):
             if row.trial_id not in self.shown and row.status not in ("running", "interrupted"):
                 self.shown.add(row.trial_id)
@@ -132,14 +156,14 @@ class Display(StudyCallback):
         more = [f"{len(rows) - _RUNNING_SHOWN} more running"] if len(rows) > _RUNNING_SHOWN else []
         return ", ".join([*running, *more])
 
-    def summary(self, done: int | None = None) -> str:
+    def summary(self, done: int | None = None, *, elapsed: bool = True) -> str:
         """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: the rank of a line."""
         total = self.search.trials
         parts = [f"{self.record.finished if done is None else done}/{total}"]
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
             metric = self.search.metric
             parts.append(f"best {metric.shown(best.value(metric))} (trial {best.trial_id})")
-        parts.append(f"{duration(time.monotonic() - self.began)} so far")
+        parts += [f"{duration(time.monotonic() - self.began)} so far"] if elapsed else []
         if (seconds := self.seconds_left()) is not None:
             parts.append(f"about {duration(round(seconds))} left")
         return " · ".join(parts)
@@ -164,8 +188,12 @@ class Display(StudyCallback):
         return max(valued, key=lambda found: found[:2])[2] if valued else None
 
     def title(self) -> str:
-        phase = phase_name(self.record.experiment, "search" if self.searching else "retraining")
-        return f"{phase} · {self.summary()}"
+        return f"{self.phase()} · {self.summary()}"
+
+    def phase(self) -> str:
+        """`2/3 search`, `3/3 retraining 2/6`."""
+        name = phase_name(self.record.experiment, "search" if self.searching else "retraining")
+        return f"{name} {self.retrainings_ended}/{self.retrainings}" if self.retrainings else name
 
     def table(self) -> Table:
         """The running trials, the best and the last that ended, by number; columns as wide from first to last frame."""
@@ -235,7 +263,7 @@ class JobDisplay(Display):
         counts: Counter[str] = Counter(row.status for row in self.record.rows.values())
         found = {"value": best.value(search.metric), "trial_id": best.trial_id} if best is not None else None
         return {
-            "phase": phase_name(self.record.experiment, "search" if self.searching else "retraining"),
+            "phase": self.phase(),
             "experiment": self.record.experiment.name,
             "model": self.record.experiment.model.kind,
             "total": search.trials,

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cifake_ray.console import warn
-from cifake_ray.signals import deferred
-from cifake_ray.tuning.monitor.callback import Outcome, StudyCallback
+from cifake_ray.runs.columns import Status
+from cifake_ray.runs.faults import interrupted_line
+from cifake_ray.signals import deferred, resumable
+from cifake_ray.tuning.monitor.callback import Outcome, RunningTrial, StudyCallback
 from cifake_ray.tuning.ray_cluster.shared_storage import SharedStorage
 from cifake_ray.tuning.record import StudyRecord
 
@@ -43,6 +45,22 @@ def catching_signals() -> Iterator[StopSignal]:
 
     with deferred(note):
         yield stop
+
+
+def last_line(record: StudyRecord) -> str:
+    """The last line of the study if it is interrupted now."""
+    return interrupted_line(record.run, record.finished, record.experiment.search.trials)
+
+
+class LastLine(StudyCallback):
+    """Keeps the line that a signal prints as the study stands: a signal may come when nothing else is reported."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self.record = record
+        resumable(last_line(record))
+
+    def trial_ended(self, trial: RunningTrial, status: Status, reason: str) -> None:  # noqa: ARG002
+        resumable(last_line(self.record))
 
 
 class StopConditions(StudyCallback):

@@ -13,8 +13,10 @@ import optuna
 from ray.tune.search import Searcher
 
 from cifake_ray.experiment import MOST_CONFIGURATIONS, all_configurations, count_configurations
+from cifake_ray.runs.records.store import read_warm_start
 from cifake_ray.tuning.record import StudyRecord
-from cifake_ray.tuning.space import build_sampler, suggest_params
+from cifake_ray.tuning.search.known import SamplerStudy
+from cifake_ray.tuning.space import build_sampler, configuration_key, suggest_params
 
 _DUPLICATES_IN_A_ROW = 5  # proposals, before an untried configuration is drawn: a GP takes a second for each
 
@@ -36,7 +38,11 @@ class JournalSearch(Searcher):  # type: ignore[misc]
 
 
 class StudySearch(JournalSearch):
-    """Hands out interrupted trials first, then new proposals, until `search.trials` are finished or under way."""
+    """Hands out interrupted trials first, then new proposals, until `search.trials` are finished or under way.
+
+    The baseline is the first proposal; the run's warm_start.json has those that follow, and the trials that the sampler
+    knows of other studies.
+    """
 
     def __init__(self, record: StudyRecord, slots: Callable[[], int]) -> None:
         super().__init__()
@@ -46,11 +52,13 @@ class StudySearch(JournalSearch):
         self.live: dict[str, int] = {}  # Ray's trial name -> trial_id
         self.exhausted = False
         self._interrupted = [row.trial_id for row in record.with_status("interrupted")]
-        self._tried = {_rounded(row.params): row.trial_id for row in reversed(list(record.rows.values()))}
-        study = record.study
-        study.sampler = build_sampler(self.experiment, len(study.get_trials(deepcopy=False)))
-        if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(self.experiment.baseline_params())
+        self._tried = {configuration_key(row.params): row.trial_id for row in reversed(list(record.rows.values()))}
+        study, warm = record.study, read_warm_start(record.run)
+        begun = len(study.get_trials(deepcopy=False))
+        study.sampler = build_sampler(self.experiment, begun)
+        for params in [self.experiment.baseline_params(), *warm.proposals][begun:]:
+            study.enqueue_trial(params)
+        self._knowing = SamplerStudy(self.experiment, study, warm.known) if warm.known else None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None while all slots are taken; FINISHED when no trial is left to start."""
@@ -67,20 +75,19 @@ class StudySearch(JournalSearch):
         else:
             number, params = proposed
         row = self.record.start(number, params)
-        self._tried.setdefault(_rounded(params), number)
+        self._tried.setdefault(configuration_key(params), number)
         self.live[trial_id] = number
         seed = self.experiment.training.seed + number
         return {"trial_id": number, "params": row.params, "seed": seed, "folder": f"trials/{number}"}
 
     def _propose(self) -> tuple[int, dict[str, Any]] | None:
         """A new configuration, with its number; None when every configuration of the space was tried."""
-        tries = _DUPLICATES_IN_A_ROW
-        if self.experiment.search.sampler == "grid":
-            waiting = (optuna.trial.TrialState.WAITING,)
-            tries = len(self.record.study.get_trials(deepcopy=False, states=waiting))
+        tries = self._waiting() if self.experiment.search.sampler == "grid" else _DUPLICATES_IN_A_ROW
         for _ in range(tries):
+            if self._knowing is not None and not self._waiting():
+                self._knowing.enqueue()
             number, params = self._ask()
-            known = self._tried.get(_rounded(params))
+            known = self._tried.get(configuration_key(params))
             if known is None:
                 return number, params
             self.record.discard(number, f"duplicate of trial {known}")
@@ -92,14 +99,18 @@ class StudySearch(JournalSearch):
         if count_configurations(self.space) > MOST_CONFIGURATIONS:
             with _sampler(self.record.study, optuna.samplers.RandomSampler(seed=draw.getrandbits(31))):
                 return self._ask()
-        untried = [params for params in all_configurations(self.space) if _rounded(params) not in self._tried]
+        untried = [params for params in all_configurations(self.space) if configuration_key(params) not in self._tried]
         if not untried:
             return None
         self.record.study.enqueue_trial(draw.choice(untried))
         return self._ask()
 
+    def _waiting(self) -> int:
+        """How many configurations were enqueued and not asked for yet."""
+        return len(self.record.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)))
+
     def _ask(self) -> tuple[int, dict[str, Any]]:
-        """A proposal's number and configuration."""
+        """A proposal's number and configuration: the first that waits, else the sampler's next one."""
         trial = self.record.study.ask()
         suggest_params(trial, self.space)
         return trial.number, trial.params
@@ -136,11 +147,6 @@ def _sampler(study: optuna.Study, sampler: optuna.samplers.BaseSampler) -> Itera
         yield
     finally:
         study.sampler = usual
-
-
-def _rounded(params: dict[str, Any]) -> frozenset[tuple[str, str]]:
-    """Equal for equal configurations: a step reaches 0.30000000000000004 where the baseline says 0.3."""
-    return frozenset((name, f"{v:.12g}" if isinstance(v, float) else repr(v)) for name, v in params.items())
 
 
 class ChainedSearch(JournalSearch):

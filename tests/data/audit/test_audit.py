@@ -14,8 +14,8 @@ from cifake_ray.data.audit.audit import audit_source
 from cifake_ray.data.audit.encoding import jpeg_quality
 from cifake_ray.data.audit.near_duplicates import difference_hashes, near_pairs
 from cifake_ray.data.datasets import cifake
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.stratify import copies_of
-from cifake_ray.data.table import facts_of
 from cifake_ray.errors import InputError
 
 from ..conftest import Files, encode, picture
@@ -155,6 +155,14 @@ def test_one_class_or_unsplit_images_are_audited_too(files: Files, tmp_path: Pat
     assert found["counts"]["all"]["REAL"]["images"] == 0
     assert found["exact_duplicates"]["pairs"] == {"all": 0}
     assert found["fingerprint"] is None
+
+
+def test_a_class_without_files_has_no_line_of_files(files: Files, tmp_path: Path, command: Callable[..., Any]) -> None:
+    (tmp_path / "mine" / "REAL").mkdir(parents=True)
+    for name, data in files[REAL].items():
+        (tmp_path / "mine" / "REAL" / name).write_bytes(data)
+    code, out, _ = command("data", "audit", tmp_path / "mine")
+    assert (code, "files FAKE" in out, "files REAL           60 JPEG; 60 RGB; 60 32x32" in out) == (0, False, True)
 
 
 def test_sample_is_audited_and_a_set_without_a_readable_image_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from cifake_ray.data import load_images, load_labelled
 from cifake_ray.data.audit.spectrum import radial_spectrum, spectrum_calls, spectrum_of
 from cifake_ray.data.datasets import sample_native
 from cifake_ray.data.datasets.sample_native import GENERATORS, NativePicture, render
+from cifake_ray.data.facts import pixel_digest
 from cifake_ray.data.sources.find import find_source
 from cifake_ray.data.sources.reading import Reading
-from cifake_ray.data.table import pixel_digest
 from cifake_ray.errors import InputError
 
 Pictures = list[NativePicture]

@@ -13,7 +13,8 @@ import pytest
 from cifake_ray.data import load_images
 from cifake_ray.data.decoding import cells
 from cifake_ray.data.decoding.cells import Cell, group_sizes, read_cell
-from cifake_ray.data.decoding.decode import decode_image, read_item
+from cifake_ray.data.decoding.decode import decode_image
+from cifake_ray.data.decoding.items import read_item
 from cifake_ray.data.decoding.workers import decode_all, in_batches
 from cifake_ray.data.packing import pack
 from cifake_ray.data.transform import Transform

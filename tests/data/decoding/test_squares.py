@@ -8,7 +8,8 @@ from PIL import Image
 from simplejpeg import decode_jpeg
 
 from cifake_ray.data.decoding import decode
-from cifake_ray.data.decoding.decode import UnreadableError, decode_image, decode_squares
+from cifake_ray.data.decoding.decode import decode_image, decode_squares
+from cifake_ray.data.decoding.items import UnreadableError
 from cifake_ray.data.transform import Transform, native_transform
 
 from .test_decode import exif, saved

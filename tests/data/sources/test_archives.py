@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cifake_ray.data.decoding.decode import read_item
+from cifake_ray.data.decoding.items import read_item
 from cifake_ray.data.sources.archives import Unpacked, tar_folders, unpack_tar
 from cifake_ray.data.sources.find import find_source
 from cifake_ray.errors import InputError

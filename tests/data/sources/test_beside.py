@@ -1,6 +1,7 @@
 """Links that lead back, files beside a data set, and parquet files by whatever pattern their parts are numbered."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cifake_ray.data import load_images, load_labelled
+from cifake_ray.data.sources.reading import PLAIN
+from cifake_ray.doctor.machine import _data
 from cifake_ray.errors import InputError
 
 from ..conftest import Files, encode, picture
@@ -68,8 +71,75 @@ def test_files_beside_parquet_files_are_named(files: Files, write_parquet: Write
     shutil.copytree(write_folder(files), folder / "pictures")
     (folder / ".gitattributes").write_text("")
     assert [(left.reason, left.count) for left in load_images(str(folder)).left] == [
+        ("sets of labelled pictures besides the one taken, its tables", 1),
         ("files beside the data set", 160), ("files that systems leave", 1),
     ]  # fmt: skip
+
+
+@pytest.fixture
+def parent(files: Files, write_parquet: Write, write_folder: Write, write_zip: Write, tmp_path: Path) -> Path:
+    """A folder of four labelled sets, of which the tables in `tables` are read, and a table of something else."""
+    (tmp_path / "parent").mkdir()
+    write_parquet(files, "parent/tables")
+    write_folder(files, "parent/mine/folders")
+    write_zip(files, "parent/kaggle.zip")
+    (tmp_path / "parent" / "native" / "real").mkdir(parents=True)
+    (tmp_path / "parent" / "native" / "real" / "1.jpg").write_bytes(encode(picture(7)))
+    (tmp_path / "parent" / "native" / "manifest.csv").write_text("path,label\nreal/1.jpg,real\n")
+    (tmp_path / "parent" / "native" / "prices.csv").write_text("fruit,price\napple,1\n")
+    return tmp_path / "parent"
+
+
+OTHERS = "3 sets of labelled pictures besides the one taken, the tables in tables (kaggle.zip, mine/folders/"
+
+
+def test_other_labelled_sets_below_a_source_are_named_in_a_line_of_their_own(
+    parent: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    assert len(load_images(str(parent)).train) == 120
+    _, audit, _ = command("data", "audit", parent)
+    (line,) = [line for line in audit.splitlines() if "besides the one taken" in line]
+    assert line.startswith(f"not used             {OTHERS}")
+    assert line.endswith("native/manifest.csv)")
+    _, dry, _ = command("tune", "cnn", "--data", parent, "--dry-run", "--storage", parent / "runs")
+    assert any(line.startswith(f"# not used: {OTHERS}") for line in dry.splitlines())
+    assert f"; not used: {OTHERS}" in load_labelled(str(parent)).summary()
+    check = _data(str(parent), PLAIN)
+    assert (check.level, OTHERS in check.found) == ("amber", True)
+    noted = [left.as_note() for left in load_images(str(parent)).left]
+    assert [(one["count"], str(one["reason"])[:26]) for one in noted] == [
+        (3, "sets of labelled pictures "), (164, "files beside the data set"),
+    ]  # fmt: skip
+
+
+def test_other_sets_beside_train_and_test_are_named(files: Files, write_folder: Write, write_parquet: Write) -> None:
+    root = write_folder(files)
+    shutil.copytree(root / "test", root / "other" / "generator")
+    (root / "deep" / "er" / "still").mkdir(parents=True)
+    write_parquet(files).rename(root / "deep" / "er" / "still" / "tables")
+    assert str(load_images(str(root)).left[0]) == (
+        "2 sets of labelled pictures besides the one taken (deep/er/still/tables/*.parquet, other/generator/FAKE)"
+    )
+
+
+def test_tables_of_several_folders_are_taken_together_and_that_is_said(
+    files: Files, write_parquet: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "both").mkdir()
+    write_parquet(files, "both/one")
+    write_parquet(files, "both/two")
+    images = load_images(str(tmp_path / "both"))
+    assert (len(images.train), images.said) == (240, ("the tables in 2 folders are taken together: one, two",))
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "train.parquet", "train.zip"])
+def test_a_pipe_in_the_place_of_a_table_is_not_read(name: str, files: Files, write_folder: Write) -> None:
+    root = write_folder(files)
+    os.mkfifo(root / name)
+    images = load_images(str(root))
+    assert [(left.reason, left.examples) for left in images.left] == [
+        ("files in no folder that names a class", (name,))
+    ]
 
 
 def test_files_beside_an_archive_are_named(files: Files, write_zip: Write, tmp_path: Path) -> None:

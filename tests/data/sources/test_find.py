@@ -43,15 +43,6 @@ def test_missing_part_or_class_folder_is_named(missing: str, files: Files, write
     assert f"no folder {missing}" in refused(folder)
 
 
-def test_empty_class_folder_is_only_one_class(files: Files, write_folder: Write) -> None:
-    assert "no image labelled FAKE in test" in refused(write_folder(files | {("test", "FAKE"): {}}))
-
-
-def test_class_without_a_readable_image_is_only_one_class(files: Files, write_folder: Write) -> None:
-    files["test", "FAKE"] = {"bad.jpg": b"broken"}
-    assert "no readable image labelled FAKE in test" in refused(write_folder(files))
-
-
 def test_folder_of_neither_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     assert "no folder FAKE or REAL (folders with files found: none); words known" in refused(tmp_path / "photos")

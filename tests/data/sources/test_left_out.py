@@ -90,6 +90,7 @@ def test_what_lies_beside_the_parts_is_counted_and_named(files: Files, write_fol
         (root / place).write_bytes(encode(picture(1)))
     left = {one.reason: (one.count, one.examples) for one in load_images(str(root)).left}
     assert left == {
+        "sets of labelled pictures besides the one taken": (1, ("more/REAL",)),
         "files in no folder that names a class": (1, ("extra/3.jpg",)),
         "files of class folders outside train and test": (1, ("more/REAL/4.jpg",)),
         "files that systems leave": (1, ("train/REAL/.DS_Store",)),

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from cifake_ray.data import Part
+from cifake_ray.data.facts import facts_of
 from cifake_ray.data.pixels import ArrayPixels
-from cifake_ray.data.table import facts_of, make_table
+from cifake_ray.data.table import make_table
 from cifake_ray.data.transform import Transform
 from cifake_ray.detector.load import describe_detector, load_detector, parameter_counts, save_detector
 from cifake_ray.detector.module import Detector

@@ -94,6 +94,22 @@ def test_a_short_study_has_an_estimate_from_its_first_ended_trial_on() -> None:
     assert forecast.left() == pytest.approx(4 + 3)  # by the distance of epochs alone, now that three have ended
 
 
+def test_a_resumed_study_has_an_estimate_before_its_first_epoch_ends() -> None:
+    clock = Clock()
+    forecast = Forecast(Work(trials=4, epochs=5, share=1.0, retrainings=2), clock)
+    forecast.resume(10.0, State([5, 5], [2]))
+    assert forecast.left() == pytest.approx(10 * (3 + 5 + 2 * 5) + 3)
+    clock.now = 7
+    assert forecast.left() == pytest.approx(183 - 7)
+    clock.now = 50  # the start of processes is no epoch's work
+    forecast.epoch(State([5, 5], [3]))
+    assert forecast.left() == pytest.approx(183 - 50)
+    for done in (4, 5):
+        clock.now += 5
+        forecast.epoch(State([5, 5], [done]))
+    assert 60 < (forecast.left() or 0) < 123  # between the pace of now, 5 s an epoch, and that of before
+
+
 RECORDED = Path(__file__).parent / "recorded"  # epochs of real demo studies on two shared cores, with when each ended
 
 

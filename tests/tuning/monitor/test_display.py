@@ -6,7 +6,7 @@ from rich.console import Console
 from cifake_ray.console import read_note
 from cifake_ray.tuning.monitor import display as shown
 from cifake_ray.tuning.monitor.callback import RunningTrial, StudyEnd
-from cifake_ray.tuning.monitor.display import Display, JobDisplay, display_of
+from cifake_ray.tuning.monitor.display import Display, JobDisplay, display_of, recorded_pace
 from cifake_ray.tuning.monitor.phases import note_phase
 
 from ..conftest import OpenRecord, epoch_result, experiment_of, record_with
@@ -70,6 +70,25 @@ def test_a_retraining_that_ends_is_one_line_with_its_rank_an_interrupted_one_non
     display.trial_ended(RunningTrial("4", 4, {}, 4), "completed", "")
     lines = [line.partition("retrained ")[2] for line in capsys.readouterr().err.splitlines()]
     assert lines == ["tuned-trial3-seed0 (1/3)", "tuned-trial3-seed1 (2/3): failed, its process died"]
+    assert display.title().startswith("3/3 retraining 2/3 · 0/6")
+
+
+def test_a_resumed_study_says_at_once_where_it_is_and_how_long_it_takes(
+    open_record: OpenRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = open_record()
+    for number in range(3):
+        record_with(open_record, 0.85, into=record, number=number)
+        record.rows[number].spans = [[1000.0 + 4 * number, 1004.0 + 4 * number]]
+        record.finish(number, "completed")
+        record.rows[number].spans[-1][1] = 1004.0 + 4 * number
+    assert recorded_pace(record) == pytest.approx(4.0)
+    display = Display(record)
+    display.step_ended()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("resumed at 3/6 · best 85.00 % (trial 0) · ")
+    assert "left" in line
+    assert "left" in str(display.table().title)
 
 
 # --- in a job ------------------------------------------------------------------------------------------------------

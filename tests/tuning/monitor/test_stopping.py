@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from cifake_ray.tuning.monitor.stopping import StopConditions, StopSignal, StorageCheck, StudyStopped, catching_signals
+from cifake_ray.signals import interruption
+from cifake_ray.tuning.monitor.callback import RunningTrial
+from cifake_ray.tuning.monitor.stopping import (
+    LastLine,
+    StopConditions,
+    StopSignal,
+    StorageCheck,
+    StudyStopped,
+    catching_signals,
+)
 from cifake_ray.tuning.record import StudyRecord
 
 from ..conftest import OpenRecord, record_with
@@ -62,6 +71,15 @@ def test_a_storage_that_cannot_be_written_ends_a_study(open_record: OpenRecord) 
     record.fault = "no space left"
     with pytest.raises(StudyStopped, match="storage"):
         conditions_after(0.0, record).step_ended()
+
+
+def test_the_line_of_a_signal_counts_trials_from_the_first_moment_to_the_last(open_record: OpenRecord) -> None:
+    record = record_with(open_record, 0.5)
+    LastLine(record)
+    assert str(interruption()).startswith(f"interrupted with 0 of 6 trials done; everything is in {record.run.where};")
+    record.finish(0, "completed")
+    LastLine(record).trial_ended(RunningTrial("0", 0, {}, 0), "completed", "")
+    assert str(interruption()).startswith("interrupted with 1 of 6 trials done;")
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
