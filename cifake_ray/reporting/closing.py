@@ -65,7 +65,7 @@ def _beside_constant(study: Study, low: float) -> str:
 def _turned(winner: Winner) -> str:
     """A warning where validation was ordered worse than by chance; "" elsewhere."""
     found = validation_auc(winner)
-    return f", validation AUC {found:.4f}, BELOW 0.5 as with a logit of the wrong sign" if found < 0.5 else ""
+    return f", validation AUC {found:.4f}, BELOW 0.5: worse than chance" if found < 0.5 else ""
 
 
 def _test_images(study: Study) -> int:

@@ -120,9 +120,9 @@ def test_a_validation_auc_below_one_half_is_said_in_the_result_and_in_the_report
     assert "BELOW 0.5" not in closing_lines(study)[0]
     for seed, auc in zip(winner.seeds, (0.45, 0.47, 0.46), strict=True):
         seed.val_auc = auc
-    assert "validation AUC 0.4600, BELOW 0.5 as with a logit of the wrong sign" in closing_lines(study)[0]
+    assert "validation AUC 0.4600, BELOW 0.5: worse than chance" in closing_lines(study)[0]
     caveats = build([study]).caveats
-    assert caveats == ["turned: the validation AUC is 0.4600, below 0.5 as with a logit of the wrong sign."]
+    assert caveats == ["turned: the validation AUC is 0.4600, below 0.5, worse than chance."]
     for seed in winner.seeds:
         seed.val_auc = 0.9
     assert not build([study]).caveats

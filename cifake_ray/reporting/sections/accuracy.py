@@ -62,7 +62,7 @@ def _turned(study: Study) -> str:
     found = validation_auc(winner) if winner else math.nan
     if not found < 0.5:
         return ""
-    return f"{study.name}: the validation AUC is {decimal(found)}, below 0.5 as with a logit of the wrong sign."
+    return f"{study.name}: the validation AUC is {decimal(found)}, below 0.5, worse than chance."
 
 
 def role_words(row: Row) -> str:
