@@ -68,6 +68,7 @@ TESTED_BY = {
     "models/test_backbone.py": ["experiment/families/stages", "models/stage_table"],
     "models/test_download.py": ["storage/download"],
     "models/test_finetune.py": ["training/standardise"],
+    "models/timm/test_network.py": ["models/timm/library"],
     "models/test_weights.py": ["models/published_weights", "models/weight_files"],
     "reporting/sections/test_certainty.py": ["reporting/sections/differences", "reporting/winners"],
     "reporting/sections/test_figures.py": [

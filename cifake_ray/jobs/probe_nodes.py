@@ -48,15 +48,17 @@ class Answer:
     seconds: float
 
 
-def ask_by_job(cluster: Cluster, paths: Iterable[str], storage: str | None = None) -> Answer:
+def ask_by_job(
+    cluster: Cluster, paths: Iterable[str], storage: str | None = None, packages: Iterable[str] = ()
+) -> Answer:
     """Run the probe as a job without a package, which stays on Ray's list of jobs as `probe`, succeeded.
 
-    Raises WorkError when it does not end in time, or fails.
+    packages: whose versions are requested besides those that the program needs. Raises WorkError when the job does not
+    end in time, or fails.
     """
     started = time.monotonic()
-    job = _start(
-        cluster, shlex.join(["python", "-c", Path(probe.__file__).read_text(), _question("auto", paths, storage)])
-    )
+    question = _question("auto", paths, storage, packages)
+    job = _start(cluster, shlex.join(["python", "-c", Path(probe.__file__).read_text(), question]))
     while not (info := cluster.get_job_info(job)).status.is_terminal():
         if time.monotonic() - started > _SECONDS:
             cluster.stop_job(job)
@@ -123,9 +125,9 @@ def needed_packages() -> list[str]:
     return [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines if "extra ==" not in line]
 
 
-def _question(address: str, paths: Iterable[str], storage: str | None) -> str:
-    packages = [*needed_packages(), OWN]
-    return json.dumps({"address": address, "packages": packages, "paths": list(paths), "storage": storage})
+def _question(address: str, paths: Iterable[str], storage: str | None, packages: Iterable[str] = ()) -> str:
+    wanted = [*needed_packages(), OWN, *packages]
+    return json.dumps({"address": address, "packages": wanted, "paths": list(paths), "storage": storage})
 
 
 def _read(text: str, otherwise: str = "") -> dict[str, Any]:

@@ -101,7 +101,9 @@ def ask_cluster(cluster: Cluster, submission: Submission) -> Answer:
             raise InputError(
                 f"{submission.run}: job {job.id} is still running it", f"follow it with `cifake-ray logs {job.id} -f`"
             )
-    answer = ask_by_job(cluster, [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"])
+    paths = [path for path in (_noted(submission), *_files(submission)) if path[0] == "/"]
+    packages = submission.experiment.model.packages if submission.experiment else ()
+    answer = ask_by_job(cluster, paths, packages=packages)
     check_versions(answer.nodes)
     check_paths(submission, answer.exists)
     check_weights(submission, answer.nodes)

@@ -8,9 +8,11 @@ import pytest
 
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.experiment import Experiment
+from cifake_ray.jobs import submit
 from cifake_ray.jobs.package import Package
-from cifake_ray.jobs.probe_nodes import Node
-from cifake_ray.jobs.submit import Submission, check_paths, check_submission, check_weights, send
+from cifake_ray.jobs.probe_nodes import Answer, Node
+from cifake_ray.jobs.submit import Submission, ask_cluster, check_paths, check_submission, check_weights, send
+from cifake_ray.jobs.versions import versions_here
 
 FROZEN = {"kind": "resnet50", "weights": "random", "image_size": 32}
 SPACE = {"head_width": {"type": "int", "low": 32, "high": 512}}
@@ -53,6 +55,28 @@ def test_relative_data_are_refused() -> None:
 def test_relative_files_of_weights_are_refused(sections: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"weights w/resnet50\.pth: a relative path"):
         check_submission(submission(**sections))
+
+
+def test_relative_weights_of_one_of_several_backbones_are_refused() -> None:
+    timm = {"kind": "timm", "name": "test_vit", "stages": ["blocks.0"], "weights": "w/vit.safetensors"}
+    with pytest.raises(InputError, match=r"weights w/vit\.safetensors: a relative path"):
+        check_submission(submission(model={"backbones": [FROZEN, timm]}))
+
+
+def test_a_node_without_the_package_of_the_models_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(_cluster: Any, paths: Any, packages: Any) -> Answer:
+        asked.extend(packages)
+        versions = versions_here() | dict.fromkeys(packages)
+        return Answer([Node("1234abcd", {"versions": versions})], dict.fromkeys(paths, True), None, 1.0, 0.0)
+
+    monkeypatch.setattr(submit, "ask_by_job", answer)
+    monkeypatch.setattr(submit, "study_jobs", lambda _: [])
+    timm = {"kind": "timm", "name": "test_vit", "stages": ["blocks.0"], "weights": "random"}
+    with pytest.raises(InputError, match=r"node 1234abcd lacks timm; install requirements/locked\.txt"):
+        ask_cluster(None, submission(model=timm))  # type: ignore[arg-type]
+    assert asked == ["timm"]
 
 
 def test_a_node_without_the_weights_that_its_trials_would_tune_is_named() -> None:

@@ -17,7 +17,8 @@ from cifake_ray.models.families.source import Source
 from cifake_ray.models.finetune import FineTuned
 from cifake_ray.models.head import Head
 from cifake_ray.models.passes import FeatureSpec
-from cifake_ray.models.timm.network import CutNetwork, TimmBackbone, layout, parameters, random_network
+from cifake_ray.models.timm.library import random_network
+from cifake_ray.models.timm.network import CutNetwork, TimmBackbone, layout, parameters
 from cifake_ray.models.timm.weights import TimmWeights, find_timm, load_timm, resolve_timm
 from cifake_ray.models.weight_files import Weights
 from cifake_ray.runs.records import BackboneNote

@@ -1,8 +1,7 @@
 """timm's networks by timm's own feature interface: the outputs of stages, cut after the last stage used."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,44 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifake_ray.console import shortened
 from cifake_ray.errors import InputError, nearest
 from cifake_ray.models.backbone import FrozenBackbone, See, asked_statistics
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.pooling import pool_map, pooled_width
+from cifake_ray.models.timm.library import created, empty_network, random_network, refusing
 
 CLS = "cls"
-_FAILURES = (RuntimeError, AssertionError, ValueError, TypeError, KeyError, IndexError, AttributeError)  # of timm
-
-
-def library() -> Any:
-    """The package timm. Raises InputError with the command that installs the package."""
-    try:
-        import timm
-    except ImportError as error:
-        raise InputError(
-            f"model.kind timm: the package timm cannot be imported ({error})", "run `pip install 'cifake-ray[timm]'`"
-        ) from error
-    return timm
-
-
-def configuration(name: str) -> Any:
-    """timm's configuration of the weights `name`, a network with the tag of its weights or without (the default's).
-
-    Raises InputError for a network or a tag that timm does not have.
-    """
-    models = library().models
-    architecture, _, tag = name.partition(".")
-    if not models.is_model(architecture):
-        raise InputError(f"model.name: timm has no {architecture}", nearest(architecture, models.list_models()))
-    try:
-        found = models.get_pretrained_cfg(name)
-    except RuntimeError as error:
-        tags = [known.partition(".")[2] for known in models.list_models(f"{architecture}.*", include_tags=True)]
-        raise InputError(f"model.name: timm has no weights {tag} of {architecture}", nearest(tag, tags)) from error
-    if found is None:
-        raise InputError(f"model.name: timm has no configuration of {name}", "name another network")
-    return found
 
 
 @dataclass(frozen=True)
@@ -96,7 +64,7 @@ def layout(name: str, image_size: int) -> Layout:
     """
     try:
         with torch.device("meta"):
-            return _measured(name, image_size, _created(name, image_size))
+            return _measured(name, image_size, created(name, image_size))
     except InputError:  # some networks read values, as gemma4_vit does
         return _measured(name, image_size, random_network(name, image_size))
 
@@ -106,7 +74,7 @@ def _measured(name: str, image_size: int, network: nn.Module) -> Layout:
     options = _options(network)
     stages = _stage_names(network, options)
     image = torch.zeros(1, 3, image_size, image_size)
-    with _refusing(name, image_size):
+    with refusing(name, image_size):
         found = _Outputs(network, options).of(image, range(len(stages)))
     channels = {stage: maps.shape[1] for stage, (maps, _) in zip(stages, found, strict=True)}
     return Layout(channels, found[0][1] is not None, options)
@@ -115,42 +83,7 @@ def _measured(name: str, image_size: int, network: nn.Module) -> Layout:
 @lru_cache(64)
 def parameters(name: str, image_size: int, last: str) -> int:
     """Parameters of the network up to the stage `last`."""
-    return count_parameters(_cut(_empty(name, image_size), layout(name, image_size), last))
-
-
-def tensor_names(name: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors of the whole network at timm's own size, in timm's order."""
-    size = configuration(name).input_size[-1]
-    return {key: tuple(tensor.shape) for key, tensor in _empty(name, size).state_dict().items()}
-
-
-def random_network(name: str, image_size: int) -> Any:
-    """timm's own initialisation at seed 0; the caller's generators are unchanged."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # torch.manual_seed would also seed the GPUs, which fork_rng skips here
-        return _created(name, image_size)
-
-
-def loaded_network(name: str, image_size: int, tensors: Mapping[str, Tensor], where: str) -> Any:
-    """The network with these tensors, whose names timm translates where they are the original authors'.
-
-    Raises InputError, naming `where`, when tensors are missing, do not fit, or hold NaN or infinity.
-    """
-    classifier = configuration(name).classifier or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    needed = {key: shape for key, shape in tensor_names(name).items() if key.startswith(heads)}
-    headless = not any(key in tensors for key in needed)
-    given = dict(tensors) | ({key: torch.zeros(shape) for key, shape in needed.items()} if headless else {})
-    overlay = {"state_dict": given, "custom_load": False}
-    try:
-        network = _created(name, image_size, pretrained=True, pretrained_cfg_overlay=overlay)
-    except InputError as error:
-        raise InputError(f"{where}: not the tensors of timm's {name} ({error.what})", "name another file") from error
-    network.pretrained_cfg.pop("state_dict", None)  # else it would hold all tensors a second time
-    damaged = [key for key, value in network.state_dict().items() if not value.isfinite().all()]
-    if damaged:
-        raise InputError(f"{where}: {damaged[0]} holds NaN or infinity ({len(damaged)} such tensors)", "fetch it again")
-    return network
+    return count_parameters(_cut(empty_network(name, image_size), layout(name, image_size), last))
 
 
 class CutNetwork(nn.Module):
@@ -235,33 +168,3 @@ def _cut(network: Any, found: Layout, last: str) -> Any:
         more = {"extra_blocks": True} if found.options.get("extra_blocks") else {}
         network.prune_intermediate_layers([found.index(last)], prune_norm=True, prune_head=True, **more)
     return network
-
-
-@lru_cache(64)
-def _fixed_size(name: str) -> bool:
-    return bool(configuration(name).fixed_input_size)
-
-
-def _empty(name: str, image_size: int) -> Any:
-    """The network without values, or with random ones where timm cannot build it so."""
-    try:
-        with torch.device("meta"):
-            return _created(name, image_size)
-    except InputError:
-        return random_network(name, image_size)
-
-
-def _created(name: str, image_size: int, **options: Any) -> Any:
-    """Raises InputError for what timm refuses: a size, a tensor."""
-    sized = {"img_size": image_size} if _fixed_size(name) else {}
-    with _refusing(name, image_size):
-        return library().create_model(name, **options, **sized).eval()
-
-
-@contextmanager
-def _refusing(name: str, image_size: int) -> Iterator[None]:
-    try:
-        yield
-    except _FAILURES as error:
-        reason = shortened(" ".join(str(error).split()) or type(error).__name__, 200)
-        raise InputError(f"timm's {name} at {image_size} px: {reason}", "choose another model.image_size") from error

@@ -14,7 +14,7 @@ from cifake_ray.console import Progress
 from cifake_ray.errors import InputError
 from cifake_ray.experiment.families.timm import PACKAGE, PACKAGED
 from cifake_ray.models.timm.hub import fetch_weights, fetched_weights
-from cifake_ray.models.timm.network import configuration, loaded_network, random_network, tensor_names
+from cifake_ray.models.timm.library import configuration, loaded_network, random_network, tensor_names
 from cifake_ray.models.weight_files import (
     RANDOM,
     SUFFIXES,

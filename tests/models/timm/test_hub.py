@@ -11,7 +11,7 @@ import pytest
 
 from cifake_ray.errors import InputError
 from cifake_ray.models.download import downloads
-from cifake_ray.models.timm.network import configuration
+from cifake_ray.models.timm.library import configuration
 from cifake_ray.models.timm.weights import TimmWeights, find_timm, resolve_timm
 
 pytest.importorskip("timm")

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cifake_ray.errors import InputError
 from cifake_ray.models.network import count_parameters
-from cifake_ray.models.timm.network import CutNetwork, TimmBackbone, layout, parameters, random_network
+from cifake_ray.models.timm.library import random_network
+from cifake_ray.models.timm.network import CutNetwork, TimmBackbone, layout, parameters
 
 timm = pytest.importorskip("timm")
 NETWORKS = {

@@ -17,7 +17,7 @@ from cifake_ray.errors import InputError
 from cifake_ray.experiment.families.timm import PACKAGE
 from cifake_ray.models.backbone import normalise
 from cifake_ray.models.timm import weights as timm_weights
-from cifake_ray.models.timm.network import random_network, tensor_names
+from cifake_ray.models.timm.library import random_network, tensor_names
 from cifake_ray.models.timm.weights import TimmWeights, find_timm, in_order, load_timm, resolve_timm
 from cifake_ray.storage.download import file_sha256
 
