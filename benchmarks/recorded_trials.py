@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from cifake_ray.data import load_images, split_train
+from cifake_ray.data import load_images, study_split
 from cifake_ray.experiment import CategoricalDimension, Dimension, Experiment
 from cifake_ray.models.registry import family_of
 from cifake_ray.storage.cache import cache_root
@@ -93,7 +93,7 @@ def record(source: str) -> None:
     sets = {}
     for half in HALVES:
         data = experiment_of(half).data
-        split = split_train(images, data.val_fraction, data.split_seed, data.leave_out)
+        split = study_split(images, data)
         prepare = family_of(experiment_of(half).model).prepare(experiment_of(half).model)
         rows = (torch.from_numpy(part) for part in (split.train, split.validation))
         sets[half] = TrainingSet(ImageInputs(pixels), labels, *rows, prepare)

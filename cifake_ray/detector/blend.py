@@ -1,6 +1,6 @@
 """Several trained detectors as one: the mean of their logits, with weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +22,8 @@ class Blend(Detector):
     def __init__(self, members: Sequence[tuple[Detector, float]]) -> None:
         first = members[0][0]
         weights = dict.fromkeys(weights for member, _ in members for weights in member.weights)
-        super().__init__(first.model, nn.ModuleList(member for member, _ in members), tuple(weights), first.transform)
+        networks = nn.ModuleList(member for member, _ in members)
+        super().__init__(first.model, networks, tuple(weights), first.transform, first.neutral)
         self.shares = tuple(share for _, share in members)
 
     @property
@@ -42,6 +43,9 @@ class Blend(Detector):
     def logits(self, images: np.ndarray) -> np.ndarray:
         self._check_one_transform()
         return self.logits_of_members([images] * len(self.shares))
+
+    def logits_in_order(self, arrays: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([self.logits(images) for images in arrays])
 
     def logits_of_part(self, part: Part, progress: Any = None, rows: np.ndarray | None = None) -> np.ndarray:
         total = len(self.shares)

@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from cifake_ray.evaluation.metrics import score_seeds
 from cifake_ray.evaluation.testing import test_columns, write_tested
 from cifake_ray.experiment import Experiment, Metric, Search, validate_experiment
 from cifake_ray.runs.commit import git_commit
+from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.names import create_run
 from cifake_ray.runs.predictions import read_validation
 from cifake_ray.runs.records import (
@@ -180,15 +181,19 @@ def _write(
     first = experiments[order[0]]
     domain = candidates[order[0]].note.domain or domain_of(first, images, blend.transform)
     decision = decide(labels, held_out)
-    model = candidates[order[0]].note.model_copy(
+    members = [_noted(candidates[at], found.weights[at], number) for number, at in enumerate(order)]
+    model = members[0].note.model_copy(
         update={
-            "members": [_noted(candidates[at], found.weights[at]) for at in order],
+            "members": members,
             "study": run.name, "seed": ONLY_SEED, "epoch": None, "val_accuracy": note.val_accuracy,
             "data_fingerprint": images.fingerprint, "domain": domain, "decision": decision,
         }
     )  # fmt: skip
-    create_run(run.storage, run.name, _as_run(first, run.name, images))
+    create_run(run.storage, run.name, _as_run(first, model, images))
     with run.update():
+        for member in members:
+            if (file := member.note.model.own_file) is not None:
+                write_bytes(run.path / file.name, file.content)
         write_record(run.environment_file, _environment([one.run for one in candidates], images))
         save_detector(blend, run.best, model)
         write_record(run.blend_file, note)
@@ -214,8 +219,13 @@ def _member(candidate: _Candidate, chosen: int, weight: float, labels: np.ndarra
     )
 
 
-def _noted(candidate: _Candidate, weight: float) -> MemberNote:
-    return MemberNote(run=candidate.run.name, weight=weight, note=candidate.note)
+def _noted(candidate: _Candidate, weight: float, number: int) -> MemberNote:
+    """The member as the blend's model.json has it; its Python file, if any, gets a name of its own in the blend."""
+    note, file = candidate.note, candidate.detector.model.own_file
+    if file is not None:
+        copied = replace(file, path=f"member{number}_{file.name}", of_run=True)
+        note = note.model_copy(update={"model": candidate.detector.model.with_file(copied)})
+    return MemberNote(run=candidate.run.name, weight=weight, note=note)
 
 
 def _winner(blend: Blend, note: BlendNote, labels: np.ndarray, duplicate: np.ndarray, p_fake: np.ndarray) -> Winner:
@@ -234,11 +244,12 @@ def _winner(blend: Blend, note: BlendNote, labels: np.ndarray, duplicate: np.nda
     )
 
 
-def _as_run(first: Experiment, name: str, images: ImageSet) -> Experiment:
+def _as_run(first: Experiment, note: ModelNote, images: ImageSet) -> Experiment:
     """experiment.yaml of a blend: the data of its members and the model of the heaviest; nothing is searched."""
     data = first.data.model_copy(update={"source": absolute_source(images.source)})
+    search = Search(trials=1, metric=first.search.metric)
     return first.model_copy(
-        update={"name": name, "data": data, "search_space": {}, "search": Search(trials=1, metric=first.search.metric)}
+        update={"name": note.study, "model": note.model, "data": data, "search_space": {}, "search": search}
     )
 
 

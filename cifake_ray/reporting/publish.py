@@ -34,7 +34,8 @@ def publish(studies: Sequence[Study], out: Path) -> list[Path]:
                 written.append(_prepared(target / name))
                 write_text(written[-1], _without_folders(study, (run.path / name).read_text()))
         own = PurePath(study.experiment.model.own_file_path).name
-        others = (run.predictions_file.name, run.validation_file.name, *([own] if own else []))
+        others = [run.predictions_file.name, run.validation_file.name, *([own] if own else [])]
+        others += [file.name for file in run.path.glob("member*_*.py") if study.is_blend and file.name != own]
         for name in (*others, *_models(run)):
             if (run.path / name).is_file():
                 written.append(_prepared(target / name))

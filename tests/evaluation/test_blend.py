@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cifake_ray.data import load_images
 from cifake_ray.detector.blend import Blend
-from cifake_ray.detector.load import load_detector
+from cifake_ray.detector.load import describe_detector, load_detector, save_detector
+from cifake_ray.detector.module import Detector
+from cifake_ray.detector.note import read_model_note
 from cifake_ray.detector.predict import predict_files
 from cifake_ray.errors import InputError, WorkError
 from cifake_ray.evaluation.blend import _candidate, blend_runs, common_metric, score_by
@@ -20,7 +23,8 @@ from cifake_ray.evaluation.calibration import held_out_rows
 from cifake_ray.evaluation.errors import explain_run
 from cifake_ray.evaluation.evaluate import evaluate_run
 from cifake_ray.evaluation.robustness import measure_robustness
-from cifake_ray.experiment import Experiment, Metric
+from cifake_ray.experiment import Experiment, Metric, load_experiment
+from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
 from cifake_ray.reporting.report import write_report
 from cifake_ray.runs.predictions import ValidationLogits, read_validation, write_validation
@@ -28,6 +32,7 @@ from cifake_ray.runs.records.store import read_blend, read_tested
 from cifake_ray.runs.run import Run
 from cifake_ray.tuning.request import resumed_request
 from cifake_ray.tuning.single_trial import best_of_run
+from tests.own_net import NET, write_experiment
 
 CopyOf = Callable[..., Run]
 
@@ -237,7 +242,7 @@ def test_a_blend_is_neither_resumed_nor_trained(blended: Run) -> None:
     with pytest.raises(InputError, match=r"mix: a blend, which has no trials"):
         resumed_request(blended.storage, "mix", None, None)
     with pytest.raises(InputError, match=r"mix: a blend, which is not trained"):
-        best_of_run(blended.path, data=None, seed=None, settings=[])
+        best_of_run(blended, data=None, seed=None, settings=[])
 
 
 def test_the_studies_metric_chooses_where_logits_suffice_for_it() -> None:
@@ -254,3 +259,28 @@ def test_the_studies_metric_chooses_where_logits_suffice_for_it() -> None:
     loss = float(np.log1p(np.exp([-2.0, 1.0, -2.0, -2.0])).mean())
     assert score_by(Metric.VAL_LOSS, labels)(logits) == pytest.approx((-loss,))
     assert score_by(Metric.VAL_ACCURACY, labels)(logits) == pytest.approx((0.75, -loss))
+
+
+def test_networks_of_ones_own_travel_with_the_blend_and_run_only_if_trusted(pair: list[Run], tmp_path: Path) -> None:
+    """Two files of one name, of two networks; the user tuned neither from here."""
+    for run, width in zip(pair, (3, 5), strict=True):
+        net = NET.replace("nn.ReLU()", "nn.GELU()") if width == 3 else NET
+        file = write_experiment(tmp_path / f"net-{run.name}", net)
+        model = load_experiment(file, [f"model.args.width={width}"]).model
+        torch.manual_seed(width)
+        detector, noted = Detector(model, family_of(model).build(model)), read_model_note(run)
+        described = describe_detector(detector).model_copy(update={"seed": noted.seed})
+        save_detector(detector, run.best, described)
+        (run.path / "my_net.py").write_text(net)
+    with pytest.raises(InputError, match="a run's own Python file is not run"):
+        blend_runs(pair, tmp_path / "blends", "mix")
+    mix = blend_runs([run.trusting() for run in pair], tmp_path / "blends", "mix")
+    assert sorted(file.name for file in mix.path.glob("*.py")) == ["member0_my_net.py", "member1_my_net.py"]
+    first = read_model_note(mix).members[0]
+    assert (mix.path / "member0_my_net.py").read_text() == (tmp_path / f"net-{first.run}" / "my_net.py").read_text()
+    assert mix.experiment().model.own_file_path == "member0_my_net.py"
+    with pytest.raises(InputError, match=r"member0_my_net.py: a run's own Python file is not run"):
+        load_detector(mix)
+    with np.load(mix.predictions_file) as stored:
+        found = load_detector(mix.trusting()).p_fake_of_part(load_images("sample", limit=200).test)
+        np.testing.assert_allclose(found, stored["tuned_0"], atol=1e-6)

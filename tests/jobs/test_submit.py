@@ -1,6 +1,8 @@
 """What is refused before any cluster is asked, and what a job runs."""
 
 import shlex
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,17 @@ def test_a_resumed_job_runs_tune_resume() -> None:
     assert command[4:] == ["tune", "--resume", "small", "--trials", "9", "--storage", "s3://bucket/runs"]
     trusted = shlex.split(Submission("small", "/shared/runs", trust=True).entrypoint)
     assert trusted[4:] == ["tune", "--resume", "small", "--trust", "--storage", "/shared/runs"]
+
+
+def test_earlier_studies_are_named_in_the_storage_or_by_a_path_on_the_head() -> None:
+    asked = replace(submission(), parents=("cnn", "/shared/old/cnn", "s3://bucket/runs/cnn"))
+    check_submission(asked)
+    words = shlex.split(asked.entrypoint)
+    assert [after for word, after in pairwise(words) if word == "--warm-start"] == list(asked.parents)
+    with pytest.raises(InputError, match="/shared/old/cnn: the cluster's head has no such path"):
+        check_paths(asked, {"/shared/old/cnn": False})
+    with pytest.raises(InputError, match="--warm-start old/cnn: a relative path, and a job runs elsewhere"):
+        check_submission(replace(asked, parents=("old/cnn",)))
 
 
 RUN = "/shared/runs/small/experiment.yaml"

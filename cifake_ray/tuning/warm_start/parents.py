@@ -80,7 +80,7 @@ def _table_rows(run: Run, experiment: Experiment) -> Iterator[TrialRow]:
     curves: dict[int, dict[int, dict[str, float]]] = {}
     try:
         for cells in _cells(run.curves_file):
-            epoch = {name: float(cells[name]) for name in CURVE_COLUMNS[1:]}
+            epoch = {name: float(cells[name]) for name in (*CURVE_COLUMNS[1:], *map(str, Metric)) if cells.get(name)}
             curves.setdefault(int(cells["trial_id"]), {})[int(cells["epoch"])] = epoch
         for cells in _cells(run.trials_file):
             number = int(cells["trial_id"])

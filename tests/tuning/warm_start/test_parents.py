@@ -19,7 +19,7 @@ from ..conftest import epoch_result, experiment_of
 ROOT = Path(__file__).parents[3]
 
 
-def finished(folder: Path, name: str = "old", experiment: Experiment | None = None) -> Run:
+def finished(folder: Path, name: str = "old", experiment: Experiment | None = None, **figures: float) -> Run:
     """A run of five trials: completed, completed, stopped, failed, still running; and a discarded proposal."""
     experiment = experiment or experiment_of()
     run = create_run(folder, name, experiment)
@@ -36,7 +36,7 @@ def finished(folder: Path, name: str = "old", experiment: Experiment | None = No
             continue
         record.start(number, params)
         for epoch in range(1, 2 if status == "stopped" else 4):
-            record.add_epoch(number, epoch_result(epoch, 0.7 + number / 100 + epoch / 1000))
+            record.add_epoch(number, epoch_result(epoch, 0.7 + number / 100 + epoch / 1000, **figures))
         if status is not None:
             record.finish(number, status)
     record.flush(force=True)
@@ -71,6 +71,17 @@ def test_a_published_run_is_read_from_its_tables_as_from_its_journal(tmp_path: P
         assert table.value(Metric.VAL_ACCURACY) == pytest.approx(journal.value(Metric.VAL_ACCURACY))
         assert table.curve[1] == pytest.approx(journal.curve[1])
         assert type(table.params["batch_size"]) is int
+
+
+def test_a_published_run_by_a_later_metric_is_read_with_that_metric(tmp_path: Path) -> None:
+    experiment = experiment_of(search={"metric": "val_auc"})
+    run = finished(tmp_path, experiment=experiment, val_auc=0.9, best_val_auc=0.95)
+    (by_journal,) = read_parents(["old"], tmp_path, experiment)
+    run.journal.unlink()
+    (by_tables,) = read_parents(["old"], tmp_path, experiment)
+    for parent in (by_journal, by_tables):
+        assert [found.value(Metric.VAL_AUC) for found in parent.rows] == [0.95] * 3
+        assert parent.rows[0].curve[1]["val_auc"] == 0.9
 
 
 def test_committed_studies_can_be_begun_from() -> None:

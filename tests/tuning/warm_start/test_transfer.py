@@ -1,14 +1,16 @@
 """What a study takes of earlier ones: what counts as the same training, and what happens to everything else."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, load_experiment
 from cifake_ray.runs.records import KnownTrial
 from cifake_ray.tuning.record import TrialRow
 from cifake_ray.tuning.warm_start.parents import Parent
 from cifake_ray.tuning.warm_start.transfer import Transfer, ranked, transfer
+from tests.own_net import NET, write_experiment
 
 from ..conftest import epoch_result, experiment_of
 
@@ -208,3 +210,17 @@ def test_a_gp_knows_at_most_500_trials_evenly_over_their_ranks() -> None:
     assert [trial.values[0] for trial in few.start.known] == pytest.approx([n / 2000 for n in range(999, 0, -2)])
     assert "gp knows 500 of its 1,000 trials; 500 left out evenly over the ranks" in few.lines[0]
     assert len(taken(Parent("old", own, IMAGES, tuple(rows)), own).start.known) == 1000
+
+
+def test_keys_by_their_path_and_networks_of_ones_own(tmp_path: Path) -> None:
+    theirs = load_experiment(write_experiment(tmp_path / "a"))
+    rows = [TrialRow(n, {"lr": 1e-2, "args.width": width}, "completed", best=row(0).best, curve=row(0).curve)
+            for n, width in enumerate((4, 6, 12))]  # fmt: skip
+    same = taken(Parent("mine", theirs, IMAGES, tuple(rows)), theirs)
+    assert [trial.params["args.width"] for trial in same.start.known] == [4, 6]
+    assert same.notes[0].outside == {"args.width": 1}
+    changed = load_experiment(write_experiment(tmp_path / "b", NET.replace("nn.ReLU()", "nn.GELU()")))
+    other = taken(Parent("mine", theirs, IMAGES, tuple(rows)), changed)
+    assert other.start.known == []
+    assert "sha256" in other.notes[0].reason
+    assert [params["args.width"] for params in other.start.proposals] == [6]
