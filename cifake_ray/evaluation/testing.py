@@ -106,7 +106,7 @@ def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageS
         resolved = experiment.with_params(winner.params, seed=seed.seed)
         transform = model_transform(resolved.model, images.side)
         detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved, transform)
-        with progress("judging the test part") as update:
+        with progress(f"judging the test part ({winner.role}, seed {seed.seed})") as update:
             p_fake.append(detector.p_fake_of_part(images.test, update))
         detectors.append(detector)
     return _Scored(detectors, p_fake)
