@@ -39,17 +39,6 @@ def test_text_from_files_cannot_steer_a_terminal() -> None:
     assert console.printable("a\x1b[31mb\nü\udc80") == "a\\x1b[31mb\\nü\\udc80"
 
 
-def test_a_long_text_loses_its_middle_and_keeps_its_end() -> None:
-    short = console.shortened("a" * 3000 + "the cure", longest=20)
-    assert short.startswith("a" * 10)
-    assert short.endswith("the cure")
-    assert "2,988 characters" in short
-    assert console.shortened("whole") == "whole"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.421, "0.42 s"), (37, "37 s"), (89.6, "90 s"), (720, "12 min"), (12240, "3.4 h")]
-)
 def test_a_line_on_a_terminal_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "mine · cnn · 6 trials · images: synthetic sample; results say nothing about CIFAKE\nsecond line"
     commands = "  next: cifake-ray report runs/mine · cifake-ray predict runs/mine IMAGE"
@@ -67,6 +56,17 @@ def test_a_line_on_a_terminal_is_broken_between_words(monkeypatch: pytest.Monkey
     assert wrapped("\n", sys.stderr) == "\n"
 
 
+def test_a_long_text_loses_its_middle_and_keeps_its_end() -> None:
+    short = console.shortened("a" * 3000 + "the cure", longest=20)
+    assert short.startswith("a" * 10)
+    assert short.endswith("the cure")
+    assert "2,988 characters" in short
+    assert console.shortened("whole") == "whole"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.421, "0.42 s"), (37, "37 s"), (89.6, "90 s"), (720, "12 min"), (12240, "3.4 h")]
+)
 def test_durations_are_in_the_unit_that_reads_best(seconds: float, text: str) -> None:
     assert console.duration(seconds) == text
 
