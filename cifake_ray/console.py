@@ -2,11 +2,13 @@
 
 import json
 import logging
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 Progress = Callable[[int, int], None]  # done, in all: images, bytes (0 where a server does not say how many)
 LOGGER = logging.getLogger("cifake_ray")
@@ -25,11 +27,34 @@ def shortened(text: str, longest: int = 1000) -> str:
     return text if len(text) <= longest else f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
 
 
+def wrapped(text: str, stream: TextIO) -> str:
+    """`text` for this stream: on a terminal broken between parts (` · `) or words and indented, else whole."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    """Parts stay whole where a line holds them: a part may be a command to be copied."""
+    lines = [""]
+    for part in line.split(" · "):
+        joined = f"{lines[-1]} · {part}" if lines[-1] else part
+        if len(joined) <= width:
+            lines[-1] = joined
+            continue
+        first = "    " if lines[-1] else ""
+        lines += textwrap.wrap(
+            part, width, initial_indent=first, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines if lines[0] or len(lines) == 1 else lines[1:])
+
+
 class _Stderr(logging.Handler):
     """Prints each message as a line of its own to the standard error of the moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(record.getMessage(), file=sys.stderr, flush=True)
+        print(wrapped(record.getMessage(), sys.stderr), file=sys.stderr, flush=True)
 
 
 def log_plainly() -> None:

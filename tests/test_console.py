@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from cifake_ray import console
+from cifake_ray.console import wrapped
 
 LIBRARY = """
 import logging
@@ -36,6 +37,23 @@ def test_the_command_line_prints_each_message_once_as_a_plain_line() -> None:
 
 def test_text_from_files_cannot_steer_a_terminal() -> None:
     assert console.printable("a\x1b[31mb\nü\udc80") == "a\\x1b[31mb\\nü\\udc80"
+
+
+def test_a_line_on_a_terminal_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "mine · cnn · 6 trials · images: synthetic sample; results say nothing about CIFAKE\nsecond line"
+    commands = "  next: cifake-ray report runs/mine · cifake-ray predict runs/mine IMAGE"
+    assert wrapped(line, sys.stderr) == line  # a file has room
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    found = wrapped(line, sys.stderr).splitlines()
+    assert max(map(len, found)) <= 40
+    assert found == [
+        "mine · cnn · 6 trials", "    images: synthetic sample; results say", "    nothing about CIFAKE", "second line",
+    ]  # fmt: skip
+    assert wrapped(commands, sys.stderr).splitlines() == [  # each to be copied whole
+        "  next: cifake-ray report runs/mine", "    cifake-ray predict runs/mine IMAGE",
+    ]  # fmt: skip
+    assert wrapped("\n", sys.stderr) == "\n"
 
 
 def test_a_long_text_loses_its_middle_and_keeps_its_end() -> None:

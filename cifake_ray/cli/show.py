@@ -2,16 +2,16 @@
 
 import json
 import math
+import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifake_ray.cli.verdicts import verdict_lines
-from cifake_ray.console import counted, duration, percent, printable
+from cifake_ray.console import counted, duration, percent, printable, wrapped
 from cifake_ray.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def print_closing(run: Path) -> None:
 
 def print_wrapped(line: str) -> None:
     """Print the line, on a terminal broken between words and indented, else whole."""
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        line = textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    print(line, flush=True)
+    print(wrapped(line, sys.stdout), flush=True)
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -112,7 +109,13 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(width=_terminal_width() or _WIDEST).print(table)
+    console = Console(width=_terminal_width() or _WIDEST)
+    if sys.stdout.isatty():
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _terminal_width() -> int | None:
@@ -134,7 +137,10 @@ def interval(metric: "Interval") -> str:
 def print_evaluation(result: "Evaluation") -> None:
     """Print what `evaluate` found: which images, the scores beside a constant answer's, what stands out."""
     print(f"{result.run}, the one model in best/ (the study's result is the mean of all retrainings)")
-    print(f"on {printable(result.summary)}; weights {result.weights}")
+    scored, *unused = re.split("; (?=not used: )", printable(result.summary))
+    print(f"on {scored}; weights {result.weights}")
+    for line in unused:
+        print(f"  {line}")
     for line in _score_lines(result):
         print(f"  {line}")
     for line in _domain_lines(result.domain, result.test_images or 0):
@@ -195,15 +201,16 @@ def trained_on(run: Any) -> str:
     from cifake_ray.data.datasets import recorded_card
 
     try:
-        sizes = run.experiment().model.image_size
+        experiment = run.experiment()
     except InputError:  # predict needs best/ alone
         return "images that its damaged record does not name"
     from cifake_ray.runs.records.store import read_environment
 
     data = read_environment(run).data
     source = recorded_card(data.as_json()).title or Path(data.source).name
-    pixels = " and ".join(f"{size}" for size in (sizes if isinstance(sizes, tuple | list) else [sizes]))
-    return f"{source} at {pixels} px"
+    sizes, limit = experiment.model.sizes, experiment.data.limit
+    some = "" if limit is None else f"{limit:,} images of "
+    return f"{some}{source} at {' and '.join(map(str, sizes))} px"
 
 
 def backbone_of(run: Any) -> str:
@@ -259,4 +266,4 @@ def plan_lines(plan: Any) -> list[str]:
 
 
 def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.0f} MiB"

@@ -8,6 +8,7 @@ import numpy as np
 
 from cifake_ray.console import progress
 from cifake_ray.data.groups import values_of
+from cifake_ray.data.images import counts, remarks
 from cifake_ray.data.sources.reading import Reading
 from cifake_ray.data.streaming import seen_conversions
 from cifake_ray.data.transform import Transform
@@ -50,7 +51,7 @@ def evaluate_run(
     if calibrate_on is not None and found.other is None:
         raise InputError("--calibrate-on refits for pictures that are not the run's own", "name these by --data")
     refitted = refit(run, detector, calibrate_on, found.part) if calibrate_on is not None else None
-    with progress("judging the test part") as update:
+    with progress("judging images") as update:
         logits = detector.logits_of_part(found.part, update)
     result = _about(found, detector.transform).updated(_judged(run, note, detector, found, logits, alpha))
     if by is not None:
@@ -127,8 +128,16 @@ def _about(found: Scored, transform: Transform) -> Evaluation:
         taken=[TakenNote.parse(taken.as_note()) for taken in images.taken if taken.part == part],
         skipped=[Skipped(name=skipped.name, reason=skipped.reason) for skipped in images.skipped],
         left=[LeftOut.parse(left.as_note()) for left in images.left],
-        summary="; ".join([images.summary(), *([said] if seen else [])]),
+        summary="; ".join([_scored_images(found), *([said] if seen else [])]),
     )
+
+
+def _scored_images(found: Scored) -> str:
+    """The images in one line: which part, how many of each class, remarks."""
+    if found.other is not None:
+        return found.other.summary()
+    assert found.own is not None  # one of them was scored
+    return "; ".join([f"{found.own.source}: test part, {counts(found.part.labels)}", *remarks(found.own)])
 
 
 def note_evaluation(run: Run, source: str, result: Evaluation) -> None:

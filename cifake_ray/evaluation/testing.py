@@ -129,9 +129,10 @@ def _score_role(run: Run, experiment: Experiment, winner: Winner, images: ImageS
         resolved = experiment.with_params(winner.params, seed=seed.seed)
         transform = model_transform(resolved.model, images.side)
         detector = detector_from_checkpoint(run.checkpoints(seed.folder).path / BEST, resolved, transform)
-        with progress("judging the test part") as update:
+        which = f"{winner.role}, seed {seed.seed}"
+        with progress(f"judging the test part ({which})") as update:
             scored.logits.append(detector.logits_of_part(images.test, update))
-        with progress("judging the validation pictures") as update:
+        with progress(f"judging the validation pictures ({which})") as update:
             scored.held_out.append(detector.logits_of_part(images.train, update, rows))
         scored.detectors.append(detector)
     return scored

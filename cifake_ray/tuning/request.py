@@ -4,6 +4,7 @@ Light: neither Ray nor torch is imported before everything that can be checked w
 """
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from cifake_ray.data import absolute_source, check_images_here
 from cifake_ray.data.sources.find import refuse_undivided
 from cifake_ray.data.sources.reading import reading_of
 from cifake_ray.errors import InputError
-from cifake_ray.experiment import Experiment, check_study
+from cifake_ray.experiment import SAMPLES, Experiment, check_study
 from cifake_ray.runs.faults import interrupted_line, storage_faults_interrupt
 from cifake_ray.runs.names import create_run, open_run
 from cifake_ray.runs.records.store import read_environment
@@ -135,7 +136,8 @@ def run_study(request: StudyRequest, results_fault: ResultsFault | None = None) 
         say("nothing left to do; --trials N extends the study")
         return run
     experiment = _with_source(experiment, absolute_source(inputs.images.source))
-    say("starting: loading torch and Ray ...")
+    if "ray" not in sys.modules:  # the first study of this process
+        say("starting: loading torch and Ray ...")
     from cifake_ray.tuning.ray_cluster.session import ray_session  # heavy: what is refused above is refused at once
 
     with ray_session(request.address, experiment) as own:
@@ -167,12 +169,14 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
 def _say_counts(inputs: StudyInputs) -> None:
     train, validation, test = len(inputs.split.train), len(inputs.split.validation), len(inputs.images.test)
     say(f"images: {train:,} train, {validation:,} validation, {test:,} test")
+    note = inputs.images.card.note if inputs.images.source in SAMPLES else ""  # the first line has it
     for line in [
         *split_lines(inputs),
         *warnings_of(inputs.images, inputs.bias, inputs.neutral_bias),
         *small_parts(inputs),
     ]:
-        say(line)
+        if line != note:
+            say(line)
 
 
 def _nothing_left(run: Run, experiment: Experiment, results_fault: ResultsFault | None) -> bool:

@@ -53,9 +53,12 @@ def test_a_table_in_a_file_is_as_wide_as_its_cells(
     for name, value in (("COLUMNS", "40"), ("FORCE_COLOR", "1"), ("TTY_COMPATIBLE", "1")):
         monkeypatch.setenv(name, value)
     print_rows([run_row(RUN, wide=True) | {"error": "a " * 2000}], as_json=False)
-    _, row = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).split("─ \n")
+    _, row = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).split("─\n")
     assert len(row.strip().splitlines()) == 1
     assert str(RUN["data"]) in row
+    monkeypatch.delenv("FORCE_COLOR")
+    print_rows([run_row(RUN, wide=True)], as_json=False)
+    assert not re.search(r" $", capsys.readouterr().out, re.MULTILINE)
 
 
 def job(state: str) -> Job:

@@ -25,6 +25,7 @@ from cifake_ray.experiment.families.torchvision import BackboneModel
 from cifake_ray.models.network import count_parameters
 from cifake_ray.models.registry import family_of
 from cifake_ray.reporting.load import load
+from cifake_ray.reporting.sections import evaluations
 from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.predictions import read_validation
 from cifake_ray.runs.records.store import read_tested, write_record
@@ -315,17 +316,22 @@ def test_evaluate_on_its_own_data_gives_the_score_of_best_and_writes_nothing(sco
         assert getattr(result.test, key).value == pytest.approx(expected[key]["value"], abs=1e-6)
     assert result.generated is True
     assert result.data == "sample"
+    assert result.summary.startswith("sample: test part, 25 FAKE + 25 REAL")
     json.dumps(result.as_json(), allow_nan=False)
 
 
 def test_evaluate_on_other_images_leaves_out_copies_of_what_the_model_was_trained_on(
-    scored: Run, tmp_path: Path
+    scored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     trained_on = np.array(load_images("sample", limit=200).train.images[:8])
     folder = write_folder(tmp_path / "other", images[:12], np.concatenate((trained_on, images[20:])))
     (folder / "notes.txt").write_text("beside")
     result = evaluate_run(scored, str(folder))
+    print_evaluation(result)
+    told = capsys.readouterr().out.splitlines()
+    assert "  not used: 1 file in no folder that names a class (notes.txt)" in told  # each a line of its own
+    assert "  not used: 1 part that is not scored (train part)" in told
     assert result.data == str(folder)
     assert [left.examples for left in result.left] == [["notes.txt"], ["train part"]]
     assert result.generated is False
@@ -349,6 +355,8 @@ def test_evaluate_says_how_many_other_images_are_outside_what_the_model_knows(
     assert (
         f"20 of 20 are outside what the model knows, and its answer to them means nothing; most often: {reason}" in said
     )
+    (row,) = evaluations.build([load(scored.path)]).tables[0].rows  # the report says so beside the accuracy
+    assert (row["Constant answer %"], row["Outside what the model knows"]) == ("50.00", "100.00 % (20)")
     note = json.loads((scored.best / "model.json").read_text())
     note["domain"]["images"] = 3
     (scored.best / "model.json").write_text(json.dumps(note))

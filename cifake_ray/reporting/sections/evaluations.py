@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
-from cifake_ray.reporting.formatting import decimal, percent, whole
+from cifake_ray.reporting.formatting import NOTHING, decimal, percent, whole
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.section import Section, Table
 from cifake_ray.reporting.sections.robustness import METHOD as DEGRADED_METHOD
 from cifake_ray.reporting.sections.robustness import accuracy_cell, degraded
 from cifake_ray.runs.records import Evaluation
 
-_METHOD = "Labelled images from elsewhere, judged by the model in best/; FAKE above probability 0.5 unless marked."
+_METHOD = (
+    "Labelled images from elsewhere, judged by the model in best/; FAKE above probability 0.5 unless marked. Images "
+    "outside what the model knows are unlike those of validation: its answers to them mean nothing."
+)
 
 
 def build(studies: Sequence[Study]) -> Section:
@@ -37,10 +40,18 @@ def _row(study: str, noted: Evaluation) -> dict[str, str]:
         "Images": set_name(noted),
         "Number": whole(found.images),
         "Accuracy %": accuracy_cell(found.accuracy),
+        "Constant answer %": percent(noted.constant_accuracy),
         "AUC": decimal(found.auc),
         "FAKE judged rightly %": percent(found.recognised_fake),
         "REAL judged rightly %": percent(found.recognised_real),
+        "Outside what the model knows": _outside(noted),
     }
+
+
+def _outside(noted: Evaluation) -> str:
+    """Share of images unlike those of validation, whose answers mean nothing; a dash where that is unknown."""
+    known = noted.domain.inside + noted.domain.outside
+    return f"{percent(noted.domain.outside / known)} % ({whole(noted.domain.outside)})" if known else NOTHING
 
 
 def set_name(noted: Evaluation) -> str:

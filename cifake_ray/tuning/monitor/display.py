@@ -156,10 +156,10 @@ class Display(StudyCallback):
         more = [f"{len(rows) - _RUNNING_SHOWN} more running"] if len(rows) > _RUNNING_SHOWN else []
         return ", ".join([*running, *more])
 
-    def summary(self, done: int | None = None, *, elapsed: bool = True) -> str:
+    def summary(self, done: int | None = None, *, elapsed: bool = True, counted_trials: bool = True) -> str:
         """`8/20 · best 93.41 % (trial 2) · 5 min so far, about 3 min left`; `done`: the rank of a line."""
         total = self.search.trials
-        parts = [f"{self.record.finished if done is None else done}/{total}"]
+        parts = [f"{self.record.finished if done is None else done}/{total}"] if counted_trials else []
         if (best := self.record.best() if done is None else self._best_shown()) is not None:
             metric = self.search.metric
             parts.append(f"best {metric.shown(best.value(metric))} (trial {best.trial_id})")
@@ -188,7 +188,7 @@ class Display(StudyCallback):
         return max(valued, key=lambda found: found[:2])[2] if valued else None
 
     def title(self) -> str:
-        return f"{self.phase()} · {self.summary()}"
+        return f"{self.phase()} · {self.summary(counted_trials=not self.retrainings)}"
 
     def phase(self) -> str:
         """`2/3 search`, `3/3 retraining 2/6`."""

@@ -37,5 +37,6 @@ class StartPatience(StudyCallback):
             self.patience.look()
 
     def _what(self) -> str:
-        what = " and ".join(f"{wanted:g} {kind}s" for kind, wanted in self.capacity.request.items())
+        request = self.capacity.request.items()
+        what = " and ".join(f"{wanted:g} {kind}{'' if wanted == 1 else 's'}" for kind, wanted in request)
         return f"a trial to start, which requests {what}, {free_resources()}"
