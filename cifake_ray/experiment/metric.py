@@ -50,6 +50,11 @@ class Metric(StrEnum):
         return 100.0 if _FORMS[self].unit == "%" else 1.0
 
     @property
+    def in_every_table(self) -> bool:
+        """Whether trials.csv and curves.csv have the column whatever the study chooses by, since version 0.1."""
+        return self in (Metric.VAL_ACCURACY, Metric.VAL_LOSS)
+
+    @property
     def by_generator(self) -> bool:
         """Whether the figure needs the generators of the validation pictures."""
         return self is Metric.VAL_WORST_GROUP

@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cifake_ray.experiment.configurations import active_params, check_conditions, dimension_values
 from cifake_ray.experiment.keys import keys_of, value_at, with_value
-from cifake_ray.experiment.metric import Metric
 from cifake_ray.experiment.model import Model
 from cifake_ray.experiment.pairs import check_augmentation, check_disjoint, check_pairs
 from cifake_ray.experiment.search import Data, Resources, Search
@@ -85,8 +84,8 @@ class Experiment(Strict):
         Every run has columns for validation accuracy and loss.
         """
         second, metric = self.search.second_objective, self.search.metric
-        noted = metric in (Metric.VAL_ACCURACY, Metric.VAL_LOSS)
-        return [*self.search_space, *([second] if second else []), *([] if noted else [str(metric)])]
+        own = [] if metric.in_every_table else [str(metric)]
+        return [*self.search_space, *([second] if second else []), *own]
 
 
 def _section_of(experiment: Experiment, name: str) -> Literal["model", "training"]:

@@ -3,6 +3,7 @@
 import multiprocessing
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from cifake_ray.training.batches import ImageInputs
 from cifake_ray.training.fit import Fit, fit
 from cifake_ray.training.validation import evaluate, predict_batch, validation_figures
 
-from .test_fit import ROWS, dense, run, small_fit
+from .test_fit import ROWS, dense, run, small_fit, without_times
 
 VALIDATION = ROWS - 64
 GENERATORS = np.where(np.arange(VALIDATION) % 2 == 0, np.arange(VALIDATION) // 2 % 2, -1)  # of FAKE, label 0
@@ -76,6 +77,23 @@ def test_the_best_epoch_is_that_of_the_metric() -> None:
         values = [row[metric] for row in rows]
         assert rows[-1][f"best_{metric}"] == metric.best(values)
         assert rows[-1]["best_epoch"] == 1 + values.index(metric.best(values))
+
+
+@pytest.mark.parametrize("metric", [Metric.VAL_WORST_GROUP, Metric.VAL_DEGRADED])
+def test_a_resumed_trial_has_the_figures_of_an_uninterrupted_one(tmp_path: Path, metric: Metric) -> None:
+    whole = run(replace(rich_fit(augment=["flip"]), metric=metric))
+    left = iter(range(2))
+
+    def killed_in_the_third_epoch(row: dict[str, float]) -> None:  # noqa: ARG001
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(rich_fit(augment=["flip"]), metric=metric, folder=tmp_path), killed_in_the_third_epoch)
+    resumed = run(replace(rich_fit(augment=["flip"]), metric=metric, folder=tmp_path))
+    assert without_times(resumed[-1:]) == without_times(whole[-1:])
+    assert [row[metric] for row in resumed] == [row[metric] for row in whole]
+    assert [row[f"best_{metric}"] for row in resumed] == [row[f"best_{metric}"] for row in whole]
 
 
 def test_a_loss_that_is_not_finite_comes_without_other_figures() -> None:

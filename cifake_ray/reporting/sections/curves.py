@@ -27,7 +27,6 @@ from cifake_ray.reporting.style import (
     robust_limits,
     whole_ticks,
 )
-from cifake_ray.runs.columns import CURVE_COLUMNS
 
 _ROLE_COLOURS = {"tuned": BLUE, "baseline": VERMILLION}
 _ROLE_MARKERS = {"tuned": "o", "baseline": "s"}  # and solid or dashed: distinct without colour
@@ -113,8 +112,8 @@ def trial_curves(study: Study) -> Figure | None:
 def _other_metric(study: Study) -> list[Metric]:
     """The metric of the study, if the curves hold it and it is neither accuracy nor loss, which are drawn anyway."""
     metric = study.experiment.search.metric
-    known = metric in CURVE_COLUMNS or study.curves[metric].isna().all()
-    return [] if known else [metric]
+    drawn = metric.in_every_table or study.curves[metric].isna().all()
+    return [] if drawn else [metric]
 
 
 def _draw_lines(axes: Axes, curves: pd.DataFrame, metric: str, colour: str, label: str, alpha: float) -> None:
