@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, StorageOption, app
+from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, StorageOption, TrustOption, app
 
 
 @app.command(epilog="Example: cifake-ray blend cnn resnet50 --name mix")
@@ -13,6 +13,7 @@ def blend(
     name: Annotated[str, typer.Option(help="Name of the blend's run.")],
     storage: StorageOption = DEFAULT_STORAGE,
     data: DataOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Average the best models of several studies: choose weights on the validation part, test the blend once.
 
@@ -20,7 +21,7 @@ def blend(
     """
     from cifake_ray.runs.names import find_run
 
-    found = [find_run(run, storage) for run in runs]
+    found = [find_run(run, storage).trusting(trust) for run in runs]
     from cifake_ray.cli.show import print_closing
     from cifake_ray.evaluation.blend import blend_runs
 

@@ -43,6 +43,7 @@ from cifake_ray.runs.records import (
 from cifake_ray.runs.records.store import read_environment, write_record
 from cifake_ray.runs.resume import Storage
 from cifake_ray.runs.run import Run, run_at
+from cifake_ray.runs.trust import keep_file
 from cifake_ray.stats.classification import accuracy, auc, balanced_accuracy
 from cifake_ray.stats.ensemble import ROUNDS, Score, Selection, greedy_selection
 
@@ -180,14 +181,14 @@ def _write(
     first = experiments[order[0]]
     domain = candidates[order[0]].note.domain or domain_of(first, images, blend.transform)
     decision = decide(labels, held_out)
+    create_run(run.storage, run.name, _as_run(first, run.name, images))
     model = candidates[order[0]].note.model_copy(
         update={
-            "members": [_noted(candidates[at], found.weights[at]) for at in order],
+            "members": [_noted(run, candidates[at], found.weights[at]) for at in order],
             "study": run.name, "seed": ONLY_SEED, "epoch": None, "val_accuracy": note.val_accuracy,
             "data_fingerprint": images.fingerprint, "domain": domain, "decision": decision,
         }
     )  # fmt: skip
-    create_run(run.storage, run.name, _as_run(first, run.name, images))
     with run.update():
         write_record(run.environment_file, _environment([one.run for one in candidates], images))
         save_detector(blend, run.best, model)
@@ -214,8 +215,10 @@ def _member(candidate: _Candidate, chosen: int, weight: float, labels: np.ndarra
     )
 
 
-def _noted(candidate: _Candidate, weight: float) -> MemberNote:
-    return MemberNote(run=candidate.run.name, weight=weight, note=candidate.note)
+def _noted(run: Run, candidate: _Candidate, weight: float) -> MemberNote:
+    """The note of a member, whose Python file, where the model has one, is copied into the run of the blend."""
+    model = keep_file(run, candidate.detector.model)
+    return MemberNote(run=candidate.run.name, weight=weight, note=candidate.note.model_copy(update={"model": model}))
 
 
 def _winner(blend: Blend, note: BlendNote, labels: np.ndarray, duplicate: np.ndarray, p_fake: np.ndarray) -> Winner:

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from cifake_ray.console import warn
 from cifake_ray.errors import InputError
 from cifake_ray.experiment import Experiment, ModelSettings, OwnFile, read_own_file
+from cifake_ray.runs.files import write_bytes
 from cifake_ray.runs.run import Run
 from cifake_ray.storage.cache import cache_root
 
@@ -44,6 +46,21 @@ def trusted_experiment(experiment: Experiment, trust: bool) -> Experiment:
     return experiment.model_copy(update={"model": _with_trusted(experiment.model, file, trust)})
 
 
+def keep_file(run: Run, model: M) -> M:
+    """Copy the Python file of a model into the run; return the model as it names the copy.
+
+    Where another file of that name lies there, of another model of the run, the copy's name gets a part of its hash.
+    """
+    file = model.own_file
+    if file is None:
+        return model
+    place = run.path / file.name
+    if place.exists() and place.read_bytes() != file.content:
+        place = place.with_name(f"{place.stem}-{file.sha256[:8]}.py")
+    write_bytes(place, file.content)
+    return model.with_file(replace(file, path=str(place)))
+
+
 def remember_file(file: OwnFile) -> None:
     """Note the path of a Python file that the user named in an experiment, so that a run's equal copy is trusted."""
     path = str(Path(file.path).absolute())
@@ -62,7 +79,7 @@ def _with_trusted(model: M, file: OwnFile, trust: bool) -> M:
             "have tuned or trained from here",
             "read the file, then give --trust to run it",
         )
-    return model.with_file(OwnFile(file.path, file.content, file.of_run, trusted=True))
+    return model.with_file(replace(file, trusted=True))
 
 
 def _note() -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 from cifake_ray.console import counted
 from cifake_ray.data.splits import differing_split
-from cifake_ray.experiment import Experiment, Scalar, fitted, is_active, join_plus, parents_first
+from cifake_ray.experiment import Experiment, Scalar, fitted, is_active, join_plus, keys_of, parents_first, value_at
 from cifake_ray.runs.records import SCHEMA, KnownTrial, WarmNote, WarmStart
 from cifake_ray.tuning.objectives import told_values
 from cifake_ray.tuning.record import TrialRow
@@ -161,8 +161,8 @@ def _fit(theirs: Experiment, experiment: Experiment) -> tuple[dict[str, Scalar],
 
 def _setting(experiment: Experiment, name: str) -> Any:
     """The experiment's own value of a searchable key, as a search space has it; None where its model lacks the key."""
-    section = experiment.training if name in type(experiment.training).model_fields else experiment.model
-    return join_plus(getattr(section, name, None))
+    section = next((one for one in (experiment.model, experiment.training) if name in keys_of(one)), None)
+    return None if section is None else join_plus(value_at(section, name))
 
 
 def _differing(theirs: Experiment, ours: Experiment) -> list[str]:

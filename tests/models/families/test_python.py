@@ -8,11 +8,16 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from cifake_ray.detector.blend import Blend
+from cifake_ray.detector.load import describe_detector, load_detector, save_detector
 from cifake_ray.detector.module import Detector
 from cifake_ray.errors import InputError
 from cifake_ray.evaluation.saliency import class_activation_maps
 from cifake_ray.experiment import ModelSettings, load_experiment
 from cifake_ray.models.registry import family_of
+from cifake_ray.runs.names import create_run
+from cifake_ray.runs.records import MemberNote
+from cifake_ray.runs.trust import keep_file
 from cifake_ray.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.own_net import NET, write_experiment
 
@@ -170,3 +175,19 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
     names = {type(family_of(one).build(one).net).__module__ for one in (first, second)}
     assert len(names) == 2
     assert names <= set(sys.modules)
+
+
+def test_a_blend_holds_the_file_of_each_member_and_none_is_mistaken_for_another(tmp_path: Path) -> None:
+    models = [model_of(tmp_path / "a"), model_of(tmp_path / "b", net_of(f"return {MEANS}"))]
+    detectors = [Detector(model, family_of(model).start(model)) for model in models]
+    run = create_run(tmp_path / "runs", "mix", load_experiment(tmp_path / "a" / "mine.yaml"))
+    notes = [describe_detector(one).model_copy(update={"model": keep_file(run, one.model)}) for one in detectors]
+    members = [MemberNote(run="a", weight=0.25, note=notes[0]), MemberNote(run="b", weight=0.75, note=notes[1])]
+    blend = Blend(list(zip(detectors, (0.25, 0.75), strict=True)))
+    save_detector(blend, run.best, notes[0].model_copy(update={"members": members}))
+    kept = sorted(file.name for file in run.path.glob("*.py"))
+    assert kept == [f"my_net-{models[1].own_file_sha256[:8]}.py", "my_net.py"]
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(load_detector(run.trusting()).logits(images), blend.logits(images))
+    with pytest.raises(InputError, match="my_net-.*--trust"):
+        load_detector(run)  # the user has tuned one of the two here

@@ -1,14 +1,18 @@
 """What a study takes of earlier ones: what counts as the same training, and what happens to everything else."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifake_ray.experiment import Experiment
+from cifake_ray.experiment import Experiment, load_experiment
 from cifake_ray.runs.records import KnownTrial
 from cifake_ray.tuning.record import TrialRow
 from cifake_ray.tuning.warm_start.parents import Parent
 from cifake_ray.tuning.warm_start.transfer import Transfer, ranked, transfer
+
+from tests.own_net import NET, write_experiment
 
 from ..conftest import epoch_result, experiment_of
 
@@ -208,3 +212,15 @@ def test_a_gp_knows_at_most_500_trials_evenly_over_their_ranks() -> None:
     assert [trial.values[0] for trial in few.start.known] == pytest.approx([n / 2000 for n in range(999, 0, -2)])
     assert "gp knows 500 of its 1,000 trials; 500 left out evenly over the ranks" in few.lines[0]
     assert len(taken(Parent("old", own, IMAGES, tuple(rows)), own).start.known) == 1000
+
+
+def test_keys_by_their_path_are_carried_over_and_another_file_is_another_network(tmp_path: Path) -> None:
+    ours = load_experiment(write_experiment(tmp_path))
+    rows = [row(at, lr=0.01, **{"args.width": width}) for at, width in enumerate((2, 8))]
+    rows = [replace(one, params={name: one.params[name] for name in ("lr", "args.width")}) for one in rows]
+    known = taken(parent_of(*rows, experiment=ours), ours.model_copy(update={"name": "again"}))
+    assert [trial.params["args.width"] for trial in known.start.known] == [2, 8]
+    (tmp_path / "my_net.py").write_text(NET + "# changed\n")
+    changed = taken(parent_of(*rows, experiment=ours), load_experiment(tmp_path / "mine.yaml"))
+    assert not changed.start.known
+    assert [params["args.width"] for params in changed.start.proposals] == [2, 8]
