@@ -31,8 +31,8 @@ class Tier:
 
     @property
     def words(self) -> str:
-        """The tier in a table: `web: longer side up to 768 px, JPEG 60`."""
-        return f"{self.name}: longer side up to {self.size} px, JPEG {self.quality}"
+        """The tier in tables and figures: `web: up to 768 px, JPEG 60`."""
+        return f"{self.name}: up to {self.size} px, JPEG {self.quality}"
 
     def squares(self, part: Part, transform: Transform) -> Iterator[tuple[slice, np.ndarray]]:
         """`stream_squares` of the pictures after this delivery."""

@@ -33,7 +33,7 @@ def squares_of(tier: Tier, part: Part, transform: Transform) -> np.ndarray:
 
 def test_the_tiers_are_web_and_hard() -> None:
     assert [(tier.name, tier.size, tier.quality) for tier in TIERS] == [("web", 768, 60), ("hard", 512, 40)]
-    assert TIERS[0].words == "web: longer side up to 768 px, JPEG 60"
+    assert TIERS[0].words == "web: up to 768 px, JPEG 60"
 
 
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)

@@ -14,6 +14,7 @@ from cifake_ray.runs.records import TIER, Interval, Robustness, RobustnessRow
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP
 
 _SUBJECTS = ("left out", "seen")  # kinds of rows
+_INCH = 0.066  # of the figure's width for one letter of a row's name
 METHOD = (
     "Accuracy with its 95 % Wilson interval, and AUC, of the model in best/ (the seed of median validation "
     "accuracy) on test images without duplicates, called FAKE above probability 0.5 unless marked. Columns on other "
@@ -129,7 +130,7 @@ def _rows_figure(panels: Sequence[tuple[int, Study]], wanted: Callable[[Robustne
     rows_of = {study.name: [row for row in study.records.robustness.rows if wanted(row)] for _, study in panels}
     names = list(dict.fromkeys(row.name for rows in rows_of.values() for row in rows))
     labels = _counted_names([study for _, study in panels])
-    figure, panel = rows_panel(names, labels, left=1.55)
+    figure, panel = rows_panel(names, labels, left=max(1.55, _INCH * max(map(len, names))))
     panel.axvline(50, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
     for rank, (number, study) in enumerate(panels):
         for row in rows_of[study.name]:
