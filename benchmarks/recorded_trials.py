@@ -133,7 +133,7 @@ class Pool:
             raise SystemExit(f"{pool_file(half)}: {len(lines)} of {len(planned())} trials; first --record them")
         first = [line for line in lines if line["seed"] == 0]
         again = [[max(line["curve"]) for line in lines if line["params"] == one["params"]] for one in first[:REPEATED]]
-        deviation = float(np.sqrt(np.mean([np.var(values, ddof=1) for values in again])))
+        deviation = float(np.std(max(again, key=np.mean), ddof=1))  # of the best: others may hardly learn
         return cls(np.array([unit(line["params"]) for line in first]),
                    np.array([max(line["curve"]) for line in first]), deviation)  # fmt: skip
 
