@@ -48,7 +48,7 @@ def test_a_line_on_a_terminal_is_broken_between_words(monkeypatch: pytest.Monkey
     found = wrapped(line, sys.stderr).splitlines()
     assert max(map(len, found)) <= 40
     assert found == [
-        "mine · cnn · 6 trials", "    images: synthetic sample; results say", "    nothing about CIFAKE", "second line",
+        "mine · cnn · 6 trials", "    images: synthetic sample; results", "    say nothing about CIFAKE", "second line",
     ]  # fmt: skip
     assert wrapped(commands, sys.stderr).splitlines() == [  # each to be copied whole
         "  next: cifake-ray report runs/mine", "    cifake-ray predict runs/mine IMAGE",

@@ -51,7 +51,7 @@ def test_calibration_mends_a_model_that_is_too_sure(make_run: MakeRun, stored: b
     assert float(str(row["Log loss after"])) < float(str(row["Log loss before"]))
 
 
-def test_calibrated_probabilities_are_converted_to_the_share_of_fake_of_the_images(make_run: MakeRun) -> None:
+def test_calibrated_probabilities_are_converted_to_the_share_of_fake(make_run: MakeRun) -> None:
     run = make_run()
     overconfident(run)
     study = load(run)
