@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import betabinom
 
 _WHOLE = 1e-9  # a product of decimals that is this near below a whole number is that number: 0.29 * 100
 _GROWTH = 10  # ranks above 10 are kept about a tenth apart
@@ -77,5 +76,7 @@ def excluded_interval(rank: int, images: int, tested: int) -> tuple[int, int]:
     """
     if rank == 0:
         return 0, 0
+    from scipy.stats import betabinom  # half a second to import
+
     law = betabinom(tested, rank, images + 1 - rank)
     return int(law.ppf(0.025)), int(law.ppf(0.975))
