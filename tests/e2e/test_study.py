@@ -252,3 +252,30 @@ def test_train_runs_one_configuration_and_the_best_of_a_run(cifake_ray: Command,
     assert cifake_ray("tune", "--resume", "one", "--storage", tmp_path) == 0  # its only trial is trained again
     assert results_fault(one) is None
     assert tables(one.path)[0].equals(trials)
+
+
+COPIES = """
+name: copies
+model: {kind: resnet18, weights: random, image_size: 32, stages: [stem], head_width: 8, copies: 2}
+training: {epochs: 1, batch_size: 16, augment: [resize, blur, jpeg], jpeg_rounds: 3}
+search_space: {copies: {type: categorical, choices: [0, 2]}, lr: {type: categorical, choices: [1.0e-3, 2.0e-3]}}
+search: {trials: 4, winner_seeds: 1, scheduler: none, sampler: grid}
+data: {source: sample, limit: 120}
+"""
+
+
+def test_a_frozen_backbone_trains_on_augmented_copies_that_are_extracted_once(
+    cifake_ray: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "copies.yaml"
+    file.write_text(COPIES)
+    extracted = []
+    for name, setting in (("a", "training.epochs=1"), ("b", "training.lr=2.0e-3"), ("c", "training.jpeg_quality=30")):
+        assert cifake_ray("tune", file, "--name", name, "--storage", tmp_path, "--set", setting) == 0
+        noted = json.loads((tmp_path / name / "environment.json").read_text())
+        assert noted["data"]["split"] == {"train": 96, "validation": 24}
+        extracted.append((noted["features"] or {"extracted": 0})["extracted"])
+    assert extracted == [120 + 2 * 96, 0, 2 * 96]  # the copies are of the pictures that train alone
+    trials = pd.read_csv(tmp_path / "a" / "trials.csv")
+    assert set(trials["status"]) == {"completed"}
+    assert sorted(trials["copies"]) == [0, 0, 2, 2]
