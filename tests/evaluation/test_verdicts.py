@@ -12,6 +12,7 @@ from cifake_ray.data.transform import Transform
 from cifake_ray.detector.domain import Judged, describe_domain, properties
 from cifake_ray.detector.verdict import Rule, decide
 from cifake_ray.evaluation.verdicts import ALPHAS, judge_part, sets_of_test, verdict_rows
+from cifake_ray.experiment import Data
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat(np.array([0, 1], np.uint8), 500)
@@ -62,11 +63,11 @@ def test_left_out_subjects_are_a_set_of_their_own_and_not_drawn_as_validation() 
     names = np.array([f"{number:04d}{' (3)' * (number % 4 == 0)}.jpg" for number in range(40)])
     part = part_of(names, RNG.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
     judged, rows = [Judged("inside", 0.1)] * 40, np.arange(40) < 36
-    test, unseen = sets_of_test(DECISION, part, np.zeros(40), judged, rows, ("bird",))
+    test, unseen = sets_of_test(DECISION, part, np.zeros(40), judged, rows, Data(leave_out=["bird"]))
     assert (test.name, test.like_calibration, test.rows[0].fake.images) == ("test part", True, 27)
     assert (unseen.name, unseen.like_calibration) == ("left out of training: bird", False)
     assert unseen.rows[0].fake.images == 9
-    assert [one.name for one in sets_of_test(DECISION, part, np.zeros(40), judged, rows, ())] == ["test part"]
+    assert [one.name for one in sets_of_test(DECISION, part, np.zeros(40), judged, rows, Data())] == ["test part"]
 
 
 def test_each_picture_of_a_part_is_judged_by_its_square_and_its_size() -> None:

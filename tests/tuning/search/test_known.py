@@ -220,7 +220,7 @@ def test_two_objectives_are_known(open_record: OpenRecord, sampler: str) -> None
     assert set(states) <= {"COMPLETE", "FAIL"}  # a proposal that repeats a trial is discarded
 
 
-def test_stopped_trials_are_pruned_for_tpe_and_complete_for_samplers_that_learn_from_these_alone() -> None:
+def test_stopped_trials_are_pruned_for_tpe_and_complete_for_samplers_that_need_it() -> None:
     trial = KnownTrial(params={"lr": 1e-3}, status="stopped", epochs=2, values=[0.8], last=0.7)
     pruned = frozen(trial, experiment_of(SPACE))
     assert pruned.state.name == "PRUNED"
