@@ -99,7 +99,7 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
         load_detector(run)
 
 
-def test_members_that_see_pictures_in_other_ways_are_called_each_with_its_own_squares() -> None:
+def test_members_that_see_pictures_in_other_ways_get_squares_of_their_own() -> None:
     model = CnnModel(channels=4, head_width=8)
     blend = Blend([(small(model), 0.5), (small(model, Transform("crop", 32)), 0.5)])
     judges: list[Callable[[], object]] = [lambda: blend.logits(IMAGES), lambda: blend(torch.from_numpy(IMAGES))]
