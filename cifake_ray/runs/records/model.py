@@ -100,12 +100,11 @@ class ModelNote(Record):
 
     @field_serializer("model")
     def _with_defaults(self, model: Strict) -> dict[str, Any]:
-        """All settings of the model, so that another version's defaults do not change it.
+        """All settings that the note states, so that another version's defaults do not change the model.
 
-        `fit` and `feature_norm` stay out of notes of versions that did not write them.
+        A note states every setting of the version that wrote it (`describe_detector`); later keys stay out of it.
         """
-        unknown = {"fit", "feature_norm"} - model.model_fields_set
-        return model.model_dump(mode="json", exclude=unknown)
+        return model.model_dump(mode="json", include=model.model_fields_set | {"kind"})
 
 
 class MemberNote(Record):
