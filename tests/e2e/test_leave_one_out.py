@@ -36,6 +36,7 @@ def mine(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.cluster
 def test_each_generator_is_left_out_by_a_study_of_its_own_and_all_are_resumed(
     cifake_ray: Command, mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +91,7 @@ def test_configurations_are_chosen_by_a_generator_that_no_trial_trained_on(
     assert tuned.trial_id == trials.loc[trials["val_balanced_accuracy"].idxmax(), "trial_id"]
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("metric", "setting"),
     [

@@ -24,6 +24,7 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "picture.png"
 
 
+@pytest.mark.cluster
 def test_the_shipped_example_is_tuned_tested_explained_and_trusted_by_its_user(
     cifake_ray: Command, tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

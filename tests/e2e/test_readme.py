@@ -57,6 +57,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.timeout(600)
 def test_every_command_of_the_readme_runs_in_its_order(

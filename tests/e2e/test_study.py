@@ -264,6 +264,7 @@ data: {source: sample, limit: 120}
 """
 
 
+@pytest.mark.cluster
 def test_a_frozen_backbone_trains_on_augmented_copies_that_are_extracted_once(
     cifake_ray: Command, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from cifake_ray.runs.run import Run
 from cifake_ray.tuning.journal import read_trials
 from tests.e2e.conftest import Command
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("ray_session")]
 QUICK = ("--set", "search.winner_seeds=0", "--set", "training.epochs=2")
 
 
