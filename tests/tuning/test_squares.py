@@ -25,7 +25,12 @@ def study(model: dict[str, Any], augment: tuple[str, ...] = (), space: dict[str,
 def test_every_fit_and_size_that_a_trial_may_request_is_made() -> None:
     space = {"image_size": SIZES, "fit": {"type": "categorical", "choices": ["crop", "resize"]}}
     found = study_transforms(study({"fit": "crop", "image_size": 48}, space=space), None)
-    assert [one.name for one in found] == ["crop-48", "resize-48-reduced-bilinear", "crop-32", "resize-32-reduced-bilinear"]
+    assert [one.name for one in found] == [
+        "crop-48",
+        "resize-48-reduced-bilinear",
+        "crop-32",
+        "resize-32-reduced-bilinear",
+    ]
     assert study_transforms(study({"fit": "crop", "image_size": 24}), 32) == [Transform("resize", 32)]
 
 
