@@ -181,7 +181,7 @@ def predict(
     validated on. A file that cannot be judged has a line with the reason, and the exit code is 1, or 2 when no file
     could be judged.
     """
-    from cifake_ray.detector.predict import predict_files
+    from cifake_ray.detector.predict import predict_files, verdicts_lacking
     from cifake_ray.runs.names import find_run
 
     judged = failed = 0
@@ -195,7 +195,8 @@ def predict(
     if as_json:
         print(json.dumps(entries, indent=1))
     about = f"{judged:,} judged by {found.name}, trained on {trained_on(found)}{backbone_of(found)}"
-    print(f"{about}; {failed:,} not" if failed else about, file=sys.stderr)
+    lacking = verdicts_lacking(found, alpha) if judged else []
+    print("\n".join([f"{about}; {failed:,} not" if failed else about, *lacking]), file=sys.stderr)
     if failed:
         raise typer.Exit(1 if judged else 2)
 

@@ -209,7 +209,7 @@ def trained_on(run: Any) -> str:
     data = read_environment(run).data
     source = recorded_card(data.as_json()).title or Path(data.source).name
     sizes, limit = experiment.model.sizes, experiment.data.limit
-    some = "" if limit is None else f"{limit:,} images of "
+    some = "" if limit is None else f"{limit:,} images, validation images among them, of "
     return f"{some}{source} at {' and '.join(map(str, sizes))} px"
 
 

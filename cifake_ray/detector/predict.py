@@ -65,6 +65,12 @@ def predict_files(run: Run, files: Sequence[str], alpha: float = ALPHA, prior: f
             yield {"file": file, **next(answers), "remarks": [*conversions, *trained_on]}
 
 
+def verdicts_lacking(run: Run, alpha: float) -> list[str]:
+    """Which verdicts the run's model can never give at this alpha for lack of calibration pictures."""
+    decision = read_model_note(run).decision
+    return [] if decision is None else Rule(decision, alpha).lacking()
+
+
 def _in_batches(files: Sequence[str], transforms: Sequence[Transform]) -> Iterator[Sequence[str]]:
     size = max(1, min(_BATCH, _BATCH_BYTES // sum(math.prod(transform.shape) for transform in {*transforms})))
     return (files[at : at + size] for at in range(0, len(files), size))

@@ -209,8 +209,9 @@ def _values(row: dict[str, Any], split: str) -> tuple[float, float, float]:
 
 
 def set_name(row: Row) -> str:
-    """The set of images of a row in a word: the title of its card, or the name of the folder."""
-    return str(row["data"]).partition(",")[0]
+    """The set of images of a row: the title of its card, or the name of the folder; and how many of its images."""
+    name, *rest = str(row["data"]).split(", ")
+    return ", ".join([name, *(part for part in rest if part.endswith("images of train"))])
 
 
 def _row_label(row: dict[Any, Any], several: bool) -> str:

@@ -153,7 +153,7 @@ def _board_line(row: Row, took: str, several: bool) -> dict[str, str | Cell]:
     gain, _, limits = accuracy_cells(row)["Gain, points"].partition(" ")
     small = [
         Small(interval(row["test_low"], row["test_high"])),
-        Small("synthetic sample" if row["generated"] else set_name(row) if several else ""),
+        Small(set_name(row) if several else "synthetic sample" if row["generated"] else ""),
         Small(f"gain {gain} {limits}" if gain != NOTHING else "", "roomy"),  # on a telephone the sentences have it
         Small(took, "took"),
     ]
