@@ -31,8 +31,10 @@ def print_comparison(runs: list[Path]) -> None:
 
     width = _terminal_width()
     for section in for_terminal(load_all(runs)):
-        for columns, rows in tables(section, width):
+        for (columns, rows), (every, _) in zip(tables(section, width), tables(section, None), strict=True):
             print_table(columns, rows)
+            if hidden := [column for column in every if column not in columns]:
+                print_wrapped(f"  Columns that need a wider terminal, or a file: {', '.join(hidden)}.")
         for sentence in sentences(section):
             print_wrapped(f"  {sentence}")
 
