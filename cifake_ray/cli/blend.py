@@ -7,7 +7,9 @@ import typer
 from cifake_ray.cli.app import DEFAULT_STORAGE, DataOption, StorageOption, TrustOption, app
 
 
-@app.command(epilog="Example: cifake-ray blend cnn resnet50 --name mix")
+@app.command(
+    short_help="Average the best models of several studies.", epilog="Example: cifake-ray blend cnn resnet50 --name mix"
+)
 def blend(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Studies: names, folders, addresses or jobs.")],
     name: Annotated[str, typer.Option(help="Name of the blend's run.")],

@@ -40,7 +40,10 @@ _STATUS_WORDS = {"running": "running", "stopped": "stopped early", "failed": "fa
 _SHOWN = 20  # jobs in the table of `status`
 
 
-@app.command(epilog="Example: cifake-ray submit cnn --data /shared/cifake --storage /shared/runs --follow")
+@app.command(
+    short_help="Tune on a Ray cluster, as a job.",
+    epilog="Example: cifake-ray submit cnn --data /shared/cifake --storage /shared/runs --follow",
+)
 def submit(
     experiment: ExperimentArgument = None,
     name: NameOption = None,
@@ -107,7 +110,7 @@ def submit(
         _follow(cluster, job)
 
 
-@app.command(epilog="Example: cifake-ray status")
+@app.command(short_help="Show how far the studies on a cluster are.", epilog="Example: cifake-ray status")
 def status(
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job id or study; without it every job.")] = None,
     address: ClusterOption = None,
@@ -143,7 +146,7 @@ def status(
         print(f"{len(jobs) - len(shown)} older studies are left out; --json has all")
 
 
-@app.command(epilog="Example: cifake-ray logs JOB -f")
+@app.command(short_help="Print the log of a study's job.", epilog="Example: cifake-ray logs JOB -f")
 def logs(
     job: JobArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the job ends.")] = False,
@@ -162,7 +165,7 @@ def logs(
         print(line)
 
 
-@app.command(epilog="Example: cifake-ray stop JOB")
+@app.command(short_help="Stop a study's job, which saves everything first.", epilog="Example: cifake-ray stop JOB")
 def stop(job: JobArgument, address: ClusterOption = None) -> None:
     """Stop a study's job, which saves everything first, and print how to resume the study."""
     from cifake_ray.jobs.client import connect

@@ -19,14 +19,14 @@ from cifake_ray.cli.find import load_named
 from cifake_ray.cli.show import from_left, print_rows
 from cifake_ray.errors import InputError, WorkError, nearest
 
-cache_app = typer.Typer(
-    help="List or empty the cache of images, arrays of squares, feature sets and weights.", no_args_is_help=True
-)
+cache_app = typer.Typer(help="List or empty the cache of images, features and weights.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 _SOURCE_WIDTH = 24  # characters of a source in a table on a terminal
 
 
-@app.command(epilog="Example: cifake-ray doctor --data ~/cifake")
+@app.command(
+    short_help="Check this machine, the images, a cluster.", epilog="Example: cifake-ray doctor --data ~/cifake"
+)
 def doctor(
     experiment: ExperimentArgument = None,
     storage: StorageOption = DEFAULT_STORAGE,

@@ -35,7 +35,10 @@ from cifake_ray.cli.verdicts import print_calibration, print_prediction
 from cifake_ray.errors import InputError, WorkError
 
 
-@app.command(epilog="Example: cifake-ray report results/runs/* --out results/report")
+@app.command(
+    short_help="Compile runs into a page, tables and plots.",
+    epilog="Example: cifake-ray report results/runs/* --out results/report",
+)
 def report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs: names, folders, addresses or jobs.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
@@ -60,7 +63,10 @@ def report(
         raise WorkError(f"{len(faults)} of {len(runs)} runs left out of the report: {'; '.join(faults)}")
 
 
-@app.command(epilog="Example: cifake-ray evaluate results/runs/cnn --data ~/other-generator")
+@app.command(
+    short_help="Score a run's best model on labelled images.",
+    epilog="Example: cifake-ray evaluate results/runs/cnn --data ~/other-generator",
+)
 def evaluate(
     run: RunArgument,
     data: DataOption = None,
@@ -163,7 +169,10 @@ def _look_closer(
         print(f"{len(explained.images)} pictures in {run.explanations}; `cifake-ray report` shows them")
 
 
-@app.command(epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png")
+@app.command(
+    short_help="Say of each picture `fake`, `real` or `unsure`.",
+    epilog="Example: cifake-ray predict results/runs/cnn photo.jpg other.png",
+)
 def predict(
     run: RunArgument,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
@@ -201,7 +210,9 @@ def predict(
         raise typer.Exit(1 if judged else 2)
 
 
-@app.command(epilog="Example: cifake-ray spaces cnn > mine.yaml")
+@app.command(
+    short_help="List the experiments that ship, or print one.", epilog="Example: cifake-ray spaces cnn > mine.yaml"
+)
 def spaces(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print the YAML of this experiment.")] = None,
     as_json: JsonOption = False,
@@ -227,7 +238,7 @@ def spaces(
     ], as_json=False)  # fmt: skip
 
 
-@app.command(epilog="Example: cifake-ray runs --storage results/runs")
+@app.command(short_help="List the runs in a storage folder.", epilog="Example: cifake-ray runs --storage results/runs")
 def runs(
     storage: StorageOption = DEFAULT_STORAGE,
     wide: WideOption = False,
@@ -243,7 +254,7 @@ def runs(
     print_rows(rows if as_json else [run_row(row, wide=wide) for row in rows], as_json)
 
 
-@app.command(epilog="Example: cifake-ray dashboard results/runs/cnn")
+@app.command(short_help="Show a run in optuna-dashboard.", epilog="Example: cifake-ray dashboard results/runs/cnn")
 def dashboard(
     run: RunArgument,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,

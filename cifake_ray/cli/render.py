@@ -19,9 +19,7 @@ from cifake_ray.cli.app import (
 from cifake_ray.cli.find import load_named
 from cifake_ray.errors import InputError
 
-render_app = typer.Typer(
-    help="Print a Kubernetes manifest for KubeRay: a job for one study, a cluster.", no_args_is_help=True
-)
+render_app = typer.Typer(help="Print a Kubernetes manifest: one study, or a cluster.", no_args_is_help=True)
 app.add_typer(render_app, name="render")
 
 ImageOption = Annotated[str | None, typer.Option(help="Image of all pods; the one cluster/docker builds by default.")]

@@ -30,7 +30,9 @@ from cifake_ray.console import say
 from cifake_ray.errors import InputError
 
 
-@app.command(epilog="Example: cifake-ray demo")
+@app.command(
+    short_help="Tune small models on the built-in sample, print the comparison.", epilog="Example: cifake-ray demo"
+)
 def demo(
     storage: StorageOption = DEFAULT_STORAGE,
     trials: TrialsOption = None,
@@ -70,7 +72,8 @@ def _left_out(experiments: Sequence[Any]) -> list[str]:
 
 
 @app.command(
-    epilog="Example: cifake-ray tune search_spaces/cnn.yaml --data ~/cifake --trials 10 --set training.epochs=5"
+    short_help="Tune a model, retrain the winner and the baseline, test both.",
+    epilog="Example: cifake-ray tune search_spaces/cnn.yaml --data ~/cifake --trials 10 --set training.epochs=5",
 )
 def tune(
     experiment: ExperimentArgument = None,
@@ -127,7 +130,10 @@ def tune(
     _score(run_study(request, results_fault))
 
 
-@app.command(epilog="Example: cifake-ray train search_spaces/cnn.yaml --set training.lr=3e-3 --workers 2")
+@app.command(
+    short_help="Train one configuration and test it.",
+    epilog="Example: cifake-ray train search_spaces/cnn.yaml --set training.lr=3e-3 --workers 2",
+)
 def train(
     what: Annotated[
         str, typer.Argument(metavar="EXPERIMENT|RUN", help="An experiment's own values, or a run's best trial.")
@@ -222,7 +228,10 @@ def _finish(runs: list[Any], out: Path) -> None:
     print(f"report: {next(path for path in written if path.suffix == '.html').absolute()}")
 
 
-@app.command(epilog="Example: cifake-ray plan cnn --data ~/cifake --trials 40")
+@app.command(
+    short_help="Say what a study would cost on this machine.",
+    epilog="Example: cifake-ray plan cnn --data ~/cifake --trials 40",
+)
 def plan(
     experiment: ExperimentArgument = None,
     data: DataOption = None,

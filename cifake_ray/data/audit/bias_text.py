@@ -24,8 +24,11 @@ def sentence(bias: Bias) -> str:
     looked = sum(bias.images.values())
     pictures = f"{looked:,} pictures" if looked == bias.of else f"{looked:,} of {bias.of:,} pictures"
     reached = f"a model that sees no pixel reaches {score_words(bias.accuracy)} balanced accuracy on {pictures}"
-    alone = ", ".join(_alone(bias, one) for one in bias.leading())
-    return f"{reached}: {alone}" if alone else reached
+    leading = bias.leading()
+    alone = ", ".join(_alone(bias, one) for one in leading)
+    better = any(one.alone > bias.accuracy.value for one in leading)
+    why = " (from few pictures one property may learn more than all together; all are of the same held-out folds)"
+    return f"{reached}: {alone}{why if better else ''}" if alone else reached
 
 
 def warning(bias: Bias | None) -> str | None:
