@@ -228,7 +228,7 @@ def test_a_study_that_finds_no_slot_gives_up_after_its_limit_and_goes_on_later(
     options = ("--trials", "1", "--set", "resources.wait_s=3", "--set", "search.winner_seeds=0")
     assert cifake_ray("tune", small, "--storage", tmp_path, *options) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "for a trial to start, which requests 1 CPUs, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
+    assert "for a trial to start, which requests 1 CPU, of 2 CPUs and 0 GPUs in the cluster 0 and 0 are free" in last
     assert last.endswith(f"resume with: cifake-ray tune --resume small --storage {tmp_path}")
     ray.kill(other)
     experiment = tmp_path / "small" / "experiment.yaml"
