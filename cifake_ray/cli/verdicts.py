@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cifake_ray.console import printable
-from cifake_ray.runs.columns import LABELS
 
 if TYPE_CHECKING:
     from cifake_ray.runs.records import ClassVerdicts, Decision, Evaluation, Recalibration, VerdictRow, Verdicts
@@ -71,6 +70,8 @@ def _at(rows: Sequence["VerdictRow"], alpha: float) -> "VerdictRow":
 
 def _shares(row: "VerdictRow") -> Iterator[str]:
     """`of 500 FAKE: fake 90.00 %, real 0.40 %, unsure 9.60 % (12 unlike the calibration pictures)`."""
+    from cifake_ray.runs.columns import LABELS  # of pydantic, which --help must not wait for
+
     for label, found in zip(LABELS, (row.fake, row.real), strict=True):
         if found.images:
             shares = ", ".join(f"{word} {100 * getattr(found, word) / found.images:.2f} %" for word in _WORDS)

@@ -479,6 +479,14 @@ def test_uv_run_does_not_make_ray_build_an_environment_in_every_worker(
     assert os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
 
 
+def test_help_waits_for_no_pydantic() -> None:
+    program = (
+        "import sys\nfrom cifake_ray.cli import main\nsys.argv = ['cifake-ray', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    sys.exit('pydantic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False).returncode == 0
+
+
 def test_spaces_lists_what_ships(call: Call) -> None:
     rows = json.loads(call("spaces", "--json").out)
     assert {"cnn", "resnet50"} <= {row["name"] for row in rows}
