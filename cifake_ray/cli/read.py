@@ -102,14 +102,7 @@ def evaluate(
     from cifake_ray.data.sources.reading import reading_from
     from cifake_ray.runs.names import find_run
 
-    if set_ and (data is None or robustness or explain or calibrate):
-        raise InputError(
-            "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
-        )
-    if by is not None and (robustness or explain or calibrate):
-        raise InputError(
-            "--by scores groups of images as they are", "call evaluate without --robustness, --explain and --calibrate"
-        )
+    _check_as_they_are(data, set_, by, other=robustness or explain or calibrate)
     _check_calibration(data, calibrate_on, other=robustness or explain, calibrate=calibrate, keep=keep)
     found = find_run(run, storage).trusting(trust)
     if data is None:
@@ -129,6 +122,18 @@ def evaluate(
         print(json.dumps(result.as_json(), indent=1))
         return
     print_evaluation(result)
+
+
+def _check_as_they_are(data: str | None, set_: list[str] | None, by: str | None, *, other: bool) -> None:
+    """Raise InputError for options about images as they are. other: --robustness, --explain or --calibrate is given."""
+    if set_ and (data is None or other):
+        raise InputError(
+            "--set says how to read the images of --data, which are scored as they are", "add --data SOURCE"
+        )
+    if by is not None and other:
+        raise InputError(
+            "--by scores groups of images as they are", "call evaluate without --robustness, --explain and --calibrate"
+        )
 
 
 def _check_calibration(data: str | None, calibrate_on: str | None, *, other: bool, calibrate: bool, keep: bool) -> None:

@@ -100,7 +100,7 @@ def decode_all(
 
 
 def _range(rows: np.ndarray) -> slice | np.ndarray:
-    """Positions in a row as a slice, to which numpy copies four times as fast."""
+    """Positions in a row as a slice, by which numpy copies without an index."""
     whole = bool((np.diff(rows) == 1).all())
     return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
 
