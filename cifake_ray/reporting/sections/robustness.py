@@ -1,6 +1,7 @@
 """How the winners judge test images that were compressed, blurred, made noisy or scaled."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
@@ -13,6 +14,7 @@ from cifake_ray.reporting.style import MUTED, legend_above
 from cifake_ray.runs.records import TIER, Interval, Robustness, RobustnessRow
 from cifake_ray.stats.intervals import FEWEST_IN_GROUP
 
+T = TypeVar("T")
 _SUBJECTS = ("left out", "seen")  # kinds of rows
 _INCH = 0.066  # of the figure's width for one letter of a row's name
 METHOD = (
@@ -44,10 +46,14 @@ def degraded(measured: Mapping[str, Robustness], *, of_subjects: bool) -> list[d
         rows = {row.name: row for row in noted.rows if (row.kind in _SUBJECTS) == of_subjects}
         if rows:
             found[f"{name} ({whole(noted.test_images)} images{_threshold(noted)})"] = rows
+    return by_images(found, _scores_cell)
+
+
+def by_images(found: Mapping[str, Mapping[str, T]], cell: Callable[[T], str]) -> list[dict[str, str]]:
+    """A row for each kind of test images, a column for each study; found: by study and kind."""
     names = dict.fromkeys(name for rows in found.values() for name in rows)
     return [
-        {"Test images": name}
-        | {study: _scores_cell(rows[name]) if name in rows else NOTHING for study, rows in found.items()}
+        {"Test images": name} | {study: cell(rows[name]) if name in rows else NOTHING for study, rows in found.items()}
         for name in names
     ]
 

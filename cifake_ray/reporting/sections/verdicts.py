@@ -9,6 +9,7 @@ from cifake_ray.reporting.formatting import NOTHING, interval, percent, whole, w
 from cifake_ray.reporting.load import Study
 from cifake_ray.reporting.marks import one_panel, study_line, study_marker
 from cifake_ray.reporting.section import Section, Table
+from cifake_ray.reporting.sections.robustness import by_images
 from cifake_ray.reporting.style import legend_above
 from cifake_ray.runs.columns import LABELS
 from cifake_ray.runs.records import ClassVerdicts, VerdictRow, VerdictSet
@@ -152,12 +153,7 @@ def _degraded(studies: Sequence[Study]) -> list[dict[str, str]]:
         rows = {row.name: at for row in study.records.robustness.rows if (at := _at(row.verdicts)) is not None}
         if rows:
             found[study.name] = rows
-    names = dict.fromkeys(name for rows in found.values() for name in rows)
-    return [
-        {"Test images": name}
-        | {study: _called(rows[name]) if name in rows else NOTHING for study, rows in found.items()}
-        for name in names
-    ]
+    return by_images(found, _called)
 
 
 def _called(row: VerdictRow) -> str:
