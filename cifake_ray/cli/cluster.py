@@ -93,10 +93,7 @@ def submit(
     answer = ask_cluster(cluster, submission)
     if loaded is not None:
         Capacity(loaded, [{"CPU": node.cpus, "GPU": node.gpus} for node in answer.nodes], own=False)
-    versions = ", ".join(
-        f"{key} {answer.nodes[0].facts['versions'][key]}" for key in ("python", "ray", "torch", "optuna")
-    )
-    print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {versions} (answered in {answer.seconds:.1f} s)")
+    _print_answer(cluster, answer)
     with tempfile.TemporaryDirectory(prefix="cifake-ray-") as folder:
         package = build_package(Path(folder), loaded)
         print(f"package: {package.files} files, {package.size / 1e6:.1f} MB", flush=True)
@@ -192,6 +189,12 @@ def _follow(cluster: Any, job: Any) -> None:
     if ended.state == "stopped":
         raise Interrupted(f"{what}; {cure}")
     raise InputError(what, cure) if ended.exit_code == 2 else WorkError(f"{what}; {cure}")
+
+
+def _print_answer(cluster: Any, answer: Any) -> None:
+    versions = answer.nodes[0].facts["versions"]
+    shown = ", ".join(f"{key} {versions[key]}" for key in ("python", "ray", "torch", "optuna"))
+    print(f"cluster {cluster.url}: {len(answer.nodes)} nodes with {shown} (answered in {answer.seconds:.1f} s)")
 
 
 def _print_next(cluster: Any, job: Any, address: str | None) -> None:

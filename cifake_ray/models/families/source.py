@@ -45,8 +45,20 @@ class Source(ABC, Generic[B]):
         """Parameters up to the deepest stage."""
 
     @abstractmethod
+    def normalisation(self, backbone: B, weights: Weights) -> dict[str, Any]:
+        """The keys of the note for model.json that say how pictures are normalised, and by which network."""
+
     def describe(self, backbone: B, weights: Weights) -> BackboneNote:
         """The note for model.json, without `views`."""
+        return BackboneNote(
+            weights=weights.name,
+            sha256=weights.sha256,
+            licence=weights.licence,
+            image_size=list(backbone.sizes) if len(backbone.sizes) > 1 else backbone.sizes[0],
+            stages=list(backbone.stages),
+            pool=list(backbone.pool),
+            **self.normalisation(backbone, weights),
+        )
 
     @abstractmethod
     def from_note(self, backbone: B, note: BackboneNote) -> Weights:

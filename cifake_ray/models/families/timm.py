@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -112,20 +113,10 @@ class TimmSource(Source[Settings]):
         size = backbone.sizes[0]
         return parameters(backbone.name, size, layout(backbone.name, size).deepest(backbone.stages))
 
-    def describe(self, backbone: Settings, weights: Weights) -> BackboneNote:
+    def normalisation(self, backbone: Settings, weights: Weights) -> dict[str, Any]:
         assert isinstance(weights, TimmWeights)
-        return BackboneNote(
-            weights=weights.name,
-            sha256=weights.sha256,
-            licence=weights.licence,
-            image_size=list(backbone.sizes) if len(backbone.sizes) > 1 else backbone.sizes[0],
-            stages=list(backbone.stages),
-            pool=list(backbone.pool),
-            normalisation="mean and std",
-            network=backbone.network,
-            mean=list(weights.mean),
-            std=list(weights.std),
-        )
+        note = {"normalisation": "mean and std", "network": backbone.network}
+        return {**note, "mean": list(weights.mean), "std": list(weights.std)}
 
     def from_note(self, backbone: Settings, note: BackboneNote) -> TimmWeights:
         return TimmWeights(

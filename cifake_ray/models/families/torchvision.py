@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from cifake_ray.console import Progress
 from cifake_ray.experiment import PassKey
@@ -64,16 +65,8 @@ class TorchvisionSource(Source[TorchvisionBackbone]):
         shapes = expected_shapes(backbone.kind, *up_to(backbone.kind, deepest(backbone.kind, backbone.stages)))
         return sum(math.prod(shape) for name, shape in shapes.items() if "running_" not in name)
 
-    def describe(self, backbone: TorchvisionBackbone, weights: Weights) -> BackboneNote:
-        return BackboneNote(
-            weights=weights.name,
-            sha256=weights.sha256,
-            licence=weights.licence,
-            image_size=list(backbone.sizes) if len(backbone.sizes) > 1 else backbone.sizes[0],
-            stages=list(backbone.stages),
-            pool=list(backbone.pool),
-            normalisation="imagenet",
-        )
+    def normalisation(self, backbone: TorchvisionBackbone, weights: Weights) -> dict[str, Any]:  # noqa: ARG002
+        return {"normalisation": "imagenet"}
 
     def from_note(self, backbone: TorchvisionBackbone, note: BackboneNote) -> Weights:
         return Weights(note.weights, note.sha256, (), note.licence, None, backbone.kind)
